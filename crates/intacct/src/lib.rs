@@ -1,0 +1,2 @@
+//! Client for the Sage Intacct XML gateway.
+#![forbid(unsafe_code)]
