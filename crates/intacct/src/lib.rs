@@ -1,2 +1,35 @@
 //! Client for the Sage Intacct XML gateway.
+//!
+//! Data travels one way: a [`query::Query`] is rendered by a [`dialect`], wrapped into an envelope ([`xml`]), sent by
+//! the transport under a session, and the response is parsed into a [`Page`]; [`pages`] asks for one page after
+//! another. Nothing here knows of PostgreSQL.
 #![forbid(unsafe_code)]
+
+mod client;
+mod config;
+pub mod dialect;
+pub mod error;
+pub mod formatting;
+mod observer;
+pub mod pages;
+pub mod query;
+pub mod schema;
+mod secret;
+mod stats;
+pub mod xml;
+
+pub use client::{Client, SessionInfo};
+pub use config::{Caps, Config, DtdVersion};
+pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};
+pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
+pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
+pub use observer::{Event, Observer, Outcome};
+pub use pages::{Paging, ReadPlan, ReadSummary, read};
+pub use query::{
+    AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
+    Value,
+};
+pub use schema::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
+pub use secret::Secret;
+pub use stats::RequestStats;
+pub use xml::rows::Page;

@@ -1,0 +1,46 @@
+//! Who is told of each request.
+
+use std::time::Duration;
+
+/// Told of every attempt of every request, from the task that made it: must not block.
+pub trait Observer: Send + Sync {
+    /// One attempt ended.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// One attempt of a request. Holds no secrets.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// Gateway function (`query`, `lookup`, `getAPISession`, …).
+    pub function: &'a str,
+    /// Object asked for.
+    pub object: Option<&'a str>,
+    /// Control id of the request.
+    pub control_id: &'a str,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// From the first byte sent to the last byte parsed.
+    pub duration: Duration,
+    /// Rows received.
+    pub rows: u64,
+    /// Bytes of the request document.
+    pub sent_bytes: u64,
+    /// Bytes of the response as transferred.
+    pub wire_bytes: u64,
+    /// Bytes of the response after decompression.
+    pub decoded_bytes: u64,
+    /// How it ended.
+    pub outcome: Outcome<'a>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'a> {
+    /// With an answer.
+    Success,
+    /// Failed, and will be tried again.
+    Retry(&'a crate::Error),
+    /// Failed for good.
+    Failure(&'a crate::Error),
+}

@@ -1,0 +1,24 @@
+//! Counters of a client.
+
+/// What a client did since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestStats {
+    /// HTTP requests sent, repetitions included.
+    pub requests: u64,
+    /// Of these, repetitions after a failure.
+    pub retries: u64,
+    /// Sessions opened.
+    pub sign_ins: u64,
+    /// Pages received.
+    pub pages: u64,
+    /// Rows received.
+    pub rows: u64,
+    /// Times that the gateway asked to slow down.
+    pub rate_limited: u64,
+    /// Logical requests that failed for good.
+    pub failures: u64,
+    /// Bytes received as transferred.
+    pub wire_bytes: u64,
+    /// Bytes received after decompression.
+    pub decoded_bytes: u64,
+}

@@ -1,0 +1,2 @@
+//! Request and response documents.
+pub mod rows;
