@@ -1,0 +1,51 @@
+//! Log lines of the I/O thread: they cross as data and are reported by the backend when it next wakes.
+
+use once_cell::sync::Lazy;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+/// Lines kept between two wakes of the backend; more are counted and dropped.
+const CAPACITY: usize = 1000;
+
+struct Lines {
+    sender: SyncSender<String>,
+    receiver: Mutex<Receiver<String>>,
+    dropped: AtomicU64,
+}
+
+static LINES: Lazy<Lines> = Lazy::new(|| {
+    let (sender, receiver) = sync_channel(CAPACITY);
+    Lines {
+        sender,
+        receiver: Mutex::new(receiver),
+        dropped: AtomicU64::new(0),
+    }
+});
+
+/// Hands a line to the backend's log (level `debug1`). Callable from any thread; never blocks.
+pub fn say(line: String) {
+    if LINES.sender.try_send(line).is_err() {
+        LINES.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Reports the lines that have arrived. Main thread only.
+pub(super) fn report() {
+    loop {
+        // The lock ends with this statement: reporting may raise, and must not unwind through a held lock.
+        let line = LINES
+            .receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_recv();
+        match line {
+            Ok(line) => pgrx::debug1!("sage_intacct_fdw: {line}"),
+            Err(_) => break,
+        }
+    }
+    match LINES.dropped.swap(0, Ordering::Relaxed) {
+        0 => {}
+        dropped => pgrx::debug1!("sage_intacct_fdw: {dropped} log lines were dropped"),
+    }
+}

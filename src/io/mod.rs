@@ -1,0 +1,39 @@
+//! Network I/O of a backend: one thread with its own runtime, and the one place where the backend waits for it.
+//!
+//! Rules (see `docs/architecture.md`): the I/O thread never calls PostgreSQL, only owned data crosses the boundary, and
+//! every wait of the backend goes through [`wait`], which obeys cancel, `statement_timeout` and terminate.
+
+mod lines;
+mod notifier;
+mod signals;
+mod stream;
+mod thread;
+mod wait;
+
+pub use lines::say;
+pub use stream::{Emitter, Stream, stream};
+pub use thread::generation;
+
+use std::future::Future;
+
+/// Runs one future on the I/O thread and waits, interruptibly, for its result.
+///
+/// `make` is called on the I/O thread, so the future itself need not be `Send`.
+///
+/// # Errors
+/// The future's own error, or [`intacct::ErrorKind::Internal`] when the I/O thread died under it. A cancel, a
+/// statement timeout or a terminate does not return: it unwinds, and dropping the stream cancels the future.
+pub fn run<T, F>(make: impl FnOnce() -> F + Send + 'static) -> Result<T, intacct::Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, intacct::Error>> + 'static,
+{
+    let mut results = stream(1, move |emitter: Emitter<T>| async move {
+        let value = make().await?;
+        emitter.send(value).await;
+        Ok(())
+    })?;
+    results
+        .next()?
+        .ok_or_else(|| stream::vanished("it ended without a result"))
+}

@@ -1,0 +1,46 @@
+//! The one wait function: the only place where the backend blocks.
+
+use super::{lines, notifier::Notifier};
+use pgrx::pg_sys;
+
+/// Waits until `poll` has something. Cancel, `statement_timeout` and terminate end the wait by unwinding.
+///
+/// `poll` must not hold a lock or a borrow when it returns: an interrupt unwinds through this frame.
+pub fn wait<T>(notifier: &Notifier, mut poll: impl FnMut() -> Option<T>) -> T {
+    let events = (pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_EXIT_ON_PM_DEATH) as i32;
+    loop {
+        // Drained before the queue is looked at: a ring after this line is seen by the wait below.
+        notifier.drain();
+        lines::report();
+        if let Some(found) = poll() {
+            return found;
+        }
+        // SAFETY: main thread; MyLatch is valid for the life of the backend; the descriptor is owned by `notifier`.
+        let woken =
+            unsafe { pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events, notifier.raw(), -1, wait_event()) };
+        if woken & pg_sys::WL_LATCH_SET as i32 != 0 {
+            // SAFETY: as above.
+            unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+        }
+        pgrx::check_for_interrupts!();
+    }
+}
+
+/// What `pg_stat_activity` shows while we wait: `SageIntacctResponse` from PostgreSQL 17 on, `Extension` before.
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+fn wait_event() -> u32 {
+    use std::cell::Cell;
+    thread_local!(static EVENT: Cell<u32> = const { Cell::new(0) });
+    EVENT.with(|event| {
+        if event.get() == 0 {
+            // SAFETY: a valid C string; the name is registered once for the cluster, later calls find it.
+            event.set(unsafe { pg_sys::WaitEventExtensionNew(c"SageIntacctResponse".as_ptr()) });
+        }
+        event.get()
+    })
+}
+
+#[cfg(any(feature = "pg15", feature = "pg16"))]
+fn wait_event() -> u32 {
+    pg_sys::PG_WAIT_EXTENSION
+}
