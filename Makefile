@@ -1,0 +1,52 @@
+# Every target is a thin name for a script: the scripts say what they do and why.
+.DEFAULT_GOAL := help
+.PHONY: help test demo psql stop setup build install lint format golden fuzz-sql bench matrix deny clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## install what is missing, build, run every test; the last line counts them
+	@scripts/test
+
+demo: ## SQL over two simulated companies in a throw-away PostgreSQL
+	@scripts/demo start
+
+psql: ## open psql on the running demo
+	@scripts/demo psql
+
+stop: ## stop the demo and every throw-away cluster, remove their files
+	@scripts/demo stop
+
+setup: ## install the Debian packages and Cargo tools that are missing
+	@scripts/setup
+
+build: setup ## build the extension (dev profile) and install it into the local PostgreSQL
+	@scripts/install-extension
+
+install: setup ## the same with optimisation, for real use
+	@scripts/install-extension --release
+
+lint: setup ## formatting and clippy, warnings are errors
+	@scripts/lint
+
+format: ## format the Rust sources
+	@cargo fmt --all
+
+golden: build ## run the golden SQL tests and rewrite tests/expected; review the diff
+	@scripts/sql-tests --golden
+
+fuzz-sql: build ## differential test with N statements (default 20000), SEED=… replays
+	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
+
+bench: build ## measurements, reported as ratios
+	@scripts/bench
+
+matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own
+	@scripts/matrix $(VERSIONS)
+
+deny: ## licences, sources and known advisories of the dependencies
+	@scripts/deny
+
+clean: stop ## remove build results and logs
+	@rm -rf .run
+	@cargo clean

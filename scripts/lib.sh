@@ -1,0 +1,59 @@
+# Shared by the scripts in this folder: sourced, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# State of running clusters and the logs of quiet steps; ignored by git, removed by `make clean`.
+RUN_DIR=${SAGE_RUN_DIR:-$ROOT/.run}
+LOG_DIR=$RUN_DIR/log
+PG_CONFIG_GIVEN=${PG_CONFIG:-}
+PG_CONFIG=${PG_CONFIG:-pg_config}
+PGRX_VERSION=0.18.1
+# rustup's directory is not in PATH of a fresh login shell under cron, CI or sudo.
+[[ -d $HOME/.cargo/bin ]] && PATH=$HOME/.cargo/bin:$PATH
+mkdir -p "$LOG_DIR"
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# quiet NAME COMMAND…: runs the command with its output in a log, which is shown only when it fails.
+quiet() {
+    local log=$LOG_DIR/$1.log
+    shift
+    if ! "$@" >"$log" 2>&1 </dev/null; then
+        printf 'error: failed: %s\n' "$*" >&2
+        printf -- '---- last lines of %s\n' "$log" >&2
+        tail -n 60 "$log" >&2
+        return 1
+    fi
+}
+
+# Runs a command as root. Without a terminal sudo must not wait for a password.
+as_root() {
+    if [[ $EUID -eq 0 ]]; then
+        "$@"
+    elif [[ -t 0 ]]; then
+        sudo "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# The server refuses to run as root: then everything that touches a cluster runs as `postgres`.
+as_db() {
+    if [[ $EUID -eq 0 ]]; then
+        # From `/`, since the working directory may be unreadable for that user.
+        (cd / && exec runuser -u postgres -- "$@")
+    else
+        "$@"
+    fi
+}
+
+pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
+pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
+
+# The Cargo arguments that select the PostgreSQL version for the extension package.
+pg_features() { printf -- '--no-default-features --features pg%s' "$(pg_major)"; }
+
+target_dir() { printf '%s' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
