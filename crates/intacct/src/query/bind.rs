@@ -13,6 +13,9 @@ pub enum Binding {
     Value(Value),
     /// The elements of an array; `None` is a NULL element. Inside `in (…)`, or on the right of `=` as `= any`.
     List(Vec<Option<Value>>),
+    /// A value that the gateway cannot be told faithfully: the condition on it keeps every row, and the caller sorts
+    /// them out itself.
+    Unsayable,
 }
 
 /// What is left of a condition once its parameters are known.
@@ -44,6 +47,7 @@ impl Condition {
                     op: *op,
                     value,
                 }),
+                Scalar::Unsayable => Bound::Always,
                 Scalar::Many(values) if *op == CompareOp::Eq => membership(field, values, false),
                 Scalar::Many(_) => Bound::When(self.clone()),
             },
@@ -58,10 +62,12 @@ impl Condition {
                     pattern,
                     negated: *negated,
                 }),
+                Scalar::Unsayable => Bound::Always,
                 Scalar::Many(_) => Bound::When(self.clone()),
             },
             Condition::Between { field, low, high } => match (scalar(low, f), scalar(high, f)) {
                 (Scalar::Null, _) | (_, Scalar::Null) => Bound::Never,
+                (Scalar::Unsayable, _) | (_, Scalar::Unsayable) => Bound::Always,
                 (Scalar::One(low), Scalar::One(high)) if compare(&low, &high) == Some(Ordering::Greater) => {
                     Bound::Never
                 }
@@ -85,6 +91,7 @@ impl Condition {
                         Scalar::Null => elements.push(None),
                         Scalar::One(value) => elements.push(Some(value)),
                         Scalar::Many(list) => elements.extend(list),
+                        Scalar::Unsayable => return Bound::Always,
                     }
                 }
                 membership(field, elements, *negated)
@@ -144,6 +151,7 @@ enum Scalar {
     Null,
     One(Value),
     Many(Vec<Option<Value>>),
+    Unsayable,
 }
 
 fn scalar(value: &Value, f: Lookup<'_>) -> Scalar {
@@ -152,6 +160,7 @@ fn scalar(value: &Value, f: Lookup<'_>) -> Scalar {
             Binding::Null => Scalar::Null,
             Binding::Value(value) => Scalar::One(value),
             Binding::List(list) => Scalar::Many(list),
+            Binding::Unsayable => Scalar::Unsayable,
         },
         constant => Scalar::One(constant.clone()),
     }

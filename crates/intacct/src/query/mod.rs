@@ -5,6 +5,7 @@
 
 mod bind;
 mod display;
+mod instants;
 mod literal;
 mod parse;
 
