@@ -1,0 +1,161 @@
+//! Errors as PostgreSQL reports them: the one place where a failure gets its SQLSTATE.
+
+use crate::options::{OptionError, OptionErrorKind};
+use intacct::{ConnectStage, ErrorKind};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+
+/// A message for the user: SQLSTATE, text, DETAIL and HINT.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// SQLSTATE.
+    pub code: PgSqlErrorCode,
+    /// One line.
+    pub message: String,
+    /// What exactly; may be empty.
+    pub detail: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl Report {
+    /// A message without DETAIL and HINT.
+    pub fn new(code: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Report {
+            code,
+            message: message.into(),
+            detail: String::new(),
+            hint: String::new(),
+        }
+    }
+
+    /// The same with a DETAIL.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The same with a HINT.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// The five characters of the SQLSTATE.
+    pub fn sqlstate(&self) -> String {
+        // Six bits a character, least significant first, as MAKE_SQLSTATE packs them.
+        (0..5)
+            .map(|index| char::from(b'0' + ((self.code as i32 >> (6 * index)) & 0x3f) as u8))
+            .collect()
+    }
+
+    /// Sends the message at a level below ERROR.
+    #[track_caller]
+    pub fn tell(self, level: PgLogLevel) {
+        self.into_pgrx().report(level);
+    }
+
+    /// Raises the message as an ERROR.
+    #[track_caller]
+    pub fn raise(self) -> ! {
+        self.into_pgrx().report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+
+    #[track_caller]
+    fn into_pgrx(self) -> ErrorReport {
+        let mut report = ErrorReport::new(self.code, self.message, function_name!());
+        if !self.detail.is_empty() {
+            report = report.set_detail(self.detail);
+        }
+        if !self.hint.is_empty() {
+            report = report.set_hint(self.hint);
+        }
+        report
+    }
+}
+
+/// Raises a failure as an ERROR with its SQLSTATE, DETAIL and HINT.
+#[track_caller]
+pub fn raise(error: impl Into<Report>) -> ! {
+    error.into().raise()
+}
+
+/// Raises what can only be our own mistake.
+#[track_caller]
+pub fn raise_internal(message: &str) -> ! {
+    Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
+        .hint("This is a bug in sage_intacct_fdw: please report the statement.")
+        .raise()
+}
+
+/// A NOTICE.
+#[track_caller]
+pub fn notice(message: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) {
+    Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message)
+        .detail(detail)
+        .hint(hint)
+        .tell(PgLogLevel::NOTICE);
+}
+
+impl From<intacct::Error> for Report {
+    fn from(error: intacct::Error) -> Report {
+        Report::from(&error)
+    }
+}
+
+impl From<&intacct::Error> for Report {
+    fn from(error: &intacct::Error) -> Report {
+        Report::new(sqlstate(error.kind()), error.to_string())
+            .detail(error.detail())
+            .hint(error.hint())
+    }
+}
+
+impl From<OptionError> for Report {
+    fn from(error: OptionError) -> Report {
+        let code = match error.kind {
+            OptionErrorKind::UnknownName => PgSqlErrorCode::ERRCODE_FDW_INVALID_OPTION_NAME,
+            OptionErrorKind::InvalidValue => PgSqlErrorCode::ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
+            OptionErrorKind::Missing => PgSqlErrorCode::ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+            OptionErrorKind::NoUserMapping => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            OptionErrorKind::NotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            OptionErrorKind::File => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        };
+        Report::new(code, error.message)
+            .detail(error.detail)
+            .hint(error.hint)
+    }
+}
+
+/// The SQLSTATE of a failure; `docs/errors.md` is the same table for people.
+pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
+    match kind {
+        ErrorKind::SenderRefused
+        | ErrorKind::SenderNotAuthorized
+        | ErrorKind::CompanyUnavailable
+        | ErrorKind::InvalidSession => PgSqlErrorCode::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+        ErrorKind::SignInRefused => PgSqlErrorCode::ERRCODE_INVALID_PASSWORD,
+        ErrorKind::Permission => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        ErrorKind::UnknownObject => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+        ErrorKind::UnknownFields(_) => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+        ErrorKind::RateLimited => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+        ErrorKind::Connect(ConnectStage::Dns | ConnectStage::Tcp | ConnectStage::Tls) => {
+            PgSqlErrorCode::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
+        }
+        ErrorKind::ConnectionLost | ErrorKind::GatewayTimeout | ErrorKind::RequestTimeout => {
+            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE
+        }
+        ErrorKind::TooLarge => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        ErrorKind::Cell => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+        ErrorKind::Moved => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        ErrorKind::Formatting | ErrorKind::Unsupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        ErrorKind::Syntax => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+        ErrorKind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        ErrorKind::Refused
+        | ErrorKind::InvalidRequest
+        | ErrorKind::Malformed
+        | ErrorKind::EndpointRefused => PgSqlErrorCode::ERRCODE_FDW_ERROR,
+        _ => PgSqlErrorCode::ERRCODE_FDW_ERROR,
+    }
+}

@@ -1,0 +1,128 @@
+//! Settings of the session: they override the push switches of every server.
+
+use crate::options::{PushSwitches, ServerOptions};
+use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// What the session says about one class of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// What the server says.
+    Default,
+    /// Left to the gateway, where it gives the same answer.
+    On,
+    /// Done here.
+    Off,
+}
+
+/// Spellings, those of PostgreSQL's booleans included. What is hidden is accepted, but not listed in error texts.
+struct Spellings([pg_sys::config_enum_entry; 12]);
+
+// SAFETY: the names are static texts, and nobody writes to the table.
+unsafe impl Sync for Spellings {}
+
+const fn spelling(name: &'static CStr, value: Switch, hidden: bool) -> pg_sys::config_enum_entry {
+    pg_sys::config_enum_entry {
+        name: name.as_ptr(),
+        val: value as i32,
+        hidden,
+    }
+}
+
+static SPELLINGS: Spellings = Spellings([
+    spelling(c"default", Switch::Default, false),
+    spelling(c"on", Switch::On, false),
+    spelling(c"off", Switch::Off, false),
+    spelling(c"true", Switch::On, true),
+    spelling(c"false", Switch::Off, true),
+    spelling(c"yes", Switch::On, true),
+    spelling(c"no", Switch::Off, true),
+    spelling(c"t", Switch::On, true),
+    spelling(c"f", Switch::Off, true),
+    spelling(c"1", Switch::On, true),
+    spelling(c"0", Switch::Off, true),
+    pg_sys::config_enum_entry {
+        name: std::ptr::null(),
+        val: 0,
+        hidden: false,
+    },
+]);
+
+// SAFETY: the table is static and ends with an entry without a name.
+unsafe impl GucEnum for Switch {
+    fn from_ordinal(ordinal: i32) -> Self {
+        match ordinal {
+            ordinal if ordinal == Switch::On as i32 => Switch::On,
+            ordinal if ordinal == Switch::Off as i32 => Switch::Off,
+            _ => Switch::Default,
+        }
+    }
+
+    fn to_ordinal(&self) -> i32 {
+        *self as i32
+    }
+
+    const CONFIG_ENUM_ENTRY: *const pg_sys::config_enum_entry = SPELLINGS.0.as_ptr();
+}
+
+static PUSH_WHERE: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+static PUSH_ORDER: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+static PUSH_LIMIT: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+static PUSH_AGGREGATES: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+static PUSH_JOINS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+
+/// Makes the settings known; called once when the library is loaded.
+pub fn init() {
+    let settings = [
+        (
+            c"sage_intacct.push_where",
+            c"Send conditions to the gateway.",
+            &PUSH_WHERE,
+        ),
+        (c"sage_intacct.push_order", c"Let the gateway sort.", &PUSH_ORDER),
+        (
+            c"sage_intacct.push_limit",
+            c"Let LIMIT size the pages.",
+            &PUSH_LIMIT,
+        ),
+        (
+            c"sage_intacct.push_aggregates",
+            c"Let the gateway count, sum and group.",
+            &PUSH_AGGREGATES,
+        ),
+        (
+            c"sage_intacct.push_joins",
+            c"Read joins along many-to-one relations in one request.",
+            &PUSH_JOINS,
+        ),
+    ];
+    for (name, short, setting) in settings {
+        GucRegistry::define_enum_guc(
+            name,
+            short,
+            c"\"default\" leaves it to the option of the same name of each server.",
+            setting,
+            GucContext::Userset,
+            GucFlags::default(),
+        );
+    }
+    // SAFETY: main thread, while the library is loaded; the prefix is a static text.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"sage_intacct".as_ptr()) };
+}
+
+/// What is left to the gateway for this server in this session.
+pub fn push_switches(server: &ServerOptions) -> PushSwitches {
+    let effective = |setting: &GucSetting<Switch>, option: bool| match setting.get() {
+        Switch::Default => option,
+        Switch::On => true,
+        Switch::Off => false,
+    };
+    PushSwitches {
+        where_: effective(&PUSH_WHERE, server.push.where_),
+        order: effective(&PUSH_ORDER, server.push.order),
+        limit: effective(&PUSH_LIMIT, server.push.limit),
+        aggregates: effective(&PUSH_AGGREGATES, server.push.aggregates),
+        joins: effective(&PUSH_JOINS, server.push.joins),
+    }
+}

@@ -1,0 +1,131 @@
+//! Options as the catalogs hold them.
+
+use super::error::OptionError;
+use super::files;
+use super::server::ServerOptions;
+use super::spec::Level;
+use super::table::{ColumnOptions, TableOptions};
+use super::user::UserOptions;
+use super::values::OptionValues;
+use pgrx::{PgList, pg_sys};
+use std::ffi::CStr;
+
+/// Options of a server, defaults filled in.
+///
+/// # Errors
+/// A missing company, or a value that the validator would have refused.
+pub fn server(server_oid: pg_sys::Oid) -> Result<ServerOptions, OptionError> {
+    // SAFETY: main thread inside a transaction; GetForeignServer raises when there is no such server.
+    let values = unsafe { values(Level::Server, (*pg_sys::GetForeignServer(server_oid)).options) };
+    ServerOptions::read(&values)
+}
+
+/// Options of the mapping that this user has for this server, else of the mapping for PUBLIC; files are read.
+///
+/// # Errors
+/// No mapping, an option that is missing, or a file that nobody responsible may read.
+pub fn user(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<UserOptions, OptionError> {
+    let Some(values) = mapping(server_oid, user_oid) else {
+        return Err(OptionError::no_user_mapping(
+            &role_name(user_oid),
+            &server_name(server_oid),
+        ));
+    };
+    UserOptions::read(&values, &|option, path| {
+        files::read_for_mapping(option, path, server_oid, user_oid)
+    })
+}
+
+/// The user's own mapping, or that for PUBLIC. Unlike `GetUserMapping`, having none is not an ERROR.
+fn mapping(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Option<OptionValues> {
+    let lookup = |role: pg_sys::Oid| {
+        // SAFETY: main thread inside a transaction; the tuple is released after its one attribute was read.
+        unsafe {
+            let cache = pg_sys::SysCacheIdentifier::USERMAPPINGUSERSERVER as i32;
+            let tuple = pg_sys::SearchSysCache2(cache, role.into(), server_oid.into());
+            if tuple.is_null() {
+                return None;
+            }
+            let mut is_null = false;
+            let attribute = pg_sys::Anum_pg_user_mapping_umoptions as pg_sys::AttrNumber;
+            let options = pg_sys::SysCacheGetAttr(cache, tuple, attribute, &mut is_null);
+            let list = if is_null {
+                std::ptr::null_mut()
+            } else {
+                pg_sys::untransformRelOptions(options)
+            };
+            pg_sys::ReleaseSysCache(tuple);
+            Some(values(Level::UserMapping, list))
+        }
+    };
+    lookup(user_oid).or_else(|| lookup(pg_sys::InvalidOid))
+}
+
+/// Options of a foreign table.
+///
+/// # Errors
+/// A value that the validator would have refused.
+pub fn table(relid: pg_sys::Oid) -> Result<TableOptions, OptionError> {
+    // SAFETY: main thread inside a transaction; both calls raise or return NULL when there is no such table.
+    let (values, name) = unsafe {
+        (
+            values(Level::Table, (*pg_sys::GetForeignTable(relid)).options),
+            owned(pg_sys::get_rel_name(relid)),
+        )
+    };
+    TableOptions::read(&values, &name)
+}
+
+/// Options of a column of a foreign table.
+///
+/// # Errors
+/// A value that the validator would have refused.
+pub fn column(relid: pg_sys::Oid, attnum: i16) -> Result<ColumnOptions, OptionError> {
+    // SAFETY: as above; a missing column is an ERROR of PostgreSQL.
+    let (values, name) = unsafe {
+        (
+            values(Level::Column, pg_sys::GetForeignColumnOptions(relid, attnum)),
+            owned(pg_sys::get_attname(relid, attnum, false)),
+        )
+    };
+    ColumnOptions::read(&values, &name)
+}
+
+/// Name of a server.
+pub fn server_name(server_oid: pg_sys::Oid) -> String {
+    // SAFETY: main thread inside a transaction; raises when there is no such server.
+    unsafe { owned((*pg_sys::GetForeignServer(server_oid)).servername) }
+}
+
+/// Name of a role, `public` for none.
+pub fn role_name(role: pg_sys::Oid) -> String {
+    if role == pg_sys::InvalidOid {
+        return "public".to_owned();
+    }
+    // SAFETY: main thread inside a transaction; a role that is gone gives NULL.
+    unsafe { owned(pg_sys::GetUserNameFromId(role, true)) }
+}
+
+/// A list of DefElem as names and values.
+///
+/// # Safety
+/// `list` must be NIL or a list of DefElem with string arguments.
+pub unsafe fn values(level: Level, list: *mut pg_sys::List) -> OptionValues {
+    // SAFETY: the caller vouches for the list; defGetString raises for anything that has no text form.
+    let pairs = unsafe {
+        PgList::<pg_sys::DefElem>::from_pg(list)
+            .iter_ptr()
+            .map(|element| (owned((*element).defname), owned(pg_sys::defGetString(element))))
+            .collect()
+    };
+    OptionValues::new(level, pairs)
+}
+
+/// A copy of a C string; empty for NULL.
+unsafe fn owned(text: *const std::ffi::c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller passes a NUL-terminated string of PostgreSQL.
+    unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
+}

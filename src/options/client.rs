@@ -1,0 +1,39 @@
+//! What the client library is told, from the options of a server and of a user mapping.
+
+use super::catalog;
+use super::error::OptionError;
+use super::files;
+use super::kind;
+use intacct::Config;
+use pgrx::pg_sys;
+
+/// The configuration of a client for this server and this user.
+///
+/// # Errors
+/// Whatever is missing or wrong in the options, no user mapping, or a file that cannot be read.
+pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<Config, OptionError> {
+    let server = catalog::server(server_oid)?;
+    let user = catalog::user(server_oid, user_oid)?;
+    let ca_pem = match &server.ca_file {
+        Some(path) => Some(files::read_for_server("ca_file", path, server_oid)?),
+        None => None,
+    };
+    let mut config = Config::new(
+        server.company_id,
+        user.user_id,
+        user.password,
+        user.sender_id,
+        user.sender_password,
+    );
+    config.url = server.url;
+    config.location_id = user.location_id.or(server.location_id);
+    config.client_id = user.client_id.or(server.client_id);
+    config.dtd_version = server.dtd_version;
+    config.request_timeout = server.request_timeout;
+    config.connect_timeout = server.connect_timeout;
+    config.max_retries = server.max_retries;
+    config.max_concurrency = server.max_concurrency;
+    config.time_zone = server.time_zone.as_deref().and_then(kind::time_zone);
+    config.ca_pem = ca_pem;
+    Ok(config)
+}

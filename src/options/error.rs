@@ -1,0 +1,215 @@
+//! Mistakes in options, in words that say what would be right.
+
+use super::nearest::nearest;
+use super::spec::{Level, OptionSpec};
+
+/// What kind of mistake; each has its own SQLSTATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionErrorKind {
+    /// No option of this name at this level.
+    UnknownName,
+    /// A value that is not allowed.
+    InvalidValue,
+    /// A required option is not given.
+    Missing,
+    /// The user has no mapping for the server.
+    NoUserMapping,
+    /// The role may not read files of the server.
+    NotPermitted,
+    /// A file that an option names cannot be read.
+    File,
+}
+
+/// A mistake in options. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct OptionError {
+    /// What kind of mistake.
+    pub kind: OptionErrorKind,
+    /// One line, lower case.
+    pub message: String,
+    /// More of it; may be empty.
+    pub detail: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl OptionError {
+    fn new(kind: OptionErrorKind, message: String) -> Self {
+        OptionError {
+            kind,
+            message,
+            detail: String::new(),
+            hint: String::new(),
+        }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// A name that this level does not know.
+    pub fn unknown(level: Level, name: &str) -> Self {
+        let names: Vec<&str> = level.specs().map(|spec| spec.name).collect();
+        let elsewhere = super::spec::SPECS
+            .iter()
+            .find(|spec| spec.level != level && spec.name == name);
+        let mut hint = match (nearest(name, names.iter().copied()), elsewhere) {
+            (_, Some(spec)) => format!("It is an option of a {}. ", spec.level.name()),
+            (Some(close), None) => format!("Did you mean \"{close}\"? "),
+            (None, None) => String::new(),
+        };
+        if names.is_empty() {
+            hint.push_str(&format!("A {} takes no options.", level.name()));
+        } else {
+            hint.push_str(&format!("Options here are: {}.", names.join(", ")));
+        }
+        OptionError::new(
+            OptionErrorKind::UnknownName,
+            format!("invalid option \"{name}\" for {}", level.name()),
+        )
+        .hint(hint)
+    }
+
+    /// A value that the option does not take; `why` says more than what is allowed.
+    pub fn value(spec: &OptionSpec, value: &str, why: Option<String>) -> Self {
+        let shown = if spec.kind.is_secret() {
+            String::new()
+        } else {
+            format!(": \"{}\"", value.escape_debug())
+        };
+        OptionError::new(
+            OptionErrorKind::InvalidValue,
+            format!("invalid value for option \"{}\"{shown}", spec.name),
+        )
+        .detail(why.unwrap_or_default())
+        .hint(format!("The value must be {}.", spec.kind.allowed()))
+    }
+
+    /// The same option twice.
+    pub fn repeated(name: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::InvalidValue,
+            format!("option \"{name}\" is given more than once"),
+        )
+        .hint("Keep one of them.")
+    }
+
+    /// Two options of which only one makes sense.
+    pub fn exclusive(one: &str, other: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::InvalidValue,
+            format!("options \"{one}\" and \"{other}\" exclude each other"),
+        )
+        .hint("Keep one of them.")
+    }
+
+    /// An option that must be there is not.
+    pub fn missing(level: Level, name: &str) -> Self {
+        let statement = match level {
+            Level::Server => "ALTER SERVER … OPTIONS (ADD",
+            Level::UserMapping => "ALTER USER MAPPING … OPTIONS (ADD",
+            _ => "OPTIONS (",
+        };
+        OptionError::new(
+            OptionErrorKind::Missing,
+            format!("option \"{name}\" is required for a {}", level.name()),
+        )
+        .hint(format!("Give it with {statement} {name} '…')."))
+    }
+
+    /// Neither a password nor a file with it.
+    pub fn missing_secret(name: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::Missing,
+            format!("the user mapping has neither option \"{name}\" nor \"{name}_file\""),
+        )
+        .hint(format!(
+            "Give one with ALTER USER MAPPING … OPTIONS (ADD {name} '…')."
+        ))
+    }
+
+    /// The user has no mapping, and there is none for PUBLIC.
+    pub fn no_user_mapping(user: &str, server: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::NoUserMapping,
+            format!("user mapping not found for user \"{user}\" and server \"{server}\""),
+        )
+        .hint(format!(
+            "Make one with CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS (user_id '…', password '…', \
+             sender_id '…', sender_password '…')."
+        ))
+    }
+
+    /// The role may not set an option that reads a file.
+    pub fn may_not_set(name: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::NotPermitted,
+            format!("permission denied to set option \"{name}\""),
+        )
+        .detail("Only roles that may read files of the database server may set it.")
+        .hint("Ask a superuser, or for membership in pg_read_server_files.")
+    }
+
+    /// Nobody who answers for the option may read files any more.
+    pub fn may_not_read(name: &str, who: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::NotPermitted,
+            format!("permission denied to read the file of option \"{name}\""),
+        )
+        .detail(format!("{who} may not read files of the database server."))
+        .hint("Grant pg_read_server_files, or let a role that has it own the server.")
+    }
+
+    /// The file of an option cannot be read.
+    pub fn file(name: &str, path: &str, why: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::File,
+            format!("could not read file \"{path}\" of option \"{name}\": {why}"),
+        )
+        .hint("The operating system user that runs PostgreSQL must be able to read it.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_names_the_valid_ones_and_the_nearest() {
+        let error = OptionError::unknown(Level::Server, "compny_id");
+        assert_eq!(error.message, "invalid option \"compny_id\" for server");
+        assert!(
+            error
+                .hint
+                .starts_with("Did you mean \"company_id\"? Options here are: company_id, url,"),
+            "{}",
+            error.hint
+        );
+    }
+
+    #[test]
+    fn an_option_of_another_level_is_sent_there() {
+        let error = OptionError::unknown(Level::Server, "password");
+        assert!(
+            error.hint.starts_with("It is an option of a user mapping."),
+            "{}",
+            error.hint
+        );
+        let error = OptionError::unknown(Level::Wrapper, "x");
+        assert_eq!(error.hint, "A foreign-data wrapper takes no options.");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let spec = Level::UserMapping.spec("password").expect("the option");
+        let error = OptionError::value(spec, "hunter2", None);
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}

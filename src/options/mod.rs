@@ -1,0 +1,25 @@
+//! Options: what may be set at which level, how it is checked, and how it is read.
+
+mod catalog;
+mod client;
+mod error;
+mod files;
+pub mod kind;
+mod nearest;
+mod reference;
+mod server;
+pub mod spec;
+mod table;
+mod user;
+mod validator;
+mod values;
+
+pub use catalog::{column, role_name, server, server_name, table, user, values};
+pub use client::client_config;
+pub use error::{OptionError, OptionErrorKind};
+pub use nearest::nearest;
+pub use reference::Reference;
+pub use server::{Ordering, PushSwitches, ServerOptions, WriteMode};
+pub use table::{ColumnOptions, TableOptions, is_keyless};
+pub use user::UserOptions;
+pub use values::OptionValues;

@@ -1,0 +1,163 @@
+//! Every option, once: the validator, the readers, the error texts and the reference are made from this table.
+
+use super::kind::Kind;
+
+/// Where an option may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// `CREATE FOREIGN DATA WRAPPER`
+    Wrapper,
+    /// `CREATE SERVER`
+    Server,
+    /// `CREATE USER MAPPING`
+    UserMapping,
+    /// `CREATE FOREIGN TABLE`
+    Table,
+    /// A column of a foreign table.
+    Column,
+    /// `IMPORT FOREIGN SCHEMA`
+    Import,
+}
+
+impl Level {
+    /// The level as it is named in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Wrapper => "foreign-data wrapper",
+            Level::Server => "server",
+            Level::UserMapping => "user mapping",
+            Level::Table => "foreign table",
+            Level::Column => "column",
+            Level::Import => "IMPORT FOREIGN SCHEMA",
+        }
+    }
+
+    /// The options of this level, in the order of the reference.
+    pub fn specs(self) -> impl Iterator<Item = &'static OptionSpec> {
+        SPECS.iter().filter(move |spec| spec.level == self)
+    }
+
+    /// The option of this name.
+    pub fn spec(self, name: &str) -> Option<&'static OptionSpec> {
+        self.specs().find(|spec| spec.name == name)
+    }
+}
+
+/// What is known of one option.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    /// Name as typed in `OPTIONS (…)`.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub level: Level,
+    /// Values that it takes.
+    pub kind: Kind,
+    /// Value when it is not given; empty when there is none.
+    pub default: &'static str,
+    /// Meaning, one sentence for the reference.
+    pub doc: &'static str,
+}
+
+const fn option(
+    level: Level,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        level,
+        kind,
+        default,
+        doc,
+    }
+}
+
+use Kind::{Boolean, Choice, Cost, File, Integer, Secret, Text};
+use Level::{Column, Import, Server, Table, UserMapping};
+
+const ROWS_PER_PAGE: Kind = Integer { min: 1, max: 2000 };
+const ROWS_PER_WRITE: Kind = Integer { min: 1, max: 100 };
+const SECONDS: Kind = Kind::Seconds {
+    min: 0.001,
+    max: 86_400.0,
+};
+
+/// Every option of every level.
+#[rustfmt::skip]
+pub static SPECS: &[OptionSpec] = &[
+    option(Server, "company_id", Text, "", "Company to sign in at. Required."),
+    option(Server, "url", Kind::Url, intacct::Config::PUBLIC_URL,
+        "First endpoint of the gateway; `http://` is accepted for a loopback host only."),
+    option(Server, "dtd_version", Choice(&["3.0", "2.1"]), "3.0", "Version of the request schema."),
+    option(Server, "location_id", Text, "", "Entity to sign in at; the user mapping's wins. None is the top level."),
+    option(Server, "client_id", Text, "", "Client company to sign in at from a console; the user mapping's wins."),
+    option(Server, "page_size", ROWS_PER_PAGE, "2000", "Rows asked for at a time, clamped to what the gateway function allows."),
+    option(Server, "max_concurrency", Integer { min: 1, max: 32 }, "2",
+        "Requests in flight at once. What a company may use depends on its contract."),
+    option(Server, "request_timeout", SECONDS, "300", "Seconds that one request may take, its retries included."),
+    option(Server, "connect_timeout", SECONDS, "10", "Seconds for name resolution, TCP and TLS together."),
+    option(Server, "max_retries", Integer { min: 0, max: 20 }, "5", "Repetitions of a failed read before it is an error."),
+    option(Server, "time_zone", Kind::TimeZone, "",
+        "Zone of the gateway's timestamps (`Europe/Berlin`, `+01:00`). Default: the offset that `readUserFormatting` tells."),
+    option(Server, "ordering", Choice(&["proven", "binary"]), "proven",
+        "`binary`: you vouch that the gateway sorts text in C order, NULLs last ascending and first descending."),
+    option(Server, "push_where", Boolean, "on", "Send conditions to the gateway."),
+    option(Server, "push_order", Boolean, "on", "Let the gateway sort where its order is known to be PostgreSQL's."),
+    option(Server, "push_limit", Boolean, "on", "Let LIMIT size the pages."),
+    option(Server, "push_aggregates", Boolean, "on", "Let the gateway count, sum and group."),
+    option(Server, "push_joins", Boolean, "on", "Read joins along many-to-one relations in one request."),
+    option(Server, "push_left_joins", Boolean, "off", "Also LEFT joins; only where `check()` saw that dotted paths keep rows without a parent."),
+    option(Server, "show_private", Boolean, "off", "Also ask for rows that are private to an entity."),
+    option(Server, "verify_aggregates", Boolean, "on", "Check pushed groups against the ungrouped row count before a row is emitted."),
+    option(Server, "updatable", Boolean, "on", "Whether tables of this server may be written."),
+    option(Server, "write_mode", Choice(&["immediate", "on_commit"]), "immediate", "When writes are sent."),
+    option(Server, "batch_size", ROWS_PER_WRITE, "100", "Rows of one create, update or delete."),
+    option(Server, "async_capable", Boolean, "on", "Whether partitions and UNION ALL branches are read at the same time."),
+    option(Server, "use_remote_estimate", Boolean, "off", "Ask the gateway for row counts while planning."),
+    option(Server, "fdw_startup_cost", Cost, "100", "Planner's cost of starting a scan."),
+    option(Server, "fdw_tuple_cost", Cost, "0.2", "Planner's cost of a row from the gateway."),
+    option(Server, "ca_file", File, "", "Certificates (PEM) trusted beside the public roots. Only for roles that may read server files."),
+
+    option(UserMapping, "user_id", Text, "", "Web-services user. Required."),
+    option(UserMapping, "password", Secret, "", "Password of the user. Required, unless `password_file` is given."),
+    option(UserMapping, "password_file", File, "", "File on the server that holds the password. Only for roles that may read server files."),
+    option(UserMapping, "sender_id", Text, "", "Web-services sender. Required."),
+    option(UserMapping, "sender_password", Secret, "", "Password of the sender. Required, unless `sender_password_file` is given."),
+    option(UserMapping, "sender_password_file", File, "", "File on the server that holds the sender's password. Only for roles that may read server files."),
+    option(UserMapping, "location_id", Text, "", "Entity to sign in at; wins over the server's."),
+    option(UserMapping, "client_id", Text, "", "Client company to sign in at from a console; wins over the server's."),
+
+    option(Table, "object", Text, "", "Intacct object. Default: the table's name in upper case."),
+    option(Table, "docparid", Text, "", "Transaction definition of Order Entry, Purchasing and Inventory documents (`Sales Order`)."),
+    option(Table, "function", Choice(&["query", "readByQuery", "get_list"]), "query",
+        "Gateway function that reads the rows; `get_list` is the default on a 2.1 server."),
+    option(Table, "filter", Kind::Condition, "", "A condition in connector syntax, always applied."),
+    option(Table, "row_key", Kind::OptionalText, "RECORDNO",
+        "Field that is unique and never null, in whose order pages are read; empty for objects without one (GLDETAIL, GLACCOUNTBALANCE)."),
+    option(Table, "show_private", Boolean, "", "Overrides the server's."),
+    option(Table, "page_size", ROWS_PER_PAGE, "", "Overrides the server's."),
+    option(Table, "updatable", Boolean, "", "Overrides the server's."),
+    option(Table, "batch_size", ROWS_PER_WRITE, "", "Overrides the server's."),
+    option(Table, "async_capable", Boolean, "", "Overrides the server's."),
+    option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
+    option(Table, "label", Kind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
+
+    option(Column, "field", Text, "", "Path in Intacct (`DISPLAYCONTACT.EMAIL1`). Default: the column's name in upper case."),
+    option(Column, "key", Boolean, "off", "This column identifies the row for writes. Default: the column of RECORDNO."),
+    option(Column, "type", Kind::DataType, "", "Intacct's DATATYPE, set by IMPORT. Conditions are sent only where the column's type is the one that IMPORT gives to it."),
+    option(Column, "required", Boolean, "off", "Needed when a row is created."),
+    option(Column, "read_only", Boolean, "off", "Never written."),
+    option(Column, "label", Kind::OptionalText, "", "Intacct's name of the field for people; `apply_comments()` makes it the column's comment."),
+    option(Column, "references", Kind::Reference, "", "Many-to-one relation, `PATH=OBJECT(FIELD)`, set by IMPORT."),
+    option(Column, "constant", Kind::OptionalText, "", "The column is not in Intacct: every row has this value."),
+
+    option(Import, "import_custom", Boolean, "on", "Also custom objects and custom fields."),
+    option(Import, "import_related", Boolean, "off", "Also dotted columns of many-to-one relations."),
+    option(Import, "import_private", Boolean, "off", "Set `show_private` on the tables made."),
+    option(Import, "import_lines", Boolean, "off", "Also owned lines as jsonb columns."),
+    option(Import, "probe", Boolean, "on", "Ask for one row of each object, to leave out what the gateway or the user's permissions refuse."),
+    option(Import, "text_collation", Choice(&["default", "C"]), "default", "Collation of text columns."),
+    option(Import, "case", Choice(&["lower", "keep"]), "lower", "Names in lower case, or in Intacct's own spelling."),
+];

@@ -1,0 +1,120 @@
+//! Options of a user mapping.
+
+use super::error::OptionError;
+use super::values::OptionValues;
+use intacct::Secret;
+
+/// Options of a user mapping, its files read.
+#[derive(Debug, Clone)]
+pub struct UserOptions {
+    /// Web-services user.
+    pub user_id: String,
+    /// Password of the user.
+    pub password: Secret,
+    /// Web-services sender.
+    pub sender_id: String,
+    /// Password of the sender.
+    pub sender_password: Secret,
+    /// Entity to sign in at; wins over the server's.
+    pub location_id: Option<String>,
+    /// Client company of a console; wins over the server's.
+    pub client_id: Option<String>,
+}
+
+impl UserOptions {
+    /// Reads the options; `read_file` gets the option's name and the path.
+    ///
+    /// # Errors
+    /// An option that is missing, or a file that cannot be read.
+    pub fn read(
+        values: &OptionValues,
+        read_file: &dyn Fn(&str, &str) -> Result<Vec<u8>, OptionError>,
+    ) -> Result<UserOptions, OptionError> {
+        let secret = |name: &'static str, file: &'static str| -> Result<Secret, OptionError> {
+            match (values.get(name), values.get(file)) {
+                (Some(value), None) => Ok(Secret::new(value)),
+                (None, Some(path)) => secret_line(file, path, read_file(file, path)?),
+                (None, None) => Err(OptionError::missing_secret(name)),
+                (Some(_), Some(_)) => Err(OptionError::exclusive(name, file)),
+            }
+        };
+        Ok(UserOptions {
+            user_id: values.required("user_id")?,
+            password: secret("password", "password_file")?,
+            sender_id: values.required("sender_id")?,
+            sender_password: secret("sender_password", "sender_password_file")?,
+            location_id: values.text("location_id"),
+            client_id: values.text("client_id"),
+        })
+    }
+}
+
+/// The first line of the file, as editors end a file with a line break that is no part of the password.
+fn secret_line(option: &str, path: &str, bytes: Vec<u8>) -> Result<Secret, OptionError> {
+    let text = String::from_utf8(bytes).map_err(|_| OptionError::file(option, path, "it is not UTF-8"))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(OptionError::file(option, path, "its first line is empty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::error::OptionErrorKind;
+    use crate::options::spec::Level;
+
+    fn values(pairs: &[(&str, &str)]) -> OptionValues {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        OptionValues::new(Level::UserMapping, pairs.collect())
+    }
+
+    fn no_files(_: &str, _: &str) -> Result<Vec<u8>, OptionError> {
+        panic!("no file was to be read")
+    }
+
+    const REST: [(&str, &str); 3] = [("user_id", "u"), ("sender_id", "s"), ("sender_password", "sp")];
+
+    #[test]
+    fn a_password_comes_from_the_option_or_from_the_first_line_of_a_file() {
+        let mut pairs = REST.to_vec();
+        pairs.push(("password", "pw"));
+        let read = UserOptions::read(&values(&pairs), &no_files).expect("complete");
+        assert_eq!(read.password, Secret::new("pw"));
+
+        let mut pairs = REST.to_vec();
+        pairs.push(("password_file", "/run/pw"));
+        let from_file = |option: &str, path: &str| {
+            assert_eq!((option, path), ("password_file", "/run/pw"));
+            Ok(b"from file\r\nrest".to_vec())
+        };
+        let read = UserOptions::read(&values(&pairs), &from_file).expect("complete");
+        assert_eq!(read.password, Secret::new("from file"));
+        let empty = |_: &str, _: &str| Ok(b"\n".to_vec());
+        let error = UserOptions::read(&values(&pairs), &empty).expect_err("empty");
+        assert_eq!(error.kind, OptionErrorKind::File);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = UserOptions::read(&values(&REST), &no_files).expect_err("no password");
+        assert_eq!(error.kind, OptionErrorKind::Missing);
+        assert!(
+            error.message.contains("\"password\" nor \"password_file\""),
+            "{error}"
+        );
+        let error = UserOptions::read(&values(&REST[1..]), &no_files).expect_err("no user");
+        assert!(error.message.contains("\"user_id\""), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let mut pairs = REST.to_vec();
+        pairs.push(("password", "hunter2"));
+        let read = UserOptions::read(&values(&pairs), &no_files).expect("complete");
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("sp\""), "{shown}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The validator: every option list passes through here before it reaches a catalog.
+
+use super::error::OptionError;
+use super::files;
+use super::spec::Level;
+use super::values::OptionValues;
+use crate::error::raise;
+use pgrx::PgMemoryContexts;
+use pgrx::datum::Array;
+use pgrx::prelude::*;
+
+/// Checks the options of a wrapper, server, user mapping, foreign table or column; raises what is wrong.
+#[pg_extern(name = "sage_intacct_fdw_validator", strict)]
+fn validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
+    let level = level(catalog);
+    let hidden = (level == Level::UserMapping).then(HiddenStatement::hide);
+    let pairs = options.iter().flatten().map(|option| {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        (name.to_owned(), value.to_owned())
+    });
+    if let Err(error) = validate(level, &OptionValues::new(level, pairs.collect())) {
+        raise(error);
+    }
+    if let Some(hidden) = hidden {
+        hidden.show();
+    }
+}
+
+/// The kind of object whose options are checked, by the catalog that they go to.
+fn level(catalog: pg_sys::Oid) -> Level {
+    match catalog {
+        pg_sys::ForeignServerRelationId => Level::Server,
+        pg_sys::UserMappingRelationId => Level::UserMapping,
+        pg_sys::ForeignTableRelationId => Level::Table,
+        pg_sys::AttributeRelationId => Level::Column,
+        _ => Level::Wrapper,
+    }
+}
+
+fn validate(level: Level, values: &OptionValues) -> Result<(), OptionError> {
+    values.check()?;
+    match level {
+        // A server has its company from the start; a user mapping may be completed in steps, so that what it lacks
+        // is said when it is used.
+        Level::Server => drop(values.required("company_id")?),
+        Level::UserMapping => {
+            values.exclude("password", "password_file")?;
+            values.exclude("sender_password", "sender_password_file")?;
+        }
+        _ => {}
+    }
+    // SAFETY: main thread inside a transaction.
+    let role = unsafe { pg_sys::GetUserId() };
+    match values.reads_files() {
+        Some(name) if !files::may_read(role) => Err(OptionError::may_not_set(name)),
+        _ => Ok(()),
+    }
+}
+
+/// While this is in force, no error writes the statement to the server's log: it holds passwords.
+struct HiddenStatement {
+    previous: *mut pg_sys::ErrorContextCallback,
+}
+
+impl HiddenStatement {
+    /// The error report that ends the statement is made after Rust has unwound, and a report forwarded by pgrx has
+    /// no place for the flag. An error context callback is asked for every report, whoever makes it.
+    fn hide() -> HiddenStatement {
+        // SAFETY: main thread. The callback lives in the memory context of the call, which outlasts the report of an
+        // error; PostgreSQL resets the stack when it recovers from one.
+        unsafe {
+            let previous = pg_sys::error_context_stack;
+            let callback =
+                PgMemoryContexts::CurrentMemoryContext.palloc_struct::<pg_sys::ErrorContextCallback>();
+            *callback = pg_sys::ErrorContextCallback {
+                previous,
+                callback: Some(hide_statement),
+                arg: std::ptr::null_mut(),
+            };
+            pg_sys::error_context_stack = callback;
+            HiddenStatement { previous }
+        }
+    }
+
+    /// The end of it, when all went well.
+    fn show(self) {
+        // SAFETY: main thread; nothing was pushed in between that is still there.
+        unsafe { pg_sys::error_context_stack = self.previous };
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn hide_statement(_arg: *mut std::ffi::c_void) {
+    // SAFETY: called by PostgreSQL while it makes an error report.
+    unsafe { pg_sys::errhidestmt(true) };
+}
