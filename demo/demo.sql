@@ -1,0 +1,92 @@
+-- Two companies in Sage Intacct, as tables. A simulator on this machine plays their gateway (:gateway);
+-- with a real company the url option is left out and everything else stays.
+
+CREATE EXTENSION sage_intacct_fdw;
+
+-- 1. A server for each company, and the credentials that this role uses there.
+
+CREATE SERVER acme   FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme',   url :'gateway');
+CREATE SERVER globex FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'globex', url :'gateway');
+
+CREATE USER MAPPING FOR CURRENT_USER SERVER acme
+  OPTIONS (user_id 'apiuser', password 'secret',  sender_id 'sender1', sender_password 'senderpw');
+CREATE USER MAPPING FOR CURRENT_USER SERVER globex
+  OPTIONS (user_id 'apiuser', password 'secret2', sender_id 'sender1', sender_password 'senderpw');
+
+-- 2. Does it work? One row for each step, and a hint where one fails.
+
+SELECT step, ok, detail, hint FROM sage_intacct.check('acme');
+
+-- 3. Tables, from what Intacct says about its objects.
+
+CREATE SCHEMA acme;
+CREATE SCHEMA globex;
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice) FROM SERVER acme   INTO acme;
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice) FROM SERVER globex INTO globex;
+
+SELECT foreign_table_schema, foreign_table_name, count(*) AS columns
+  FROM information_schema.foreign_tables
+  JOIN information_schema.columns ON table_schema = foreign_table_schema AND table_name = foreign_table_name
+ GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- 4. Query. The filter, the order and the limit go to Intacct: EXPLAIN shows the request.
+
+SELECT recordid, customername, whendue, totaldue
+  FROM acme.arinvoice
+ WHERE totaldue > 1000 AND whencreated >= '2024-01-01'
+ ORDER BY recordno DESC
+ LIMIT 5;
+
+EXPLAIN (COSTS OFF)
+SELECT recordid, customername, whendue, totaldue
+  FROM acme.arinvoice
+ WHERE totaldue > 1000 AND whencreated >= '2024-01-01'
+ ORDER BY recordno DESC
+ LIMIT 5;
+
+-- 5. Join with a table of your own.
+
+CREATE TABLE account_manager (customerid text PRIMARY KEY, manager text NOT NULL);
+INSERT INTO account_manager
+SELECT customerid, (ARRAY['Ada', 'Grace', 'Edsger'])[1 + recordno % 3] FROM acme.customer;
+
+SELECT m.manager, count(*) AS invoices, sum(i.totaldue) AS open
+  FROM acme.arinvoice AS i JOIN account_manager AS m USING (customerid)
+ WHERE i.totaldue > 0
+ GROUP BY m.manager ORDER BY m.manager;
+
+-- 6. Both companies in one answer.
+
+SELECT 'acme' AS company, count(*) AS invoices, sum(totaldue) AS open FROM acme.arinvoice WHERE totaldue > 0
+UNION ALL
+SELECT 'globex',          count(*),             sum(totaldue)         FROM globex.arinvoice WHERE totaldue > 0;
+
+-- 7. A local copy that readers use without waiting, refreshed every minute by pg_cron.
+
+CREATE MATERIALIZED VIEW receivables AS
+SELECT 'acme' AS company, recordno, customerid, whendue, totaldue FROM acme.arinvoice WHERE totaldue > 0
+UNION ALL
+SELECT 'globex',          recordno, customerid, whendue, totaldue FROM globex.arinvoice WHERE totaldue > 0;
+
+CREATE UNIQUE INDEX ON receivables (company, recordno);
+REFRESH MATERIALIZED VIEW CONCURRENTLY receivables;
+
+CREATE EXTENSION pg_cron;
+SELECT cron.schedule('refresh receivables', '* * * * *', 'REFRESH MATERIALIZED VIEW CONCURRENTLY receivables');
+
+-- The next full minute is at most sixty seconds away.
+DO $$
+BEGIN
+  FOR second IN 1..100 LOOP
+    EXIT WHEN EXISTS (SELECT FROM cron.job_run_details WHERE status IN ('succeeded', 'failed'));
+    PERFORM pg_sleep(1);
+  END LOOP;
+  IF NOT EXISTS (SELECT FROM cron.job_run_details WHERE status = 'succeeded') THEN
+    RAISE 'the scheduled refresh did not succeed'
+      USING DETAIL = coalesce((SELECT string_agg(return_message, '; ') FROM cron.job_run_details), 'it did not run');
+  END IF;
+END $$;
+
+SELECT jobname, status, return_message
+  FROM cron.job_run_details JOIN cron.job USING (jobid)
+ ORDER BY runid LIMIT 1;
