@@ -1,0 +1,202 @@
+//! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
+
+use crate::options::{self, OptionError, ServerOptions, TableOptions};
+use intacct::{DataType, DialectKind};
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// The kinds of value that the planner can compare remotely, one for each canonical type mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueClass {
+    /// `TEXT`, `ENUM`, `SEQUENCE` as text or varchar.
+    Text,
+    /// `INTEGER` as bigint.
+    Integer,
+    /// `DECIMAL`, `CURRENCY`, `PERCENT` as numeric.
+    Decimal,
+    /// `BOOLEAN` as boolean.
+    Boolean,
+    /// `DATE` as date.
+    Date,
+    /// `TIMESTAMP` as timestamptz.
+    Timestamp,
+}
+
+impl ValueClass {
+    /// The class of a column, if its PostgreSQL type is the canonical mapping of Intacct's type; anything else could
+    /// compare differently here and there, and stays local.
+    fn canonical(data_type: &DataType, type_oid: pg_sys::Oid, typmod: i32) -> Option<ValueClass> {
+        if typmod != -1 {
+            return None;
+        }
+        match (data_type, type_oid) {
+            (DataType::Text | DataType::Enum | DataType::Sequence, pg_sys::TEXTOID | pg_sys::VARCHAROID) => {
+                Some(ValueClass::Text)
+            }
+            (DataType::Integer, pg_sys::INT8OID) => Some(ValueClass::Integer),
+            (DataType::Decimal | DataType::Currency | DataType::Percent, pg_sys::NUMERICOID) => {
+                Some(ValueClass::Decimal)
+            }
+            (DataType::Boolean, pg_sys::BOOLOID) => Some(ValueClass::Boolean),
+            (DataType::Date, pg_sys::DATEOID) => Some(ValueClass::Date),
+            (DataType::Timestamp, pg_sys::TIMESTAMPTZOID) => Some(ValueClass::Timestamp),
+            _ => None,
+        }
+    }
+}
+
+/// One column of a foreign table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its number in the table, from 1.
+    pub attnum: i16,
+    /// Its name in PostgreSQL.
+    pub name: String,
+    /// Its path in Intacct.
+    pub field: String,
+    /// PostgreSQL type.
+    pub type_oid: pg_sys::Oid,
+    /// Declared NOT NULL.
+    pub not_null: bool,
+    /// How it may be compared remotely; none: only locally.
+    pub class: Option<ValueClass>,
+    /// The same value in every row, not in Intacct.
+    pub constant: Option<String>,
+}
+
+/// A foreign table with everything that its options say.
+#[derive(Debug, Clone)]
+pub struct ForeignTable {
+    /// The table.
+    pub relid: pg_sys::Oid,
+    /// Its server.
+    pub server_oid: pg_sys::Oid,
+    /// The server's options.
+    pub server: ServerOptions,
+    /// The table's own options.
+    pub options: TableOptions,
+    /// Live columns, in order.
+    pub columns: Vec<Column>,
+}
+
+impl ForeignTable {
+    /// Reads a foreign table from the catalogs.
+    ///
+    /// # Errors
+    /// An option that cannot be understood; the validator refuses those, so only a hand-edited catalog has them.
+    pub fn load(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
+        // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
+        let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
+        Ok(ForeignTable {
+            relid,
+            server_oid,
+            server: options::server(server_oid)?,
+            options: options::table(relid)?,
+            columns: load_columns(relid)?,
+        })
+    }
+
+    /// The column of this number; none for system columns and whole rows.
+    pub fn column(&self, attnum: i16) -> Option<&Column> {
+        self.columns.iter().find(|column| column.attnum == attnum)
+    }
+
+    /// The column that shows this field.
+    pub fn column_of_field(&self, field: &str) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| column.constant.is_none() && column.field.eq_ignore_ascii_case(field))
+    }
+
+    /// How the object is read.
+    pub fn dialect(&self) -> DialectKind {
+        self.options.function.unwrap_or(match self.server.dtd_version {
+            intacct::DtdVersion::V3_0 => DialectKind::Query,
+            intacct::DtdVersion::V2_1 => DialectKind::GetList,
+        })
+    }
+
+    /// Rows of a page, clamped to what the dialect allows.
+    pub fn page_size(&self) -> u32 {
+        self.options
+            .page_size
+            .unwrap_or(self.server.page_size)
+            .min(self.dialect().capabilities().max_page)
+    }
+
+    /// Whether rows private to an entity are asked for.
+    pub fn show_private(&self) -> bool {
+        self.options.show_private.unwrap_or(self.server.show_private)
+    }
+
+    /// Whether `field` is the row key.
+    pub fn is_row_key(&self, field: &str) -> bool {
+        self.options
+            .row_key
+            .as_deref()
+            .is_some_and(|key| key.eq_ignore_ascii_case(field))
+    }
+
+    /// Whether the row key orders as a number, so that pages can follow each other by it. RECORDNO always does.
+    pub fn row_key_is_number(&self) -> bool {
+        let Some(key) = self.options.row_key.as_deref() else {
+            return false;
+        };
+        key.eq_ignore_ascii_case("RECORDNO")
+            || self
+                .column_of_field(key)
+                .is_some_and(|column| column.class == Some(ValueClass::Integer))
+    }
+
+    /// Whether the order of timestamps at the gateway is their order here: only where no clock is ever set back.
+    pub fn zone_is_fixed(&self) -> bool {
+        let Some(name) = self.server.time_zone.as_deref() else {
+            // The gateway tells a fixed offset.
+            return true;
+        };
+        crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())
+    }
+}
+
+fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
+    let mut columns = Vec::new();
+    // SAFETY: the caller holds a lock on the relation (planner and executor do); the tuple descriptor is read before
+    // the relation is closed, and everything kept is copied out of it.
+    unsafe {
+        let relation = pg_sys::relation_open(relid, pg_sys::NoLock as i32);
+        let descriptor = (*relation).rd_att;
+        for index in 0..(*descriptor).natts as usize {
+            let attribute = crate::compat::attribute(descriptor, index);
+            if attribute.attisdropped {
+                continue;
+            }
+            let options = match options::column(relid, attribute.attnum) {
+                Ok(options) => options,
+                Err(error) => {
+                    pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+                    return Err(error);
+                }
+            };
+            let class = options
+                .data_type
+                .as_ref()
+                .filter(|_| options.constant.is_none())
+                .and_then(|data_type| {
+                    ValueClass::canonical(data_type, attribute.atttypid, attribute.atttypmod)
+                });
+            columns.push(Column {
+                attnum: attribute.attnum,
+                name: CStr::from_ptr(attribute.attname.data.as_ptr())
+                    .to_string_lossy()
+                    .into_owned(),
+                field: options.field,
+                type_oid: attribute.atttypid,
+                not_null: attribute.attnotnull,
+                class,
+                constant: options.constant,
+            });
+        }
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+    }
+    Ok(columns)
+}

@@ -1,0 +1,193 @@
+//! Connections of this backend: one client, with one gateway session, for each user mapping of a server.
+
+use crate::error::Report;
+use crate::{io, options};
+use intacct::{Client, Config, Event, Observer, Outcome};
+use pgrx::{pg_guard, pg_sys};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// A client and what it was made from.
+struct Connection {
+    server: pg_sys::Oid,
+    mapping: pg_sys::Oid,
+    client: Client,
+    /// The I/O thread whose runtime holds the client's connections.
+    generation: u64,
+    /// Server or mapping options may have changed since the client was made.
+    stale: bool,
+}
+
+/// What may be told of an open connection.
+pub struct OpenConnection {
+    /// The server.
+    pub server: pg_sys::Oid,
+    /// The user mapping.
+    pub mapping: pg_sys::Oid,
+    /// Its client, for the session's description.
+    pub client: Client,
+}
+
+thread_local! {
+    static CONNECTIONS: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The client for a server as this user sees it: the one that is open, unless its options have changed.
+///
+/// # Errors
+/// No mapping, or options that do not make a client; the report says which and what to do.
+pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> {
+    watch_catalogs();
+    let generation = io::generation();
+    let mapping = mapping_of(server, user);
+    let open = CONNECTIONS.with_borrow(|connections| {
+        connections
+            .iter()
+            .find(|open| open.server == server && open.mapping == mapping && open.generation == generation)
+            .map(|open| (open.client.clone(), open.stale))
+    });
+    if let Some((client, false)) = open {
+        return Ok(client);
+    }
+    // Catalogs and files are read outside of the borrow: they may raise.
+    let mut config = options::client_config(server, user)?;
+    config.observer = Some(Arc::new(Narrator));
+    let client = match open {
+        Some((client, _)) if same(client.config(), &config) => client,
+        _ => Client::new(config)?,
+    };
+    CONNECTIONS.with_borrow_mut(|connections| {
+        connections.retain(|open| {
+            (open.server != server || open.mapping != mapping) && open.generation == generation
+        });
+        connections.push(Connection {
+            server,
+            mapping,
+            client: client.clone(),
+            generation,
+            stale: false,
+        });
+    });
+    Ok(client)
+}
+
+/// Connections that are open, in the order in which they were opened.
+pub fn open() -> Vec<OpenConnection> {
+    CONNECTIONS.with_borrow(|connections| {
+        connections
+            .iter()
+            .map(|open| OpenConnection {
+                server: open.server,
+                mapping: open.mapping,
+                client: open.client.clone(),
+            })
+            .collect()
+    })
+}
+
+/// Lets go of a server's connections and sessions; says how many there were. Scans under way keep theirs.
+pub fn close(server: pg_sys::Oid) -> usize {
+    CONNECTIONS.with_borrow_mut(|connections| {
+        let before = connections.len();
+        connections.retain(|open| open.server != server);
+        before - connections.len()
+    })
+}
+
+/// The OID of the mapping that applies: the user's own, else that for PUBLIC, else invalid.
+fn mapping_of(server: pg_sys::Oid, user: pg_sys::Oid) -> pg_sys::Oid {
+    let lookup = |role: pg_sys::Oid| {
+        // SAFETY: main thread inside a transaction; a missing entry gives the invalid OID.
+        unsafe {
+            pg_sys::GetSysCacheOid(
+                pg_sys::SysCacheIdentifier::USERMAPPINGUSERSERVER as i32,
+                pg_sys::Anum_pg_user_mapping_oid as pg_sys::AttrNumber,
+                role.into(),
+                server.into(),
+                pg_sys::Datum::from(0),
+                pg_sys::Datum::from(0),
+            )
+        }
+    };
+    match lookup(user) {
+        pg_sys::InvalidOid => lookup(pg_sys::InvalidOid),
+        own => own,
+    }
+}
+
+/// Whether two configurations lead to the same company as the same user under the same rules.
+fn same(a: &Config, b: &Config) -> bool {
+    a.url == b.url
+        && a.company_id == b.company_id
+        && a.user_id == b.user_id
+        && a.password == b.password
+        && a.sender_id == b.sender_id
+        && a.sender_password == b.sender_password
+        && a.location_id == b.location_id
+        && a.client_id == b.client_id
+        && a.dtd_version == b.dtd_version
+        && a.request_timeout == b.request_timeout
+        && a.connect_timeout == b.connect_timeout
+        && a.max_retries == b.max_retries
+        && a.max_concurrency == b.max_concurrency
+        && a.time_zone == b.time_zone
+        && a.ca_pem == b.ca_pem
+}
+
+/// Asks once to be told of changes to servers and mappings.
+fn watch_catalogs() {
+    if WATCHING.replace(true) {
+        return;
+    }
+    for cache in [
+        pg_sys::SysCacheIdentifier::FOREIGNSERVEROID,
+        pg_sys::SysCacheIdentifier::USERMAPPINGOID,
+    ] {
+        // SAFETY: main thread; the callback lives as long as the library, which is never unloaded.
+        unsafe {
+            pg_sys::CacheRegisterSyscacheCallback(
+                cache as i32,
+                Some(options_changed),
+                pg_sys::Datum::from(0),
+            );
+        }
+    }
+}
+
+/// Any change makes every connection look at its options again before it is next used.
+#[pg_guard]
+unsafe extern "C-unwind" fn options_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    CONNECTIONS.with(|connections| {
+        // Nothing is called while the list is borrowed, so it is free here.
+        if let Ok(mut connections) = connections.try_borrow_mut() {
+            connections.iter_mut().for_each(|open| open.stale = true);
+        }
+    });
+}
+
+/// Tells the log, at level `debug1`, of each request.
+struct Narrator;
+
+impl Observer for Narrator {
+    fn event(&self, event: &Event<'_>) {
+        let object = event
+            .object
+            .map(|object| format!(" {object}"))
+            .unwrap_or_default();
+        let outcome = match event.outcome {
+            Outcome::Success => "ok".to_owned(),
+            Outcome::Retry(error) => format!("will be repeated: {error}"),
+            Outcome::Failure(error) => format!("failed: {error}"),
+        };
+        io::say(format!(
+            "{}{object}: {outcome}, {} rows, {} bytes, {:.1} ms, attempt {}, controlid {}",
+            event.function,
+            event.rows,
+            event.wire_bytes,
+            event.duration.as_secs_f64() * 1000.0,
+            event.attempt,
+            event.control_id,
+        ));
+    }
+}

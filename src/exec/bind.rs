@@ -1,0 +1,68 @@
+//! Parameters of a scan: expressions of the plan, evaluated when the rows are asked for.
+
+use crate::convert::outward;
+use intacct::{Binding, Value};
+use pgrx::{PgList, pg_sys};
+
+/// The scan's `fdw_exprs`, ready to be evaluated.
+pub struct Parameters {
+    states: Vec<*mut pg_sys::ExprState>,
+    types: Vec<pg_sys::Oid>,
+}
+
+impl Parameters {
+    /// Prepares the expressions.
+    ///
+    /// # Safety
+    /// `expressions` must be the plan's list, `parent` the scan's plan state.
+    pub unsafe fn prepare(expressions: *mut pg_sys::List, parent: *mut pg_sys::PlanState) -> Parameters {
+        // SAFETY: the caller vouches for the nodes.
+        unsafe {
+            let types = PgList::<pg_sys::Node>::from_pg(expressions)
+                .iter_ptr()
+                .map(|expression| pg_sys::exprType(expression))
+                .collect();
+            let states = pg_sys::ExecInitExprList(expressions, parent);
+            Parameters {
+                states: PgList::<pg_sys::ExprState>::from_pg(states).iter_ptr().collect(),
+                types,
+            }
+        }
+    }
+
+    /// What each expression is now, in the order of their numbers.
+    ///
+    /// # Safety
+    /// `context` must be the scan's expression context; values that are not said by value live in its per-tuple
+    /// memory, and are copied before this returns.
+    pub unsafe fn evaluate(&self, context: *mut pg_sys::ExprContext) -> Vec<Binding> {
+        self.states
+            .iter()
+            .zip(&self.types)
+            .map(|(state, type_oid)| {
+                // SAFETY: the states were made by ExecInitExprList, which sets their function.
+                unsafe {
+                    let mut null = false;
+                    match (**state).evalfunc {
+                        Some(evaluate) => {
+                            let datum = evaluate(*state, context, &mut null);
+                            outward::binding(datum, null, *type_oid)
+                        }
+                        None => Binding::Unsayable,
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+/// The value of a bound row count; `None`: no limit, or none that makes sense.
+pub fn count(count: intacct::Count, bindings: &[Binding]) -> Option<u64> {
+    match count {
+        intacct::Count::Number(number) => Some(number),
+        intacct::Count::Param(number) => match bindings.get(number as usize - 1)? {
+            Binding::Value(Value::Number(digits)) => digits.parse().ok(),
+            _ => None,
+        },
+    }
+}

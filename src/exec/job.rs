@@ -1,0 +1,133 @@
+//! What the I/O thread does for a scan: the parts one after another, each page by page.
+
+use crate::io::{self, Stream};
+use crate::plan::private::{Part, ScanPrivate};
+use intacct::{
+    Bound, Client, Condition, Error, GatewayZone, Page, Paging, Query, ReadPlan, SelectItem, Value,
+};
+
+/// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
+const QUEUED_PAGES: usize = 1;
+
+/// A scan whose parameters are known.
+#[derive(Clone)]
+pub struct Job {
+    /// Who is asked.
+    pub client: Client,
+    /// The plan, its query bound.
+    pub plan: ScanPrivate,
+    /// Rows of a page.
+    pub page_size: u32,
+    /// Rows of the first page.
+    pub first_page: u32,
+}
+
+impl Job {
+    /// Starts reading.
+    ///
+    /// # Errors
+    /// When the I/O thread cannot be had.
+    pub fn start(self) -> Result<Stream<Page>, Error> {
+        io::stream(QUEUED_PAGES, move |emitter| async move {
+            let zone = self.zone().await?;
+            for part in &self.plan.parts {
+                let plan = self.read_plan(part, &zone);
+                let mut wanted = true;
+                intacct::read(&self.client, &plan, async |page| {
+                    wanted = emitter.send(page).await;
+                    wanted
+                })
+                .await?;
+                if !wanted {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The gateway's zone. It costs a request only when a condition holds a point in time and nothing has told the
+    /// zone so far.
+    async fn zone(&self) -> Result<GatewayZone, Error> {
+        let option = self.client.config().time_zone.clone();
+        let instants = self.plan.query.filter.as_ref().is_some_and(|filter| {
+            filter
+                .values()
+                .iter()
+                .any(|value| matches!(value, Value::Instant(_)))
+        });
+        let formatting = match (self.client.known_formatting(), &option) {
+            (Some(formatting), _) => Some(formatting),
+            (None, None) if instants => Some(self.client.formatting().await?),
+            (None, _) => None,
+        };
+        Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
+    }
+
+    fn read_plan(&self, part: &Part, zone: &GatewayZone) -> ReadPlan {
+        let query = part_query(&self.plan.query, part, zone);
+        let paging = if self.plan.keyset {
+            Paging::Keyset {
+                keys: query.order_by.clone(),
+            }
+        } else {
+            Paging::Offset
+        };
+        ReadPlan {
+            query,
+            kind: self.plan.dialect,
+            page_size: self.page_size,
+            first_page: self.first_page,
+            paging,
+            need_formatting: self.plan.need_formatting,
+        }
+    }
+}
+
+/// The query of one part: its condition on the first key added, that key dropped from the order where it is null.
+pub fn part_query(query: &Query, part: &Part, zone: &GatewayZone) -> Query {
+    let mut query = query.clone();
+    // The statement's LIMIT has sized the first page; how many rows are enough is for the executor to say.
+    query.limit = None;
+    query.filter = query.filter.map(|filter| filter.at_wall_clock(zone));
+    let condition = match part {
+        Part::Whole => return query,
+        Part::Null(field) => {
+            query.order_by.retain(|key| key.field != *field);
+            Condition::IsNull {
+                field: field.clone(),
+                negated: false,
+            }
+        }
+        Part::NotNull(field) => Condition::IsNull {
+            field: field.clone(),
+            negated: true,
+        },
+    };
+    query.filter = Some(Condition::and(query.filter, condition));
+    query
+}
+
+/// Binds the parameters; `None`: no row can match, and nobody needs to be asked.
+pub fn bind(plan: &ScanPrivate, bindings: &[intacct::Binding]) -> Option<ScanPrivate> {
+    let mut plan = plan.clone();
+    plan.query.filter = match plan.query.filter {
+        None => None,
+        Some(filter) => match filter.bind(&mut |number| {
+            bindings
+                .get(number as usize - 1)
+                .cloned()
+                .unwrap_or(intacct::Binding::Unsayable)
+        }) {
+            Bound::Always => None,
+            Bound::Never => return None,
+            Bound::When(filter) => Some(filter),
+        },
+    };
+    Some(plan)
+}
+
+/// The field behind a column of the answer.
+pub fn selected(query: &Query, index: u16) -> &str {
+    query.select.get(usize::from(index)).map_or("", SelectItem::field)
+}

@@ -1,0 +1,11 @@
+//! The executor's side of a scan.
+
+mod bind;
+mod explain;
+mod job;
+mod place;
+mod scan;
+mod state;
+
+pub use explain::explain_foreign_scan;
+pub use scan::{begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, rescan_foreign_scan};

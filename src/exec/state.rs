@@ -1,0 +1,272 @@
+//! What a running scan remembers.
+
+use super::bind::{self, Parameters};
+use super::job::{self, Job};
+use super::place::Place;
+use crate::catalog::ForeignTable;
+use crate::convert::inward::{self, Converter};
+use crate::error::raise;
+use crate::io::Stream;
+use crate::plan::private::ScanPrivate;
+use intacct::{CellError, CellReader, Client, Page, UserFormatting};
+use pgrx::pg_sys;
+
+/// One column that the scan fills.
+pub struct Output {
+    /// Position in the slot, from 0.
+    pub slot: usize,
+    /// Index in the page.
+    pub cell: usize,
+    /// How the cell is read.
+    pub converter: Converter,
+}
+
+/// A running scan. Owned by the executor's memory context, so that an error drops it too.
+pub struct ScanState {
+    /// The table, for options and messages.
+    pub table: ForeignTable,
+    /// Whose mapping is used.
+    pub user: pg_sys::Oid,
+    /// The plan, parameters unbound.
+    pub plan: ScanPrivate,
+    /// The plan's expressions.
+    pub parameters: Parameters,
+    /// Columns to fill from the page.
+    pub outputs: Vec<Output>,
+    /// Columns that are the same in every row: position and value.
+    pub constants: Vec<(usize, pg_sys::Datum)>,
+    /// Rows and bytes so far, for EXPLAIN ANALYZE.
+    pub received: Received,
+    client: Option<Client>,
+    reader: Option<CellReader>,
+    progress: Progress,
+}
+
+/// Where the scan stands.
+enum Progress {
+    /// Nobody has been asked.
+    Idle,
+    /// Reading `page` from `row` on; later pages come from `rest`.
+    Reading {
+        page: Page,
+        row: usize,
+        first: bool,
+        rest: Option<Stream<Page>>,
+    },
+}
+
+/// What arrived.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Received {
+    /// Pages.
+    pub pages: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes as they travelled.
+    pub wire_bytes: u64,
+    /// Bytes after decompression.
+    pub decoded_bytes: u64,
+}
+
+impl ScanState {
+    /// A scan that has asked nobody yet.
+    pub fn new(
+        table: ForeignTable,
+        user: pg_sys::Oid,
+        plan: ScanPrivate,
+        parameters: Parameters,
+        outputs: Vec<Output>,
+        constants: Vec<(usize, pg_sys::Datum)>,
+    ) -> ScanState {
+        ScanState {
+            table,
+            user,
+            plan,
+            parameters,
+            outputs,
+            constants,
+            received: Received::default(),
+            client: None,
+            reader: None,
+            progress: Progress::Idle,
+        }
+    }
+
+    /// Fills the slot with the next row; `false`: there is none. Raises what goes wrong.
+    ///
+    /// # Safety
+    /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor; memory
+    /// for values is taken from the current context.
+    pub unsafe fn next(
+        &mut self,
+        context: *mut pg_sys::ExprContext,
+        values: &mut [pg_sys::Datum],
+        nulls: &mut [bool],
+    ) -> bool {
+        if matches!(self.progress, Progress::Idle) {
+            // SAFETY: passed through.
+            unsafe { self.start(context) };
+        }
+        while let Progress::Reading {
+            page,
+            row,
+            first,
+            rest,
+        } = &mut self.progress
+        {
+            if *row < page.rows() {
+                let current = *row;
+                *row += 1;
+                // SAFETY: passed through.
+                unsafe { self.fill(current, values, nulls) };
+                return true;
+            }
+            let Some(stream) = rest else { return false };
+            match stream.next() {
+                Ok(Some(next)) => {
+                    *first = self.received.pages == 0;
+                    self.received.pages += 1;
+                    self.received.rows += next.rows() as u64;
+                    self.received.wire_bytes += next.wire_bytes();
+                    self.received.decoded_bytes += next.decoded_bytes();
+                    *page = next;
+                    *row = 0;
+                    self.prepare_reader();
+                }
+                Ok(None) => *rest = None,
+                Err(error) => {
+                    *rest = None;
+                    raise(error)
+                }
+            }
+        }
+        false
+    }
+
+    /// Starts over. When the parameters are the same and the first page is still at hand, it is read again.
+    pub fn rewind(&mut self, parameters_changed: bool) {
+        match &mut self.progress {
+            Progress::Reading { row, first: true, .. } if !parameters_changed => *row = 0,
+            _ => self.stop(),
+        }
+    }
+
+    /// Cancels what is under way.
+    pub fn stop(&mut self) {
+        self.progress = Progress::Idle;
+    }
+
+    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext) {
+        // SAFETY: passed through.
+        let bindings = unsafe { self.parameters.evaluate(context) };
+        let rest = match job::bind(&self.plan, &bindings) {
+            None => None,
+            Some(plan) => {
+                let client = match crate::connection::client(self.table.server_oid, self.user) {
+                    Ok(client) => client,
+                    Err(error) => raise(error),
+                };
+                let page_size = self.table.page_size();
+                let first_page = plan
+                    .wanted
+                    .and_then(|wanted| {
+                        let limit = bind::count(wanted.limit, &bindings)?;
+                        let offset = wanted.offset.and_then(|offset| bind::count(offset, &bindings));
+                        Some(
+                            limit
+                                .saturating_add(offset.unwrap_or(0))
+                                .clamp(1, page_size.into()) as u32,
+                        )
+                    })
+                    .unwrap_or(page_size);
+                self.client = Some(client.clone());
+                let job = Job {
+                    client,
+                    plan,
+                    page_size,
+                    first_page,
+                };
+                Some(job.start().unwrap_or_else(|error| raise(error)))
+            }
+        };
+        self.received.pages = 0;
+        self.progress = Progress::Reading {
+            page: Page::default(),
+            row: 0,
+            first: true,
+            rest,
+        };
+    }
+
+    /// The reader of cells, once the formatting is known (the first page brought it).
+    fn prepare_reader(&mut self) {
+        if self.reader.is_some() {
+            return;
+        }
+        let known = self.client.as_ref().and_then(Client::known_formatting);
+        let zone = self
+            .client
+            .as_ref()
+            .and_then(|client| client.config().time_zone.clone());
+        // Only scans that read nothing which depends on it come here without knowing it.
+        let formatting = known.unwrap_or_else(|| UserFormatting {
+            locale: "en_US.UTF-8".into(),
+            date_format: "/mdY".into(),
+            gmt_offset_seconds: 0,
+            clock: 24,
+        });
+        self.reader = Some(CellReader::new(&formatting, zone.as_ref()));
+    }
+
+    unsafe fn fill(&self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
+        let (Progress::Reading { page, .. }, Some(reader)) = (&self.progress, &self.reader) else {
+            return;
+        };
+        nulls.fill(true);
+        for (slot, value) in &self.constants {
+            values[*slot] = *value;
+            nulls[*slot] = false;
+        }
+        for output in &self.outputs {
+            match page.cell(row, output.cell) {
+                // SAFETY: pages hold valid UTF-8.
+                Some(cell) => match unsafe { output.converter.datum(cell, reader) } {
+                    Ok(datum) => {
+                        values[output.slot] = datum;
+                        nulls[output.slot] = false;
+                    }
+                    Err(error) => raise(self.place(page, row, output.cell).report(&error)),
+                },
+                None if self.plan.row_key.map(usize::from) == Some(output.cell) => {
+                    raise(self.place(page, row, output.cell).report(&CellError {
+                        expected: "a value, and it is the row key",
+                        found: String::new(),
+                    }))
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn place(&self, page: &Page, row: usize, cell: usize) -> Place {
+        let query = &self.plan.query;
+        Place {
+            company: self.table.server.company_id.clone(),
+            object: query.object.clone(),
+            field: job::selected(query, cell as u16).to_owned(),
+            row: self.plan.row_key.and_then(|key| {
+                let value = String::from_utf8_lossy(page.cell(row, key.into())?).into_owned();
+                Some((job::selected(query, key).to_owned(), value))
+            }),
+        }
+    }
+}
+
+/// The value of a constant column, in the current memory context.
+///
+/// # Safety
+/// As [`inward::constant`].
+pub unsafe fn constant(text: &str, type_oid: pg_sys::Oid, typmod: i32) -> pg_sys::Datum {
+    // SAFETY: passed through.
+    unsafe { inward::constant(text, type_oid, typmod) }
+}

@@ -1,0 +1,30 @@
+//! Costs: what makes a plan dear is the number of requests, then the number of rows that travel.
+
+use crate::catalog::ForeignTable;
+
+/// Rows of a table that nobody has counted yet.
+pub const UNKNOWN_ROWS: f64 = 1000.0;
+
+/// What a scan is expected to cost, in the planner's units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Until the first row: one request.
+    pub startup: f64,
+    /// Until the last row.
+    pub total: f64,
+}
+
+/// The cost of fetching `rows` rows, in `parts` slices, of which the statement keeps what its local conditions leave.
+///
+/// Each page is one request and costs `fdw_startup_cost`: with the default of postgres_fdw (100 for a connection's
+/// round trip) a nested loop that asks once per outer row loses against reading the inner table whole, unless the
+/// outer side is tiny.
+pub fn scan(table: &ForeignTable, rows: f64, parts: usize, local_per_row: f64, cpu_tuple_cost: f64) -> Cost {
+    let request = table.server.fdw_startup_cost;
+    let pages = (rows / f64::from(table.page_size())).ceil().max(1.0) + (parts as f64 - 1.0);
+    let per_row = table.server.fdw_tuple_cost + cpu_tuple_cost + local_per_row;
+    Cost {
+        startup: request,
+        total: pages * request + rows * per_row,
+    }
+}

@@ -1,0 +1,64 @@
+//! LIMIT and OFFSET: how many rows the statement will take from a scan. It sizes the first page and is never trusted.
+
+use super::private::Wanted;
+use super::qual::Params;
+use intacct::Count;
+use pgrx::{is_a, pg_sys};
+
+/// What the statement's LIMIT says about this scan: only where the scan's rows go to the limit one by one, in the
+/// order in which they are read, whatever local conditions drop on the way.
+///
+/// # Safety
+/// Planner nodes of the current planning.
+pub unsafe fn wanted(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    pathkeys: *mut pg_sys::List,
+    params: &mut Params,
+) -> Option<Wanted> {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let parse = (*root).parse;
+        let alone = pg_sys::bms_equal((*rel).relids, (*root).all_baserels);
+        let reshaped = (*parse).hasAggs
+            || (*parse).hasWindowFuncs
+            || (*parse).hasTargetSRFs
+            || !(*parse).groupClause.is_null()
+            || !(*parse).groupingSets.is_null()
+            || !(*parse).distinctClause.is_null()
+            || !(*parse).setOperations.is_null()
+            || (*root).hasHavingQual;
+        if !alone || reshaped || !pg_sys::pathkeys_contained_in((*root).sort_pathkeys, pathkeys) {
+            return None;
+        }
+        if (*parse).limitCount.is_null() {
+            // EXISTS asks for one row without saying LIMIT.
+            return ((*root).tuple_fraction == 1.0 && (*parse).limitOffset.is_null()).then_some(Wanted {
+                limit: Count::Number(1),
+                offset: None,
+            });
+        }
+        let limit = count((*parse).limitCount, params)?;
+        let offset = match (*parse).limitOffset {
+            offset if offset.is_null() => None,
+            offset => Some(count(offset, params)?),
+        };
+        Some(Wanted { limit, offset })
+    }
+}
+
+unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Count> {
+    // SAFETY: the caller vouches for the node; its type is checked before the cast.
+    unsafe {
+        if is_a(node, pg_sys::NodeTag::T_Const) {
+            let constant = node.cast::<pg_sys::Const>();
+            // LIMIT NULL is no limit.
+            return (!(*constant).constisnull && (*constant).constvalue.value() as i64 >= 0)
+                .then(|| Count::Number((*constant).constvalue.value() as u64));
+        }
+        if pg_sys::contain_volatile_functions(node) || pg_sys::contain_subplans(node) {
+            return None;
+        }
+        Some(Count::Param(params.number(node.cast())))
+    }
+}

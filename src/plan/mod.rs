@@ -1,0 +1,373 @@
+//! The planner's side of a scan: sizes, paths, and the plan with its [`Query`].
+
+pub mod cost;
+mod limit;
+mod parameterized;
+pub mod private;
+pub mod qual;
+mod sort;
+
+use crate::catalog::ForeignTable;
+use crate::error::{raise, raise_internal};
+use crate::guc;
+use crate::options::PushSwitches;
+use crate::plan::private::{Part, ScanPrivate};
+use intacct::{Condition, OrderKey, Query, SelectItem};
+use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
+use qual::{Params, Pushed, Translator};
+
+/// What planning one table needs to remember between its callbacks.
+struct RelationState {
+    table: ForeignTable,
+    push: PushSwitches,
+}
+
+/// The state made by [`get_foreign_rel_size`].
+///
+/// # Safety
+/// `rel` must be a relation that passed through it in this planning.
+unsafe fn state<'a>(rel: *mut pg_sys::RelOptInfo) -> &'a RelationState {
+    // SAFETY: the pointer was set by get_foreign_rel_size and lives as long as the planner's memory context.
+    unsafe { &*(*rel).fdw_private.cast::<RelationState>() }
+}
+
+/// Loads the table and estimates the rows that its conditions leave.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn get_foreign_rel_size(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    relid: pg_sys::Oid,
+) {
+    let table = ForeignTable::load(relid).unwrap_or_else(|error| raise(error));
+    let push = guc::push_switches(&table.server);
+    // SAFETY: planner callback on the main thread; the state is dropped with the planner's memory context.
+    unsafe {
+        if (*rel).tuples < 0.0 || ((*rel).tuples == 0.0 && (*rel).pages == 0) {
+            (*rel).tuples = cost::UNKNOWN_ROWS;
+        }
+        let state =
+            PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState { table, push });
+        (*rel).fdw_private = state.cast();
+        pg_sys::set_baserel_size_estimates(root, rel);
+    }
+}
+
+/// Offers the ways to read the table: as it comes, in the order that the query wants, and by join keys.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn get_foreign_paths(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    _relid: pg_sys::Oid,
+) {
+    // SAFETY: planner callback on the main thread, after get_foreign_rel_size.
+    unsafe {
+        let state = state(rel);
+        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg((*rel).baserestrictinfo);
+        let mut translator = state.translator(root, rel);
+        let remote = if state.push.where_ {
+            translate_all(&mut translator, clauses.iter_ptr())
+        } else {
+            None
+        };
+        let rows_fetched = if remote.is_some() {
+            (*rel).rows
+        } else {
+            (*rel).tuples
+        };
+        let filter = remote.as_ref().map(|pushed| &pushed.condition);
+
+        add_path(root, rel, rows_fetched, 1, std::ptr::null_mut());
+        if state.push.order
+            && let Some(order) = sort::push(&state.table, rel, (*root).query_pathkeys, filter)
+        {
+            let pathkeys = first((*root).query_pathkeys, order.satisfied);
+            add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
+        }
+        if state.push.where_ {
+            parameterized::add_paths(root, rel, state);
+        }
+    }
+}
+
+/// Adds a path that fetches `rows` in `parts` slices and delivers `pathkeys`.
+unsafe fn add_path(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    rows: f64,
+    parts: usize,
+    pathkeys: *mut pg_sys::List,
+) {
+    // SAFETY: as the callers.
+    unsafe {
+        let cost = cost::scan(
+            &state(rel).table,
+            rows,
+            parts,
+            local_cost(rel),
+            pg_sys::cpu_tuple_cost,
+        );
+        let path = crate::compat::create_foreignscan_path(
+            root,
+            rel,
+            (*rel).rows,
+            cost.startup + (*rel).baserestrictcost.startup,
+            cost.total + (*rel).baserestrictcost.startup,
+            pathkeys,
+            (*rel).lateral_relids,
+            std::ptr::null_mut(),
+        );
+        pg_sys::add_path(rel, path);
+    }
+}
+
+/// What checking the conditions costs for one row: all of them are checked here as well.
+unsafe fn local_cost(rel: *mut pg_sys::RelOptInfo) -> f64 {
+    // SAFETY: as the callers.
+    unsafe { (*rel).baserestrictcost.per_tuple }
+}
+
+/// The first `count` members of a list.
+unsafe fn first(list: *mut pg_sys::List, count: usize) -> *mut pg_sys::List {
+    let mut head = PgList::<pg_sys::Node>::new();
+    // SAFETY: as the callers.
+    for node in unsafe { PgList::<pg_sys::Node>::from_pg(list) }
+        .iter_ptr()
+        .take(count)
+    {
+        head.push(node);
+    }
+    head.into_pg()
+}
+
+impl RelationState {
+    fn translator(&self, root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Translator<'_> {
+        Translator {
+            table: &self.table,
+            // SAFETY: a valid relation of the current planning.
+            relid: unsafe { (*rel).relid },
+            root,
+            params: Params::default(),
+        }
+    }
+}
+
+/// The conjunction of all clauses that can be pushed.
+unsafe fn translate_all(
+    translator: &mut Translator,
+    clauses: impl Iterator<Item = *mut pg_sys::RestrictInfo>,
+) -> Option<Pushed> {
+    let mut whole: Option<Condition> = None;
+    let mut exact = true;
+    for clause in clauses {
+        // SAFETY: clauses of the current planning.
+        unsafe {
+            if (*clause).pseudoconstant {
+                continue;
+            }
+            match translator.translate((*clause).clause.cast()) {
+                Some(pushed) => {
+                    exact &= pushed.exact;
+                    whole = Some(Condition::and(whole, pushed.condition));
+                }
+                None => exact = false,
+            }
+        }
+    }
+    whole.map(|condition| Pushed { condition, exact })
+}
+
+/// Makes the plan: the query for the gateway, and the conditions to check here.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn get_foreign_plan(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    _relid: pg_sys::Oid,
+    best_path: *mut pg_sys::ForeignPath,
+    target_list: *mut pg_sys::List,
+    scan_clauses: *mut pg_sys::List,
+    outer_plan: *mut pg_sys::Plan,
+) -> *mut pg_sys::ForeignScan {
+    // SAFETY: planner callback on the main thread, after get_foreign_rel_size.
+    unsafe {
+        let state = state(rel);
+        let table = &state.table;
+        let mut translator = state.translator(root, rel);
+        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(scan_clauses);
+        let remote = if state.push.where_ {
+            translate_all(&mut translator, clauses.iter_ptr())
+        } else {
+            None
+        };
+        let mut filter = remote.map(|pushed| pushed.condition);
+
+        let pathkeys = (*best_path).path.pathkeys;
+        let pushed_order = if pathkeys.is_null() {
+            None
+        } else {
+            sort::push(table, rel, pathkeys, filter.as_ref())
+        };
+        let (mut keys, parts) = match pushed_order {
+            Some(order) => (order.keys, order.parts),
+            None => (row_order(table), vec![Part::Whole]),
+        };
+        let wanted = if state.push.limit {
+            limit::wanted(root, rel, pathkeys, &mut translator.params)
+        } else {
+            None
+        };
+        if let Some(always) = table.options.filter.clone() {
+            filter = Some(match filter {
+                Some(asked) => Condition::and(Some(always), asked),
+                None => always,
+            });
+        }
+
+        let local = pg_sys::extract_actual_clauses(scan_clauses, false);
+        let used = used_columns(rel, local);
+        let mut select = Select::default();
+        for key in &keys {
+            select.index(&key.field);
+        }
+        let row_key = table.options.row_key.as_deref().map(|key| select.index(key));
+        let mut columns = Vec::new();
+        let mut need_formatting = false;
+        for column in table.columns.iter().filter(|column| used.contains(column.attnum)) {
+            if column.constant.is_none() {
+                columns.push((column.attnum, select.index(&column.field)));
+                need_formatting |= crate::convert::inward::Converter::needs_formatting(column.type_oid);
+            }
+        }
+        if select.fields.is_empty() {
+            // Only the number of rows matters, but something must be asked for.
+            match table.columns.iter().find(|column| column.constant.is_none()) {
+                Some(column) => select.index(&column.field),
+                None => select.index("RECORDNO"),
+            };
+        }
+        let keyset = table.row_key_is_number() && keys_are_comparable(table, &keys);
+        if keys.is_empty() {
+            // Without a key only an order over all that is read makes pages stable; dotted fields may not be sorted by.
+            keys = select
+                .fields
+                .iter()
+                .filter(|field| !field.contains('.'))
+                .map(|field| OrderKey {
+                    field: field.clone(),
+                    descending: false,
+                })
+                .collect();
+        }
+
+        let mut query = Query::new(table.options.object.clone());
+        query.docparid = table.options.docparid.clone();
+        query.select = select.fields.into_iter().map(SelectItem::Field).collect();
+        query.filter = filter;
+        query.order_by = if table.dialect().capabilities().order {
+            keys
+        } else {
+            Vec::new()
+        };
+        query.limit = wanted.map(|wanted| wanted.limit);
+        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        let private = ScanPrivate {
+            query,
+            dialect: table.dialect(),
+            parts,
+            columns,
+            row_key,
+            keyset,
+            wanted,
+            need_formatting,
+        };
+        let private = private
+            .to_list()
+            .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
+        pg_sys::make_foreignscan(
+            target_list,
+            local,
+            (*rel).relid,
+            translator.params.into_list(),
+            private,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            outer_plan,
+        )
+    }
+}
+
+/// The order in which an unsorted scan reads, so that its pages are stable.
+fn row_order(table: &ForeignTable) -> Vec<OrderKey> {
+    table
+        .options
+        .row_key
+        .iter()
+        .map(|key| OrderKey {
+            field: key.clone(),
+            descending: false,
+        })
+        .collect()
+}
+
+/// Whether the next page can be asked for by the last row's keys: numbers and times come back as they were sent,
+/// text might be compared in ways that nobody has described.
+fn keys_are_comparable(table: &ForeignTable, keys: &[OrderKey]) -> bool {
+    use crate::catalog::ValueClass;
+    keys.iter().all(|key| {
+        table.is_row_key(&key.field)
+            || table.column_of_field(&key.field).is_some_and(|column| {
+                !matches!(column.class, None | Some(ValueClass::Text | ValueClass::Boolean))
+            })
+    })
+}
+
+/// The fields asked for, each once.
+#[derive(Default)]
+struct Select {
+    fields: Vec<String>,
+}
+
+impl Select {
+    /// The place of a field, which is added when it is new.
+    fn index(&mut self, field: &str) -> u16 {
+        let known = self
+            .fields
+            .iter()
+            .position(|known| known.eq_ignore_ascii_case(field));
+        known.unwrap_or_else(|| {
+            self.fields.push(field.to_owned());
+            self.fields.len() - 1
+        }) as u16
+    }
+}
+
+/// Attribute numbers that the statement reads.
+struct UsedColumns {
+    numbers: *mut pg_sys::Bitmapset,
+}
+
+impl UsedColumns {
+    fn contains(&self, attnum: i16) -> bool {
+        let has = |number: i32| {
+            // SAFETY: a valid bitmap set, and a member above zero.
+            unsafe {
+                pg_sys::bms_is_member(number - pg_sys::FirstLowInvalidHeapAttributeNumber, self.numbers)
+            }
+        };
+        // Attribute 0 is the whole row.
+        has(attnum.into()) || has(0)
+    }
+}
+
+/// The columns that the target list above the scan or a local condition names.
+unsafe fn used_columns(rel: *mut pg_sys::RelOptInfo, local: *mut pg_sys::List) -> UsedColumns {
+    let mut numbers = std::ptr::null_mut();
+    // SAFETY: nodes of the current planning.
+    unsafe {
+        pg_sys::pull_varattnos((*(*rel).reltarget).exprs.cast(), (*rel).relid, &mut numbers);
+        for clause in PgList::<pg_sys::Node>::from_pg(local).iter_ptr() {
+            debug_assert!(!is_a(clause, pg_sys::NodeTag::T_RestrictInfo));
+            pg_sys::pull_varattnos(clause, (*rel).relid, &mut numbers);
+        }
+    }
+    UsedColumns { numbers }
+}

@@ -1,0 +1,101 @@
+//! Scans by join keys: one request for each outer row, worth it when the outer side is tiny.
+
+use super::{RelationState, cost, translate_all};
+use pgrx::{PgList, is_a, pg_guard, pg_sys};
+use std::ffi::c_void;
+
+/// Adds a path for each set of outer relations whose join clauses the gateway can check.
+///
+/// # Safety
+/// Planner nodes of the current planning; `rel` has passed through get_foreign_rel_size.
+pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo, state: &RelationState) {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let mut seen: Vec<pg_sys::Relids> = Vec::new();
+        for clause in join_clauses(root, rel) {
+            if !pg_sys::join_clause_is_movable_to(clause, rel) {
+                continue;
+            }
+            let mut translator = state.translator(root, rel);
+            if translate_all(&mut translator, std::iter::once(clause)).is_none() {
+                continue;
+            }
+            let outer = pg_sys::bms_union((*clause).clause_relids, (*rel).lateral_relids);
+            let outer = pg_sys::bms_del_member(outer, (*rel).relid as i32);
+            if outer.is_null() || seen.iter().any(|other| pg_sys::bms_equal(*other, outer)) {
+                continue;
+            }
+            seen.push(outer);
+            let info = pg_sys::get_baserel_parampathinfo(root, rel, outer);
+            let rows = (*info).ppi_rows;
+            let cost = cost::scan(
+                &state.table,
+                rows,
+                1,
+                super::local_cost(rel),
+                pg_sys::cpu_tuple_cost,
+            );
+            let path = crate::compat::create_foreignscan_path(
+                root,
+                rel,
+                rows,
+                cost.startup,
+                cost.total,
+                std::ptr::null_mut(),
+                outer,
+                std::ptr::null_mut(),
+            );
+            pg_sys::add_path(rel, path);
+        }
+    }
+}
+
+/// Join clauses that mention the relation, those implied by equivalence classes included.
+unsafe fn join_clauses(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+) -> Vec<*mut pg_sys::RestrictInfo> {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let mut clauses: Vec<_> = PgList::<pg_sys::RestrictInfo>::from_pg((*rel).joininfo)
+            .iter_ptr()
+            .collect();
+        if (*rel).has_eclass_joins {
+            for attnum in 1..=(*rel).max_attr {
+                let mut wanted = attnum;
+                let implied = pg_sys::generate_implied_equalities_for_column(
+                    root,
+                    rel,
+                    Some(is_column),
+                    (&raw mut wanted).cast::<c_void>(),
+                    (*rel).lateral_referencers,
+                );
+                clauses.extend(PgList::<pg_sys::RestrictInfo>::from_pg(implied).iter_ptr());
+            }
+        }
+        clauses
+    }
+}
+
+/// Whether a member of an equivalence class is the column whose number `wanted` points at.
+#[pg_guard]
+unsafe extern "C-unwind" fn is_column(
+    _root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    _class: *mut pg_sys::EquivalenceClass,
+    member: *mut pg_sys::EquivalenceMember,
+    wanted: *mut c_void,
+) -> bool {
+    // SAFETY: called by the planner with valid nodes and the pointer given above; types are checked before each cast.
+    unsafe {
+        let mut node: *mut pg_sys::Node = (*member).em_expr.cast();
+        while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+        if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
+            return false;
+        }
+        let var = node.cast::<pg_sys::Var>();
+        (*var).varno as u32 == (*rel).relid && (*var).varattno == *wanted.cast::<pg_sys::AttrNumber>()
+    }
+}

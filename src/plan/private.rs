@@ -1,0 +1,82 @@
+//! What the planner hands to the executor: one serde value in one String node, so that it survives copies, the plan
+//! cache and EXPLAIN. It holds no pointer, no secret, and no OID of a server object.
+
+use intacct::{Count, DialectKind, Query};
+use pgrx::{PgList, pg_sys};
+use serde::{Deserialize, Serialize};
+use std::ffi::{CStr, CString};
+
+/// Everything that a scan needs to know beside the catalogs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanPrivate {
+    /// The question, as EXPLAIN shows it: parameters are the scan's `fdw_exprs`, by number from 1.
+    pub query: Query,
+    /// How it is said to the gateway.
+    pub dialect: DialectKind,
+    /// The query is asked once for each part, in this order.
+    pub parts: Vec<Part>,
+    /// Columns to fill: attribute number and index in `query.select`.
+    pub columns: Vec<(i16, u16)>,
+    /// Index of the row key in `query.select`.
+    pub row_key: Option<u16>,
+    /// Pages follow each other by the order's keys, which are unique and never null in a part; else by offset.
+    pub keyset: bool,
+    /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
+    pub wanted: Option<Wanted>,
+    /// Values depend on the user's formatting, so it must be known before the first row is read.
+    pub need_formatting: bool,
+}
+
+/// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
+/// the planner says what it wants first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// All rows.
+    Whole,
+    /// Those where the field has no value.
+    Null(String),
+    /// Those where it has one.
+    NotNull(String),
+}
+
+/// LIMIT and OFFSET of the statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// `LIMIT`
+    pub limit: Count,
+    /// `OFFSET`
+    pub offset: Option<Count>,
+}
+
+impl ScanPrivate {
+    /// The value as a list of one String node.
+    ///
+    /// # Errors
+    /// Only if serde refuses, which it does for no value of this type.
+    pub fn to_list(&self) -> Result<*mut pg_sys::List, String> {
+        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        let text = CString::new(text).map_err(|error| error.to_string())?;
+        let mut list = PgList::<pg_sys::Node>::new();
+        // SAFETY: main thread; both calls allocate in the current memory context.
+        list.push(unsafe { pg_sys::makeString(pg_sys::pstrdup(text.as_ptr())).cast() });
+        Ok(list.into_pg())
+    }
+
+    /// Reads the value back from a plan.
+    ///
+    /// # Safety
+    /// `list` must be what [`to_list`](Self::to_list) made, or a copy of it.
+    ///
+    /// # Errors
+    /// A plan of another version of the extension.
+    pub unsafe fn from_list(list: *mut pg_sys::List) -> Result<ScanPrivate, String> {
+        // SAFETY: the caller vouches for the list.
+        let text = unsafe {
+            let nodes = PgList::<pg_sys::String>::from_pg(list);
+            let node = nodes.get_ptr(0).ok_or("the plan holds nothing of ours")?;
+            CStr::from_ptr((*node).sval)
+        };
+        let text = text.to_str().map_err(|error| error.to_string())?;
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}

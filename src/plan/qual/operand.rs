@@ -1,0 +1,133 @@
+//! The two sides of a comparison: a column of ours, and a value that does not depend on our row.
+
+use super::Translator;
+use crate::catalog::{Column, ValueClass};
+use crate::convert::outward;
+use intacct::Value;
+use pgrx::{is_a, pg_sys};
+
+/// Expressions whose value is known only at execution; they become the scan's `fdw_exprs`.
+#[derive(Default)]
+pub struct Params {
+    expressions: Vec<*mut pg_sys::Expr>,
+}
+
+impl Params {
+    /// The number (from 1) of an expression; equal expressions share one.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node.
+    pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr) -> u32 {
+        // SAFETY: both are expression nodes.
+        let known = self
+            .expressions
+            .iter()
+            .position(|other| unsafe { pg_sys::equal((*other).cast(), expression.cast()) });
+        let index = known.unwrap_or_else(|| {
+            self.expressions.push(expression);
+            self.expressions.len() - 1
+        });
+        index as u32 + 1
+    }
+
+    pub(super) fn mark(&self) -> usize {
+        self.expressions.len()
+    }
+
+    pub(super) fn forget_after(&mut self, mark: usize) {
+        self.expressions.truncate(mark);
+    }
+
+    /// The expressions, in the order of their numbers.
+    pub fn into_list(self) -> *mut pg_sys::List {
+        let mut list = pgrx::PgList::<pg_sys::Expr>::new();
+        for expression in self.expressions {
+            list.push(expression);
+        }
+        list.into_pg()
+    }
+}
+
+/// A value on the other side of a comparison.
+pub enum Operand {
+    /// It is NULL: no comparison with it is true.
+    Null,
+    /// It can be said to the gateway (or may turn out to be, for a parameter).
+    Value(Value),
+}
+
+impl<'a> Translator<'a> {
+    /// The column that an expression names, if it is one of this table that may be compared remotely. A cast that
+    /// does not change the value (varchar to text) is looked through.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node.
+    pub unsafe fn column(&self, expression: *mut pg_sys::Node) -> Option<(&'a Column, ValueClass)> {
+        // SAFETY: node types are checked before each cast.
+        unsafe {
+            let mut node = expression;
+            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+            }
+            if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
+                return None;
+            }
+            let var = node.cast::<pg_sys::Var>();
+            if (*var).varno as u32 != self.relid || (*var).varlevelsup != 0 {
+                return None;
+            }
+            let column = self.table.column((*var).varattno)?;
+            Some((column, column.class?))
+        }
+    }
+
+    /// The value of an expression that is the same for every row of this table, typed as `expected`.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node.
+    pub unsafe fn operand(
+        &mut self,
+        expression: *mut pg_sys::Node,
+        expected: &[pg_sys::Oid],
+    ) -> Option<Operand> {
+        // SAFETY: node types are checked before each cast.
+        unsafe {
+            if expression.is_null() || !expected.contains(&pg_sys::exprType(expression)) {
+                return None;
+            }
+            let mut node = expression;
+            while is_a(node, pg_sys::NodeTag::T_RelabelType) {
+                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+            }
+            if is_a(node, pg_sys::NodeTag::T_Const) {
+                let constant = node.cast::<pg_sys::Const>();
+                if (*constant).constisnull {
+                    return Some(Operand::Null);
+                }
+                let value = outward::value((*constant).constvalue, (*constant).consttype)?;
+                return Some(Operand::Value(value));
+            }
+            if !self.is_parameter(expression) {
+                return None;
+            }
+            Some(Operand::Value(Value::Param(
+                self.params.number(expression.cast()),
+            )))
+        }
+    }
+
+    /// Whether an expression can be evaluated once, before the rows are asked for.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node.
+    pub unsafe fn is_parameter(&self, expression: *mut pg_sys::Node) -> bool {
+        // SAFETY: the planner's own tests on a valid node.
+        unsafe {
+            !pg_sys::bms_is_member(self.relid as i32, pg_sys::pull_varnos(self.root, expression))
+                && !pg_sys::contain_volatile_functions(expression)
+                && !pg_sys::contain_subplans(expression)
+                && !pg_sys::contain_agg_clause(expression)
+                && !pg_sys::contain_window_function(expression)
+        }
+    }
+}

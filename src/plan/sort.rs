@@ -1,0 +1,162 @@
+//! ORDER BY as the gateway's order: which prefix of the wanted path keys it can be trusted with.
+
+use super::qual::excludes_null;
+use crate::catalog::{Column, ForeignTable, ValueClass};
+use crate::plan::private::Part;
+use intacct::{Condition, OrderKey};
+use pgrx::{PgList, is_a, pg_sys};
+
+/// An order that the gateway can produce.
+pub struct PushedOrder {
+    /// How many of the path keys it satisfies.
+    pub satisfied: usize,
+    /// The keys sent, ending in the row key.
+    pub keys: Vec<OrderKey>,
+    /// In which slices the rows are read, so that nulls stand where SQL wants them.
+    pub parts: Vec<Part>,
+}
+
+/// The longest prefix of `pathkeys` that the gateway can be trusted with; `None` when not even the first.
+///
+/// # Safety
+/// `pathkeys` must be a list of PathKeys of the current planning, `rel` the relation of `table`.
+pub unsafe fn push(
+    table: &ForeignTable,
+    rel: *mut pg_sys::RelOptInfo,
+    pathkeys: *mut pg_sys::List,
+    filter: Option<&Condition>,
+) -> Option<PushedOrder> {
+    let row_key = table
+        .options
+        .row_key
+        .as_deref()
+        .filter(|_| table.row_key_is_number())?;
+    if !table.dialect().capabilities().order {
+        return None;
+    }
+    let mut order = PushedOrder {
+        satisfied: 0,
+        keys: Vec::new(),
+        parts: vec![Part::Whole],
+    };
+    // SAFETY: the caller vouches for the list.
+    let wanted = unsafe { PgList::<pg_sys::PathKey>::from_pg(pathkeys) };
+    for pathkey in wanted.iter_ptr() {
+        if order
+            .keys
+            .last()
+            .is_some_and(|last| table.is_row_key(&last.field))
+        {
+            // Nothing is left to order behind a unique key.
+            order.satisfied += 1;
+            continue;
+        }
+        // SAFETY: as above.
+        let Some((column, class)) = (unsafe { column_of(table, rel, pathkey) }) else {
+            break;
+        };
+        // SAFETY: as above.
+        if !unsafe { order_is_ours(table, class, pathkey) } {
+            break;
+        }
+        // SAFETY: as above.
+        let (descending, nulls_first) = unsafe {
+            (
+                crate::compat::pathkey_descends(pathkey),
+                (*pathkey).pk_nulls_first,
+            )
+        };
+        let never_null = table.is_row_key(&column.field)
+            || filter.is_some_and(|filter| excludes_null(filter, &column.field));
+        if !never_null {
+            // Where the gateway puts nulls is not documented. For the first key they are read apart from the rest;
+            // behind it that would take one request for each value of the keys before.
+            if !order.keys.is_empty() {
+                break;
+            }
+            let (null, rest) = (
+                Part::Null(column.field.clone()),
+                Part::NotNull(column.field.clone()),
+            );
+            order.parts = if nulls_first {
+                vec![null, rest]
+            } else {
+                vec![rest, null]
+            };
+        }
+        order.keys.push(OrderKey {
+            field: column.field.clone(),
+            descending,
+        });
+        order.satisfied += 1;
+    }
+    if order.satisfied == 0 {
+        return None;
+    }
+    if !order
+        .keys
+        .last()
+        .is_some_and(|last| table.is_row_key(&last.field))
+    {
+        order.keys.push(OrderKey {
+            field: row_key.to_owned(),
+            descending: false,
+        });
+    }
+    Some(order)
+}
+
+/// The column of ours that a path key sorts by.
+unsafe fn column_of(
+    table: &ForeignTable,
+    rel: *mut pg_sys::RelOptInfo,
+    pathkey: *mut pg_sys::PathKey,
+) -> Option<(&Column, ValueClass)> {
+    // SAFETY: the caller vouches for the nodes; types are checked before each cast.
+    unsafe {
+        let class = (*pathkey).pk_eclass;
+        if (*class).ec_has_volatile {
+            return None;
+        }
+        let members = PgList::<pg_sys::EquivalenceMember>::from_pg((*class).ec_members);
+        for member in members.iter_ptr() {
+            let mut node: *mut pg_sys::Node = (*member).em_expr.cast();
+            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+            }
+            if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
+                continue;
+            }
+            let var = node.cast::<pg_sys::Var>();
+            if (*var).varno as u32 != (*rel).relid || (*var).varlevelsup != 0 {
+                continue;
+            }
+            if let Some(column) = table.column((*var).varattno)
+                && let Some(class) = column.class
+            {
+                return Some((column, class));
+            }
+        }
+        None
+    }
+}
+
+/// Whether the gateway orders the class as this path key does.
+unsafe fn order_is_ours(table: &ForeignTable, class: ValueClass, pathkey: *mut pg_sys::PathKey) -> bool {
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        if super::qual::family(class).0 != (*pathkey).pk_opfamily {
+            return false;
+        }
+        match class {
+            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date => true,
+            ValueClass::Timestamp => table.zone_is_fixed(),
+            ValueClass::Text => {
+                table.server.ordering == crate::options::Ordering::Binary
+                    && (*(*pathkey).pk_eclass).ec_collation == pg_sys::Oid::from(pg_sys::C_COLLATION_OID)
+            }
+            // False before true is likely, but nobody has said so.
+            ValueClass::Boolean => false,
+        }
+    }
+}
