@@ -3,7 +3,6 @@
 use crate::options::{self, OptionError, ServerOptions, TableOptions};
 use intacct::{DataType, DialectKind};
 use pgrx::pg_sys;
-use std::ffi::CStr;
 
 /// The kinds of value that the planner can compare remotely, one for each canonical type mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +49,6 @@ impl ValueClass {
 pub struct Column {
     /// Its number in the table, from 1.
     pub attnum: i16,
-    /// Its name in PostgreSQL.
-    pub name: String,
     /// Its path in Intacct.
     pub field: String,
     /// PostgreSQL type.
@@ -186,9 +183,6 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
                 });
             columns.push(Column {
                 attnum: attribute.attnum,
-                name: CStr::from_ptr(attribute.attname.data.as_ptr())
-                    .to_string_lossy()
-                    .into_owned(),
                 field: options.field,
                 type_oid: attribute.atttypid,
                 not_null: attribute.attnotnull,

@@ -50,7 +50,7 @@ enum Progress {
     Reading {
         page: Page,
         row: usize,
-        first: bool,
+        pages: u64,
         rest: Option<Stream<Page>>,
     },
 }
@@ -110,7 +110,7 @@ impl ScanState {
         while let Progress::Reading {
             page,
             row,
-            first,
+            pages,
             rest,
         } = &mut self.progress
         {
@@ -124,7 +124,7 @@ impl ScanState {
             let Some(stream) = rest else { return false };
             match stream.next() {
                 Ok(Some(next)) => {
-                    *first = self.received.pages == 0;
+                    *pages += 1;
                     self.received.pages += 1;
                     self.received.rows += next.rows() as u64;
                     self.received.wire_bytes += next.wire_bytes();
@@ -146,7 +146,9 @@ impl ScanState {
     /// Starts over. When the parameters are the same and the first page is still at hand, it is read again.
     pub fn rewind(&mut self, parameters_changed: bool) {
         match &mut self.progress {
-            Progress::Reading { row, first: true, .. } if !parameters_changed => *row = 0,
+            Progress::Reading {
+                row, pages: 0..=1, ..
+            } if !parameters_changed => *row = 0,
             _ => self.stop(),
         }
     }
@@ -189,11 +191,10 @@ impl ScanState {
                 Some(job.start().unwrap_or_else(|error| raise(error)))
             }
         };
-        self.received.pages = 0;
         self.progress = Progress::Reading {
             page: Page::default(),
             row: 0,
-            first: true,
+            pages: 0,
             rest,
         };
     }
