@@ -5,6 +5,7 @@ mod connection;
 mod convert;
 mod error;
 mod exec;
+mod functions;
 mod guc;
 mod handler;
 mod io;
@@ -12,3 +13,10 @@ mod options;
 mod plan;
 
 pgrx::pg_module_magic!(name, version);
+
+/// Called once when the library is loaded: by the first use in a backend, or by the postmaster when it is preloaded.
+/// Only settings are made here; threads and connections wait for the first request.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    guc::init();
+}

@@ -1,0 +1,86 @@
+//! Servers by name, and the right to use them.
+
+use crate::error::{Report, raise};
+use crate::options::role_name;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::ffi::{CStr, CString};
+
+/// The server of this name, which must be one of this extension and which the current user may use.
+///
+/// Raises what is wrong with it.
+pub fn usable_server(name: &str) -> pg_sys::Oid {
+    let oid = server(name);
+    if !may_use(oid) {
+        // SAFETY: main thread inside a transaction.
+        let role = role_name(unsafe { pg_sys::GetUserId() });
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for foreign server {name}"),
+            )
+            .hint(format!(
+                "Its owner can GRANT USAGE ON FOREIGN SERVER {name} TO {role}."
+            )),
+        );
+    }
+    oid
+}
+
+/// Whether the current user has USAGE on a server.
+pub fn may_use(server: pg_sys::Oid) -> bool {
+    // SAFETY: main thread inside a transaction.
+    let result = unsafe {
+        let role = pg_sys::GetUserId();
+        let mode = pg_sys::ACL_USAGE as pg_sys::AclMode;
+        #[cfg(feature = "pg15")]
+        {
+            pg_sys::pg_foreign_server_aclcheck(server, role, mode)
+        }
+        #[cfg(not(feature = "pg15"))]
+        {
+            pg_sys::object_aclcheck(pg_sys::ForeignServerRelationId, server, role, mode)
+        }
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+fn server(name: &str) -> pg_sys::Oid {
+    // A name with a NUL in it cannot come from SQL.
+    let wanted = CString::new(name).unwrap_or_default();
+    // SAFETY: main thread inside a transaction; missing_ok.
+    let oid = unsafe { pg_sys::get_foreign_server_oid(wanted.as_ptr(), true) };
+    if oid == pg_sys::InvalidOid {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+                format!("server \"{name}\" does not exist"),
+            )
+            .hint("SELECT srvname FROM pg_foreign_server shows the servers there are."),
+        );
+    }
+    if !is_ours(oid) {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("server \"{name}\" does not use the foreign-data wrapper of Sage Intacct"),
+            )
+            .hint("Make one with CREATE SERVER … FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id '…')."),
+        );
+    }
+    oid
+}
+
+/// Whether a server's wrapper has this extension's handler, whatever the wrapper is called.
+fn is_ours(server: pg_sys::Oid) -> bool {
+    // SAFETY: main thread inside a transaction; each call raises or returns NULL for what does not exist.
+    unsafe {
+        let wrapper = pg_sys::GetForeignDataWrapper((*pg_sys::GetForeignServer(server)).fdwid);
+        let handler = (*wrapper).fdwhandler;
+        if handler == pg_sys::InvalidOid {
+            return false;
+        }
+        let name = pg_sys::get_func_name(handler);
+        !name.is_null() && CStr::from_ptr(name) == c"sage_intacct_fdw_handler"
+    }
+}

@@ -1,0 +1,133 @@
+//! `check`: a connection test that says what works, what does not, and what to do about it.
+
+mod observe;
+mod outcome;
+mod probe;
+
+use super::access::usable_server;
+use crate::error::Report;
+use crate::{io, options};
+use outcome::{Outcome, Step, StepResult};
+use pgrx::AnyNumeric;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use std::time::Instant;
+
+/// Tests a server step by step as the current user. Never raises for a step that fails: `ok` is then false, and
+/// the later steps are skipped. `ok` is NULL for a step that was skipped or that did not tell.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn check(
+    server: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(step, String),
+        name!(ok, Option<bool>),
+        name!(detail, Option<String>),
+        name!(hint, Option<String>),
+        name!(milliseconds, Option<AnyNumeric>),
+    ),
+> {
+    let oid = usable_server(server);
+    let mut results = Vec::new();
+    if let Some(config) = local_steps(oid, &mut results) {
+        remote_steps(config, server, &mut results);
+    }
+    let rows = Step::ALL.iter().map(|&step| {
+        let result = results.iter().find(|result| result.step == step);
+        let outcome = result.map_or(Outcome::skipped(), |result| result.outcome.clone());
+        let milliseconds = result
+            .and_then(|result| result.elapsed)
+            .and_then(|elapsed| AnyNumeric::try_from((elapsed.as_secs_f64() * 10_000.0).round() / 10.0).ok());
+        (
+            step.name().to_owned(),
+            outcome.ok,
+            (!outcome.detail.is_empty()).then_some(outcome.detail),
+            (!outcome.hint.is_empty()).then_some(outcome.hint),
+            milliseconds,
+        )
+    });
+    TableIterator::new(rows.collect::<Vec<_>>())
+}
+
+/// What can be said without contacting anybody.
+fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<intacct::Config> {
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    let started = Instant::now();
+    match options::server(server) {
+        Ok(read) => results.push(StepResult::timed(
+            Step::Options,
+            started,
+            Outcome::fine(format!(
+                "company {}, {}, dtd_version {}",
+                read.company_id,
+                read.url,
+                read.dtd_version.as_str()
+            )),
+        )),
+        Err(error) => {
+            results.push(StepResult::timed(
+                Step::Options,
+                started,
+                Outcome::failed(error.into()),
+            ));
+            return None;
+        }
+    }
+    let started = Instant::now();
+    let config = options::client_config(server, user)
+        .map_err(Report::from)
+        .and_then(|config| match intacct::Client::new(config.clone()) {
+            Ok(_) => Ok(config),
+            Err(error) => Err(Report::from(error)),
+        });
+    match config {
+        Ok(config) => {
+            let entity = match &config.location_id {
+                Some(entity) => format!(", entity {entity}"),
+                None => String::new(),
+            };
+            let detail = format!("user {}{entity}, sender {}", config.user_id, config.sender_id);
+            results.push(StepResult::timed(
+                Step::UserMapping,
+                started,
+                Outcome::fine(detail),
+            ));
+            Some(config)
+        }
+        Err(report) => {
+            results.push(StepResult::timed(
+                Step::UserMapping,
+                started,
+                Outcome::failed(report),
+            ));
+            None
+        }
+    }
+}
+
+/// Everything for which the gateway is asked.
+fn remote_steps(config: intacct::Config, server: &str, results: &mut Vec<StepResult>) {
+    let server = pgrx::spi::quote_identifier(server);
+    let steps = io::stream(16, move |emitter| probe::run(config, server, emitter));
+    let broken = |error: intacct::Error| StepResult {
+        step: Step::Connect,
+        outcome: Outcome::failed(error.into()),
+        elapsed: None,
+    };
+    match steps {
+        Ok(mut steps) => loop {
+            match steps.next() {
+                Ok(Some(result)) => results.push(result),
+                Ok(None) => break,
+                Err(error) => {
+                    results.push(broken(error));
+                    break;
+                }
+            }
+        },
+        Err(error) => results.push(broken(error)),
+    }
+}

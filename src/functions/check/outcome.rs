@@ -1,0 +1,151 @@
+//! The steps of a check, and what became of each.
+
+use crate::error::Report;
+use std::time::{Duration, Instant};
+
+/// The steps, in the order in which they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The server's options.
+    Options,
+    /// The user mapping and its files.
+    UserMapping,
+    /// Name resolution and TCP.
+    Connect,
+    /// TLS and certificate.
+    Tls,
+    /// The sender's credentials, and its authorisation in the company.
+    Sender,
+    /// The user's credentials.
+    SignIn,
+    /// The session that the gateway gave.
+    Session,
+    /// The right to read an object.
+    Permission,
+    /// The user's formatting preferences and the zone of timestamps.
+    Formatting,
+    /// Order of text, as observed.
+    TextOrder,
+    /// Place of NULLs in an order, as observed.
+    NullOrder,
+    /// Whether groups of NULL are kept, as observed.
+    NullGroups,
+    /// Whether dotted paths keep rows without a parent, as observed.
+    DottedPaths,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Step; 13] = [
+        Step::Options,
+        Step::UserMapping,
+        Step::Connect,
+        Step::Tls,
+        Step::Sender,
+        Step::SignIn,
+        Step::Session,
+        Step::Permission,
+        Step::Formatting,
+        Step::TextOrder,
+        Step::NullOrder,
+        Step::NullGroups,
+        Step::DottedPaths,
+    ];
+
+    /// As shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Options => "options",
+            Step::UserMapping => "user mapping",
+            Step::Connect => "connect",
+            Step::Tls => "TLS",
+            Step::Sender => "sender",
+            Step::SignIn => "sign-in",
+            Step::Session => "session",
+            Step::Permission => "permission",
+            Step::Formatting => "formatting",
+            Step::TextOrder => "observed: order of text",
+            Step::NullOrder => "observed: order of NULLs",
+            Step::NullGroups => "observed: groups of NULL",
+            Step::DottedPaths => "observed: dotted paths",
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it succeeded; none when it was skipped or did not tell.
+    pub ok: Option<bool>,
+    /// What was found; a failure begins with its SQLSTATE.
+    pub detail: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl Outcome {
+    /// Success.
+    pub fn fine(detail: impl Into<String>) -> Self {
+        Outcome {
+            ok: Some(true),
+            detail: detail.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// Neither success nor failure.
+    pub fn open(detail: impl Into<String>) -> Self {
+        Outcome {
+            ok: None,
+            detail: detail.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// Not made, since an earlier step failed.
+    pub fn skipped() -> Self {
+        Outcome::open("skipped")
+    }
+
+    /// Failure.
+    pub fn failed(report: Report) -> Self {
+        let mut detail = format!("{}: {}", report.sqlstate(), report.message);
+        if !report.detail.is_empty() {
+            detail.push('\n');
+            detail.push_str(&report.detail);
+        }
+        Outcome {
+            ok: Some(false),
+            detail,
+            hint: report.hint,
+        }
+    }
+
+    /// The same with advice.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+/// A step that was made.
+#[derive(Debug, Clone)]
+pub struct StepResult {
+    /// Which.
+    pub step: Step,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Time that it took; none where it was settled by an earlier step's answer.
+    pub elapsed: Option<Duration>,
+}
+
+impl StepResult {
+    /// A step that began at `started` and ends now.
+    pub fn timed(step: Step, started: Instant, outcome: Outcome) -> Self {
+        StepResult {
+            step,
+            outcome,
+            elapsed: Some(started.elapsed()),
+        }
+    }
+}

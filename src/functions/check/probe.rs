@@ -1,0 +1,233 @@
+//! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
+
+use super::observe;
+use super::outcome::{Outcome, Step, StepResult};
+use crate::io::Emitter;
+use intacct::{
+    Client, Config, ConnectStage, DialectKind, DtdVersion, Error, ErrorKind, PageRequest, Query, SelectItem,
+};
+use std::time::Instant;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Objects that nearly every company has and nearly every user may read.
+const COMMON_OBJECTS: [&str; 8] = [
+    "CUSTOMER",
+    "VENDOR",
+    "GLACCOUNT",
+    "ITEM",
+    "ARINVOICE",
+    "APBILL",
+    "CONTACT",
+    "LOCATION",
+];
+
+/// Makes the steps one after another until one fails, and sends each to the backend.
+pub async fn run(mut config: Config, server: String, emitter: Emitter<StepResult>) -> Result<(), Error> {
+    // A person waits: what fails twice is worth being told.
+    config.max_retries = config.max_retries.min(1);
+    let client = Client::new(config)?;
+
+    let started = Instant::now();
+    let connected = connect(client.config()).await;
+    let reached = connected.is_ok();
+    let outcome = match connected {
+        Ok(address) => Outcome::fine(address),
+        Err(error) => Outcome::failed(error.into()),
+    };
+    emitter
+        .send(StepResult::timed(Step::Connect, started, outcome))
+        .await;
+    if !reached || !sign_in(&client, &emitter).await {
+        return Ok(());
+    }
+
+    let started = Instant::now();
+    let readable = readable_object(&client).await;
+    let may_read = readable.is_ok();
+    let outcome = match readable {
+        Ok(told) => Outcome::fine(told),
+        Err(error) => Outcome::failed(error.into()),
+    };
+    emitter
+        .send(StepResult::timed(Step::Permission, started, outcome))
+        .await;
+
+    let started = Instant::now();
+    let outcome = formatting(&client).await;
+    emitter
+        .send(StepResult::timed(Step::Formatting, started, outcome))
+        .await;
+
+    if may_read {
+        observe::run(&client, &server, &emitter).await;
+    }
+    Ok(())
+}
+
+/// Resolves the host and opens a TCP connection, which is closed again; says where it led.
+async fn connect(config: &Config) -> Result<String, Error> {
+    let failed = |stage, message: String| Error::new(ErrorKind::Connect(stage), message);
+    let url = url::Url::parse(&config.url)
+        .map_err(|error| failed(ConnectStage::Dns, format!("the URL does not parse: {error}")))?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+
+    let resolved = match timeout(config.connect_timeout, lookup_host((bare.as_str(), port))).await {
+        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
+        Ok(Err(error)) => {
+            let message = format!("the name of host \"{host}\" was not resolved: {error}");
+            return Err(failed(ConnectStage::Dns, message));
+        }
+        Err(_) => {
+            let message = format!("the name of host \"{host}\" was not resolved in time");
+            return Err(failed(ConnectStage::Dns, message));
+        }
+    };
+    match timeout(config.connect_timeout, TcpStream::connect(resolved.as_slice())).await {
+        Ok(Ok(stream)) => {
+            let address = stream.peer_addr().map(|address| address.to_string());
+            Ok(format!("{host} at {}", address.unwrap_or_default()))
+        }
+        Ok(Err(error)) => Err(failed(
+            ConnectStage::Tcp,
+            format!("no connection to {host}:{port}: {error}"),
+        )),
+        Err(_) => Err(failed(
+            ConnectStage::Tcp,
+            format!("no connection to {host}:{port} within connect_timeout"),
+        )),
+    }
+}
+
+/// Opens a session. One request answers for TLS, sender, user and session, so a failure says which of them was
+/// reached; the time is shown with the session.
+async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
+    let config = client.config();
+    let tls = if config.url.starts_with("http://") {
+        "not used: plain HTTP to this machine"
+    } else {
+        "certificate accepted"
+    };
+    let at = match &config.location_id {
+        Some(entity) => format!("company {}, entity {entity}", config.company_id),
+        None => format!("company {}", config.company_id),
+    };
+    let passed = [
+        (Step::Tls, tls.to_owned()),
+        (
+            Step::Sender,
+            format!(
+                "{} accepted, authorised in company {}",
+                config.sender_id, config.company_id
+            ),
+        ),
+        (Step::SignIn, format!("{} at {at}", config.user_id)),
+    ];
+    let started = Instant::now();
+    let session = client.sign_in().await;
+    let failed = session.as_ref().err().map(|error| step_of(error.kind()));
+    for (step, detail) in passed {
+        if failed == Some(step) {
+            break;
+        }
+        let outcome = Outcome::fine(detail);
+        emitter
+            .send(StepResult {
+                step,
+                outcome,
+                elapsed: None,
+            })
+            .await;
+    }
+    let result = match session {
+        Ok(session) => {
+            let expires = match session.expires {
+                Some(expires) => format!(", expires {expires} unless used"),
+                None => String::new(),
+            };
+            let outcome = Outcome::fine(format!("served by {}{expires}", session.endpoint_host));
+            StepResult::timed(Step::Session, started, outcome)
+        }
+        Err(error) => {
+            let step = step_of(error.kind());
+            StepResult::timed(step, started, Outcome::failed(error.into()))
+        }
+    };
+    emitter.send(result).await;
+    failed.is_none()
+}
+
+/// The step that a failure of the sign-in belongs to. What the gateway did not answer at all is laid at the first
+/// step that needs an answer.
+fn step_of(kind: &ErrorKind) -> Step {
+    match kind {
+        ErrorKind::Connect(_) => Step::Tls,
+        ErrorKind::SignInRefused | ErrorKind::CompanyUnavailable | ErrorKind::Refused => Step::SignIn,
+        ErrorKind::InvalidSession | ErrorKind::EndpointRefused => Step::Session,
+        _ => Step::Sender,
+    }
+}
+
+/// The first common object that the user may read, in words.
+async fn readable_object(client: &Client) -> Result<String, Error> {
+    let kind = match client.config().dtd_version {
+        DtdVersion::V3_0 => DialectKind::Query,
+        DtdVersion::V2_1 => DialectKind::GetList,
+    };
+    let mut refused: Vec<&str> = Vec::new();
+    let mut last = None;
+    for object in COMMON_OBJECTS {
+        let mut query = Query::new(object);
+        query.select = vec![SelectItem::Field("RECORDNO".to_owned())];
+        let page = PageRequest { size: 1, offset: 0 };
+        match client.page(&query, kind, &page, false).await {
+            Ok(page) => {
+                let count = match page.total_count {
+                    Some(count) => format!(" ({count} rows)"),
+                    None => String::new(),
+                };
+                let but = match refused.is_empty() {
+                    true => String::new(),
+                    false => format!("; refused: {}", refused.join(", ")),
+                };
+                return Ok(format!("may read {object}{count}{but}"));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Permission | ErrorKind::UnknownObject) => {
+                refused.push(object);
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Permission, "no object was asked for")))
+}
+
+/// The user's preferences, and what they make of timestamps.
+async fn formatting(client: &Client) -> Outcome {
+    let formatting = match client.formatting().await {
+        Ok(formatting) => formatting,
+        Err(error) => return Outcome::failed(error.into()),
+    };
+    if let Err(error) = formatting.check() {
+        return Outcome::failed(error.into());
+    }
+    let zone = match &client.config().time_zone {
+        Some(zone) => match (zone.iana_name(), zone.to_fixed_offset()) {
+            (Some(name), _) => format!("{name} (option time_zone)"),
+            (None, Ok(offset)) => format!("{offset} (option time_zone)"),
+            (None, Err(_)) => "option time_zone".to_owned(),
+        },
+        None => {
+            let seconds = formatting.gmt_offset_seconds;
+            let sign = if seconds < 0 { '-' } else { '+' };
+            let minutes = seconds.abs() / 60;
+            format!("GMT{sign}{:02}:{:02} (the user's)", minutes / 60, minutes % 60)
+        }
+    };
+    Outcome::fine(format!(
+        "dates {}, {} h clock, locale {}, timestamps in {zone}",
+        formatting.date_format, formatting.clock, formatting.locale
+    ))
+}

@@ -1,0 +1,84 @@
+//! Sessions that this backend holds at the gateway.
+
+use super::access::usable_server;
+use crate::connection;
+use crate::options::{role_name, server_name};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+/// One row for each connection of this backend. The session's id is a secret and is not among the columns.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn sessions() -> TableIterator<
+    'static,
+    (
+        name!(server, String),
+        name!(mapping, Option<String>),
+        name!(user_id, String),
+        name!(company_id, String),
+        name!(entity, Option<String>),
+        name!(endpoint_host, Option<String>),
+        name!(expires, Option<TimestampWithTimeZone>),
+    ),
+> {
+    let rows = connection::open().into_iter().filter_map(|open| {
+        // A server that was dropped leaves its connection until the next one is made.
+        if !exists(open.server) {
+            return None;
+        }
+        let config = open.client.config();
+        let session = open.client.session_info();
+        Some((
+            server_name(open.server),
+            mapped_role(open.mapping),
+            config.user_id.clone(),
+            config.company_id.clone(),
+            session
+                .as_ref()
+                .and_then(|session| session.entity.clone())
+                .or_else(|| config.location_id.clone()),
+            session.as_ref().map(|session| session.endpoint_host.clone()),
+            session.and_then(|session| session.expires).and_then(timestamp),
+        ))
+    });
+    TableIterator::new(rows.collect::<Vec<_>>())
+}
+
+/// Lets go of this backend's sessions at a server; says how many there were. The next statement signs in anew.
+#[pg_extern]
+fn disconnect(server: &str) -> i32 {
+    let closed = connection::close(usable_server(server));
+    i32::try_from(closed).unwrap_or(i32::MAX)
+}
+
+fn exists(server: pg_sys::Oid) -> bool {
+    const MISSING_OK: pg_sys::bits16 = pg_sys::FSV_MISSING_OK as pg_sys::bits16;
+    // SAFETY: main thread inside a transaction; a server that is gone gives NULL.
+    unsafe { !pg_sys::GetForeignServerExtended(server, MISSING_OK).is_null() }
+}
+
+/// The role that a user mapping is for; none when the mapping is gone.
+fn mapped_role(mapping: pg_sys::Oid) -> Option<String> {
+    // SAFETY: main thread inside a transaction; the tuple is released after its one attribute was read.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::USERMAPPINGOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, mapping.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let mut is_null = false;
+        let attribute = pg_sys::Anum_pg_user_mapping_umuser as pg_sys::AttrNumber;
+        let role = pg_sys::SysCacheGetAttr(cache, tuple, attribute, &mut is_null);
+        let role = pg_sys::Oid::from_datum(role, is_null);
+        pg_sys::ReleaseSysCache(tuple);
+        role.map(role_name)
+    }
+}
+
+/// A point in time for PostgreSQL; none beyond its range.
+fn timestamp(instant: jiff::Timestamp) -> Option<TimestampWithTimeZone> {
+    // PostgreSQL counts from 2000-01-01.
+    const EPOCH: i64 = 946_684_800_000_000;
+    TimestampWithTimeZone::try_from(instant.as_microsecond() - EPOCH).ok()
+}
