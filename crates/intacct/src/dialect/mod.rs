@@ -1,5 +1,7 @@
 //! How a query is said to the gateway. Each dialect declares what it can say; a planner asks and never assumes.
 
+mod query;
+
 use crate::error::{Error, ErrorKind};
 use crate::formatting::GatewayZone;
 use crate::query::{CompareOp, Query};
@@ -16,10 +18,19 @@ pub enum DialectKind {
 }
 
 impl DialectKind {
+    /// Name of the gateway's function.
+    pub fn function(self) -> &'static str {
+        match self {
+            DialectKind::Query => "query",
+            DialectKind::ReadByQuery => "readByQuery",
+            DialectKind::GetList => "get_list",
+        }
+    }
+
     /// What can be said.
     pub fn capabilities(self) -> &'static Capabilities {
         match self {
-            DialectKind::Query => &QUERY,
+            DialectKind::Query => query::QueryDialect.capabilities(),
             DialectKind::ReadByQuery => &READ_BY_QUERY,
             DialectKind::GetList => &GET_LIST,
         }
@@ -71,28 +82,6 @@ pub struct Capabilities {
     /// Pages tell how many rows match in all.
     pub total_count: bool,
 }
-
-static QUERY: Capabilities = Capabilities {
-    operators: Operators {
-        compare: &CompareOp::ALL,
-        in_list: true,
-        not_in_list: true,
-        like: true,
-        not_like: true,
-        between: true,
-        is_null: true,
-        is_not_null: true,
-    },
-    order: true,
-    aggregates: true,
-    dotted: true,
-    case_insensitive_option: true,
-    show_private: true,
-    offset: true,
-    max_page: 2000,
-    max_in: 1000,
-    total_count: true,
-};
 
 static READ_BY_QUERY: Capabilities = Capabilities {
     operators: Operators {
@@ -160,15 +149,29 @@ pub struct PageRequest {
     pub offset: u64,
 }
 
+/// A way of saying queries.
+trait Dialect {
+    /// What can be said.
+    fn capabilities(&self) -> &'static Capabilities;
+
+    /// The function element for one page of the answer.
+    fn function(&self, query: &Query, page: &PageRequest, context: &RenderContext) -> Result<String, Error>;
+}
+
 /// The function element alone, without credentials. A parameter that is not bound is shown as `$1`.
+///
+/// Fails with [`ErrorKind::Unsupported`] for what the dialect cannot say.
 pub fn render_function(
     kind: DialectKind,
-    _query: &Query,
-    _page: &PageRequest,
-    _context: &RenderContext,
+    query: &Query,
+    page: &PageRequest,
+    context: &RenderContext,
 ) -> Result<String, Error> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("{kind:?} is not built yet"),
-    ))
+    match kind {
+        DialectKind::Query => query::QueryDialect.function(query, page, context),
+        DialectKind::ReadByQuery | DialectKind::GetList => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("this version does not read with {}", kind.function()),
+        )),
+    }
 }

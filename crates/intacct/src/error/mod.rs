@@ -1,5 +1,8 @@
 //! What can go wrong, in one type.
 
+pub(crate) mod classify;
+mod remedy;
+
 use std::fmt;
 
 /// How far a connection came.
@@ -118,6 +121,49 @@ impl Error {
         }))
     }
 
+    /// With a remedy of its own instead of the usual one of its kind.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Where it happened; what is known already stays.
+    pub(crate) fn at(
+        mut self,
+        company: &str,
+        object: Option<&str>,
+        function: &str,
+        control_id: &str,
+    ) -> Self {
+        let place = &mut *self.0;
+        place.company.get_or_insert_with(|| company.to_owned());
+        place.function.get_or_insert_with(|| function.to_owned());
+        if place.object.is_none() {
+            place.object = object.map(str::to_owned);
+        }
+        if place.control_id.is_none() && !control_id.is_empty() {
+            place.control_id = Some(control_id.to_owned());
+        }
+        self
+    }
+
+    /// About this object.
+    pub(crate) fn of_object(mut self, object: &str) -> Self {
+        self.0.object.get_or_insert_with(|| object.to_owned());
+        self
+    }
+
+    /// The same failure as another kind.
+    pub(crate) fn as_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    fn with_gateway_errors(mut self, errors: Vec<GatewayError>) -> Self {
+        self.0.gateway_errors = errors;
+        self
+    }
+
     /// What kind of failure.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
@@ -148,13 +194,63 @@ impl Error {
         &self.0.gateway_errors
     }
 
-    /// Company, object, function, control id and all texts of the gateway, a line each.
+    /// Company, object, function, control id and all texts of the gateway, a line each; empty when nothing is known.
     pub fn detail(&self) -> String {
-        String::new()
+        let place = [
+            ("Company", self.company()),
+            ("Object", self.object()),
+            ("Function", self.function()),
+            ("Control id", self.control_id()),
+        ];
+        let mut lines: Vec<String> = place
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("{name}: {value}")))
+            .collect();
+        lines.extend(
+            self.gateway_errors()
+                .iter()
+                .map(|error| format!("Gateway error {error}")),
+        );
+        lines.join("\n")
     }
 
-    /// What to do about it.
+    /// What to do about it; empty when nothing can be advised.
     pub fn hint(&self) -> String {
-        self.0.hint.clone().unwrap_or_default()
+        match &self.0.hint {
+            Some(hint) => hint.clone(),
+            None => remedy::hint(&self.0.kind).to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for GatewayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.errorno.is_empty() {
+            "(no number)"
+        } else {
+            &self.errorno
+        })?;
+        let texts = [&self.description, &self.description2, &self.correction];
+        let mut separator = ": ";
+        for text in texts.into_iter().filter(|text| !text.is_empty()) {
+            write!(f, "{separator}{text}")?;
+            separator = " - ";
+        }
+        Ok(())
+    }
+}
+
+impl GatewayError {
+    /// The text to show first: usually the second description.
+    pub fn text(&self) -> &str {
+        [
+            &self.description2,
+            &self.description,
+            &self.correction,
+            &self.errorno,
+        ]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .map_or("the gateway gives no reason", |text| text.as_str())
     }
 }

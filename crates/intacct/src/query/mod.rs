@@ -10,6 +10,7 @@ mod literal;
 mod parse;
 
 pub use bind::{Binding, Bound};
+pub(crate) use literal::{write_us_date, write_us_datetime};
 pub use parse::SyntaxError;
 
 use serde::{Deserialize, Serialize};

@@ -1,2 +1,9 @@
 //! Request and response documents.
+
+pub(crate) mod columns;
+pub(crate) mod envelope;
+pub(crate) mod escape;
+pub(crate) mod response;
 pub mod rows;
+pub(crate) mod scanner;
+pub(crate) mod tree;

@@ -92,7 +92,13 @@ fn limit_and_offset_are_bound() {
 #[test]
 fn what_cannot_be_said_keeps_every_row() {
     let unsayable = [Binding::Unsayable];
-    for condition in ["A = $1", "A not in (1, $1)", "A in ($1)", "A like $1", "A between 1 and $1"] {
+    for condition in [
+        "A = $1",
+        "A not in (1, $1)",
+        "A in ($1)",
+        "A like $1",
+        "A between 1 and $1",
+    ] {
         assert_eq!(bound(condition, &unsayable), "always", "{condition}");
     }
     assert_eq!(bound("A = $1 and B = 2", &unsayable), "B = 2");

@@ -1,0 +1,72 @@
+//! What to do about each kind of failure.
+
+use super::{ConnectStage, ErrorKind};
+
+/// The usual remedy; empty when there is none to give.
+pub(super) fn hint(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::SenderRefused => {
+            "Check sender_id and sender_password: they come from the Web Services licence, not from the company."
+        }
+        ErrorKind::SenderNotAuthorized => {
+            "Ask the company's administrator to add the sender id under Company > Setup > Web Services authorizations."
+        }
+        ErrorKind::SignInRefused => {
+            "Check company_id, user_id and password, and location_id if one is set; the user must be an active \
+             web-services user."
+        }
+        ErrorKind::CompanyUnavailable => {
+            "Ask Sage Intacct whether the company is active and its subscription valid."
+        }
+        ErrorKind::InvalidSession => {
+            "Sessions end at once: check whether the same user is signed in elsewhere with a limit on sessions."
+        }
+        ErrorKind::Permission => {
+            "Ask the company's administrator to give the web-services user a role with permission to read the object, \
+             and check that the company subscribes to its application."
+        }
+        ErrorKind::UnknownObject => {
+            "Check the spelling of the object; custom objects go by their integration name."
+        }
+        ErrorKind::UnknownFields(_) => {
+            "Import the table again, or remove the columns: the gateway lists fields that it does not let be queried."
+        }
+        ErrorKind::RateLimited => {
+            "Lower max_concurrency, run fewer statements at once, or ask Sage Intacct for a higher performance tier."
+        }
+        ErrorKind::Connect(ConnectStage::Dns) => {
+            "Check the host name in the url and this machine's name resolution."
+        }
+        ErrorKind::Connect(ConnectStage::Tcp) => {
+            "Check the url and whether a firewall lets this machine connect to it."
+        }
+        ErrorKind::Connect(ConnectStage::Tls) => {
+            "The certificate of the host was not accepted; if a proxy or a private authority signs it, set ca_file."
+        }
+        ErrorKind::ConnectionLost => {
+            "Try again; if it happens often, look at the network between here and the url."
+        }
+        ErrorKind::GatewayTimeout => {
+            "The gateway or its front end had trouble: try again later, or ask for fewer rows or fewer columns at once."
+        }
+        ErrorKind::RequestTimeout => {
+            "Raise request_timeout, or narrow the condition so that the gateway answers sooner."
+        }
+        ErrorKind::InvalidRequest => {
+            "The gateway does not accept this form of request: please report it with the control id."
+        }
+        ErrorKind::Malformed => "Check that the url is that of an XML gateway; else try again and report it.",
+        ErrorKind::TooLarge => "Lower page_size, or select fewer columns.",
+        ErrorKind::EndpointRefused => {
+            "Credentials are only sent to the host in url or to its own domain: check the url with your administrator."
+        }
+        ErrorKind::Formatting => {
+            "Set the web-services user's preferences to locale English, date format mm/dd/yyyy and the 24-hour clock."
+        }
+        ErrorKind::Cell => {
+            "Compare the column's type with the field in Intacct, or declare the column as text."
+        }
+        ErrorKind::Moved => "Rows changed while they were read: run the statement again.",
+        ErrorKind::Refused | ErrorKind::Unsupported | ErrorKind::Syntax | ErrorKind::Internal => "",
+    }
+}

@@ -1,0 +1,335 @@
+//! The response document: did each level succeed, and what did each function answer.
+
+use super::columns::Columns;
+use super::escape::unescape_html;
+use super::rows::Page;
+use super::scanner::{ParseError, Scanner, Token};
+use super::tree::{Element, attributes, read_element};
+use crate::config::Caps;
+use crate::error::GatewayError;
+use quick_xml::events::BytesStart;
+
+/// The level at which the gateway refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The sender; nothing was executed.
+    Control,
+    /// The user; nothing was executed.
+    Authentication,
+    /// One function.
+    Function,
+}
+
+/// A function of the request.
+pub(crate) struct Expected<'a> {
+    pub control_id: &'a str,
+    /// The columns of its rows; `None` when the answer is wanted as a tree.
+    pub columns: Option<&'a Columns>,
+}
+
+/// What a function answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Rows(Page),
+    /// The `data` element, if there was one.
+    Tree(Option<Element>),
+    Failure(Vec<GatewayError>),
+}
+
+/// A response that got as far as the functions.
+#[derive(Debug)]
+pub(crate) struct Response {
+    /// When the session was used, on the gateway's clock.
+    pub session_timestamp: Option<jiff::Timestamp>,
+    /// When the session will end unless it is used.
+    pub session_timeout: Option<jiff::Timestamp>,
+    /// One answer for each expected function, in that order.
+    pub answers: Vec<Answer>,
+}
+
+/// Why there is no [`Response`].
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The document is not acceptable.
+    Document(ParseError),
+    /// The gateway refused the whole request.
+    Gateway(Level, Vec<GatewayError>),
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        Failure::Document(error)
+    }
+}
+
+fn malformed<T>(what: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Document(ParseError::malformed(what)))
+}
+
+/// Reads a whole response. Nothing of it is handed out unless the document is complete.
+pub(crate) fn parse(body: &[u8], expected: &[Expected<'_>], caps: &Caps) -> Result<Response, Failure> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Failure::Document(ParseError::Truncated("is empty".into())));
+    }
+    let mut scanner = Scanner::new(body, caps);
+    let mut parser = Parser {
+        expected,
+        caps,
+        body_bytes: body.len(),
+        parts: Parts {
+            answers: expected.iter().map(|_| None).collect(),
+            ..Parts::default()
+        },
+    };
+    let mut root_seen = false;
+    loop {
+        match scanner.next()? {
+            Token::Start(root) if !root_seen => {
+                root_seen = true;
+                if !root.name().as_ref().eq_ignore_ascii_case("response") {
+                    return malformed(format!("is a document of type {}", root.name().as_ref()));
+                }
+                parser.response(&mut scanner)?;
+            }
+            Token::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
+            Token::Eof if root_seen => return parser.parts.finish(expected),
+            Token::Eof => {
+                return Err(Failure::Document(ParseError::Truncated(
+                    "holds no element".into(),
+                )));
+            }
+            Token::Start(_) | Token::Empty(_) => return malformed("has another element beside the response"),
+            Token::Text(_) | Token::Char(_) | Token::End => return malformed("has text beside the response"),
+        }
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Parts {
+    control: Option<Element>,
+    authentication: Option<Element>,
+    /// Errors beside `control` or `authentication`.
+    errors: Vec<GatewayError>,
+    answers: Vec<Option<Answer>>,
+}
+
+struct Parser<'a> {
+    expected: &'a [Expected<'a>],
+    caps: &'a Caps,
+    body_bytes: usize,
+    parts: Parts,
+}
+
+impl Parser<'_> {
+    /// Calls `f` for each child element of the element that was just started. `f` reads the child to its end, unless
+    /// told that it is empty.
+    fn children<'d>(
+        &mut self,
+        scanner: &mut Scanner<'d>,
+        mut f: impl FnMut(&mut Self, &mut Scanner<'d>, &BytesStart<'d>, bool) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            match scanner.next()? {
+                Token::Start(start) => f(self, scanner, &start, false)?,
+                Token::Empty(start) => f(self, scanner, &start, true)?,
+                Token::End => return Ok(()),
+                Token::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
+                Token::Text(_) | Token::Char(_) => return malformed("has text between the elements"),
+                Token::Eof => return Err(Failure::Document(ParseError::Truncated("ends early".into()))),
+            }
+        }
+    }
+
+    fn response(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Failure> {
+        self.children(scanner, |this, scanner, start, empty| {
+            match start.name().as_ref() {
+                "control" => {
+                    this.parts.control = Some(element(scanner, start, empty)?);
+                    Ok(())
+                }
+                "errormessage" => this.errors(scanner, start, empty),
+                "operation" if !empty => this.operation(scanner),
+                _ => skip(scanner, empty),
+            }
+        })
+    }
+
+    fn operation(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Failure> {
+        let mut results = 0;
+        self.children(scanner, |this, scanner, start, empty| {
+            match start.name().as_ref() {
+                "authentication" => {
+                    this.parts.authentication = Some(element(scanner, start, empty)?);
+                    Ok(())
+                }
+                "errormessage" => this.errors(scanner, start, empty),
+                "result" if !empty => {
+                    results += 1;
+                    this.result(scanner, results - 1)
+                }
+                _ => skip(scanner, empty),
+            }
+        })
+    }
+
+    fn errors(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        start: &BytesStart<'_>,
+        empty: bool,
+    ) -> Result<(), Failure> {
+        let message = element(scanner, start, empty)?;
+        self.parts.errors.extend(gateway_errors(&message));
+        Ok(())
+    }
+
+    fn result(&mut self, scanner: &mut Scanner<'_>, position: usize) -> Result<(), Failure> {
+        let mut status = None;
+        let mut control_id: Option<String> = None;
+        let mut errors = Vec::new();
+        let mut answer = None;
+        self.children(scanner, |this, scanner, start, empty| {
+            match start.name().as_ref() {
+                "status" => {
+                    status = Some(element(scanner, start, empty)?.text.trim().to_owned());
+                    Ok(())
+                }
+                "controlid" => {
+                    control_id = Some(element(scanner, start, empty)?.text.trim().to_owned());
+                    Ok(())
+                }
+                "errormessage" => {
+                    errors.extend(gateway_errors(&element(scanner, start, empty)?));
+                    Ok(())
+                }
+                "data" => {
+                    let index = this.index_of(control_id.as_deref(), position)?;
+                    answer = Some(this.data(scanner, start, empty, index)?);
+                    Ok(())
+                }
+                _ => skip(scanner, empty),
+            }
+        })?;
+        let index = self.index_of(control_id.as_deref(), position)?;
+        let answer = match status.as_deref() {
+            Some("success") if !errors.is_empty() => Answer::Failure(errors),
+            Some("success") => match (answer, self.expected[index].columns) {
+                (Some(answer), _) => answer,
+                (None, None) => Answer::Tree(None),
+                (None, Some(_)) => return malformed("holds no data for a function that reads rows"),
+            },
+            Some(_) => Answer::Failure(errors),
+            None => return malformed("has a result without a status"),
+        };
+        match self.parts.answers[index].replace(answer) {
+            None => Ok(()),
+            Some(_) => malformed("has two results for one function"),
+        }
+    }
+
+    /// The function that a result belongs to: by control id, or by position where the result names none.
+    fn index_of(&self, control_id: Option<&str>, position: usize) -> Result<usize, Failure> {
+        let index = match control_id {
+            Some(id) if !id.is_empty() => self.expected.iter().position(|e| e.control_id == id),
+            _ => (position < self.expected.len()).then_some(position),
+        };
+        index.map_or_else(|| malformed("has a result for a function that was not asked"), Ok)
+    }
+
+    fn data(
+        &self,
+        scanner: &mut Scanner<'_>,
+        start: &BytesStart<'_>,
+        empty: bool,
+        index: usize,
+    ) -> Result<Answer, Failure> {
+        let Some(columns) = self.expected[index].columns else {
+            return Ok(Answer::Tree(Some(element(scanner, start, empty)?)));
+        };
+        let attributes = attributes(start)?;
+        let page = match empty {
+            true => Page::empty(&attributes, columns)?,
+            false => Page::read(scanner, &attributes, columns, self.caps.fields, self.body_bytes)?,
+        };
+        Ok(Answer::Rows(page))
+    }
+}
+
+impl Parts {
+    fn finish(self, expected: &[Expected<'_>]) -> Result<Response, Failure> {
+        let Some(control) = self.control else {
+            return malformed("has no control block");
+        };
+        if control.text_of("status") != "success" {
+            let errors = [
+                self.errors,
+                control
+                    .child("errormessage")
+                    .map(gateway_errors)
+                    .unwrap_or_default(),
+            ];
+            return Err(Failure::Gateway(Level::Control, errors.concat()));
+        }
+        let Some(authentication) = self.authentication else {
+            return match self.errors.is_empty() {
+                true => malformed("has no authentication block"),
+                false => Err(Failure::Gateway(Level::Control, self.errors)),
+            };
+        };
+        if authentication.text_of("status") != "success" {
+            return Err(Failure::Gateway(Level::Authentication, self.errors));
+        }
+        let answers: Vec<Answer> = self.answers.into_iter().flatten().collect();
+        if answers.len() != expected.len() {
+            return match self.errors.is_empty() {
+                true => malformed(format!(
+                    "has {} results for {} functions",
+                    answers.len(),
+                    expected.len()
+                )),
+                false => Err(Failure::Gateway(Level::Function, self.errors)),
+            };
+        }
+        let instant = |name: &str| authentication.text_of(name).parse().ok();
+        Ok(Response {
+            session_timestamp: instant("sessiontimestamp"),
+            session_timeout: instant("sessiontimeout"),
+            answers,
+        })
+    }
+}
+
+fn element(scanner: &mut Scanner<'_>, start: &BytesStart<'_>, empty: bool) -> Result<Element, Failure> {
+    match empty {
+        true => Ok(Element {
+            attributes: attributes(start)?,
+            ..Element::default()
+        }),
+        false => Ok(read_element(scanner, start)?),
+    }
+}
+
+fn skip(scanner: &mut Scanner<'_>, empty: bool) -> Result<(), Failure> {
+    if !empty {
+        scanner.skip_element()?;
+    }
+    Ok(())
+}
+
+/// The errors of an `errormessage` element, one or many, with their texts freed of HTML escapes.
+fn gateway_errors(message: &Element) -> Vec<GatewayError> {
+    let text = |error: &Element, name: &str| unescape_html(error.text_of(name));
+    message
+        .children_named("error")
+        .map(|error| GatewayError {
+            errorno: text(error, "errorno"),
+            description: text(error, "description"),
+            description2: text(error, "description2"),
+            correction: text(error, "correction"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

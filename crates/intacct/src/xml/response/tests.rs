@@ -1,0 +1,282 @@
+use super::*;
+use crate::query::{AggregateFunction, SelectItem};
+use proptest::prelude::*;
+
+const ROWS: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<response>
+  <control><status>success</status><senderid>S</senderid><controlid>1</controlid>
+    <uniqueid>false</uniqueid><dtdversion>3.0</dtdversion></control>
+  <operation>
+    <authentication><status>success</status><userid>u</userid><companyid>c</companyid>
+      <sessiontimestamp>2022-02-07T20:21:01+00:00</sessiontimestamp>
+      <sessiontimeout>2022-02-08T20:21:01+00:00</sessiontimeout></authentication>
+    <result>
+      <status>success</status><function>query</function><controlid>f1</controlid>
+      <data listtype="VENDOR" totalcount="18" offset="0" count="3" numremaining="15">
+        <VENDOR><RECORDNO>1010</RECORDNO><NAME>Erin &amp; S&#246;hne</NAME><TOTALDUE>3797</TOTALDUE></VENDOR>
+        <vendor><totaldue/><name><![CDATA[a < b]]></name><recordno>11</recordno><EXTRA><X>1</X></EXTRA></vendor>
+        <VENDOR><RECORDNO>12</RECORDNO><NAME></NAME></VENDOR>
+      </data>
+    </result>
+  </operation>
+</response>"#;
+
+fn fields(names: &[&str]) -> Columns {
+    Columns::new(
+        &names
+            .iter()
+            .map(|name| SelectItem::Field((*name).into()))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn rows(body: &str, columns: &Columns) -> Result<Page, String> {
+    let expected = [Expected {
+        control_id: "f1",
+        columns: Some(columns),
+    }];
+    match parse(body.as_bytes(), &expected, &Caps::default()) {
+        Ok(mut response) => match response.answers.remove(0) {
+            Answer::Rows(page) => Ok(page),
+            other => Err(format!("{other:?}")),
+        },
+        Err(failure) => Err(format!("{failure:?}")),
+    }
+}
+
+fn table(page: &Page) -> Vec<Vec<Option<String>>> {
+    let text = |cell: &[u8]| String::from_utf8(cell.to_vec()).expect("UTF-8");
+    (0..page.rows())
+        .map(|r| (0..page.columns()).map(|c| page.cell(r, c).map(text)).collect())
+        .collect()
+}
+
+/// The response with other rows in it.
+fn with_data(data: &str) -> String {
+    let start = ROWS.find("<data").expect("data");
+    let end = ROWS.find("</data>").expect("data") + "</data>".len();
+    format!("{}{data}{}", &ROWS[..start], &ROWS[end..])
+}
+
+#[test]
+fn rows_are_read_whatever_their_tag_case_and_order() {
+    let page = rows(ROWS, &fields(&["RECORDNO", "NAME", "TotalDue"])).expect("a page");
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        table(&page),
+        [
+            [some("1010"), some("Erin & Söhne"), some("3797")],
+            [some("11"), some("a < b"), None],
+            [some("12"), None, None],
+        ]
+    );
+    assert_eq!(
+        (page.total_count, page.remaining, page.count),
+        (Some(18), Some(15), 3)
+    );
+    assert_eq!(page.cell(0, 3), None);
+    assert_eq!(page.cell(3, 0), None);
+}
+
+#[test]
+fn a_column_may_be_selected_twice() {
+    let page = rows(ROWS, &fields(&["RECORDNO", "NAME", "recordno"])).expect("a page");
+    assert_eq!(page.cell(0, 2), Some(&b"1010"[..]));
+    assert_eq!(page.cell(1, 2), Some(&b"11"[..]));
+}
+
+#[test]
+fn session_times_are_told() {
+    let columns = fields(&["RECORDNO"]);
+    let expected = [Expected {
+        control_id: "f1",
+        columns: Some(&columns),
+    }];
+    let response = parse(ROWS.as_bytes(), &expected, &Caps::default()).expect("a response");
+    let life = response.session_timeout.expect("timeout") - response.session_timestamp.expect("timestamp");
+    assert_eq!(life.get_seconds(), 24 * 3600);
+}
+
+#[test]
+fn truncation_anywhere_never_yields_a_page() {
+    let columns = fields(&["RECORDNO", "NAME", "TOTALDUE"]);
+    for length in 0..ROWS.len() {
+        let Some(body) = ROWS.get(..length) else { continue };
+        assert!(rows(body, &columns).is_err(), "{length} bytes made a page");
+    }
+}
+
+#[test]
+fn the_announced_count_must_be_there() {
+    let body = ROWS.replace("count=\"3\"", "count=\"4\"");
+    assert!(
+        rows(&body, &fields(&["NAME"]))
+            .expect_err("a failure")
+            .contains("announces 4 rows and holds 3")
+    );
+}
+
+#[test]
+fn aggregates_are_read_by_full_name_or_by_field() {
+    let sum = |field: &str| SelectItem::Aggregate {
+        function: AggregateFunction::Sum,
+        field: field.into(),
+    };
+    let max = |field: &str| SelectItem::Aggregate {
+        function: AggregateFunction::Max,
+        field: field.into(),
+    };
+    let data = |row: &str| with_data(&format!("<data count=\"1\"><G>{row}</G></data>"));
+
+    let single = Columns::new(&[SelectItem::Field("STATE".into()), sum("DUE")]);
+    let full = rows(&data("<STATE>a</STATE><SUM.DUE>5</SUM.DUE>"), &single).expect("a page");
+    assert_eq!(full.cell(0, 1), Some(&b"5"[..]));
+    let plain = rows(&data("<STATE>a</STATE><DUE>5</DUE>"), &single).expect("a page");
+    assert_eq!(plain.cell(0, 1), Some(&b"5"[..]));
+    for row in [
+        "<DUE>5</DUE><SUM.DUE>6</SUM.DUE>",
+        "<SUM.DUE>6</SUM.DUE><DUE>5</DUE>",
+    ] {
+        assert_eq!(
+            rows(&data(row), &single).expect("a page").cell(0, 1),
+            Some(&b"6"[..])
+        );
+    }
+
+    let double = Columns::new(&[sum("DUE"), max("DUE")]);
+    let full = rows(&data("<SUM.DUE>5</SUM.DUE><MAX.DUE>4</MAX.DUE>"), &double).expect("a page");
+    assert_eq!(
+        (full.cell(0, 0), full.cell(0, 1)),
+        (Some(&b"5"[..]), Some(&b"4"[..]))
+    );
+    assert!(rows(&data("<DUE>5</DUE><DUE>4</DUE>"), &double).is_err());
+
+    let beside_field = Columns::new(&[SelectItem::Field("DUE".into()), sum("DUE")]);
+    assert!(rows(&data("<DUE>5</DUE><SUM.DUE>5</SUM.DUE>"), &beside_field).is_ok());
+    assert!(rows(&data("<DUE>5</DUE>"), &beside_field).is_err());
+    assert!(rows(&data("<DUE>5</DUE><DUE>5</DUE>"), &beside_field).is_err());
+}
+
+#[test]
+fn what_xml_does_not_allow_is_replaced() {
+    let page = rows(
+        &with_data("<data count=\"1\"><V><NAME>a\u{1}b&#2;c\r\nd&#xD800;</NAME></V></data>"),
+        &fields(&["NAME"]),
+    );
+    assert_eq!(
+        page.expect("a page").cell(0, 0),
+        Some("a\u{fffd}b\u{fffd}c\nd\u{fffd}".as_bytes())
+    );
+}
+
+#[test]
+fn hostile_documents_are_refused() {
+    let columns = fields(&["NAME"]);
+    let nested = format!(
+        "<data count=\"1\"><V>{}{}</V></data>",
+        "<x>".repeat(100),
+        "</x>".repeat(100)
+    );
+    let wide = format!("<data count=\"1\"><V>{}</V></data>", "<x/>".repeat(5000));
+    let long = format!("<data count=\"1\"><{0}/></data>", "x".repeat(300));
+    for (body, part) in [
+        (
+            format!(
+                "<!DOCTYPE response [<!ENTITY a \"b\">]>{}",
+                &ROWS[ROWS.find("<resp").unwrap_or(0)..]
+            ),
+            "document type",
+        ),
+        (
+            with_data("<data count=\"1\"><V><NAME>&xxe;</NAME></V></data>"),
+            "entity",
+        ),
+        (with_data(&nested), "deeper"),
+        (with_data(&wide), "fields"),
+        (with_data(&long), "longer"),
+        (
+            with_data("<data count=\"1\"><V><NAME>a</NAME><NAME>b</NAME></V></data>"),
+            "twice",
+        ),
+        (
+            with_data("<data count=\"1\"><V><NAME>a</NOME></V></data>"),
+            "Malformed",
+        ),
+        (with_data("<data count=\"x\"/>"), "not a number"),
+        (format!("{ROWS}<response/>"), "another element"),
+        (format!("{ROWS}text"), "text beside"),
+        (format!("text{ROWS}"), "text beside"),
+        (ROWS.replace("f1", "f2"), "not asked"),
+        (
+            ROWS.replace("<result>", "<other>")
+                .replace("</result>", "</other>"),
+            "0 results for 1 functions",
+        ),
+        ("<html><body>hi</body></html>".into(), "document of type html"),
+        (" \n".into(), "empty"),
+    ] {
+        let message = rows(&body, &columns).expect_err(part);
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+}
+
+fn refused(body: &str) -> (Level, Vec<GatewayError>) {
+    let expected = [Expected {
+        control_id: "f1",
+        columns: None,
+    }];
+    match parse(body.as_bytes(), &expected, &Caps::default()) {
+        Err(Failure::Gateway(level, errors)) => (level, errors),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_level_of_failure_is_told_apart() {
+    let error = "<errormessage><error><errorno>XL03000006</errorno><description></description>\
+                 <description2>it isn&amp;#039;t</description2><correction/></error>\
+                 <error><errorno>B</errorno></error></errormessage>";
+    let control =
+        format!("<response><control><status>failure</status><senderid/></control>{error}</response>");
+    let (level, errors) = refused(&control);
+    assert_eq!((level, errors.len()), (Level::Control, 2));
+    assert_eq!(errors[0].description2, "it isn't");
+
+    let authentication = format!(
+        "<response><control><status>success</status></control><operation><authentication><status>failure</status>\
+         <userid/></authentication>{error}</operation></response>"
+    );
+    assert_eq!(refused(&authentication).0, Level::Authentication);
+
+    for status in ["failure", "aborted"] {
+        let function = format!(
+            "<response><control><status>success</status></control><operation><authentication>\
+             <status>success</status></authentication><result><status>{status}</status><function>query</function>\
+             <controlid>f1</controlid>{error}</result></operation></response>"
+        );
+        let expected = [Expected {
+            control_id: "f1",
+            columns: None,
+        }];
+        let response = parse(function.as_bytes(), &expected, &Caps::default()).expect("a response");
+        assert!(matches!(&response.answers[0], Answer::Failure(errors) if errors.len() == 2));
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let columns = fields(&["NAME"]);
+        let expected = [Expected { control_id: "f1", columns: Some(&columns) }];
+        prop_assert!(parse(&body, &expected, &Caps::default()).is_err());
+    }
+
+    #[test]
+    fn damage_never_panics(at in 0..ROWS.len(), byte in any::<u8>()) {
+        let mut body = ROWS.as_bytes().to_vec();
+        body[at] = byte;
+        let columns = fields(&["RECORDNO", "NAME", "TOTALDUE"]);
+        let expected = [Expected { control_id: "f1", columns: Some(&columns) }];
+        let _ = parse(&body, &expected, &Caps::default());
+    }
+}

@@ -1,0 +1,192 @@
+//! Reads tokens of an untrusted document, within the caps.
+
+use crate::config::Caps;
+use quick_xml::Reader;
+use quick_xml::errors::{IllFormedError, SyntaxError};
+use quick_xml::events::{BytesStart, Event};
+use std::borrow::Cow;
+
+/// Why a document is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ParseError {
+    /// It ends too early: worth another try.
+    Truncated(String),
+    /// It is not what the protocol says.
+    Malformed(String),
+    /// It goes beyond a cap.
+    TooLarge(String),
+}
+
+impl ParseError {
+    pub(crate) fn malformed(what: impl Into<String>) -> Self {
+        ParseError::Malformed(what.into())
+    }
+}
+
+/// One token. Comments, processing instructions and the declaration are passed over.
+pub(crate) enum Token<'a> {
+    Start(BytesStart<'a>),
+    Empty(BytesStart<'a>),
+    End,
+    /// Character data as it stands in the document, from text or a CDATA section.
+    Text(Cow<'a, str>),
+    /// A character that stood as a reference.
+    Char(char),
+    /// The document ended with every element closed.
+    Eof,
+}
+
+/// A reader that refuses what a gateway has no reason to send.
+pub(crate) struct Scanner<'a> {
+    reader: Reader<&'a [u8]>,
+    length: u64,
+    depth: usize,
+    max_depth: usize,
+    max_name: usize,
+    /// The body holds control characters, so that text needs a closer look.
+    pub(crate) has_controls: bool,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(body: &'a [u8], caps: &Caps) -> Self {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        // Branch-free so that it is vectorised: it runs over every byte.
+        let odd = |b: &u8| (*b < 0x20) & (*b != b'\n') & (*b != b'\t');
+        let has_controls = body
+            .chunks(4096)
+            .any(|chunk| chunk.iter().fold(false, |found, b| found | odd(b)));
+        Scanner {
+            reader: Reader::from_reader(body),
+            length: body.len() as u64,
+            depth: 0,
+            max_depth: caps.depth,
+            max_name: caps.name_bytes,
+            has_controls,
+        }
+    }
+
+    /// The next token.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Token<'a>, ParseError> {
+        loop {
+            let event = match self.reader.read_event() {
+                Ok(event) => event,
+                Err(error) => return Err(self.broken(&error)),
+            };
+            return Ok(match event {
+                Event::Start(start) => {
+                    self.depth += 1;
+                    if self.depth > self.max_depth {
+                        return Err(ParseError::TooLarge(format!(
+                            "elements nest deeper than {}",
+                            self.max_depth
+                        )));
+                    }
+                    self.check_name(&start)?;
+                    Token::Start(start)
+                }
+                Event::Empty(start) => {
+                    self.check_name(&start)?;
+                    Token::Empty(start)
+                }
+                Event::End(_) => {
+                    self.depth -= 1;
+                    Token::End
+                }
+                Event::Text(text) => Token::Text(text.into_inner()),
+                Event::CData(text) => Token::Text(text.into_inner()),
+                Event::GeneralRef(reference) => Token::Char(self.resolve(&reference)?),
+                Event::DocType(_) => {
+                    return Err(ParseError::malformed(
+                        "a document type declaration is not accepted",
+                    ));
+                }
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => continue,
+                Event::Eof if self.depth == 0 => Token::Eof,
+                Event::Eof => {
+                    return Err(ParseError::Truncated(format!(
+                        "ends inside {} open elements",
+                        self.depth
+                    )));
+                }
+            });
+        }
+    }
+
+    /// Passes over everything up to the end of the element that was just started.
+    pub(crate) fn skip_element(&mut self) -> Result<(), ParseError> {
+        let outside = self.depth - 1;
+        while self.depth > outside {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_name(&self, start: &BytesStart<'_>) -> Result<(), ParseError> {
+        if start.name().as_ref().len() > self.max_name {
+            return Err(ParseError::TooLarge(format!(
+                "an element name is longer than {} bytes",
+                self.max_name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Numbers and the five names of XML; a character that XML does not allow becomes U+FFFD.
+    fn resolve(&self, name: &str) -> Result<char, ParseError> {
+        let Some(code) = name.strip_prefix('#') else {
+            return match name {
+                "amp" => Ok('&'),
+                "lt" => Ok('<'),
+                "gt" => Ok('>'),
+                "quot" => Ok('"'),
+                "apos" => Ok('\''),
+                _ => Err(ParseError::malformed(
+                    "an entity that is not of XML itself is not accepted",
+                )),
+            };
+        };
+        let code = match code.strip_prefix('x') {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => code.parse(),
+        };
+        let code = code.map_err(|_| ParseError::malformed("a character reference is not a number"))?;
+        Ok(char::from_u32(code)
+            .filter(|c| super::escape::is_xml_char(*c))
+            .unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn broken(&self, error: &quick_xml::Error) -> ParseError {
+        let at_end = self.reader.buffer_position() >= self.length;
+        let what = format!("{error} (byte {})", self.reader.error_position());
+        match error {
+            quick_xml::Error::Syntax(syntax) if !matches!(syntax, SyntaxError::InvalidBangMarkup) => {
+                ParseError::Truncated(what)
+            }
+            quick_xml::Error::Syntax(_) if at_end => ParseError::Truncated(what),
+            quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) if at_end => {
+                ParseError::Truncated(what)
+            }
+            quick_xml::Error::Encoding(_) if at_end => ParseError::Truncated(what),
+            _ => ParseError::Malformed(what),
+        }
+    }
+}
+
+/// Appends text of a document: line ends become `\n` as XML demands, characters that XML does not allow U+FFFD.
+pub(crate) fn push_cleaned(out: &mut Vec<u8>, text: &str) {
+    let mut chars = text.chars().peekable();
+    let mut buffer = [0; 4];
+    while let Some(c) = chars.next() {
+        let c = match c {
+            '\r' => {
+                chars.next_if_eq(&'\n');
+                '\n'
+            }
+            c if super::escape::is_xml_char(c) => c,
+            _ => char::REPLACEMENT_CHARACTER,
+        };
+        out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+    }
+}
