@@ -64,8 +64,6 @@ pub struct Column {
 /// A foreign table with everything that its options say.
 #[derive(Debug, Clone)]
 pub struct ForeignTable {
-    /// The table.
-    pub relid: pg_sys::Oid,
     /// Its server.
     pub server_oid: pg_sys::Oid,
     /// The server's options.
@@ -85,7 +83,6 @@ impl ForeignTable {
         // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         Ok(ForeignTable {
-            relid,
             server_oid,
             server: options::server(server_oid)?,
             options: options::table(relid)?,

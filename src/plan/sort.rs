@@ -66,7 +66,8 @@ pub unsafe fn push(
                 (*pathkey).pk_nulls_first,
             )
         };
-        let never_null = table.is_row_key(&column.field)
+        let never_null = column.not_null
+            || table.is_row_key(&column.field)
             || filter.is_some_and(|filter| excludes_null(filter, &column.field));
         if !never_null {
             // Where the gateway puts nulls is not documented. For the first key they are read apart from the rest;
