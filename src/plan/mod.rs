@@ -207,6 +207,9 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             sort::push(table, rel, pathkeys, filter.as_ref())
         };
         let (mut keys, parts) = match pushed_order {
+            Some(order) if order.satisfied < PgList::<pg_sys::Node>::from_pg(pathkeys).len() => {
+                raise_internal("the order that a path promised cannot be kept")
+            }
             Some(order) => (order.keys, order.parts),
             None => (row_order(table), vec![Part::Whole]),
         };
@@ -267,7 +270,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         } else {
             Vec::new()
         };
-        query.limit = wanted.map(|wanted| wanted.limit);
+        query.limit = wanted.map(|wanted| wanted.rows());
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
         let private = ScanPrivate {
             query,

@@ -48,6 +48,18 @@ pub struct Wanted {
     pub offset: Option<Count>,
 }
 
+impl Wanted {
+    /// Rows read until the statement has enough, as far as the plan knows: the skipped ones are read too.
+    pub fn rows(&self) -> Count {
+        match (self.limit, self.offset) {
+            (Count::Number(limit), Some(Count::Number(offset))) => {
+                Count::Number(limit.saturating_add(offset))
+            }
+            (limit, _) => limit,
+        }
+    }
+}
+
 impl ScanPrivate {
     /// The value as a list of one String node.
     ///
