@@ -1,6 +1,6 @@
 //! The handler: which callbacks PostgreSQL calls.
 
-use crate::{exec, plan};
+use crate::{exec, import, plan};
 use pgrx::{pg_sys, prelude::*};
 
 /// The routines of the foreign data wrapper.
@@ -19,5 +19,6 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.ReScanForeignScan = Some(exec::rescan_foreign_scan);
     routine.EndForeignScan = Some(exec::end_foreign_scan);
     routine.ExplainForeignScan = Some(exec::explain_foreign_scan);
+    routine.ImportForeignSchema = Some(import::import_foreign_schema);
     routine.into_pg_boxed()
 }

@@ -8,6 +8,7 @@ mod exec;
 mod functions;
 mod guc;
 mod handler;
+mod import;
 mod io;
 mod options;
 mod plan;

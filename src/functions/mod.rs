@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod comments;
+mod options;
 mod sessions;
 
 use pgrx::prelude::*;

@@ -14,12 +14,11 @@ mod user;
 mod validator;
 mod values;
 
-pub use catalog::{column, role_name, server, server_name, table, user, values};
+pub use catalog::{column, role_name, server, server_name, table, values};
 pub use client::client_config;
 pub use error::{OptionError, OptionErrorKind};
 pub use nearest::nearest;
 pub use reference::Reference;
-pub use server::{Ordering, PushSwitches, ServerOptions, WriteMode};
-pub use table::{ColumnOptions, TableOptions, is_keyless};
-pub use user::UserOptions;
+pub use server::{Ordering, PushSwitches, ServerOptions};
+pub use table::{TableOptions, is_keyless};
 pub use values::OptionValues;

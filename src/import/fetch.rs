@@ -1,0 +1,235 @@
+//! What IMPORT asks of the gateway: the list of objects, their fields, and one row of each. Runs on the I/O thread:
+//! nothing here may call PostgreSQL.
+
+use super::request::{ImportRequest, Stranger, Wanted, select};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use intacct::{
+    Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, ObjectDefinition, PageRequest, Query,
+    Relationship, SelectItem,
+};
+use std::collections::BTreeMap;
+
+/// Everything that the gateway told.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Objects to make tables of.
+    pub objects: Vec<Described>,
+    /// Objects left out, with the reason.
+    pub skipped: Vec<Skipped>,
+    /// Names in LIMIT TO that no object has.
+    pub strangers: Vec<Stranger>,
+}
+
+/// An object to make a table of.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The object, and the table's name if the statement spelled one.
+    pub wanted: Wanted,
+    /// Its fields and relations.
+    pub definition: ObjectDefinition,
+    /// Fields of related objects, by relation.
+    pub related: Vec<(Relationship, Vec<FieldDefinition>)>,
+    /// Fields that `lookup` lists and `query` refuses.
+    pub refused: Vec<String>,
+}
+
+/// An object left out.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Its name.
+    pub object: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why an object was left out.
+#[derive(Debug)]
+pub enum Reason {
+    /// The gateway refuses it.
+    Refused(Error),
+    /// It is the company's own, and `import_custom` is off.
+    Custom,
+}
+
+/// Asks for what the statement wants, with at most as many requests at once as the server allows.
+pub async fn fetch(client: Client, request: ImportRequest) -> Result<Fetched, Error> {
+    let (wanted, strangers) = select(&request, client.inspect_all().await?);
+    let mut fetched = Fetched {
+        strangers,
+        ..Fetched::default()
+    };
+    let width = client.config().max_concurrency.max(1);
+
+    let lookups = stream::iter(wanted).map(|wanted| describe(&client, &request, wanted));
+    let described: Vec<Result<Described, Skipped>> = lookups.buffered(width).try_collect().await?;
+    let mut objects = keep(described, &mut fetched.skipped);
+
+    if request.related {
+        let parents = parents(&client, &objects, width).await?;
+        for object in &mut objects {
+            add_related(object, &parents, request.custom);
+        }
+    }
+    // The rows of a 2.1 server are read by functions that name no fields.
+    if request.probe && client.config().dtd_version == DtdVersion::V3_0 {
+        let probes = stream::iter(objects).map(|object| probe(&client, object));
+        let probed: Vec<Result<Described, Skipped>> = probes.buffered(width).try_collect().await?;
+        objects = keep(probed, &mut fetched.skipped);
+    }
+    fetched.objects = objects;
+    Ok(fetched)
+}
+
+fn keep(results: Vec<Result<Described, Skipped>>, skipped: &mut Vec<Skipped>) -> Vec<Described> {
+    let mut kept = Vec::with_capacity(results.len());
+    for result in results {
+        match result {
+            Ok(object) => kept.push(object),
+            Err(left_out) => skipped.push(left_out),
+        }
+    }
+    kept
+}
+
+/// Whether an error is about this object alone, so that the others can still be imported.
+fn concerns_one_object(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Permission
+            | ErrorKind::UnknownObject
+            | ErrorKind::UnknownFields(_)
+            | ErrorKind::Refused
+            | ErrorKind::Unsupported
+    )
+}
+
+/// The company's own objects have no RECORDNO, but an `id`; or a name with small letters in it.
+fn is_custom(definition: &ObjectDefinition) -> bool {
+    let has = |name: &str| definition.fields.iter().any(|field| field.id == name);
+    definition.name.chars().any(char::is_lowercase) || (has("id") && !has("RECORDNO"))
+}
+
+async fn describe(
+    client: &Client,
+    request: &ImportRequest,
+    wanted: Wanted,
+) -> Result<Result<Described, Skipped>, Error> {
+    let object = wanted.object.name.clone();
+    let mut definition = match client.lookup(&object, None).await {
+        Ok(definition) => definition,
+        Err(error) if concerns_one_object(&error) => {
+            let reason = Reason::Refused(error);
+            return Ok(Err(Skipped { object, reason }));
+        }
+        Err(error) => return Err(error),
+    };
+    // The name as `inspect` spells it: some lookups answer in another case.
+    definition.name.clone_from(&object);
+    if !request.custom {
+        if is_custom(&definition) {
+            let reason = Reason::Custom;
+            return Ok(Err(Skipped { object, reason }));
+        }
+        definition.fields.retain(|field| !field.custom);
+    }
+    Ok(Ok(Described {
+        wanted,
+        definition,
+        related: Vec::new(),
+        refused: Vec::new(),
+    }))
+}
+
+/// Whether a relation leads to one row, so that its fields can be columns.
+pub fn leads_to_one(relation: &Relationship) -> bool {
+    matches!(relation.kind.as_str(), "MANY2ONE" | "ONE2ONE")
+}
+
+/// Definitions of the objects that the relations lead to, each asked once.
+async fn parents(
+    client: &Client,
+    objects: &[Described],
+    width: usize,
+) -> Result<BTreeMap<String, ObjectDefinition>, Error> {
+    let mut known: BTreeMap<String, ObjectDefinition> = objects
+        .iter()
+        .map(|object| (object.definition.name.clone(), object.definition.clone()))
+        .collect();
+    let mut missing: Vec<String> = objects
+        .iter()
+        .flat_map(|object| &object.definition.relationships)
+        .filter(|relation| leads_to_one(relation) && !known.contains_key(&relation.object))
+        .map(|relation| relation.object.clone())
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let lookups = stream::iter(missing).map(|object| async move {
+        match client.lookup(&object, None).await {
+            Ok(definition) => Ok(Some((object, definition))),
+            // A relation to an object that cannot be described has no columns.
+            Err(error) if concerns_one_object(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let found: Vec<Option<(String, ObjectDefinition)>> = lookups.buffered(width).try_collect().await?;
+    known.extend(found.into_iter().flatten());
+    Ok(known)
+}
+
+fn add_related(object: &mut Described, parents: &BTreeMap<String, ObjectDefinition>, custom: bool) {
+    for relation in &object.definition.relationships {
+        let Some(parent) = parents.get(&relation.object) else {
+            continue;
+        };
+        if leads_to_one(relation) {
+            let fields = parent.fields.iter().filter(|field| custom || !field.custom);
+            object.related.push((relation.clone(), fields.cloned().collect()));
+        }
+    }
+}
+
+/// Asks for one row with every field, and again without those that the gateway refuses.
+async fn probe(client: &Client, mut object: Described) -> Result<Result<Described, Skipped>, Error> {
+    let mut fields: Vec<String> = object
+        .definition
+        .fields
+        .iter()
+        .map(|field| field.id.clone())
+        .collect();
+    for (relation, parent_fields) in &object.related {
+        fields.extend(
+            parent_fields
+                .iter()
+                .map(|field| format!("{}.{}", relation.path, field.id)),
+        );
+    }
+    let page = PageRequest { size: 1, offset: 0 };
+    loop {
+        let mut query = Query::new(object.definition.name.clone());
+        query.select = fields.iter().cloned().map(SelectItem::Field).collect();
+        let error = match client.page(&query, DialectKind::Query, &page, false).await {
+            Ok(_) => return Ok(Ok(object)),
+            Err(error) => error,
+        };
+        let before = fields.len();
+        if let ErrorKind::UnknownFields(refused) = error.kind() {
+            fields.retain(|field| {
+                let out = refused.iter().any(|name| name.eq_ignore_ascii_case(field));
+                if out {
+                    object.refused.push(field.clone());
+                }
+                !out
+            });
+        }
+        // Each round drops a field at least, so the loop ends.
+        if fields.is_empty() || fields.len() == before {
+            if !concerns_one_object(&error) {
+                return Err(error);
+            }
+            return Ok(Err(Skipped {
+                object: object.definition.name,
+                reason: Reason::Refused(error),
+            }));
+        }
+    }
+}

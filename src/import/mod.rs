@@ -1,0 +1,256 @@
+//! IMPORT FOREIGN SCHEMA: tables for the company's objects, as they are now.
+
+mod ddl;
+mod fetch;
+mod naming;
+mod request;
+mod table;
+
+use crate::error::{Report, notice, raise};
+use crate::options::spec::Level;
+use crate::options::{self, OptionValues};
+use crate::{connection, io};
+use ddl::{Common, Quoting, create_table};
+use fetch::{Fetched, Reason, fetch};
+use naming::{Assigned, Namer};
+use pgrx::pg_sys::ImportForeignSchemaType::{FDW_IMPORT_SCHEMA_EXCEPT, FDW_IMPORT_SCHEMA_LIMIT_TO};
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_literal};
+use pgrx::{PgList, pg_sys};
+use request::{ImportRequest, Selection};
+use std::ffi::{CStr, CString};
+use table::{Remark, Table};
+
+/// The only schema that a company has.
+const REMOTE_SCHEMA: &str = "intacct";
+
+/// Answers with a list of CREATE FOREIGN TABLE statements, and with NOTICEs about what is left out or renamed.
+///
+/// # Safety
+/// Called by PostgreSQL with a valid statement.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn import_foreign_schema(
+    stmt: *mut pg_sys::ImportForeignSchemaStmt,
+    server_oid: pg_sys::Oid,
+) -> *mut pg_sys::List {
+    // SAFETY: PostgreSQL passes a statement whose strings and lists live as long as the call.
+    let (schema, selection, options) = unsafe { read_statement(stmt) };
+    if !schema.eq_ignore_ascii_case(REMOTE_SCHEMA) {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_FDW_SCHEMA_NOT_FOUND,
+                format!("schema \"{schema}\" does not exist at Sage Intacct"),
+            )
+            .hint(format!(
+                "There is one schema: IMPORT FOREIGN SCHEMA {REMOTE_SCHEMA} FROM SERVER …"
+            )),
+        );
+    }
+    let request = ImportRequest::read(selection, &options).unwrap_or_else(|error| raise(error));
+    if request.lines {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "owned lines cannot be imported as columns yet",
+            )
+            .hint("Import the objects of the lines as tables of their own, such as arinvoiceitem, and leave import_lines off."),
+        );
+    }
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    let client = connection::client(server_oid, user).unwrap_or_else(|report| raise(report));
+    let asked = request.clone();
+    let fetched = io::run(move || fetch(client, asked)).unwrap_or_else(|error| raise(error));
+
+    refuse_strangers(&fetched, &request);
+    let tables = tables(&fetched, &request);
+    let server = options::server_name(server_oid);
+    let common = Common {
+        server: &server,
+        collate_c: request.collate_c,
+        show_private: request.private,
+    };
+    let quoting = Quoting {
+        identifier: &|text| quote_identifier(text),
+        literal: &|text| quote_literal(text),
+    };
+    let mut commands = PgList::<std::ffi::c_char>::new();
+    for table in &tables {
+        // Names and labels are free of NUL: control characters were taken out.
+        let command = CString::new(create_table(table, &common, &quoting)).unwrap_or_default();
+        // SAFETY: main thread; copied into the current memory context.
+        commands.push(unsafe { pg_sys::pstrdup(command.as_ptr()) });
+    }
+    commands.into_pg()
+}
+
+/// The remote schema, the selection and the options of a statement.
+unsafe fn read_statement(stmt: *mut pg_sys::ImportForeignSchemaStmt) -> (String, Selection, OptionValues) {
+    // SAFETY: the caller passes a valid statement.
+    unsafe {
+        let text = |text: *const std::ffi::c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
+        let names = || {
+            PgList::<pg_sys::RangeVar>::from_pg((*stmt).table_list)
+                .iter_ptr()
+                .map(|table| text((*table).relname))
+                .collect()
+        };
+        let selection = match (*stmt).list_type {
+            FDW_IMPORT_SCHEMA_LIMIT_TO => Selection::LimitTo(names()),
+            FDW_IMPORT_SCHEMA_EXCEPT => Selection::Except(names()),
+            _ => Selection::All,
+        };
+        (
+            text((*stmt).remote_schema),
+            selection,
+            options::values(Level::Import, (*stmt).options),
+        )
+    }
+}
+
+/// A name that no object has: an error when there is nothing else to import, else a notice.
+fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
+    let Selection::LimitTo(names) = &request.selection else {
+        return;
+    };
+    let hint = |nearest: &Option<String>| match nearest {
+        Some(name) => format!("Did you mean {}?", name.to_lowercase()),
+        None => "SELECT name FROM sage_intacct.objects('…') lists the objects of the company.".to_owned(),
+    };
+    if fetched.strangers.len() == names.len()
+        && let Some(stranger) = fetched.strangers.first()
+    {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!("object \"{}\" does not exist in the company", stranger.name),
+            )
+            .hint(hint(&stranger.nearest)),
+        );
+    }
+    for stranger in &fetched.strangers {
+        notice(
+            format!(
+                "object \"{}\" does not exist in the company: no table was made for it",
+                stranger.name
+            ),
+            "",
+            hint(&stranger.nearest),
+        );
+    }
+}
+
+/// The tables to make; tells of everything that is left out or not as expected.
+fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
+    for skipped in &fetched.skipped {
+        match &skipped.reason {
+            Reason::Refused(error) => notice(
+                format!("object {} was skipped: {error}", skipped.object),
+                error.detail(),
+                remedy(error),
+            ),
+            // All of them are meant unless one is named.
+            Reason::Custom if matches!(request.selection, Selection::LimitTo(_)) => notice(
+                format!(
+                    "object {} was skipped: it is the company's own, and import_custom is off",
+                    skipped.object
+                ),
+                "",
+                "Import it with OPTIONS (import_custom 'on').",
+            ),
+            Reason::Custom => {}
+        }
+    }
+    let mut namer = Namer::new(request.case, &[]);
+    let mut tables = Vec::new();
+    for object in &fetched.objects {
+        let name = match &object.wanted.table {
+            Some(name) => name.clone(),
+            None => match namer.assign(&object.definition.name) {
+                Assigned::Plain(name) => name,
+                Assigned::Changed(name) => {
+                    notice(
+                        format!(
+                            "object {} is table \"{name}\", as its own name is taken or too long",
+                            object.definition.name
+                        ),
+                        "",
+                        "",
+                    );
+                    name
+                }
+            },
+        };
+        if !object.refused.is_empty() {
+            notice(
+                format!(
+                    "object {}: the gateway refuses to query {}: no column was made for {}",
+                    object.definition.name,
+                    object.refused.join(", "),
+                    if object.refused.len() == 1 { "it" } else { "them" }
+                ),
+                "",
+                "Such fields belong to applications that the company has not subscribed to, or to older functions of the gateway.",
+            );
+        }
+        match table::table(object, name, request.case) {
+            Some((table, remarks)) => {
+                remarks.iter().for_each(|remark| tell(&table, remark));
+                tables.push(table);
+            }
+            None => notice(
+                format!(
+                    "object {} was skipped: it has no field that can be read",
+                    object.definition.name
+                ),
+                "",
+                "",
+            ),
+        }
+    }
+    tables
+}
+
+/// What to do about a refused object, when the failure itself does not say.
+fn remedy(error: &intacct::Error) -> String {
+    match error.kind() {
+        intacct::ErrorKind::Permission => {
+            "Ask the Intacct administrator for permission to list this object, or leave it out with EXCEPT."
+                .to_owned()
+        }
+        _ if error.hint().is_empty() => {
+            "Leave it out with EXCEPT, or import it without asking for a row: OPTIONS (probe 'off')."
+                .to_owned()
+        }
+        _ => error.hint(),
+    }
+}
+
+fn tell(table: &Table, remark: &Remark) {
+    match remark {
+        Remark::Renamed { field, column } => notice(
+            format!(
+                "object {}: field {field} is column \"{column}\", as its own name is taken or too long",
+                table.object
+            ),
+            "",
+            "",
+        ),
+        Remark::UnknownType { field, data_type } => notice(
+            format!(
+                "object {}: field {field} has the unknown type {data_type} and is text",
+                table.object
+            ),
+            "",
+            "Conditions on it are evaluated locally.",
+        ),
+        Remark::TooMany(count) => notice(
+            format!(
+                "object {}: {count} fields were left out, as a table has at most 1600 columns",
+                table.object
+            ),
+            "",
+            "",
+        ),
+    }
+}

@@ -1,0 +1,263 @@
+//! From the definition of an object to the definition of a table.
+
+use super::fetch::{Described, leads_to_one};
+use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
+use crate::options::{Reference, is_keyless};
+use intacct::{DataType, FieldDefinition, ObjectDefinition};
+
+/// Columns of a PostgreSQL table, at most.
+const MAX_COLUMNS: usize = 1600;
+
+/// A table to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Intacct object.
+    pub object: String,
+    /// Intacct's name for people.
+    pub label: String,
+    /// Field that is unique and ordered; none for views.
+    pub row_key: Option<String>,
+    /// Columns in order.
+    pub columns: Vec<Column>,
+}
+
+/// A column to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// PostgreSQL type.
+    pub sql_type: &'static str,
+    /// Path in Intacct.
+    pub field: String,
+    /// Intacct's type, as the option `type` says it.
+    pub data_type: String,
+    /// Intacct's name for people.
+    pub label: String,
+    /// Needed on create.
+    pub required: bool,
+    /// Never written.
+    pub read_only: bool,
+    /// The row key.
+    pub key: bool,
+    /// Many-to-one relation.
+    pub references: Option<Reference>,
+}
+
+/// Something about a table that its user should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// The column for this field does not have the plain name.
+    Renamed {
+        /// Path in Intacct.
+        field: String,
+        /// The column.
+        column: String,
+    },
+    /// A type that is not known; the column is text.
+    UnknownType {
+        /// Path in Intacct.
+        field: String,
+        /// Intacct's type.
+        data_type: String,
+    },
+    /// So many fields did not fit.
+    TooMany(usize),
+}
+
+/// The PostgreSQL type for a DATATYPE; none for one that is not known.
+pub fn sql_type(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::Text | DataType::Enum | DataType::Sequence => Some("text"),
+        DataType::Integer => Some("bigint"),
+        DataType::Decimal | DataType::Currency | DataType::Percent => Some("numeric"),
+        DataType::Boolean => Some("boolean"),
+        DataType::Date => Some("date"),
+        DataType::Timestamp => Some("timestamptz"),
+        DataType::Other(name) if name.eq_ignore_ascii_case("RECORDNO") => Some("bigint"),
+        DataType::Other(_) => None,
+    }
+}
+
+/// The table for an object, and what is to be said about it. None when no field is left.
+pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec<Remark>)> {
+    let definition = &object.definition;
+    let mut remarks = Vec::new();
+    let mut namer = Namer::new(case, &SYSTEM_COLUMNS);
+    let row_key = row_key(object);
+    let mut columns: Vec<Column> = Vec::new();
+    let mut too_many = 0;
+    for (path, field, own) in paths(object) {
+        let repeated = columns.iter().any(|column| column.field == path);
+        if repeated || object.refused.iter().any(|name| name.eq_ignore_ascii_case(&path)) {
+            continue;
+        }
+        if columns.len() == MAX_COLUMNS {
+            too_many += 1;
+            continue;
+        }
+        let name = match namer.assign(&path) {
+            Assigned::Plain(name) => name,
+            Assigned::Changed(name) => {
+                remarks.push(Remark::Renamed {
+                    field: path.clone(),
+                    column: name.clone(),
+                });
+                name
+            }
+        };
+        let (sql_type, data_type) = match sql_type(&field.data_type) {
+            Some("bigint") => ("bigint", DataType::Integer.name().to_owned()),
+            Some(sql_type) => (sql_type, field.data_type.name().to_owned()),
+            None => {
+                remarks.push(Remark::UnknownType {
+                    field: path.clone(),
+                    data_type: field.data_type.name().to_owned(),
+                });
+                ("text", type_name(&field.data_type))
+            }
+        };
+        columns.push(Column {
+            name,
+            sql_type,
+            key: own && row_key.as_deref() == Some(path.as_str()),
+            references: if own { references(definition, field) } else { None },
+            data_type,
+            label: label(&field.label),
+            required: own && field.required,
+            read_only: !own || field.read_only,
+            field: path,
+        });
+    }
+    if too_many > 0 {
+        remarks.push(Remark::TooMany(too_many));
+    }
+    let table = Table {
+        name,
+        object: definition.name.clone(),
+        label: label(&object.wanted.object.label),
+        row_key,
+        columns,
+    };
+    (!table.columns.is_empty()).then_some((table, remarks))
+}
+
+/// Every path with its field, and whether the field is the object's own.
+fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, bool)> {
+    let own = object
+        .definition
+        .fields
+        .iter()
+        .map(|field| (field.id.clone(), field, true));
+    let related = object.related.iter().flat_map(|(relation, fields)| {
+        let path = move |field: &FieldDefinition| format!("{}.{}", relation.path, field.id);
+        fields.iter().map(move |field| (path(field), field, false))
+    });
+    own.chain(related)
+}
+
+/// RECORDNO; `id` for the company's own objects; nothing for views.
+fn row_key(object: &Described) -> Option<String> {
+    if is_keyless(&object.definition.name) {
+        return None;
+    }
+    let offered = |name: &str| {
+        let own = object
+            .definition
+            .fields
+            .iter()
+            .find(|field| field.id.eq_ignore_ascii_case(name));
+        own.map(|field| field.id.clone()).filter(|id| {
+            !object
+                .refused
+                .iter()
+                .any(|refused| refused.eq_ignore_ascii_case(id))
+        })
+    };
+    offered("RECORDNO").or_else(|| offered("id"))
+}
+
+/// Fields that identify a row to people, and that other objects hold to refer to it.
+const NATURAL_KEYS: [(&str, &str); 28] = [
+    ("ACCOUNTLABEL", "ACCOUNTLABEL"),
+    ("APTERM", "NAME"),
+    ("ARTERM", "NAME"),
+    ("CHECKINGACCOUNT", "BANKACCOUNTID"),
+    ("CLASS", "CLASSID"),
+    ("CONTACT", "CONTACTNAME"),
+    ("CONTRACT", "CONTRACTID"),
+    ("CREDITCARD", "CARDID"),
+    ("CUSTOMER", "CUSTOMERID"),
+    ("CUSTTYPE", "NAME"),
+    ("DEPARTMENT", "DEPARTMENTID"),
+    ("EMPLOYEE", "EMPLOYEEID"),
+    ("EMPLOYEETYPE", "NAME"),
+    ("GLACCOUNT", "ACCOUNTNO"),
+    ("GLJOURNAL", "SYMBOL"),
+    ("ITEM", "ITEMID"),
+    ("LOCATION", "LOCATIONID"),
+    ("LOCATIONENTITY", "LOCATIONID"),
+    ("PRODUCTLINE", "PRODUCTLINEID"),
+    ("PROJECT", "PROJECTID"),
+    ("PROJECTTYPE", "NAME"),
+    ("REPORTINGPERIOD", "NAME"),
+    ("STATACCOUNT", "ACCOUNTNO"),
+    ("TERRITORY", "TERRITORYID"),
+    ("USERINFO", "LOGINID"),
+    ("VENDOR", "VENDORID"),
+    ("VENDTYPE", "NAME"),
+    ("WAREHOUSE", "WAREHOUSEID"),
+];
+
+/// The relation that a field holds the key of. `lookup` does not say which field of the parent the key equals: a
+/// number is the parent's record number, a text its natural key where that is known.
+fn references(definition: &ObjectDefinition, field: &FieldDefinition) -> Option<Reference> {
+    let relation = definition
+        .relationships
+        .iter()
+        .find(|relation| leads_to_one(relation) && relation.related_by.eq_ignore_ascii_case(&field.id))?;
+    let parent_field = match sql_type(&field.data_type) {
+        Some("bigint") if relation.object.chars().any(char::is_lowercase) => "id",
+        Some("bigint") => "RECORDNO",
+        Some("text") => NATURAL_KEYS
+            .iter()
+            .find(|(object, _)| object.eq_ignore_ascii_case(&relation.object))
+            .map(|(_, key)| *key)?,
+        _ => return None,
+    };
+    // What the option's own syntax could not say is left out.
+    let text = format!("{}={}({parent_field})", relation.path, relation.object);
+    Reference::parse(&text)
+}
+
+/// One line, without control characters.
+fn label(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .collect();
+    words
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// An unknown type as the option `type` takes it.
+fn type_name(data_type: &DataType) -> String {
+    let name: String = data_type
+        .name()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if name.is_empty() {
+        "UNKNOWN".to_owned()
+    } else {
+        name
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
