@@ -1,0 +1,57 @@
+//! What was measured, as lines of a table.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Collects and prints.
+#[derive(Default)]
+pub struct Report {
+    missed: usize,
+}
+
+impl Report {
+    /// A time that has a bound: the median and the worst of several.
+    pub fn bounded(&mut self, what: &str, mut times: Vec<Duration>, bound: Duration) {
+        times.sort();
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        let verdict = if worst <= bound { "ok" } else { "MISSED" };
+        self.missed += usize::from(worst > bound);
+        println!(
+            "{what:<58} median {:>8.1} ms, worst of {} {:>8.1} ms, bound {:>6.0} ms  {verdict}",
+            milliseconds(median),
+            times.len(),
+            milliseconds(worst),
+            milliseconds(bound),
+        );
+    }
+
+    /// A time beside the time of something else, measured in the same run.
+    pub fn ratio(&mut self, what: &str, time: Duration, against: &str, floor: Duration) {
+        println!(
+            "{what:<58} {:>8.1} ms = {:.2} × {against} ({:.1} ms)",
+            milliseconds(time),
+            time.as_secs_f64() / floor.as_secs_f64(),
+            milliseconds(floor),
+        );
+    }
+
+    /// A count.
+    pub fn count(&mut self, what: &str, count: u64) {
+        println!("{what:<58} {count:>8}");
+    }
+
+    /// Says whether every bound was kept.
+    pub fn finish(self) -> ExitCode {
+        match self.missed {
+            0 => ExitCode::SUCCESS,
+            missed => {
+                println!("{missed} bounds missed");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
