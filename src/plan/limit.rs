@@ -19,7 +19,12 @@ pub unsafe fn wanted(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let parse = (*root).parse;
-        let alone = pg_sys::bms_equal((*rel).relids, (*root).all_baserels);
+        // A partition stands for its parent: Append and MergeAppend take no more from each child than the limit.
+        let stands_for = match (*rel).top_parent_relids {
+            parent if parent.is_null() => (*rel).relids,
+            parent => parent,
+        };
+        let alone = pg_sys::bms_equal(stands_for, (*root).all_baserels);
         let reshaped = (*parse).hasAggs
             || (*parse).hasWindowFuncs
             || (*parse).hasTargetSRFs
