@@ -18,12 +18,11 @@ CREATE FOREIGN DATA WRAPPER sage_intacct_fdw
 GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
 ",
     name = "foreign_data_wrapper",
-    requires = ["sage_intacct_fdw_handler", "sage_intacct_fdw_validator"],
-    finalize
+    requires = [sage_intacct_fdw_handler, sage_intacct_fdw_validator]
 );
 
 /// Version of the extension's library, which may be newer than the installed SQL.
-#[pg_extern(immutable, parallel_safe)]
+#[pg_extern(stable, parallel_safe)]
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }

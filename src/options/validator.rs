@@ -10,8 +10,8 @@ use pgrx::datum::Array;
 use pgrx::prelude::*;
 
 /// Checks the options of a wrapper, server, user mapping, foreign table or column; raises what is wrong.
-#[pg_extern(name = "sage_intacct_fdw_validator", strict)]
-fn validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
+#[pg_extern(strict)]
+fn sage_intacct_fdw_validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
     let level = level(catalog);
     let hidden = (level == Level::UserMapping).then(HiddenStatement::hide);
     let pairs = options.iter().flatten().map(|option| {
