@@ -1,14 +1,21 @@
 //! The client: one company, one user, one session.
 
-use crate::config::Config;
-use crate::dialect::{DialectKind, PageRequest};
-use crate::error::{Error, ErrorKind};
-use crate::formatting::UserFormatting;
-use crate::query::Query;
+use crate::config::{Config, DtdVersion};
+use crate::dialect::{DialectKind, PageRequest, RenderContext, render_function};
+use crate::error::{Error, ErrorKind, classify};
+use crate::formatting::{GatewayZone, UserFormatting};
+use crate::query::{Query, Value};
+use crate::requests::{Call, CallFunction, Requester};
+use crate::retry::Backoff;
 use crate::schema::{ObjectDefinition, ObjectName};
+use crate::session::Session;
 use crate::stats::RequestStats;
+use crate::xml::columns::Columns;
+use crate::xml::escape::push_element;
+use crate::xml::response::{Answer, Level};
 use crate::xml::rows::Page;
-use std::sync::Arc;
+use crate::xml::tree::Element;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What may be told of a session; never its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,82 +28,246 @@ pub struct SessionInfo {
     pub entity: Option<String>,
 }
 
+impl SessionInfo {
+    fn of(session: &Session) -> Self {
+        SessionInfo {
+            endpoint_host: session.url.host_str().unwrap_or_default().to_owned(),
+            expires: session.expires(),
+            entity: session.entity.clone(),
+        }
+    }
+}
+
 /// A company seen by a user. Cheap to clone; clones share the session and the limits.
 ///
-/// Made to be used on one current-thread runtime. Every future can be dropped at any await.
+/// Made to be used on one current-thread runtime with time and I/O enabled. Every future can be dropped at any await.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    config: Config,
-}
-
-fn not_built<T>() -> Result<T, Error> {
-    Err(Error::new(ErrorKind::Internal, "not built yet"))
+    requester: Requester,
+    formatting: Mutex<Option<UserFormatting>>,
 }
 
 impl Client {
     /// Checks the configuration; contacts nobody.
     pub fn new(config: Config) -> Result<Client, Error> {
+        Client::with_backoff(config, Backoff::default())
+    }
+
+    /// As [`Client::new`], with other waits between the tries of a request.
+    pub fn with_backoff(config: Config, backoff: Backoff) -> Result<Client, Error> {
+        let requester = Requester::new(config, backoff)?;
         Ok(Client {
-            inner: Arc::new(Inner { config }),
+            inner: Arc::new(Inner {
+                requester,
+                formatting: Mutex::new(None),
+            }),
         })
     }
 
     /// What the client was made from.
     pub fn config(&self) -> &Config {
-        &self.inner.config
+        &self.inner.requester.config
     }
 
     /// Opens a session unless one is alive; concurrent callers share one login.
     pub async fn sign_in(&self) -> Result<SessionInfo, Error> {
-        not_built()
+        Ok(SessionInfo::of(&*self.inner.requester.session().await?))
     }
 
     /// The live session, if any.
     pub fn session_info(&self) -> Option<SessionInfo> {
-        None
+        self.inner
+            .requester
+            .session
+            .live()
+            .map(|session| SessionInfo::of(&session))
     }
 
     /// The user's formatting preferences: asked once, then remembered.
     pub async fn formatting(&self) -> Result<UserFormatting, Error> {
-        not_built()
+        if let Some(known) = self.known_formatting() {
+            return Ok(known);
+        }
+        let answer = self
+            .tree("readUserFormatting", None, self.formatting_function()?)
+            .await?;
+        self.take_formatting(answer)
     }
 
     /// The user's formatting preferences, when already asked.
     pub fn known_formatting(&self) -> Option<UserFormatting> {
-        None
+        self.inner
+            .formatting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// One page of the answer. With `need_formatting`, the preferences are asked in the same request when they are
-    /// not known yet, and checked.
+    /// not known yet, and checked: unreadable ones are an error of kind [`ErrorKind::Formatting`].
     pub async fn page(
         &self,
-        _query: &Query,
-        _kind: DialectKind,
-        _page: &PageRequest,
-        _need_formatting: bool,
+        query: &Query,
+        kind: DialectKind,
+        page: &PageRequest,
+        need_formatting: bool,
     ) -> Result<Page, Error> {
-        not_built()
+        let config = self.config();
+        let at = |error: Error| error.at(&config.company_id, Some(&query.object), kind.function(), "");
+        if let Some(number) = query.unbound() {
+            return Err(at(Error::new(
+                ErrorKind::Internal,
+                format!("parameter ${number} is not bound"),
+            )));
+        }
+        let has_instant = || {
+            let values = query.filter.iter().flat_map(|filter| filter.values());
+            values.into_iter().any(|value| matches!(value, Value::Instant(_)))
+        };
+        if config.time_zone.is_none() && self.known_formatting().is_none() && has_instant() {
+            // The zone must be known before a point in time can be said.
+            self.formatting().await?;
+        }
+        let zone = GatewayZone::new(config.time_zone.as_ref(), self.known_formatting().as_ref());
+        let body = render_function(kind, query, page, &RenderContext { zone }).map_err(at)?;
+        let columns = Columns::new(&query.select);
+        let mut functions = vec![CallFunction {
+            body,
+            columns: Some(&columns),
+        }];
+        let ask_formatting = need_formatting && self.known_formatting().is_none();
+        if ask_formatting {
+            functions.push(CallFunction {
+                body: self.formatting_function()?,
+                columns: None,
+            });
+        }
+        let dtd_version = match kind {
+            DialectKind::GetList => config.dtd_version,
+            DialectKind::Query | DialectKind::ReadByQuery => DtdVersion::V3_0,
+        };
+        let call = Call {
+            function: kind.function(),
+            object: Some(&query.object),
+            dtd_version,
+            functions,
+        };
+        let mut answers = self.inner.requester.call(&call).await?.into_iter();
+        let Some(Answer::Rows(page)) = answers.next() else {
+            return Err(at(Error::new(ErrorKind::Internal, "the answer holds no rows")));
+        };
+        if ask_formatting {
+            self.take_formatting(answers.next())?;
+        }
+        if need_formatting && let Some(formatting) = self.known_formatting() {
+            formatting.check().map_err(at)?;
+        }
+        self.inner.requester.counters.count(|stats| stats.pages += 1);
+        Ok(page)
     }
 
     /// Fields and relations of an object.
-    pub async fn lookup(&self, _object: &str, _docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
-        not_built()
+    pub async fn lookup(&self, object: &str, docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
+        let mut body = String::from("<lookup>");
+        let mut written = push_element(&mut body, "object", object);
+        if let Some(docparid) = docparid {
+            written = written.and_then(|()| push_element(&mut body, "docparid", docparid));
+        }
+        body.push_str("</lookup>");
+        written.map_err(|_| {
+            Error::new(
+                ErrorKind::UnknownObject,
+                "the object's name holds a control character",
+            )
+            .of_object(object)
+        })?;
+        let data = self.data("lookup", Some(object), body).await?;
+        ObjectDefinition::read(&data).map_err(|error| self.place(error, Some(object), "lookup"))
     }
 
     /// Every object type of the company.
     pub async fn inspect_all(&self) -> Result<Vec<ObjectName>, Error> {
-        not_built()
+        let data = self
+            .data("inspect", None, "<inspect><object>*</object></inspect>".into())
+            .await?;
+        Ok(ObjectName::read_all(&data))
     }
 
     /// Lets go of the session and of what was learnt under it.
-    pub async fn forget_session(&self) {}
+    pub async fn forget_session(&self) {
+        self.inner.requester.session.clear();
+        *self
+            .inner
+            .formatting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
 
     /// What this client did so far.
     pub fn stats(&self) -> RequestStats {
-        RequestStats::default()
+        self.inner.requester.counters.snapshot()
+    }
+
+    fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {
+        error.at(&self.config().company_id, object, function, "")
+    }
+
+    /// Calls one function whose answer is small.
+    async fn tree(
+        &self,
+        function: &str,
+        object: Option<&str>,
+        body: String,
+    ) -> Result<Option<Answer>, Error> {
+        let functions = vec![CallFunction { body, columns: None }];
+        let call = Call {
+            function,
+            object,
+            dtd_version: DtdVersion::V3_0,
+            functions,
+        };
+        Ok(self.inner.requester.call(&call).await?.into_iter().next())
+    }
+
+    async fn data(&self, function: &str, object: Option<&str>, body: String) -> Result<Element, Error> {
+        match self.tree(function, object, body).await? {
+            Some(Answer::Tree(Some(data))) => Ok(data),
+            _ => Err(self.place(
+                Error::new(ErrorKind::Malformed, "the answer holds no data"),
+                object,
+                function,
+            )),
+        }
+    }
+
+    fn formatting_function(&self) -> Result<String, Error> {
+        let mut body = String::from("<readUserFormatting>");
+        push_element(&mut body, "userId", &self.config().user_id)
+            .map_err(|_| Error::new(ErrorKind::SignInRefused, "the user id holds a control character"))?;
+        body.push_str("</readUserFormatting>");
+        Ok(body)
+    }
+
+    fn take_formatting(&self, answer: Option<Answer>) -> Result<UserFormatting, Error> {
+        const FUNCTION: &str = "readUserFormatting";
+        let formatting = match answer {
+            Some(Answer::Tree(Some(data))) => UserFormatting::read(&data),
+            Some(Answer::Failure(errors)) => Err(classify::refusal(Level::Function, FUNCTION, errors).0),
+            _ => Err(Error::new(
+                ErrorKind::Malformed,
+                "the answer holds no formatting preferences",
+            )),
+        };
+        let formatting = formatting.map_err(|error| self.place(error, None, FUNCTION))?;
+        *self
+            .inner
+            .formatting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(formatting.clone());
+        Ok(formatting)
     }
 }

@@ -8,14 +8,20 @@
 mod client;
 mod config;
 pub mod dialect;
+mod endpoint;
 pub mod error;
 pub mod formatting;
+mod gate;
 mod observer;
 pub mod pages;
 pub mod query;
+mod requests;
+mod retry;
 pub mod schema;
 mod secret;
+mod session;
 mod stats;
+mod transport;
 pub mod xml;
 
 pub use client::{Client, SessionInfo};
@@ -29,6 +35,7 @@ pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,
 };
+pub use retry::Backoff;
 pub use schema::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
 pub use secret::Secret;
 pub use stats::RequestStats;

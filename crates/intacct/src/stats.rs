@@ -1,5 +1,7 @@
 //! Counters of a client.
 
+use std::sync::{Mutex, PoisonError};
+
 /// What a client did since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestStats {
@@ -21,4 +23,18 @@ pub struct RequestStats {
     pub wire_bytes: u64,
     /// Bytes received after decompression.
     pub decoded_bytes: u64,
+}
+
+/// The counters of a live client.
+#[derive(Debug, Default)]
+pub(crate) struct Counters(Mutex<RequestStats>);
+
+impl Counters {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut RequestStats)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn snapshot(&self) -> RequestStats {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -84,11 +84,11 @@ pub struct GatewayError {
 }
 
 /// A failure: what, where, and what the gateway said. Never holds a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -156,6 +156,33 @@ impl Error {
     /// The same failure as another kind.
     pub(crate) fn as_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
+        self
+    }
+
+    /// The same failure with another message.
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.0.message = message;
+        self
+    }
+
+    /// Takes these secrets out of everything that the gateway said, should it repeat them.
+    pub(crate) fn without(mut self, secrets: &[&str]) -> Self {
+        let place = &mut *self.0;
+        let texts = place.gateway_errors.iter_mut().flat_map(|error| {
+            [
+                &mut error.errorno,
+                &mut error.description,
+                &mut error.description2,
+                &mut error.correction,
+            ]
+        });
+        for text in texts.chain([&mut place.message]) {
+            for secret in secrets.iter().filter(|secret| secret.len() > 3) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "…");
+                }
+            }
+        }
         self
     }
 

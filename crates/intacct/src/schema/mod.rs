@@ -1,5 +1,7 @@
 //! What a company has: objects, fields and relations.
 
+mod read;
+
 /// An object type of the company, as `inspect` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {

@@ -1,0 +1,442 @@
+//! Logical requests: functions go out under a session, answers come back; failures are tried again.
+
+use crate::config::{Config, DtdVersion};
+use crate::endpoint;
+use crate::error::classify::{Retry, refusal};
+use crate::error::{Error, ErrorKind};
+use crate::gate::Gate;
+use crate::observer::{Event, Outcome};
+use crate::retry::{Backoff, Failed, Tries, timed_out};
+use crate::secret::Secret;
+use crate::session::{Session, SessionSlot};
+use crate::stats::Counters;
+use crate::transport::{Received, Transport};
+use crate::xml::columns::Columns;
+use crate::xml::envelope::{Authentication, Envelope, Function};
+use crate::xml::response::{Answer, Expected, Failure, Level, Response, parse};
+use crate::xml::scanner::ParseError;
+use reqwest::Url;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Functions that travel in one request. The first is the one that the request is about.
+pub(crate) struct Call<'a> {
+    pub function: &'a str,
+    pub object: Option<&'a str>,
+    pub dtd_version: DtdVersion,
+    pub functions: Vec<CallFunction<'a>>,
+}
+
+/// One of them.
+pub(crate) struct CallFunction<'a> {
+    /// The function element.
+    pub body: String,
+    /// The columns of its rows; `None` for an answer as a tree.
+    pub columns: Option<&'a Columns>,
+}
+
+/// Sends requests for one user of one company.
+pub(crate) struct Requester {
+    pub config: Config,
+    url: Url,
+    transport: Transport,
+    gate: Gate,
+    pub session: SessionSlot,
+    pub counters: Counters,
+    backoff: Backoff,
+}
+
+/// Sizes of one attempt, for the observer.
+#[derive(Default)]
+struct Sizes {
+    rows: u64,
+    sent_bytes: u64,
+    wire_bytes: u64,
+    decoded_bytes: u64,
+}
+
+impl Requester {
+    pub(crate) fn new(config: Config, backoff: Backoff) -> Result<Self, Error> {
+        let company = config.company_id.clone();
+        let build = || {
+            Ok(Requester {
+                url: endpoint::configured(&config.url)?,
+                transport: Transport::new(&config)?,
+                gate: Gate::new(config.max_concurrency),
+                session: SessionSlot::default(),
+                counters: Counters::default(),
+                backoff,
+                config,
+            })
+        };
+        build().map_err(|error: Error| error.at(&company, None, "getAPISession", ""))
+    }
+
+    /// The live session, or a new one.
+    pub(crate) async fn session(&self) -> Result<Arc<Session>, Error> {
+        self.session.get_or(self.sign_in()).await
+    }
+
+    async fn sign_in(&self) -> Result<Session, Error> {
+        let call = Call {
+            function: "getAPISession",
+            object: None,
+            dtd_version: DtdVersion::V3_0,
+            functions: vec![CallFunction {
+                body: "<getAPISession/>".into(),
+                columns: None,
+            }],
+        };
+        let config = &self.config;
+        self.within_time(&call, async |attempt, control_id| {
+            let login = Authentication::Login {
+                user_id: &config.user_id,
+                company_id: &config.company_id,
+                password: config.password.expose(),
+                client_id: config.client_id.as_deref().filter(|id| !id.is_empty()),
+                location_id: config.location_id.as_deref().filter(|id| !id.is_empty()),
+            };
+            let response = self
+                .exchange(&call, &self.url, login, control_id, attempt)
+                .await
+                .map_err(|mut failed| {
+                    if failed.retry == Retry::SignIn {
+                        failed.retry = Retry::Never;
+                    }
+                    failed
+                })?;
+            self.open_session(response).map_err(Failed::finally)
+        })
+        .await
+    }
+
+    /// Takes the session out of the answer to getAPISession.
+    fn open_session(&self, mut response: Response) -> Result<Session, Error> {
+        let malformed =
+            |what: &str| Error::new(ErrorKind::Malformed, format!("the answer to the sign-in {what}"));
+        let Some(Answer::Tree(Some(data))) = response.answers.pop() else {
+            return Err(malformed("holds no data"));
+        };
+        let api = data.child("api").ok_or_else(|| malformed("names no session"))?;
+        let id = api.text_of("sessionid");
+        if id.is_empty() {
+            return Err(malformed("names no session"));
+        }
+        let url = match api.text_of("endpoint") {
+            "" => self.url.clone(),
+            named => endpoint::for_session(&self.url, named)?,
+        };
+        let entity = Some(api.text_of("locationid"))
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned);
+        let session = Session::new(
+            Secret::new(id),
+            url,
+            entity.or_else(|| self.config.location_id.clone()),
+        );
+        session.used(response.session_timestamp, response.session_timeout);
+        self.counters.count(|stats| stats.sign_ins += 1);
+        Ok(session)
+    }
+
+    /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
+    /// are repeated after failures of which nobody knows how far they came.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
+        self.within_time(call, async |attempt, control_id| {
+            let session = self.session().await.map_err(Failed::finally)?;
+            let authentication = Authentication::Session(session.id.expose());
+            match self
+                .exchange(call, &session.url, authentication, control_id, attempt)
+                .await
+            {
+                Ok(response) => {
+                    session.used(response.session_timestamp, response.session_timeout);
+                    Ok(response.answers)
+                }
+                Err(failed) => {
+                    if failed.retry == Retry::SignIn {
+                        self.session.drop_session(&session);
+                    }
+                    Err(failed)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Tries until success, a final failure or the end of the request's time.
+    async fn within_time<T>(
+        &self,
+        call: &Call<'_>,
+        mut attempt: impl AsyncFnMut(u32, &str) -> Result<T, Failed>,
+    ) -> Result<T, Error> {
+        let limit = self.config.request_timeout;
+        let deadline = Instant::now() + limit;
+        let control_id = uuid::Uuid::new_v4().to_string();
+        let last: Mutex<Option<Error>> = Mutex::new(None);
+        let tries = async {
+            let mut tries = Tries::new(self.backoff, self.config.max_retries, deadline);
+            let mut number = 0;
+            loop {
+                number += 1;
+                let failed = match attempt(number, &control_id).await {
+                    Ok(done) => return Ok(done),
+                    Err(failed) => failed,
+                };
+                let Some(wait) = tries.next_wait(&failed) else {
+                    return Err(failed.error);
+                };
+                self.counters.count(|stats| stats.retries += 1);
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed.error);
+                tokio::time::sleep(wait).await;
+            }
+        };
+        let ended = timeout_at(deadline, tries).await.unwrap_or_else(|_| {
+            Err(timed_out(
+                limit,
+                last.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            ))
+        });
+        ended.map_err(|error| {
+            self.counters.count(|stats| stats.failures += 1);
+            error.at(&self.config.company_id, call.object, call.function, &control_id)
+        })
+    }
+
+    /// One attempt: a document out, a response in, every function answered.
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        authentication: Authentication<'_>,
+        control_id: &str,
+        attempt: u32,
+    ) -> Result<Response, Failed> {
+        let session_id = match &authentication {
+            Authentication::Session(id) => *id,
+            Authentication::Login { .. } => "",
+        };
+        let secrets = [
+            self.config.password.expose(),
+            self.config.sender_password.expose(),
+            session_id,
+        ];
+        let ids: Vec<String> = (1..=call.functions.len())
+            .map(|n| format!("{control_id}-{n}"))
+            .collect();
+        let document = self
+            .document(call, authentication, control_id, &ids)
+            .map_err(Failed::finally)?;
+        let _pass = self.gate.enter().await;
+        let start = Instant::now();
+        let mut sizes = Sizes {
+            sent_bytes: document.len() as u64,
+            ..Sizes::default()
+        };
+        self.counters.count(|stats| stats.requests += 1);
+        let ended = match self.transport.post(url, document).await {
+            Ok(received) => self.read(call, received, &ids, &mut sizes),
+            Err(failed) => Err(failed),
+        };
+        let ended = ended.map_err(|mut failed| {
+            failed.error = failed.error.without(&secrets).at(
+                &self.config.company_id,
+                call.object,
+                call.function,
+                control_id,
+            );
+            failed
+        });
+        self.account(call, control_id, attempt, start.elapsed(), &sizes, &ended);
+        ended
+    }
+
+    fn document(
+        &self,
+        call: &Call<'_>,
+        authentication: Authentication<'_>,
+        control_id: &str,
+        ids: &[String],
+    ) -> Result<String, Error> {
+        let functions: Vec<Function<'_>> = call
+            .functions
+            .iter()
+            .zip(ids)
+            .map(|(function, id)| Function {
+                control_id: id,
+                body: &function.body,
+            })
+            .collect();
+        let envelope = Envelope {
+            sender_id: &self.config.sender_id,
+            sender_password: self.config.sender_password.expose(),
+            control_id,
+            dtd_version: call.dtd_version,
+            authentication,
+        };
+        envelope.render(&functions).map_err(|_| {
+            Error::new(
+                ErrorKind::SignInRefused,
+                "a credential holds a character that XML cannot carry",
+            )
+        })
+    }
+
+    /// Reads what came back; a response in which the first function failed is a failure.
+    fn read(
+        &self,
+        call: &Call<'_>,
+        received: Received,
+        ids: &[String],
+        sizes: &mut Sizes,
+    ) -> Result<Response, Failed> {
+        sizes.wire_bytes = received.wire_bytes;
+        sizes.decoded_bytes = received.body.len() as u64;
+        let status = received.status.as_u16();
+        if status >= 400 && !received.is_xml {
+            return Err(http_failure(status, received.retry_after));
+        }
+        if looks_like_html(&received.body) {
+            let message = "the gateway's front end answered with a web page";
+            return Err(Failed::new(
+                Error::new(ErrorKind::GatewayTimeout, message),
+                Retry::Transient,
+            ));
+        }
+        let expected: Vec<Expected<'_>> = call
+            .functions
+            .iter()
+            .zip(ids)
+            .map(|(function, id)| Expected {
+                control_id: id,
+                columns: function.columns,
+            })
+            .collect();
+        let refused = |level, errors| {
+            let (error, retry) = refusal(level, call.function, errors);
+            Err(by_status(
+                status,
+                Failed {
+                    error,
+                    retry,
+                    retry_after: received.retry_after,
+                },
+            ))
+        };
+        let mut response = match parse(&received.body, &expected, &self.config.caps) {
+            Ok(response) => response,
+            Err(Failure::Gateway(level, errors)) => return refused(level, errors),
+            Err(Failure::Document(_)) if status >= 400 => {
+                return Err(http_failure(status, received.retry_after));
+            }
+            Err(Failure::Document(error)) => return Err(unreadable(error)),
+        };
+        if let Some(Answer::Failure(errors)) = response.answers.first_mut() {
+            return refused(Level::Function, std::mem::take(errors));
+        }
+        for answer in &mut response.answers {
+            if let Answer::Rows(page) = answer {
+                page.wire_bytes = received.wire_bytes;
+                page.decoded_bytes = received.body.len() as u64;
+                sizes.rows += page.rows() as u64;
+            }
+        }
+        Ok(response)
+    }
+
+    fn account(
+        &self,
+        call: &Call<'_>,
+        control_id: &str,
+        attempt: u32,
+        duration: Duration,
+        sizes: &Sizes,
+        ended: &Result<Response, Failed>,
+    ) {
+        let slower = matches!(ended, Err(failed) if failed.retry == Retry::Slower);
+        match ended {
+            Ok(_) => self.gate.went_well(),
+            Err(_) if slower => self.gate.slow_down(),
+            Err(_) => {}
+        }
+        self.counters.count(|stats| {
+            stats.rows += sizes.rows;
+            stats.wire_bytes += sizes.wire_bytes;
+            stats.decoded_bytes += sizes.decoded_bytes;
+            stats.rate_limited += u64::from(slower);
+        });
+        let Some(observer) = &self.config.observer else {
+            return;
+        };
+        observer.event(&Event {
+            function: call.function,
+            object: call.object,
+            control_id,
+            attempt,
+            duration,
+            rows: sizes.rows,
+            sent_bytes: sizes.sent_bytes,
+            wire_bytes: sizes.wire_bytes,
+            decoded_bytes: sizes.decoded_bytes,
+            outcome: match ended {
+                Ok(_) => Outcome::Success,
+                Err(failed) if failed.retry == Retry::Never => Outcome::Failure(&failed.error),
+                Err(failed) => Outcome::Retry(&failed.error),
+            },
+        });
+    }
+}
+
+fn looks_like_html(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    let head = start.get(..14).unwrap_or(start).to_ascii_lowercase();
+    head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
+}
+
+/// A failure of HTTP without a document that explains it.
+fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed {
+    let (kind, retry) = match status {
+        429 => (ErrorKind::RateLimited, Retry::Slower),
+        408 | 500.. => (ErrorKind::GatewayTimeout, Retry::Transient),
+        404 | 405 => (ErrorKind::Malformed, Retry::Never),
+        _ => (ErrorKind::Refused, Retry::Never),
+    };
+    let message = format!("the gateway answered with HTTP status {status}");
+    Failed {
+        error: Error::new(kind, message),
+        retry,
+        retry_after,
+    }
+}
+
+/// The status outweighs texts that say nothing of passing trouble.
+fn by_status(status: u16, mut failed: Failed) -> Failed {
+    let kind = match status {
+        429 => ErrorKind::RateLimited,
+        500.. => ErrorKind::GatewayTimeout,
+        _ => return failed,
+    };
+    if failed.retry == Retry::Never {
+        failed.retry = if status == 429 {
+            Retry::Slower
+        } else {
+            Retry::Transient
+        };
+        failed.error = failed.error.as_kind(kind);
+    }
+    failed
+}
+
+/// A body that is not a complete, well-formed response. One that ends early is worth another try.
+fn unreadable(error: ParseError) -> Failed {
+    let (kind, retry, what) = match error {
+        ParseError::Truncated(what) => (ErrorKind::Malformed, Retry::Transient, what),
+        ParseError::Malformed(what) => (ErrorKind::Malformed, Retry::Never, what),
+        ParseError::TooLarge(what) => (ErrorKind::TooLarge, Retry::Never, what),
+    };
+    Failed::new(
+        Error::new(kind, format!("the response is not acceptable: {what}")),
+        retry,
+    )
+}

@@ -1,0 +1,159 @@
+//! When a read is tried again, and how long it waits.
+
+use crate::error::classify::Retry;
+use crate::error::{Error, ErrorKind};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest wait that a gateway may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// Waits between the tries of one request: a random time up to `base`, twice that, and so on up to `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Bound of the first wait.
+    pub base: Duration,
+    /// Bound of every wait.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff {
+            base: Duration::from_secs(1),
+            max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub error: Error,
+    pub retry: Retry,
+    /// What the gateway asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failed {
+    pub(crate) fn new(error: Error, retry: Retry) -> Self {
+        Failed {
+            error,
+            retry,
+            retry_after: None,
+        }
+    }
+
+    /// A failure that is final.
+    pub(crate) fn finally(error: Error) -> Self {
+        Failed::new(error, Retry::Never)
+    }
+}
+
+/// The tries of one logical request.
+pub(crate) struct Tries {
+    backoff: Backoff,
+    left: u32,
+    used: u32,
+    deadline: Instant,
+    once_used: bool,
+    signed_in_again: bool,
+}
+
+impl Tries {
+    pub(crate) fn new(backoff: Backoff, max_retries: u32, deadline: Instant) -> Self {
+        Tries {
+            backoff,
+            left: max_retries,
+            used: 0,
+            deadline,
+            once_used: false,
+            signed_in_again: false,
+        }
+    }
+
+    /// How long to wait before the next try, or `None` when there is none.
+    pub(crate) fn next_wait(&mut self, failed: &Failed) -> Option<Duration> {
+        match failed.retry {
+            Retry::Never => return None,
+            Retry::SignIn => {
+                let first = !std::mem::replace(&mut self.signed_in_again, true);
+                return first.then_some(Duration::ZERO);
+            }
+            Retry::Once if std::mem::replace(&mut self.once_used, true) => return None,
+            Retry::Once | Retry::Transient | Retry::Slower => {}
+        }
+        self.left = self.left.checked_sub(1)?;
+        let bound = self
+            .backoff
+            .base
+            .saturating_mul(1 << self.used.min(16))
+            .min(self.backoff.max);
+        self.used += 1;
+        let asked = failed.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let wait = bound.mul_f64(fastrand::f64()).max(asked);
+        (Instant::now() + wait < self.deadline).then_some(wait)
+    }
+}
+
+/// The error of a request that used up its time.
+pub(crate) fn timed_out(limit: Duration, last: Option<Error>) -> Error {
+    let seconds = limit.as_secs_f64();
+    let message = match &last {
+        None => format!("no answer from the gateway within {seconds} s"),
+        Some(last) => format!("no answer from the gateway within {seconds} s; before that: {last}"),
+    };
+    match last {
+        None => Error::new(ErrorKind::RequestTimeout, message),
+        Some(last) => last.as_kind(ErrorKind::RequestTimeout).with_message(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(retry: Retry) -> Failed {
+        Failed::new(Error::new(ErrorKind::Refused, "x"), retry)
+    }
+
+    fn tries(seconds: u64) -> Tries {
+        let backoff = Backoff {
+            base: Duration::from_secs(1),
+            max: Duration::from_secs(4),
+        };
+        Tries::new(backoff, 3, Instant::now() + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn waits_are_bounded_and_counted() {
+        let mut tries = tries(1000);
+        for bound in [1, 2, 4] {
+            let wait = tries.next_wait(&failed(Retry::Transient)).expect("a wait");
+            assert!(wait <= Duration::from_secs(bound), "{wait:?}");
+        }
+        assert_eq!(tries.next_wait(&failed(Retry::Transient)), None);
+    }
+
+    #[test]
+    fn some_failures_are_tried_once_or_never() {
+        let mut tries = tries(1000);
+        assert_eq!(tries.next_wait(&failed(Retry::Never)), None);
+        assert_eq!(tries.next_wait(&failed(Retry::SignIn)), Some(Duration::ZERO));
+        assert_eq!(tries.next_wait(&failed(Retry::SignIn)), None);
+        assert!(tries.next_wait(&failed(Retry::Once)).is_some());
+        assert_eq!(tries.next_wait(&failed(Retry::Once)), None);
+    }
+
+    #[test]
+    fn what_the_gateway_asks_is_heeded_within_the_deadline() {
+        let asks = |seconds| Failed {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..failed(Retry::Slower)
+        };
+        let wait = tries(1000).next_wait(&asks(30)).expect("a wait");
+        assert!(wait >= Duration::from_secs(30));
+        assert_eq!(tries(20).next_wait(&asks(30)), None);
+        assert!(tries(1000).next_wait(&asks(100_000)).expect("a wait") <= MAX_RETRY_AFTER);
+    }
+}
