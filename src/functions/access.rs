@@ -65,7 +65,7 @@ fn server(name: &str) -> pg_sys::Oid {
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
                 format!("server \"{name}\" does not use the foreign-data wrapper of Sage Intacct"),
             )
-            .hint("Make one with CREATE SERVER … FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id '…')."),
+            .hint("Make one with CREATE SERVER ... FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id '...')."),
         );
     }
     oid

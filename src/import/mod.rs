@@ -42,7 +42,7 @@ pub unsafe extern "C-unwind" fn import_foreign_schema(
                 format!("schema \"{schema}\" does not exist at Sage Intacct"),
             )
             .hint(format!(
-                "There is one schema: IMPORT FOREIGN SCHEMA {REMOTE_SCHEMA} FROM SERVER …"
+                "There is one schema: IMPORT FOREIGN SCHEMA {REMOTE_SCHEMA} FROM SERVER ..."
             )),
         );
     }
@@ -115,7 +115,7 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
     };
     let hint = |nearest: &Option<String>| match nearest {
         Some(name) => format!("Did you mean {}?", name.to_lowercase()),
-        None => "SELECT name FROM sage_intacct.objects('…') lists the objects of the company.".to_owned(),
+        None => "SELECT name FROM sage_intacct.objects('...') lists the objects of the company.".to_owned(),
     };
     if fetched.strangers.len() == names.len()
         && let Some(stranger) = fetched.strangers.first()

@@ -113,15 +113,15 @@ impl OptionError {
     /// An option that must be there is not.
     pub fn missing(level: Level, name: &str) -> Self {
         let statement = match level {
-            Level::Server => "ALTER SERVER … OPTIONS (ADD",
-            Level::UserMapping => "ALTER USER MAPPING … OPTIONS (ADD",
+            // Only said when a mapping is used: it may be completed in steps.
+            Level::UserMapping => "ALTER USER MAPPING ... OPTIONS (ADD ",
             _ => "OPTIONS (",
         };
         OptionError::new(
             OptionErrorKind::Missing,
             format!("option \"{name}\" is required for a {}", level.name()),
         )
-        .hint(format!("Give it with {statement} {name} '…')."))
+        .hint(format!("Give it with {statement}{name} '...')."))
     }
 
     /// Neither a password nor a file with it.
@@ -131,7 +131,7 @@ impl OptionError {
             format!("the user mapping has neither option \"{name}\" nor \"{name}_file\""),
         )
         .hint(format!(
-            "Give one with ALTER USER MAPPING … OPTIONS (ADD {name} '…')."
+            "Give one with ALTER USER MAPPING ... OPTIONS (ADD {name} '...')."
         ))
     }
 
@@ -142,8 +142,10 @@ impl OptionError {
             format!("user mapping not found for user \"{user}\" and server \"{server}\""),
         )
         .hint(format!(
-            "Make one with CREATE USER MAPPING FOR {user} SERVER {server} OPTIONS (user_id '…', password '…', \
-             sender_id '…', sender_password '…')."
+            "Make one with CREATE USER MAPPING FOR {} SERVER {} OPTIONS (user_id '...', password '...', \
+             sender_id '...', sender_password '...').",
+            identifier(user),
+            identifier(server)
         ))
     }
 
@@ -174,6 +176,18 @@ impl OptionError {
             format!("could not read file \"{path}\" of option \"{name}\": {why}"),
         )
         .hint("The operating system user that runs PostgreSQL must be able to read it.")
+    }
+}
+
+/// A name as it can be pasted into a statement; quoted rather than not when in doubt.
+fn identifier(name: &str) -> String {
+    let mut letters = name.chars();
+    let plain = letters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }
 

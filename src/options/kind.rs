@@ -174,7 +174,7 @@ fn check_url(value: &str) -> Result<(), String> {
         return Err("Credentials belong into the user mapping.".to_owned());
     }
     if url.fragment().is_some() {
-        return Err("A fragment (#…) has no meaning here.".to_owned());
+        return Err("A fragment (after #) has no meaning here.".to_owned());
     }
     match url.scheme() {
         "https" => Ok(()),
