@@ -1,0 +1,75 @@
+//! Writes generated rows into a company's database.
+
+use rusqlite::{Connection, Result, params_from_iter};
+
+use super::Generator;
+use super::value::Value;
+use crate::catalog::{Catalog, Object};
+use crate::store::{create_table, create_view, quote};
+
+/// Creates all tables, fills them, then indexes the columns that relations and watermarks look up.
+pub fn load(connection: &mut Connection, catalog: &Catalog, generator: &Generator) -> Result<()> {
+    let transaction = connection.transaction()?;
+    for (position, object) in catalog.objects.iter().enumerate() {
+        transaction.execute_batch(&create_table(object))?;
+        transaction.execute_batch(&create_view(object))?;
+        fill(&transaction, object, position, generator)?;
+    }
+    for sql in indexes(catalog) {
+        transaction.execute_batch(&sql)?;
+    }
+    transaction.commit()
+}
+
+fn fill(connection: &Connection, object: &Object, position: usize, generator: &Generator) -> Result<()> {
+    let without_key = object.field(&object.row_id).is_none();
+    let width = object.fields.len() + usize::from(without_key);
+    let marks = vec!["?"; width].join(", ");
+    let mut insert = connection.prepare(&format!(
+        "INSERT INTO {} VALUES ({marks})",
+        quote(&object.table())
+    ))?;
+    for row in 0..generator.rows(position) {
+        let key = without_key.then(|| Value::Int(generator.record_no(position, row)));
+        let cells = (0..object.fields.len()).map(|field| generator.value(position, field, row));
+        insert.execute(params_from_iter(key.into_iter().chain(cells)))?;
+    }
+    Ok(())
+}
+
+fn indexes(catalog: &Catalog) -> Vec<String> {
+    let mut wanted: Vec<(String, String)> = Vec::new();
+    for object in &catalog.objects {
+        let own = object
+            .relations
+            .iter()
+            .map(|r| (object.name.clone(), r.local.clone()));
+        let remote = object
+            .relations
+            .iter()
+            .map(|r| (r.object.clone(), r.remote.clone()));
+        let key = object
+            .natural_key
+            .iter()
+            .map(|k| (object.name.clone(), k.clone()));
+        let stamps = ["WHENMODIFIED", "AUWHENCREATED", "MEGAENTITYID"]
+            .iter()
+            .filter(|f| object.field(f).is_some())
+            .map(|f| (object.name.clone(), (*f).to_string()));
+        wanted.extend(own.chain(remote).chain(key).chain(stamps));
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted
+        .into_iter()
+        .filter(|(object, field)| catalog.object(object).is_some_and(|o| o.row_id != *field))
+        .map(|(object, field)| {
+            format!(
+                "CREATE INDEX {} ON {} ({})",
+                quote(&format!("i_{object}_{field}")),
+                quote(&format!("t_{object}")),
+                quote(&field)
+            )
+        })
+        .collect()
+}

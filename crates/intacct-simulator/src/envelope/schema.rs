@@ -1,0 +1,434 @@
+//! The part of the vendor's request schema (`api.xsd`, version 3.0) that the simulator serves, as data.
+//!
+//! Texts of the faults follow libxml2's, which the gateway shows to its clients.
+
+use super::node::Node;
+
+/// What an element may contain.
+#[derive(Debug)]
+pub enum Content {
+    /// Character data.
+    Text,
+    /// Character data that is a boolean.
+    Boolean,
+    /// Character data that is a whole number in a range.
+    Integer(i64, i64),
+    /// Character data of at most that many characters.
+    Short(usize),
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// Each at most as often as it says, in any order.
+    All(&'static [Particle]),
+    /// In this order.
+    Sequence(&'static [Particle]),
+    /// Any of these, so often in total.
+    Several(&'static [Particle], usize, usize),
+    /// Anything well-formed, at least so many elements.
+    Any(usize),
+}
+
+/// A child element.
+#[derive(Debug)]
+pub struct Particle {
+    name: &'static str,
+    min: usize,
+    max: usize,
+    content: &'static Content,
+}
+
+const fn one(name: &'static str, content: &'static Content) -> Particle {
+    Particle {
+        name,
+        min: 1,
+        max: 1,
+        content,
+    }
+}
+const fn maybe(name: &'static str, content: &'static Content) -> Particle {
+    Particle {
+        name,
+        min: 0,
+        max: 1,
+        content,
+    }
+}
+const fn many(name: &'static str, min: usize, max: usize, content: &'static Content) -> Particle {
+    Particle {
+        name,
+        min,
+        max,
+        content,
+    }
+}
+
+const TEXT: &Content = &Content::Text;
+const BOOLEAN: &Content = &Content::Boolean;
+const EMPTY: &Content = &Content::Text;
+const MANY: usize = usize::MAX;
+
+static CONTROL: Content = Content::Sequence(&[
+    maybe("appid", TEXT),
+    one("senderid", TEXT),
+    maybe("password", TEXT),
+    one("controlid", &Content::Short(256)),
+    maybe("uniqueid", TEXT),
+    maybe("dtdversion", TEXT),
+    maybe("policyid", TEXT),
+    maybe("debug", TEXT),
+    maybe("includewhitespace", BOOLEAN),
+    maybe("showadditionalerrorinfo", BOOLEAN),
+]);
+static LOGIN: Content = Content::Sequence(&[
+    one("userid", TEXT),
+    one("companyid", TEXT),
+    one("password", TEXT),
+    maybe("clientid", TEXT),
+    maybe("locationid", TEXT),
+]);
+static AUTHENTICATION: Content = Content::Several(
+    &[one("login", &LOGIN), one("sessionid", TEXT), one("oauth", TEXT)],
+    1,
+    1,
+);
+static CONTENT: Content = Content::Sequence(&[many("function", 1, MANY, &Content::Any(0))]);
+static OPERATION: Content = Content::Sequence(&[
+    one("authentication", &AUTHENTICATION),
+    many("preferences", 0, MANY, &Content::Any(0)),
+    many("content", 0, MANY, &CONTENT),
+]);
+/// The whole document.
+pub static REQUEST: Content =
+    Content::Sequence(&[one("control", &CONTROL), many("operation", 1, MANY, &OPERATION)]);
+
+static COMPARE: Content = Content::Sequence(&[one("field", TEXT), one("value", TEXT)]);
+static BETWEEN: Content = Content::Sequence(&[one("field", TEXT), many("value", 2, 2, TEXT)]);
+static IN: Content = Content::Sequence(&[one("field", TEXT), many("value", 1, 1000, TEXT)]);
+static NULLNESS: Content = Content::Sequence(&[one("field", TEXT)]);
+static GROUP: Content = Content::Several(CONDITIONS, 2, MANY);
+static CONDITIONS: &[Particle] = &[
+    one("and", &GROUP),
+    one("or", &GROUP),
+    one("equalto", &COMPARE),
+    one("notequalto", &COMPARE),
+    one("lessthan", &COMPARE),
+    one("lessthanorequalto", &COMPARE),
+    one("greaterthan", &COMPARE),
+    one("greaterthanorequalto", &COMPARE),
+    one("between", &BETWEEN),
+    one("in", &IN),
+    one("notin", &IN),
+    one("like", &COMPARE),
+    one("notlike", &COMPARE),
+    one("isnull", &NULLNESS),
+    one("isnotnull", &NULLNESS),
+];
+static FILTER: Content = Content::Several(CONDITIONS, 1, 1);
+static ORDER: Content = Content::Sequence(&[
+    one("field", TEXT),
+    maybe("ascending", EMPTY),
+    maybe("descending", EMPTY),
+]);
+static ORDERBY: Content = Content::Sequence(&[many("order", 1, MANY, &ORDER)]);
+static SELECT: Content = Content::Several(
+    &[
+        one("field", TEXT),
+        one("count", TEXT),
+        one("avg", TEXT),
+        one("min", TEXT),
+        one("max", TEXT),
+        one("sum", TEXT),
+    ],
+    1,
+    MANY,
+);
+static OPTIONS: Content = Content::Sequence(&[
+    maybe("caseinsensitive", BOOLEAN),
+    maybe("showprivate", BOOLEAN),
+    maybe("returnformat", TEXT),
+]);
+static QUERY: Content = Content::All(&[
+    one("select", &SELECT),
+    one("object", TEXT),
+    maybe("docparid", TEXT),
+    maybe("filter", &FILTER),
+    maybe("orderby", &ORDERBY),
+    maybe("options", &OPTIONS),
+    maybe("pagesize", &Content::Integer(1, 2000)),
+    maybe("offset", &Content::Integer(0, i64::MAX)),
+]);
+static LOOKUP: Content = Content::All(&[one("object", TEXT), maybe("docparid", TEXT)]);
+static INSPECT: Content = Content::Several(&[one("object", TEXT), one("name", TEXT)], 1, 1);
+static FORMATTING: Content = Content::Several(&[one("key", TEXT), one("userId", TEXT)], 1, 1);
+static SESSION: Content = Content::Sequence(&[maybe("locationid", TEXT)]);
+static NOTHING: Content = Content::Sequence(&[]);
+static READ: Content = Content::All(&[
+    one("object", TEXT),
+    one("keys", TEXT),
+    maybe("fields", TEXT),
+    maybe("returnFormat", TEXT),
+    maybe("docparid", TEXT),
+]);
+static READ_RELATED: Content = Content::All(&[
+    one("object", TEXT),
+    one("keys", TEXT),
+    one("relation", TEXT),
+    maybe("fields", TEXT),
+    maybe("returnFormat", TEXT),
+]);
+static READ_BY_QUERY: Content = Content::All(&[
+    one("object", TEXT),
+    one("query", TEXT),
+    maybe("pagesize", TEXT),
+    maybe("fields", TEXT),
+    maybe("returnFormat", TEXT),
+    maybe("docparid", TEXT),
+]);
+static READ_MORE: Content = Content::Several(
+    &[
+        one("object", TEXT),
+        one("view", TEXT),
+        one("reportId", TEXT),
+        one("resultId", TEXT),
+    ],
+    1,
+    1,
+);
+static WRITE: Content = Content::Any(1);
+static DELETE: Content = Content::All(&[one("object", TEXT), one("keys", TEXT)]);
+static ANY: Content = Content::Any(0);
+
+/// All functions of the vendor's schema, one a line.
+const FUNCTIONS: &str = include_str!("functions-3.0.txt");
+
+/// Content of a function element, if the schema knows the function.
+fn function(name: &str) -> Option<&'static Content> {
+    Some(match name {
+        "query" => &QUERY,
+        "lookup" => &LOOKUP,
+        "inspect" => &INSPECT,
+        "readUserFormatting" => &FORMATTING,
+        "getAPISession" => &SESSION,
+        "readEntityDetails" => &NOTHING,
+        "read" | "readByName" => &READ,
+        "readRelated" => &READ_RELATED,
+        "readByQuery" => &READ_BY_QUERY,
+        "readMore" => &READ_MORE,
+        "create" | "update" => &WRITE,
+        "delete" => &DELETE,
+        other if FUNCTIONS.lines().any(|f| f == other) => &ANY,
+        _ => return None,
+    })
+}
+
+/// Checks a document; the error is the text of the first fault.
+///
+/// # Errors
+/// The first violation of the schema.
+pub fn check(document: &Node) -> Result<(), String> {
+    if document.name != "request" {
+        return Err(fault(
+            &document.name,
+            "No matching global declaration available for the validation root.",
+        ));
+    }
+    attributes(document, &[])?;
+    content(document, &REQUEST)?;
+    for operation in document.children.iter().filter(|n| n.name == "operation") {
+        attributes(operation, &["transaction"])?;
+        if let Some(value) = operation.attribute("transaction")
+            && !matches!(value, "true" | "false")
+        {
+            return Err(format!(
+                "Element 'operation', attribute 'transaction': [facet 'enumeration'] The value '{value}' is not an element of the set {{'true', 'false'}}."
+            ));
+        }
+        for node in operation
+            .children
+            .iter()
+            .filter(|n| n.name == "content")
+            .flat_map(|c| &c.children)
+        {
+            check_function(node)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_function(node: &Node) -> Result<(), String> {
+    attributes(node, &["controlid"])?;
+    match node.attribute("controlid") {
+        None => return Err("Element 'function': The attribute 'controlid' is required but missing.".into()),
+        Some(id) if id.chars().count() > 256 => {
+            return Err(format!(
+                "Element 'function', attribute 'controlid': [facet 'maxLength'] The value '{id}' has a length that exceeds the allowed maximum of '256'."
+            ));
+        }
+        Some(_) => {}
+    }
+    let [call] = node.children.as_slice() else {
+        return Err(match node.children.get(1) {
+            Some(second) => fault(&second.name, "This element is not expected."),
+            None => fault("function", "Missing child element(s)."),
+        });
+    };
+    let Some(model) = function(&call.name) else {
+        return Err(fault(&call.name, "This element is not expected."));
+    };
+    if call.name == "inspect" {
+        attributes(call, &["detail"])?;
+    } else if !matches!(model, Content::Any(_)) {
+        attributes(call, &[])?;
+    }
+    content(call, model)
+}
+
+fn fault(name: &str, text: &str) -> String {
+    format!("Element '{name}': {text}")
+}
+
+fn attributes(node: &Node, allowed: &[&str]) -> Result<(), String> {
+    match node
+        .attributes
+        .iter()
+        .find(|(n, _)| !allowed.contains(&n.as_str()) && !n.starts_with("xmlns"))
+    {
+        Some((name, _)) => Err(format!(
+            "Element '{}', attribute '{name}': The attribute '{name}' is not allowed.",
+            node.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn content(node: &Node, model: &'static Content) -> Result<(), String> {
+    let text = node.text.trim();
+    match model {
+        Content::Any(min) if node.children.len() < *min => {
+            Err(fault(&node.name, "Missing child element(s)."))
+        }
+        Content::Any(_) => Ok(()),
+        Content::Text | Content::Boolean | Content::Integer(..) | Content::Short(_) | Content::Word(_) => {
+            if let Some(child) = node.children.first() {
+                return Err(fault(&child.name, "This element is not expected."));
+            }
+            value(&node.name, text, &node.text, model)
+        }
+        Content::All(_) | Content::Sequence(_) | Content::Several(..) if !text.is_empty() => Err(fault(
+            &node.name,
+            "Character content other than whitespace is not allowed because the content type is 'element-only'.",
+        )),
+        Content::All(particles) => all(node, particles),
+        Content::Sequence(particles) => sequence(node, particles),
+        Content::Several(particles, min, max) => several(node, particles, *min, *max),
+    }
+}
+
+fn value(name: &str, text: &str, raw: &str, model: &Content) -> Result<(), String> {
+    let ok = match model {
+        Content::Boolean => text.is_empty() || matches!(text, "true" | "false" | "1" | "0"),
+        Content::Integer(low, high) => {
+            text.is_empty() || text.parse::<i64>().is_ok_and(|n| (*low..=*high).contains(&n))
+        }
+        Content::Short(limit) => raw.chars().count() <= *limit,
+        Content::Word(words) => words.contains(&text),
+        _ => true,
+    };
+    if ok {
+        Ok(())
+    } else {
+        Err(fault(
+            name,
+            &format!("'{text}' is not a valid value of the atomic type."),
+        ))
+    }
+}
+
+fn expected(particles: &[Particle]) -> String {
+    let names: Vec<&str> = particles.iter().map(|p| p.name).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [name] => format!(" Expected is ( {name} )."),
+        names => format!(" Expected is one of ( {} ).", names.join(", ")),
+    }
+}
+
+fn unexpected(child: &Node, particles: &[Particle]) -> String {
+    fault(
+        &child.name,
+        &format!("This element is not expected.{}", expected(particles)),
+    )
+}
+
+fn all(node: &Node, particles: &'static [Particle]) -> Result<(), String> {
+    let mut seen = vec![0usize; particles.len()];
+    for child in &node.children {
+        let Some(i) = particles.iter().position(|p| p.name == child.name) else {
+            return Err(unexpected(child, particles));
+        };
+        seen[i] += 1;
+        if seen[i] > particles[i].max {
+            return Err(fault(&child.name, "This element is not expected."));
+        }
+        attributes(child, &[])?;
+        content(child, particles[i].content)?;
+    }
+    match particles.iter().zip(&seen).find(|(p, n)| **n < p.min) {
+        Some((p, _)) => Err(fault(
+            &node.name,
+            &format!("Missing child element(s). Expected is ( {} ).", p.name),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn sequence(node: &Node, particles: &'static [Particle]) -> Result<(), String> {
+    let (mut at, mut count) = (0, 0);
+    for child in &node.children {
+        while at < particles.len() && particles[at].name != child.name {
+            if count < particles[at].min {
+                return Err(unexpected(child, &particles[at..=at]));
+            }
+            (at, count) = (at + 1, 0);
+        }
+        if at == particles.len() || count == particles[at].max {
+            return Err(fault(&child.name, "This element is not expected."));
+        }
+        count += 1;
+        if !matches!(child.name.as_str(), "operation" | "function") {
+            attributes(child, &[])?;
+        }
+        content(child, particles[at].content)?;
+    }
+    let missing = particles
+        .iter()
+        .enumerate()
+        .skip(at)
+        .find(|(i, p)| p.min > if *i == at { count } else { 0 });
+    match missing {
+        Some((_, p)) => Err(fault(
+            &node.name,
+            &format!("Missing child element(s). Expected is ( {} ).", p.name),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn several(node: &Node, particles: &'static [Particle], min: usize, max: usize) -> Result<(), String> {
+    for (i, child) in node.children.iter().enumerate() {
+        let Some(particle) = particles.iter().find(|p| p.name == child.name) else {
+            return Err(unexpected(child, particles));
+        };
+        if i >= max {
+            return Err(fault(&child.name, "This element is not expected."));
+        }
+        attributes(child, &[])?;
+        content(child, particle.content)?;
+    }
+    if node.children.len() < min {
+        return Err(fault(
+            &node.name,
+            &format!("Missing child element(s).{}", expected(particles)),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `query`.
+
+use super::Caller;
+use crate::envelope::Node;
+use crate::error::Fault;
+use crate::query::{Request, ReturnFormat, run};
+use crate::respond::{Note, Outcome, Xml};
+
+/// Answers a `query`.
+pub fn query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
+    let request = Request::parse(node)?;
+    caller.readable(&request.object)?;
+    let page = run(&caller.scope(), &request)?;
+    let note = Note {
+        rows: page.count,
+        total: Some(page.total),
+    };
+    let bare = match page.format {
+        ReturnFormat::Xml => None,
+        ReturnFormat::Json => Some("application/json"),
+        ReturnFormat::Csv => Some("text/csv"),
+    };
+    if let Some(content_type) = bare {
+        return Ok(Outcome {
+            bare: Some((page.body, content_type)),
+            note,
+            ..Outcome::default()
+        });
+    }
+    let remaining = page.total.saturating_sub(page.offset + page.count);
+    let mut xml = Xml::part(caller.whitespace, 3);
+    xml.out.reserve(page.body.len() + 200);
+    xml.open(
+        "data",
+        &[
+            ("listtype", page.object),
+            ("totalcount", &page.total.to_string()),
+            ("offset", &page.offset.to_string()),
+            ("count", &page.count.to_string()),
+            ("numremaining", &remaining.to_string()),
+        ],
+    );
+    xml.raw(&page.body).close("data");
+    Ok(Outcome {
+        data: Some(xml.out),
+        note,
+        ..Outcome::default()
+    })
+}

@@ -1,0 +1,8 @@
+//! The HTTP side: connections, the gateway's front door, the control surface.
+
+mod body;
+mod control_api;
+mod front;
+mod server;
+
+pub use server::Simulator;

@@ -1,0 +1,110 @@
+//! The request log: what tests read to see what a client really asked.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+/// One function of a request.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct CallEntry {
+    /// Function name.
+    pub function: String,
+    /// Object, where the function names one.
+    pub object: String,
+    /// `function@controlid`.
+    pub controlid: String,
+    /// The call as XML.
+    pub xml: String,
+    /// `pagesize`, where given.
+    pub pagesize: Option<u64>,
+    /// `offset`, where given.
+    pub offset: Option<u64>,
+    /// Rows answered.
+    pub rows: usize,
+    /// Rows that match, where the function counts.
+    pub total: Option<usize>,
+    /// First error number of this function.
+    pub error: Option<String>,
+}
+
+/// One HTTP request.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct Entry {
+    /// Counts from 1 since the last clear.
+    pub n: u64,
+    /// When it came in, RFC 3339.
+    pub time: String,
+    /// Company id.
+    pub company: String,
+    /// Login id.
+    pub user: String,
+    /// Entity of the session; empty at top level.
+    pub location: String,
+    /// How it signed in: `login`, `session` or nothing.
+    pub auth: String,
+    /// Function names.
+    pub functions: Vec<String>,
+    /// Object of the first function that names one.
+    pub object: String,
+    /// First function as XML; credentials are in none.
+    pub query: String,
+    /// `pagesize` of the first function that has one.
+    pub pagesize: Option<u64>,
+    /// `offset` of the first function that has one.
+    pub offset: Option<u64>,
+    /// Rows answered by all functions.
+    pub rows: usize,
+    /// Bytes of the request body.
+    pub request_bytes: usize,
+    /// Bytes of the response body on the wire (compressed where it is).
+    pub bytes: usize,
+    /// HTTP status; 0: the connection was closed without one.
+    pub status: u16,
+    /// From the last byte of the request to the response being ready, milliseconds.
+    pub duration_ms: f64,
+    /// Function control ids.
+    pub controlids: Vec<String>,
+    /// `control/uniqueid`.
+    pub uniqueid: bool,
+    /// All functions.
+    pub calls: Vec<CallEntry>,
+    /// First error number at any level.
+    pub error: Option<String>,
+    /// Name of the scripted fault that hit this request.
+    pub fault: Option<String>,
+}
+
+/// Most entries kept.
+const LIMIT: usize = 200_000;
+
+/// All requests since the last clear.
+#[derive(Debug, Default)]
+pub struct Log {
+    inner: Mutex<(u64, Vec<Entry>)>,
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, (u64, Vec<Entry>)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an entry and numbers it.
+    pub fn add(&self, mut entry: Entry) {
+        let mut log = self.lock();
+        log.0 += 1;
+        entry.n = log.0;
+        if log.1.len() < LIMIT {
+            log.1.push(entry);
+        }
+    }
+
+    /// A copy of all entries.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.lock().1.clone()
+    }
+
+    /// Forgets all entries and counts from 1 again.
+    pub fn clear(&self) {
+        *self.lock() = (0, Vec::new());
+    }
+}
