@@ -1,0 +1,36 @@
+-- What the extension consists of: every object that users and upgrades can see. A change here needs an upgrade script.
+
+-- The first call loads the library.
+SELECT sage_intacct.version() = extversion AS same_version FROM pg_extension WHERE extname = 'sage_intacct_fdw';
+SELECT extversion, extrelocatable, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+ WHERE extname = 'sage_intacct_fdw';
+
+SELECT pg_describe_object(classid, objid, 0) AS object
+  FROM pg_depend
+ WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
+ ORDER BY object COLLATE "C";
+
+-- Results, volatility, strictness, who may execute.
+SELECT proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
+       provolatile AS volatile, proisstrict AS strict, prosecdef AS definer, proparallel AS parallel, proacl AS privileges
+  FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+ WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
+ ORDER BY proname, arguments;
+
+-- Any role may look at the schema; the functions themselves ask for USAGE on the server.
+SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'sage_intacct';
+
+-- The session's switches.
+SELECT name, setting, vartype, context, short_desc FROM pg_settings WHERE name LIKE 'sage\_intacct.%' ORDER BY name;
+
+-- There is nothing newer to update to, and from every released version there is a way here.
+ALTER EXTENSION sage_intacct_fdw UPDATE;
+SELECT source, target FROM pg_extension_update_paths('sage_intacct_fdw') WHERE path IS NULL;
+
+-- It leaves no trace.
+CREATE SERVER leftover FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme');
+DROP EXTENSION sage_intacct_fdw;
+DROP EXTENSION sage_intacct_fdw CASCADE;
+SELECT count(*) FROM pg_foreign_server;
+SELECT count(*) FROM pg_namespace WHERE nspname = 'sage_intacct';
+CREATE EXTENSION sage_intacct_fdw;

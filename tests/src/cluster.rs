@@ -1,0 +1,130 @@
+//! The throw-away cluster that `scripts/sql-tests` starts, and databases in it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use postgres::{Client, NoTls};
+
+/// The database that every test database is copied from: the extension is installed in it.
+const TEMPLATE: &str = "sage_template";
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: these tests need a cluster, run them with `make test` or `scripts/sql-tests`"
+        )
+    })
+}
+
+/// What the server has written to its log so far.
+pub fn server_log() -> String {
+    let bytes = std::fs::read(variable("SAGE_SERVER_LOG")).expect("the server's log is readable");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A directory that the server's operating-system user can read (and nobody else but it and us).
+pub fn server_directory() -> PathBuf {
+    PathBuf::from(variable("PGHOST"))
+}
+
+/// The server's major version.
+pub fn major_version() -> u32 {
+    let number: i32 = connect("postgres", "postgres")
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .expect("the server answers")
+        .get(0);
+    u32::try_from(number).expect("a version") / 10_000
+}
+
+/// One of the server's own programs (`psql`, `pg_dump` …), connecting to the cluster.
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(PathBuf::from(variable("PG_BINDIR")).join(name));
+    // Nothing of the user's own settings may change what a test sees.
+    command
+        .env_remove("PGOPTIONS")
+        .env("PGCONNECT_TIMEOUT", "30")
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Opens a connection as `role`.
+///
+/// # Panics
+/// If the server does not accept it.
+pub fn connect(database: &str, role: &str) -> Client {
+    postgres::Config::new()
+        .host(&variable("PGHOST"))
+        .port(variable("PGPORT").parse().expect("PGPORT is a number"))
+        .user(role)
+        .dbname(database)
+        .connect(NoTls)
+        .unwrap_or_else(|error| panic!("no connection to database {database} as {role}: {error:?}"))
+}
+
+/// A database of one test, with the extension in it; dropped with the value.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// Creates a database whose name starts with `name`.
+    pub fn create(name: &str) -> Self {
+        static TEMPLATE_MADE: OnceLock<()> = OnceLock::new();
+        // CREATE DATABASE refuses while somebody else copies the same template.
+        static COPYING: Mutex<()> = Mutex::new(());
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+        let _guard = COPYING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        TEMPLATE_MADE.get_or_init(|| {
+            let mut admin = connect("postgres", "postgres");
+            admin
+                .batch_execute(&format!("DROP DATABASE IF EXISTS {TEMPLATE}"))
+                .expect("an old template can be dropped");
+            admin
+                .batch_execute(&format!("CREATE DATABASE {TEMPLATE}"))
+                .expect("a database can be created");
+            connect(TEMPLATE, "postgres")
+                .batch_execute("CREATE EXTENSION sage_intacct_fdw")
+                .expect("CREATE EXTENSION sage_intacct_fdw");
+        });
+        let name = format!("t_{name}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut admin = connect("postgres", "postgres");
+        // The template's last connection may still be closing.
+        for attempt in 1.. {
+            match admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")) {
+                Ok(()) => break,
+                Err(error) if attempt < 50 && error.code().is_some_and(|code| code.code() == "55006") => {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                Err(error) => panic!("CREATE DATABASE {name}: {error:?}"),
+            }
+        }
+        Self { name }
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection as the superuser.
+    pub fn connect(&self) -> Client {
+        connect(&self.name, "postgres")
+    }
+
+    /// A connection as another role.
+    pub fn connect_as(&self, role: &str) -> Client {
+        connect(&self.name, role)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // The cluster is thrown away anyway: a failure here must not hide the test's own.
+        let _ = connect("postgres", "postgres")
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}

@@ -1,0 +1,195 @@
+//! A simulated company and a database that is set up for it.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+
+use intacct_simulator::{Config, Simulator};
+use postgres::Client;
+
+use crate::cluster::Database;
+use crate::tap::Tap;
+
+/// Rows of the objects that tests read: few, so that a simulator for each test is made quickly.
+const ROWS: &[(&str, u64)] = &[
+    ("CUSTOMER", 150),
+    ("ARINVOICE", 300),
+    ("ARINVOICEITEM", 100),
+    ("ARPYMT", 50),
+    ("ARPYMTDETAIL", 50),
+    ("VENDOR", 50),
+    ("GLBATCH", 200),
+    ("MCA_attendee", 120),
+];
+/// Rows of every other object, of which tests read at most one page.
+const FEW: u64 = 12;
+
+/// Path of the gateway on its host.
+const PATH: &str = "/ia/xml/xmlgw.phtml";
+
+/// The simulator with a tap in its line.
+pub struct Gateway {
+    simulator: Simulator,
+    /// Records and tampers.
+    pub tap: Tap,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The configuration of a small simulator.
+pub fn small() -> Config {
+    let few = intacct_simulator::catalog::Catalog::builtin()
+        .objects
+        .iter()
+        .filter(|object| object.rows > FEW)
+        .fold(Config::default(), |config, object| config.rows(&object.name, FEW));
+    ROWS.iter()
+        .fold(few, |config, (object, rows)| config.rows(object, *rows))
+}
+
+impl Gateway {
+    /// Starts a small simulator and a tap before it.
+    pub fn start() -> Self {
+        let simulator = Simulator::start(small()).expect("the simulator starts");
+        let address = host_and_port(&simulator.url());
+        let gateway = Self {
+            tap: Tap::start(address),
+            simulator,
+        };
+        // Sessions lead back through the tap.
+        gateway.set("endpoint", &gateway.url());
+        gateway
+    }
+
+    /// The URL for the server option `url`: through the tap.
+    pub fn url(&self) -> String {
+        format!("http://{}{PATH}", self.tap.address())
+    }
+
+    /// Changes a setting of the simulator.
+    pub fn set(&self, key: &str, value: &str) {
+        self.simulator.set(key, value);
+    }
+
+    /// Ends all sessions.
+    pub fn expire_sessions(&self) {
+        assert!(self.simulator.expire_sessions() > 0, "there was no session");
+    }
+
+    /// Rows of a statement on the simulator's own database of company `acme` (SQLite, a view for each object).
+    pub fn truth(&self, sql: &str) -> Vec<HashMap<String, serde_json::Value>> {
+        let body = serde_json::json!({ "company": "acme", "sql": sql }).to_string();
+        let address = host_and_port(&self.simulator.control_url());
+        let mut stream = TcpStream::connect(address).expect("the simulator listens");
+        write!(
+            stream,
+            "POST /_sim/sql HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("the request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head} {body}");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+}
+
+fn host_and_port(url: &str) -> SocketAddr {
+    let address = url
+        .split("//")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next())
+        .expect("a URL has a host");
+    address.parse().expect("an IP address and a port")
+}
+
+/// A database with server `acme` and a mapping for the superuser, and the gateway behind it.
+#[derive(Debug)]
+pub struct Company {
+    /// The database.
+    pub database: Database,
+    /// The gateway.
+    pub gateway: Gateway,
+}
+
+impl Company {
+    /// Starts a gateway, creates a database, server and user mapping.
+    pub fn start(name: &str) -> Self {
+        let company = Self {
+            database: Database::create(name),
+            gateway: Gateway::start(),
+        };
+        company
+            .connect()
+            .batch_execute(&format!(
+                "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
+                 CREATE USER MAPPING FOR CURRENT_USER SERVER acme
+                   OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw')",
+                company.gateway.url()
+            ))
+            .expect("a server and a mapping");
+        company
+    }
+
+    /// A connection as the superuser.
+    pub fn connect(&self) -> Client {
+        self.database.connect()
+    }
+
+    /// Imports objects into schema public, in a session of its own.
+    pub fn import(&self, objects: &str) {
+        self.connect()
+            .batch_execute(&format!(
+                "IMPORT FOREIGN SCHEMA intacct LIMIT TO ({objects}) FROM SERVER acme INTO public"
+            ))
+            .unwrap_or_else(|error| panic!("import of {objects}: {error:?}"));
+    }
+
+    /// How many rows of an object the top level of the company shows: those that no entity owns.
+    pub fn rows(&self, object: &str) -> i64 {
+        let owned = self.gateway.truth(&format!(
+            "SELECT 1 FROM pragma_table_info('{object}') WHERE name = 'MEGAENTITYKEY'"
+        ));
+        let filter = if owned.is_empty() {
+            ""
+        } else {
+            " WHERE MEGAENTITYKEY IS NULL"
+        };
+        self.gateway
+            .truth(&format!("SELECT count(*) AS n FROM \"{object}\"{filter}"))[0]["n"]
+            .as_i64()
+            .expect("a number")
+    }
+}
+
+/// A directory that the server can read, for files that options name; removed with the value.
+#[derive(Debug)]
+pub struct ServerFiles {
+    /// The directory.
+    pub path: PathBuf,
+}
+
+impl ServerFiles {
+    /// Makes the directory below the cluster's own.
+    pub fn create(name: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let path = crate::cluster::server_directory().join(format!("files-{name}"));
+        std::fs::create_dir_all(&path).expect("the cluster's directory can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        Self { path }
+    }
+}
+
+impl Drop for ServerFiles {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

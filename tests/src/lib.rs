@@ -1,0 +1,8 @@
+//! What the tests that need a PostgreSQL server are made of: a cluster, a company, psql, a look at processes.
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod company;
+pub mod process;
+pub mod psql;
+pub mod tap;

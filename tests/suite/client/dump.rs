@@ -1,0 +1,73 @@
+//! What pg_dump writes can be restored, and works.
+
+use std::process::Stdio;
+
+use sage_intacct_fdw_tests::cluster::{self, Database};
+use sage_intacct_fdw_tests::company::Company;
+
+#[test]
+fn servers_mappings_and_tables_survive_a_dump() {
+    let company = Company::start("dump");
+    company.import("customer, arinvoice");
+    let mut client = company.connect();
+    client
+        .batch_execute(
+            "CREATE VIEW due AS SELECT customerid, totaldue FROM customer WHERE totaldue > 0;
+             ALTER FOREIGN TABLE arinvoice OPTIONS (ADD filter 'TOTALDUE > 0', ADD page_size '20');
+             SELECT sage_intacct.apply_comments('public')",
+        )
+        .expect("more objects");
+    let dump = cluster::program("pg_dump")
+        .args(["--no-password", "-d", company.database.name()])
+        .output()
+        .expect("pg_dump runs");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    company.gateway.tap.forget();
+
+    let copy = Database::create("dump_copy");
+    // The copy of the template has the extension already, as a new database would not.
+    copy.connect()
+        .batch_execute("DROP EXTENSION sage_intacct_fdw")
+        .expect("an empty database");
+    let mut restore = cluster::program("psql")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy.name()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql runs");
+    std::io::Write::write_all(&mut restore.stdin.take().expect("a pipe"), &dump.stdout).expect("psql reads");
+    let restored = restore.wait_with_output().expect("psql ends");
+    assert!(
+        restored.status.success(),
+        "{}",
+        String::from_utf8_lossy(&restored.stderr)
+    );
+    assert!(company.gateway.tap.requests().is_empty(), "a restore asks nobody");
+
+    let mut other = copy.connect();
+    let sql = "SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM arinvoice)";
+    let (row, same) = (
+        client.query_one(sql, &[]).expect("rows"),
+        other.query_one(sql, &[]).expect("rows"),
+    );
+    assert_eq!(
+        (row.get::<_, i64>(0), row.get::<_, i64>(1)),
+        (same.get(0), same.get(1))
+    );
+    assert!(row.get::<_, i64>(0) > 0 && row.get::<_, i64>(1) > 0);
+
+    let again = cluster::program("pg_dump")
+        .args(["-d", copy.name()])
+        .output()
+        .expect("pg_dump runs");
+    let lines = |bytes: &[u8]| {
+        // pg_dump of late versions marks each dump with a random word.
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.lines()
+            .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&dump.stdout), lines(&again.stdout));
+}

@@ -1,0 +1,11 @@
+//! What only a client can see: cancellation, leaks, broken gateways, secrets, dumps, the number of requests.
+
+mod budget;
+mod cancel;
+mod dump;
+mod growth;
+mod hostile;
+mod refusals;
+mod retries;
+mod secrets;
+mod tls;

@@ -1,0 +1,156 @@
+//! Generated statements give the same answer on foreign tables and on local copies, whatever is pushed, and under
+//! every reading of what the gateway's documentation leaves open.
+//!
+//! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run.
+
+mod column;
+mod condition;
+mod run;
+mod statement;
+mod truth;
+
+use column::Table;
+use fastrand::Rng;
+use sage_intacct_fdw_tests::company::Company;
+
+/// The tables: imported as foreign tables into one schema, copied into the other; and the key of each.
+const TABLES: &[(&str, &str)] = &[
+    ("customer", "recordno"),
+    ("arinvoice", "recordno"),
+    ("mca_attendee", "id"),
+    ("glbatch", "recordno"),
+];
+
+/// Statements for each reading when nothing else is said.
+const STATEMENTS: u32 = 40;
+/// The seed when nothing else is said: a failure in one run is then a failure in the next.
+const SEED: u64 = 20_261_123;
+/// Differences that are shown before the test gives up.
+const SHOWN: usize = 3;
+
+fn seed() -> u64 {
+    match std::env::var("SAGE_FUZZ_SEED").as_deref() {
+        Ok("") => fastrand::u64(..),
+        Ok(text) => text.parse().expect("SAGE_FUZZ_SEED is a number"),
+        Err(_) => SEED,
+    }
+}
+
+fn statements() -> u32 {
+    std::env::var("SAGE_FUZZ_STATEMENTS")
+        .map_or(STATEMENTS, |text| text.parse().expect("a number of statements"))
+}
+
+/// A company under some readings, with foreign tables and copies.
+fn prepare(name: &str, user: &str, readings: &[(&str, &str)]) -> Company {
+    let company = Company::start(name);
+    for (key, value) in readings {
+        company.gateway.set(key, value);
+    }
+    let mut client = company.connect();
+    let names: Vec<_> = TABLES.iter().map(|(table, _)| *table).collect();
+    client
+        .batch_execute(&format!(
+            "ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET user_id '{user}');
+             CREATE SCHEMA {f}; CREATE SCHEMA {l};
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO ({}) FROM SERVER acme INTO {f};
+             SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;",
+            names.join(", "),
+            f = run::FOREIGN,
+            l = run::LOCAL,
+        ))
+        .expect("imported");
+    for table in names {
+        client
+            .batch_execute(&format!(
+                "CREATE TABLE {l}.{table} AS SELECT * FROM {f}.{table}; ANALYZE {l}.{table}",
+                f = run::FOREIGN,
+                l = run::LOCAL,
+            ))
+            .expect("copied");
+    }
+    // From here on several pages make a table.
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '37')")
+        .expect("an option");
+    company
+}
+
+fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
+    let seed = seed();
+    let company = prepare(name, user, readings);
+    let mut client = company.connect();
+    let tables: Vec<_> = TABLES
+        .iter()
+        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
+        .collect();
+    // The name takes part: each reading sees other statements.
+    let mut rng = Rng::with_seed(
+        name.bytes()
+            .fold(seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte)),
+    );
+    println!(
+        "differential {name} {readings:?}: seed {seed}, {} statements",
+        statements()
+    );
+    let mut differences = Vec::new();
+    for number in 0..statements() {
+        let statement = statement::statement(&mut rng, &tables);
+        if let Err(difference) = run::check(&mut client, &statement) {
+            differences.push(format!("statement {number}: {difference}"));
+            if differences.len() == SHOWN {
+                break;
+            }
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "differences under {readings:?}, user {user}, seed {seed} (SEED={seed} replays):\n{}",
+        differences.join("\n\n")
+    );
+}
+
+/// Makes a test of each reading: name, user, settings of the simulator.
+macro_rules! readings {
+    ($($name:ident: $user:literal $(, $key:literal = $value:literal)*;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                differential(stringify!($name), $user, &[$(($key, $value)),*]);
+            }
+        )+
+    };
+}
+
+readings! {
+    as_documented: "apiuser";
+    nulls_low: "apiuser", "nulls" = "low";
+    nulls_last: "apiuser", "nulls" = "last";
+    nulls_first: "apiuser", "nulls" = "first";
+    negatives_with_nulls: "apiuser", "negatives" = "with_nulls";
+    linguistic_text: "apiuser", "text_order" = "linguistic";
+    trailing_blanks_ignored: "apiuser", "trailing_blanks" = "ignored";
+    iso_dates: "apiuser", "date_format" = "iso";
+    iso_user: "iso";
+    user_in_the_east: "east";
+    zone_with_daylight_saving: "apiuser", "time_zone" = "America/Los_Angeles";
+    zone_with_daylight_saving_in_europe: "apiuser", "time_zone" = "Europe/Berlin";
+    unset_booleans_read_false: "apiuser", "unset_booleans" = "false";
+    padded_numbers: "apiuser", "numbers" = "padded";
+    stable_without_order: "apiuser", "unordered" = "stable";
+    tags_as_requested: "apiuser", "tag_case" = "requested";
+    tags_in_upper_case: "apiuser", "tag_case" = "upper";
+    raw_control_characters: "apiuser", "control_characters" = "raw";
+    inner_paths: "apiuser", "dotted_paths" = "inner", "hidden_parents" = "hidden";
+    all_otherwise: "east", "nulls" = "first", "negatives" = "with_nulls", "text_order" = "linguistic",
+        "trailing_blanks" = "ignored", "unset_booleans" = "false", "numbers" = "padded", "tag_case" = "upper";
+}
+
+#[test]
+fn copies_hold_what_the_company_holds() {
+    let company = prepare("truth", "apiuser", &[]);
+    let mut client = company.connect();
+    for (table, key) in TABLES {
+        truth::compare(&company, &mut client, table, key);
+    }
+}

@@ -1,0 +1,215 @@
+//! Generates SELECT statements.
+
+use fastrand::Rng;
+
+use super::column::{Kind, Table, Value};
+use super::condition::{Constants, condition};
+
+/// How the answers of two runs are to be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compare {
+    /// Row by row.
+    Ordered,
+    /// The same rows in any order.
+    Unordered,
+    /// The same number of rows, each of which the statement without its limit returns.
+    Part {
+        /// The statement without LIMIT and OFFSET.
+        whole: String,
+    },
+}
+
+/// A statement to be run on the foreign tables and on their copies.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// The text to execute; for a prepared statement several statements, of which the last gives the rows.
+    pub sql: String,
+    /// How to compare.
+    pub compare: Compare,
+    /// Session zone for it.
+    pub time_zone: &'static str,
+}
+
+const ZONES: &[&str] = &[
+    "UTC",
+    "America/Los_Angeles",
+    "Europe/Berlin",
+    "Asia/Kolkata",
+    "Pacific/Kiritimati",
+];
+
+/// Makes one statement.
+pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
+    let table = rng.choice(tables).expect("there are tables");
+    let time_zone = rng.choice(ZONES).copied().expect("there are zones");
+    let (sql, compare) = match rng.u8(..12) {
+        0 => (lateral(rng, table), Compare::Unordered),
+        1 => (correlated(rng, table), Compare::Unordered),
+        2 => (aggregate(rng, table), Compare::Unordered),
+        _ => return simple(rng, table, time_zone),
+    };
+    Statement {
+        sql,
+        compare,
+        time_zone,
+    }
+}
+
+fn simple(rng: &mut Rng, table: &Table, time_zone: &'static str) -> Statement {
+    let prepared = rng.u8(..4) == 0;
+    let mut constants = Constants::new(prepared);
+    let mut sql = format!("SELECT {} FROM {} t", select_list(rng, table), table.name);
+    if rng.u8(..8) != 0 {
+        let depth = rng.u8(0..=3);
+        sql += &format!(" WHERE {}", condition(rng, table, "t", depth, &mut constants));
+    }
+    let (order, total) = order_by(rng, table);
+    sql += &order;
+    let whole = finish(&sql, &constants);
+    let mut compare = if total {
+        Compare::Ordered
+    } else {
+        Compare::Unordered
+    };
+    if rng.u8(..2) == 0 {
+        sql += &format!(
+            " LIMIT {}",
+            rng.choice([0, 1, 2, 5, 10, 36, 37, 38, 100, 5000])
+                .expect("not empty")
+        );
+        if rng.u8(..3) == 0 {
+            sql += &format!(
+                " OFFSET {}",
+                rng.choice([0, 1, 3, 37, 90, 4000]).expect("not empty")
+            );
+        }
+        if !total {
+            compare = Compare::Part { whole };
+        }
+    } else if total && rng.u8(..8) == 0 {
+        sql += " FETCH FIRST 7 ROWS WITH TIES";
+    }
+    Statement {
+        sql: finish(&sql, &constants),
+        compare,
+        time_zone,
+    }
+}
+
+/// Wraps a statement with parameters into PREPARE and EXECUTE.
+fn finish(sql: &str, constants: &Constants) -> String {
+    if constants.values().is_empty() {
+        return sql.to_owned();
+    }
+    let types: Vec<_> = constants.values().iter().map(|value| value.type_name).collect();
+    let values: Vec<_> = constants.values().iter().map(Value::sql).collect();
+    format!(
+        "DEALLOCATE ALL; SET LOCAL plan_cache_mode = force_generic_plan; PREPARE s ({}) AS {sql}; EXECUTE s ({})",
+        types.join(", "),
+        values.join(", ")
+    )
+}
+
+fn select_list(rng: &mut Rng, table: &Table) -> String {
+    match rng.u8(..8) {
+        0 => "*".to_owned(),
+        1 => "t".to_owned(),
+        2 => format!("t.{}, t.{} IS NULL AS x", table.key, table.any(rng).name),
+        _ => {
+            let names: Vec<_> = (0..rng.u8(1..=5))
+                .map(|_| format!("t.{}", table.any(rng).name))
+                .collect();
+            names.join(", ")
+        }
+    }
+}
+
+/// An ORDER BY clause (perhaps empty), and whether it leaves no choice.
+fn order_by(rng: &mut Rng, table: &Table) -> (String, bool) {
+    if rng.u8(..3) == 0 {
+        return (String::new(), false);
+    }
+    let mut total = rng.u8(..4) != 0;
+    let mut keys: Vec<_> = (0..rng.u8(0..=2))
+        .map(|_| {
+            let column = table.any(rng);
+            let collation = if column.kind == Kind::Text && rng.bool() {
+                " COLLATE \"C\""
+            } else {
+                ""
+            };
+            format!("t.{}{collation}{}", column.name, direction(rng))
+        })
+        .collect();
+    total |= keys.is_empty();
+    if total {
+        keys.push(format!("t.{}{}", table.key, direction(rng)));
+    }
+    (format!(" ORDER BY {}", keys.join(", ")), total)
+}
+
+fn direction(rng: &mut Rng) -> &'static str {
+    rng.choice([
+        "",
+        "",
+        " DESC",
+        " ASC NULLS FIRST",
+        " DESC NULLS LAST",
+        " NULLS LAST",
+        " DESC NULLS FIRST",
+    ])
+    .expect("not empty")
+}
+
+/// A parameterised re-scan: the foreign table inside of a lateral subquery.
+fn lateral(rng: &mut Rng, table: &Table) -> String {
+    let column = table.any(rng);
+    let values: Vec<_> = (0..4).map(|_| format!("({})", column.value(rng).sql())).collect();
+    let mut constants = Constants::new(false);
+    format!(
+        "SELECT v.k, x.* FROM (VALUES {}, (NULL)) v(k), LATERAL (SELECT t.{key}, t.{} FROM {} t \
+         WHERE t.{} {} v.k AND {} ORDER BY t.{key} LIMIT 3) x",
+        values.join(", "),
+        table.any(rng).name,
+        table.name,
+        column.name,
+        rng.choice(["=", "<", ">="]).expect("not empty"),
+        condition(rng, table, "t", 1, &mut constants),
+        key = table.key,
+    )
+}
+
+/// A subquery that depends on the row outside.
+fn correlated(rng: &mut Rng, table: &Table) -> String {
+    let column = table.any(rng);
+    let mut constants = Constants::new(false);
+    let outer = condition(rng, table, "a", 1, &mut constants);
+    let inner = condition(rng, table, "b", 1, &mut constants);
+    let word = if rng.bool() { "EXISTS" } else { "NOT EXISTS" };
+    format!(
+        "SELECT a.{key} FROM {name} a WHERE {outer} AND a.{key} < 400 AND {word} \
+         (SELECT FROM {name} b WHERE b.{column} = a.{column} AND b.{key} <> a.{key} AND {inner})",
+        key = table.key,
+        name = table.name,
+        column = column.name,
+    )
+}
+
+fn aggregate(rng: &mut Rng, table: &Table) -> String {
+    let mut constants = Constants::new(false);
+    let filter = condition(rng, table, "t", 2, &mut constants);
+    let group = table.any(rng);
+    let number = table
+        .of_kind(rng, Kind::Number)
+        .map_or(table.key.as_str(), |column| column.name.as_str());
+    let values = format!("count(*), count(t.{number}), sum(t.{number}), min(t.{number}), max(t.{number})");
+    if rng.bool() {
+        format!("SELECT {values} FROM {} t WHERE {filter}", table.name)
+    } else {
+        format!(
+            "SELECT t.{g}, {values} FROM {} t WHERE {filter} GROUP BY t.{g}",
+            table.name,
+            g = group.name
+        )
+    }
+}

@@ -1,0 +1,88 @@
+//! SQL files whose output is compared with the expected output.
+//!
+//! With `SAGE_GOLDEN=rewrite` (`make golden`) the expected files are written instead.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::psql::{self, Mask};
+
+/// Makes a test of each file in `tests/sql`.
+macro_rules! golden {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                compare(stringify!($name));
+            }
+        )+
+
+        #[test]
+        fn every_file_is_a_test() {
+            let mut files: Vec<_> = fs::read_dir(folder("sql"))
+                .expect("the folder exists")
+                .map(|entry| entry.expect("readable").path())
+                .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+                .collect();
+            files.sort();
+            let mut tests = vec![$(stringify!($name)),+];
+            tests.sort_unstable();
+            assert_eq!(files, tests);
+        }
+    };
+}
+
+golden!(
+    check, errors, explain, extension, import, options, prepared, rescan, rows, scan, views
+);
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The expected output for the running server: `NAME.VERSION.out` of the newest version that is not newer than the
+/// server, else `NAME.out`.
+fn expected_file(name: &str) -> PathBuf {
+    let folder = folder("expected");
+    (15..=cluster::major_version())
+        .rev()
+        .map(|version| folder.join(format!("{name}.{version}.out")))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| folder.join(format!("{name}.out")))
+}
+
+fn compare(name: &str) {
+    let company = Company::start(name);
+    let output = psql::run_file(
+        company.database.name(),
+        &folder("sql").join(format!("{name}.sql")),
+        &[("gateway", &company.gateway.url())],
+    );
+    let output = Mask::new()
+        .text(&company.gateway.url(), "GATEWAY")
+        .text(company.database.name(), "DATABASE")
+        .text(&cluster::server_directory().to_string_lossy(), "DIRECTORY")
+        .apply(&output);
+    let file = expected_file(name);
+    if std::env::var("SAGE_GOLDEN").as_deref() == Ok("rewrite") {
+        fs::write(&file, output).expect("the expected file can be written");
+        return;
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        output == expected,
+        "{} differs (- expected, + got):\n{}",
+        file.display(),
+        difference(&expected, &output)
+    );
+}
+
+/// The lines that differ, with three lines around them.
+fn difference(expected: &str, got: &str) -> String {
+    similar::TextDiff::from_lines(expected, got)
+        .unified_diff()
+        .context_radius(3)
+        .to_string()
+}

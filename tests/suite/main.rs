@@ -1,0 +1,6 @@
+//! Every test that needs a server, in one program: see docs/testing.md.
+#![forbid(unsafe_code)]
+
+mod client;
+mod differential;
+mod golden;
