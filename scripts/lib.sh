@@ -13,6 +13,8 @@ PGRX_VERSION=0.18.1
 # rustup's directory is not in PATH of a fresh login shell under cron, CI or sudo.
 [[ -d $HOME/.cargo/bin ]] && PATH=$HOME/.cargo/bin:$PATH
 mkdir -p "$LOG_DIR"
+# cargo-pgrx builds with this flag. With the same flag everywhere the dependencies are compiled once, not twice.
+export RUSTFLAGS="${RUSTFLAGS:--C link-arg=-Wl,--no-gc-sections}"
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
