@@ -38,7 +38,7 @@ golden: build ## run the golden SQL tests and rewrite tests/expected; review the
 fuzz-sql: build ## differential test with N statements (default 20000), SEED=… replays
 	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
 
-bench: build ## measurements, reported as ratios
+bench: setup ## measurements, reported as ratios
 	@scripts/bench
 
 matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own
