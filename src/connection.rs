@@ -179,6 +179,7 @@ impl Observer for Narrator {
             Outcome::Success => "ok".to_owned(),
             Outcome::Retry(error) => format!("will be repeated: {error}"),
             Outcome::Failure(error) => format!("failed: {error}"),
+            _ => "ended".to_owned(),
         };
         io::say(format!(
             "{}{object}: {outcome}, {} rows, {} bytes, {:.1} ms, attempt {}, controlid {}",
