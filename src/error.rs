@@ -159,3 +159,56 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         _ => PgSqlErrorCode::ERRCODE_FDW_ERROR,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_those_of_the_design_and_of_the_documentation() {
+        let documented = include_str!("../docs/errors.md");
+        let expected = [
+            (ErrorKind::SenderRefused, "28000"),
+            (ErrorKind::SenderNotAuthorized, "28000"),
+            (ErrorKind::CompanyUnavailable, "28000"),
+            (ErrorKind::InvalidSession, "28000"),
+            (ErrorKind::SignInRefused, "28P01"),
+            (ErrorKind::Permission, "42501"),
+            (ErrorKind::UnknownObject, "42P01"),
+            (ErrorKind::UnknownFields(vec![]), "42703"),
+            (ErrorKind::RateLimited, "53400"),
+            (ErrorKind::Connect(ConnectStage::Dns), "08001"),
+            (ErrorKind::Connect(ConnectStage::Tls), "08001"),
+            (ErrorKind::ConnectionLost, "08006"),
+            (ErrorKind::GatewayTimeout, "08006"),
+            (ErrorKind::RequestTimeout, "08006"),
+            (ErrorKind::TooLarge, "54000"),
+            (ErrorKind::Cell, "22P02"),
+            (ErrorKind::Moved, "40001"),
+            (ErrorKind::Formatting, "0A000"),
+            (ErrorKind::Unsupported, "0A000"),
+            (ErrorKind::Syntax, "42601"),
+            (ErrorKind::Malformed, "HV000"),
+            (ErrorKind::EndpointRefused, "HV000"),
+            (ErrorKind::Refused, "HV000"),
+            (ErrorKind::InvalidRequest, "HV000"),
+            (ErrorKind::Internal, "XX000"),
+        ];
+        for (kind, state) in expected {
+            let report = Report::from(intacct::Error::new(kind.clone(), "x"));
+            assert_eq!(report.sqlstate(), state, "{kind:?}");
+            assert!(documented.contains(&format!("| {state} |")), "{state}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_options_have_their_own_states() {
+        use crate::options::spec::Level;
+        let unknown = Report::from(OptionError::unknown(Level::Server, "x"));
+        assert_eq!(unknown.sqlstate(), "HV00D");
+        let missing = Report::from(OptionError::missing(Level::Server, "company_id"));
+        assert_eq!(missing.sqlstate(), "HV00J");
+        let nobody = Report::from(OptionError::no_user_mapping("bob", "acme"));
+        assert_eq!(nobody.sqlstate(), "42704");
+    }
+}

@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod comments;
+mod objects;
 mod options;
 mod sessions;
 

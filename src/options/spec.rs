@@ -161,3 +161,57 @@ pub static SPECS: &[OptionSpec] = &[
     option(Import, "text_collation", Choice(&["default", "C"]), "default", "Collation of text columns."),
     option(Import, "case", Choice(&["lower", "keep"]), "lower", "Names in lower case, or in Intacct's own spelling."),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEVELS: [Level; 5] = [
+        Level::Server,
+        Level::UserMapping,
+        Level::Table,
+        Level::Column,
+        Level::Import,
+    ];
+
+    #[test]
+    fn every_default_is_a_value_that_the_option_takes() {
+        for spec in SPECS.iter().filter(|spec| !spec.default.is_empty()) {
+            assert_eq!(spec.kind.check(spec.default), Ok(()), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn no_level_has_two_options_of_a_name() {
+        for level in LEVELS {
+            let mut names: Vec<&str> = level.specs().map(|spec| spec.name).collect();
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn the_reference_has_the_tables_as_they_are_here() {
+        let reference = include_str!("../../docs/reference.md");
+        for level in LEVELS {
+            let mut table = String::from("| Option | Default | Value | Meaning |\n|---|---|---|---|\n");
+            for spec in level.specs() {
+                let default = match spec.default {
+                    "" => String::new(),
+                    default => format!("`{default}`"),
+                };
+                let allowed = spec.kind.allowed();
+                table.push_str(&format!(
+                    "| `{}` | {default} | {allowed} | {} |\n",
+                    spec.name, spec.doc
+                ));
+            }
+            assert!(
+                reference.contains(&table),
+                "docs/reference.md should have\n{table}"
+            );
+        }
+    }
+}
