@@ -40,23 +40,17 @@ fn fill(connection: &Connection, object: &Object, position: usize, generator: &G
 fn indexes(catalog: &Catalog) -> Vec<String> {
     let mut wanted: Vec<(String, String)> = Vec::new();
     for object in &catalog.objects {
+        // Lines look up their header, and people look up by customer or vendor; the rest is scanned.
         let own = object
             .relations
             .iter()
+            .filter(|r| ["CUSTOMER", "VENDOR", "ITEM", "PROJECT"].contains(&r.object.as_str()))
             .map(|r| (object.name.clone(), r.local.clone()));
-        let remote = object
-            .relations
-            .iter()
-            .map(|r| (r.object.clone(), r.remote.clone()));
-        let key = object
-            .natural_key
-            .iter()
-            .map(|k| (object.name.clone(), k.clone()));
-        let stamps = ["WHENMODIFIED", "AUWHENCREATED", "MEGAENTITYID"]
-            .iter()
-            .filter(|f| object.field(f).is_some())
-            .map(|f| (object.name.clone(), (*f).to_string()));
-        wanted.extend(own.chain(remote).chain(key).chain(stamps));
+        let line = object.owner.iter().map(|o| (object.name.clone(), o.link.clone()));
+        let remote = object.relations.iter().map(|r| (r.object.clone(), r.remote.clone()));
+        let key = object.natural_key.iter().map(|k| (object.name.clone(), k.clone()));
+        let stamp = object.field("WHENMODIFIED").map(|f| (object.name.clone(), f.name.clone()));
+        wanted.extend(own.chain(line).chain(remote).chain(key).chain(stamp));
     }
     wanted.sort();
     wanted.dedup();

@@ -44,20 +44,36 @@ pub fn days(year: i16, month: i8, day: i8) -> i64 {
 
 /// Stored form of a date: `YYYY-MM-DD`.
 pub fn iso_date(days: i64) -> String {
-    iso_time(days * 86_400)[..10].to_string()
+    let mut text = String::with_capacity(10);
+    push_date(&mut text, days);
+    text
 }
 
 /// Stored form of an instant: `YYYY-MM-DD HH:MM:SS`, UTC.
 pub fn iso_time(seconds: i64) -> String {
-    let at = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
-    let at = jiff::tz::Offset::UTC.to_datetime(at);
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-        at.year(),
-        at.month(),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    let mut text = String::with_capacity(19);
+    push_date(&mut text, seconds.div_euclid(86_400));
+    let rest = seconds.rem_euclid(86_400);
+    for (separator, part) in [(' ', rest / 3600), (':', rest / 60 % 60), (':', rest % 60)] {
+        text.push(separator);
+        push_digits(&mut text, part, 2);
+    }
+    text
+}
+
+fn push_date(out: &mut String, days: i64) {
+    let at = Timestamp::from_second(days * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);
+    let date = jiff::tz::Offset::UTC.to_datetime(at).date();
+    push_digits(out, date.year().into(), 4);
+    out.push('-');
+    push_digits(out, date.month().into(), 2);
+    out.push('-');
+    push_digits(out, date.day().into(), 2);
+}
+
+/// Appends a number with leading zeros; a million rows have ten million of these.
+fn push_digits(out: &mut String, number: i64, width: u32) {
+    for place in (0..width).rev() {
+        out.push(char::from(b'0' + (number / 10i64.pow(place) % 10) as u8));
+    }
 }

@@ -230,19 +230,12 @@ fn plan(
             ));
         }
     }
-    if walk == Walk::AsListed {
+    let row_id = format!("a0.{}", quote(&object.row_id));
+    if walk != Walk::AsListed || renderer.scope.readings.unordered.get() == Unordered::Stable {
+        order.push(row_id);
+    } else if !request.order.iter().any(|o| is_key(&o.path)) {
         // Ties come in another order with each request unless the client breaks them.
-        let tie = match renderer.scope.readings.unordered.get() {
-            Unordered::Stable => format!("a0.{}", quote(&object.row_id)),
-            _ => format!(
-                "scramble(a0.{}, {})",
-                quote(&object.row_id),
-                renderer.scope.nonce % 8
-            ),
-        };
-        order.push(tie);
-    } else {
-        order.push(format!("a0.{}", quote(&object.row_id)));
+        order.push(format!("scramble({row_id}, {})", renderer.scope.nonce % 4));
     }
     Ok(Plan {
         condition,

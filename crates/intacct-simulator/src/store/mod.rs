@@ -51,7 +51,7 @@ impl Store {
         )?;
         functions::register(&connection)?;
         crate::data::load::load(&mut connection, catalog, generator)?;
-        connection.execute_batch("ANALYZE")?;
+        connection.execute_batch("PRAGMA analysis_limit = 300; ANALYZE")?;
         prepare(&connection)?;
         Ok(Self {
             path,
