@@ -157,9 +157,12 @@ impl Client {
             functions,
         };
         let mut answers = self.inner.requester.call(&call).await?.into_iter();
-        let Some(Answer::Rows(page)) = answers.next() else {
+        let Some(Answer::Rows(mut rows)) = answers.next() else {
             return Err(at(Error::new(ErrorKind::Internal, "the answer holds no rows")));
         };
+        if !rows.offset_told {
+            rows.offset = page.offset;
+        }
         if ask_formatting {
             self.take_formatting(answers.next())?;
         }
@@ -167,7 +170,7 @@ impl Client {
             formatting.check().map_err(at)?;
         }
         self.inner.requester.counters.count(|stats| stats.pages += 1);
-        Ok(page)
+        Ok(rows)
     }
 
     /// Fields and relations of an object.

@@ -36,6 +36,7 @@ pub struct Event<'a> {
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Outcome<'a> {
     /// With an answer.
     Success,

@@ -16,8 +16,9 @@ use crate::xml::envelope::{Authentication, Envelope, Function};
 use crate::xml::response::{Answer, Expected, Failure, Level, Response, parse};
 use crate::xml::scanner::ParseError;
 use reqwest::Url;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// Functions that travel in one request. The first is the one that the request is about.
@@ -45,6 +46,62 @@ pub(crate) struct Requester {
     pub session: SessionSlot,
     pub counters: Counters,
     backoff: Backoff,
+}
+
+/// The tries of one logical request.
+struct Run {
+    control_id: String,
+    limit: Duration,
+    deadline: Instant,
+    tries: Tries,
+    /// The attempt under way, from 1.
+    number: u32,
+    /// What the attempt before failed with.
+    last: Option<Error>,
+}
+
+impl Run {
+    fn new(requester: &Requester) -> Self {
+        let limit = requester.config.request_timeout;
+        let deadline = Instant::now() + limit;
+        Run {
+            control_id: uuid::Uuid::new_v4().to_string(),
+            limit,
+            deadline,
+            tries: Tries::new(requester.backoff, requester.config.max_retries, deadline),
+            number: 0,
+            last: None,
+        }
+    }
+
+    /// Waits for the next try, or gives up.
+    async fn pause(&mut self, requester: &Requester, failed: Failed) -> Result<(), Error> {
+        let Some(wait) = self.tries.next_wait(&failed) else {
+            return Err(failed.error);
+        };
+        requester.counters.count(|stats| stats.retries += 1);
+        self.last = Some(failed.error);
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn end<T>(
+        self,
+        requester: &Requester,
+        call: &Call<'_>,
+        ended: Result<Result<T, Error>, Elapsed>,
+    ) -> Result<T, Error> {
+        let ended = ended.unwrap_or_else(|_| Err(timed_out(self.limit, self.last)));
+        ended.map_err(|error| {
+            requester.counters.count(|stats| stats.failures += 1);
+            error.at(
+                &requester.config.company_id,
+                call.object,
+                call.function,
+                &self.control_id,
+            )
+        })
+    }
 }
 
 /// Sizes of one attempt, for the observer.
@@ -88,27 +145,38 @@ impl Requester {
                 columns: None,
             }],
         };
+        let mut run = Run::new(self);
+        let ended = timeout_at(run.deadline, async {
+            loop {
+                match self.try_sign_in(&call, &mut run).await {
+                    Ok(session) => return Ok(session),
+                    Err(failed) => run.pause(self, failed).await?,
+                }
+            }
+        });
+        let ended = ended.await;
+        run.end(self, &call, ended)
+    }
+
+    async fn try_sign_in(&self, call: &Call<'_>, run: &mut Run) -> Result<Session, Failed> {
         let config = &self.config;
-        self.within_time(&call, async |attempt, control_id| {
-            let login = Authentication::Login {
-                user_id: &config.user_id,
-                company_id: &config.company_id,
-                password: config.password.expose(),
-                client_id: config.client_id.as_deref().filter(|id| !id.is_empty()),
-                location_id: config.location_id.as_deref().filter(|id| !id.is_empty()),
-            };
-            let response = self
-                .exchange(&call, &self.url, login, control_id, attempt)
-                .await
-                .map_err(|mut failed| {
-                    if failed.retry == Retry::SignIn {
-                        failed.retry = Retry::Never;
-                    }
-                    failed
-                })?;
-            self.open_session(response).map_err(Failed::finally)
-        })
-        .await
+        let login = Authentication::Login {
+            user_id: &config.user_id,
+            company_id: &config.company_id,
+            password: config.password.expose(),
+            client_id: config.client_id.as_deref().filter(|id| !id.is_empty()),
+            location_id: config.location_id.as_deref().filter(|id| !id.is_empty()),
+        };
+        let response = self
+            .exchange(call, &self.url, login, run)
+            .await
+            .map_err(|mut failed| {
+                if failed.retry == Retry::SignIn {
+                    failed.retry = Retry::Never;
+                }
+                failed
+            })?;
+        self.open_session(response).map_err(Failed::finally)
     }
 
     /// Takes the session out of the answer to getAPISession.
@@ -143,65 +211,34 @@ impl Requester {
     /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
     /// are repeated after failures of which nobody knows how far they came.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
-        self.within_time(call, async |attempt, control_id| {
-            let session = self.session().await.map_err(Failed::finally)?;
-            let authentication = Authentication::Session(session.id.expose());
-            match self
-                .exchange(call, &session.url, authentication, control_id, attempt)
-                .await
-            {
-                Ok(response) => {
-                    session.used(response.session_timestamp, response.session_timeout);
-                    Ok(response.answers)
-                }
-                Err(failed) => {
-                    if failed.retry == Retry::SignIn {
-                        self.session.drop_session(&session);
-                    }
-                    Err(failed)
+        let mut run = Run::new(self);
+        let ended = timeout_at(run.deadline, async {
+            loop {
+                match self.try_call(call, &mut run).await {
+                    Ok(answers) => return Ok(answers),
+                    Err(failed) => run.pause(self, failed).await?,
                 }
             }
-        })
-        .await
+        });
+        let ended = ended.await;
+        run.end(self, call, ended)
     }
 
-    /// Tries until success, a final failure or the end of the request's time.
-    async fn within_time<T>(
-        &self,
-        call: &Call<'_>,
-        mut attempt: impl AsyncFnMut(u32, &str) -> Result<T, Failed>,
-    ) -> Result<T, Error> {
-        let limit = self.config.request_timeout;
-        let deadline = Instant::now() + limit;
-        let control_id = uuid::Uuid::new_v4().to_string();
-        let last: Mutex<Option<Error>> = Mutex::new(None);
-        let tries = async {
-            let mut tries = Tries::new(self.backoff, self.config.max_retries, deadline);
-            let mut number = 0;
-            loop {
-                number += 1;
-                let failed = match attempt(number, &control_id).await {
-                    Ok(done) => return Ok(done),
-                    Err(failed) => failed,
-                };
-                let Some(wait) = tries.next_wait(&failed) else {
-                    return Err(failed.error);
-                };
-                self.counters.count(|stats| stats.retries += 1);
-                *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed.error);
-                tokio::time::sleep(wait).await;
+    async fn try_call(&self, call: &Call<'_>, run: &mut Run) -> Result<Vec<Answer>, Failed> {
+        let session = self.session().await.map_err(Failed::finally)?;
+        let authentication = Authentication::Session(session.id.expose());
+        match self.exchange(call, &session.url, authentication, run).await {
+            Ok(response) => {
+                session.used(response.session_timestamp, response.session_timeout);
+                Ok(response.answers)
             }
-        };
-        let ended = timeout_at(deadline, tries).await.unwrap_or_else(|_| {
-            Err(timed_out(
-                limit,
-                last.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            ))
-        });
-        ended.map_err(|error| {
-            self.counters.count(|stats| stats.failures += 1);
-            error.at(&self.config.company_id, call.object, call.function, &control_id)
-        })
+            Err(failed) => {
+                if failed.retry == Retry::SignIn {
+                    self.session.drop_session(&session);
+                }
+                Err(failed)
+            }
+        }
     }
 
     /// One attempt: a document out, a response in, every function answered.
@@ -210,9 +247,10 @@ impl Requester {
         call: &Call<'_>,
         url: &Url,
         authentication: Authentication<'_>,
-        control_id: &str,
-        attempt: u32,
+        run: &mut Run,
     ) -> Result<Response, Failed> {
+        run.number += 1;
+        let (control_id, attempt) = (run.control_id.as_str(), run.number);
         let session_id = match &authentication {
             Authentication::Session(id) => *id,
             Authentication::Login { .. } => "",
@@ -423,7 +461,7 @@ fn by_status(status: u16, mut failed: Failed) -> Failed {
         } else {
             Retry::Transient
         };
-        failed.error = failed.error.as_kind(kind);
+        failed.error = failed.error.with_kind(kind);
     }
     failed
 }

@@ -105,7 +105,7 @@ pub(crate) fn timed_out(limit: Duration, last: Option<Error>) -> Error {
     };
     match last {
         None => Error::new(ErrorKind::RequestTimeout, message),
-        Some(last) => last.as_kind(ErrorKind::RequestTimeout).with_message(message),
+        Some(last) => last.with_kind(ErrorKind::RequestTimeout).with_message(message),
     }
 }
 

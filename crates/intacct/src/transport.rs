@@ -194,17 +194,13 @@ fn chain(error: &reqwest::Error) -> String {
     cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&dyn StdError> = Some(error);
-    while let Some(error) = cause {
-        // An I/O error hides what it wraps from `source`.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Whether TLS is the cause.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    // An I/O error hides what it wraps from `source`.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+        || error.source().is_some_and(is_tls)
 }
 
 /// Collects a body, decompressing while it arrives, up to the cap.

@@ -154,7 +154,7 @@ impl Error {
     }
 
     /// The same failure as another kind.
-    pub(crate) fn as_kind(mut self, kind: ErrorKind) -> Self {
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
     }

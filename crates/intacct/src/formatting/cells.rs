@@ -169,13 +169,13 @@ fn days_since_epoch(date: Date) -> i64 {
 }
 
 /// A date with what may follow it.
-struct Moment {
-    date: Date,
+pub(super) struct Moment {
+    pub(super) date: Date,
     /// Seconds since midnight.
-    time_of_day: i64,
-    micros: i64,
+    pub(super) time_of_day: i64,
+    pub(super) micros: i64,
     /// Seconds east of Greenwich.
-    offset: Option<i64>,
+    pub(super) offset: Option<i64>,
 }
 
 fn digits(bytes: &[u8]) -> Option<i16> {
@@ -188,7 +188,7 @@ fn two(bytes: &[u8]) -> Option<i8> {
     digits(bytes)?.try_into().ok()
 }
 
-fn moment(cell: &[u8]) -> Option<Moment> {
+pub(super) fn moment(cell: &[u8]) -> Option<Moment> {
     let (head, tail) = cell.split_at_checked(10)?;
     let (year, month, day) = match head {
         [m @ .., b'/', d1, d2, b'/', _, _, _, _] if m.len() == 2 => (&head[6..], m, &[*d1, *d2][..]),

@@ -1,6 +1,7 @@
 //! The user's formatting preferences, and the cells written under them.
 
 mod cells;
+pub(crate) mod reading;
 mod zone;
 
 pub use cells::{CellError, CellReader};

@@ -1,10 +1,17 @@
 //! One page after another, none lost and none doubled.
 
+mod keyset;
+mod offset;
+mod order;
+
 use crate::client::Client;
-use crate::dialect::DialectKind;
-use crate::error::Error;
-use crate::query::{OrderKey, Query};
+use crate::dialect::{DialectKind, PageRequest};
+use crate::error::{Error, ErrorKind};
+use crate::query::{Count, OrderKey, Query};
 use crate::xml::rows::Page;
+
+/// How much larger a page is than the one before, until `page_size`.
+const GROWTH: u32 = 4;
 
 /// How the pages of an answer follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +21,9 @@ pub enum Paging {
         /// A total order: fields that are never null and are selected; the last is the unique row key.
         keys: Vec<OrderKey>,
     },
-    /// Ordered offset pages that overlap by a row, for objects without a key.
+    /// Ordered offset pages that overlap by a row, for objects without a key. The fields selected are added to the
+    /// order (those without dots: an order by dotted fields is not documented), so that rows that the order cannot
+    /// tell apart are the same.
     Offset,
     /// One page, whatever remains.
     Single,
@@ -23,7 +32,7 @@ pub enum Paging {
 /// What to read, and how.
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
-    /// The query, its parameters bound.
+    /// The query, its parameters bound. Its offset is skipped; its limit sizes the first page and ends nothing.
     pub query: Query,
     /// How it is said.
     pub kind: DialectKind,
@@ -48,24 +57,116 @@ pub struct ReadSummary {
     pub complete: bool,
 }
 
-/// Reads pages and hands each to `emit` until the answer ends or `emit` says false.
+/// Reads pages and hands each to `emit` until the answer ends or `emit` says false. Can be dropped at any await.
+///
+/// Fails with [`ErrorKind::Malformed`] when the gateway's pages do not follow each other as asked, and with
+/// [`ErrorKind::Moved`] when rows changed place between two offset pages: no row is lost or doubled in silence.
 pub async fn read(
     client: &Client,
     plan: &ReadPlan,
+    emit: impl AsyncFnMut(Page) -> bool,
+) -> Result<ReadSummary, Error> {
+    let reader = Reader::new(client, plan);
+    let company = &client.config().company_id;
+    let ended = match &plan.paging {
+        Paging::Keyset { keys } => keyset::read(reader, keys, emit).await,
+        Paging::Offset => offset::read(reader, emit).await,
+        Paging::Single => single(reader, emit).await,
+    };
+    ended.map_err(|error| error.at(company, Some(&plan.query.object), plan.kind.function(), ""))
+}
+
+async fn single(
+    mut reader: Reader<'_>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
-    let request = crate::dialect::PageRequest {
-        size: plan.first_page,
-        offset: 0,
-    };
-    let page = client
-        .page(&plan.query, plan.kind, &request, plan.need_formatting)
-        .await?;
-    let rows = page.rows() as u64;
-    emit(page).await;
-    Ok(ReadSummary {
-        pages: 1,
-        rows,
-        complete: true,
-    })
+    let page = reader.page(&reader.plan.query, reader.first_offset()).await?;
+    let complete = reader.is_last(&page)?;
+    reader.count(&page);
+    let wanted = emit(page).await;
+    Ok(reader.ended(complete && wanted))
+}
+
+/// What the ways of paging share.
+struct Reader<'a> {
+    client: &'a Client,
+    plan: &'a ReadPlan,
+    /// Rows to ask for next.
+    size: u32,
+    max_size: u32,
+    /// Rows asked for last.
+    asked: u32,
+    summary: ReadSummary,
+}
+
+impl<'a> Reader<'a> {
+    fn new(client: &'a Client, plan: &'a ReadPlan) -> Self {
+        let max_size = plan.page_size.clamp(1, plan.kind.capabilities().max_page);
+        let limit = match plan.query.limit {
+            Some(Count::Number(limit)) => u32::try_from(limit).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        let size = plan.first_page.min(limit).clamp(1, max_size);
+        Reader {
+            client,
+            plan,
+            size,
+            max_size,
+            asked: 0,
+            summary: ReadSummary::default(),
+        }
+    }
+
+    fn first_offset(&self) -> u64 {
+        match self.plan.query.offset {
+            Some(Count::Number(offset)) => offset,
+            _ => 0,
+        }
+    }
+
+    /// Asks for the next page of `query`; the page after it will be larger.
+    async fn page(&mut self, query: &Query, offset: u64) -> Result<Page, Error> {
+        self.asked = self.size;
+        self.size = self.size.saturating_mul(GROWTH).min(self.max_size);
+        let request = PageRequest {
+            size: self.asked,
+            offset,
+        };
+        let page = self
+            .client
+            .page(query, self.plan.kind, &request, self.plan.need_formatting)
+            .await?;
+        if page.rows() as u64 > u64::from(self.asked) {
+            let message = format!(
+                "the gateway sent {} rows where {} were asked for",
+                page.rows(),
+                self.asked
+            );
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        Ok(page)
+    }
+
+    /// Whether nothing follows the page.
+    fn is_last(&self, page: &Page) -> Result<bool, Error> {
+        match page.remaining {
+            Some(0) => Ok(true),
+            Some(remaining) if page.rows() == 0 => {
+                let message = format!("the gateway says that {remaining} rows remain, and shows none");
+                Err(Error::new(ErrorKind::Malformed, message))
+            }
+            Some(_) => Ok(false),
+            None => Ok(page.rows() < self.asked as usize),
+        }
+    }
+
+    fn count(&mut self, page: &Page) {
+        self.summary.pages += 1;
+        self.summary.rows += page.rows() as u64;
+    }
+
+    fn ended(mut self, complete: bool) -> ReadSummary {
+        self.summary.complete = complete;
+        self.summary
+    }
 }

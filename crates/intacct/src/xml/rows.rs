@@ -14,6 +14,8 @@ pub struct Page {
     pub count: u64,
     /// Rows after this page, where the gateway tells.
     pub remaining: Option<u64>,
+    /// The gateway told the offset.
+    pub(crate) offset_told: bool,
     pub(crate) result_id: Option<String>,
     columns: usize,
     rows: usize,
@@ -136,7 +138,10 @@ impl Page {
             };
             match name.to_ascii_lowercase().as_str() {
                 "totalcount" => self.total_count = Some(number()?),
-                "offset" => self.offset = number()?,
+                "offset" => {
+                    self.offset = number()?;
+                    self.offset_told = true;
+                }
                 "count" => count = Some(number()?),
                 "numremaining" => self.remaining = Some(number()?),
                 "resultid" => self.result_id = (!value.is_empty()).then(|| value.clone()),

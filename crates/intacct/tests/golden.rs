@@ -1,0 +1,252 @@
+//! Request documents, byte for byte, and against the vendor's schema where it is at hand.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p intacct --test golden` writes the files anew: read the difference before you commit.
+
+mod support;
+
+use intacct::{Client, Config, DialectKind, PageRequest, Query, Value};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use support::*;
+
+const PAGE: PageRequest = PageRequest {
+    size: 2000,
+    offset: 0,
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// Compares with the file of this name, after making the control ids the same for every run.
+fn assert_golden(name: &str, document: &str) {
+    let id = between(document, "<controlid>", "</controlid>");
+    let document = format!("{}\n", document.replace(id, "CONTROL-ID"));
+    let path = folder().join(format!("{name}.xml"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &document).expect("a writable golden file");
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(document, golden, "{} differs", path.display());
+}
+
+async fn gateway() -> Gateway {
+    Gateway::start_raw(|request| {
+        let first = match () {
+            () if request.contains("<getAPISession") => return Reply::xml(session(request, "SESSION", "")),
+            () if request.contains("<lookup>") => "<data><Type><Fields/></Type></data>",
+            () if request.contains("<query>") => "<data count=\"0\" totalcount=\"0\" numremaining=\"0\"/>",
+            () if request.contains("<readUserFormatting>") => FORMATTING,
+            () => "<data/>",
+        };
+        Reply::xml(success(request, &[first, FORMATTING]))
+    })
+    .await
+}
+
+async fn last_request<T>(
+    change: impl FnOnce(&mut Config),
+    ask: impl AsyncFnOnce(&Client) -> Result<T, intacct::Error>,
+) -> String {
+    let gateway = gateway().await;
+    let mut config = gateway.config();
+    change(&mut config);
+    let client = gateway.client_with(config);
+    ask(&client).await.map(|_| ()).expect("an answer");
+    gateway.requests().pop().expect("a request")
+}
+
+async fn query_request(query: Query, page: PageRequest, need_formatting: bool) -> String {
+    let zone = jiff::tz::TimeZone::get("America/Los_Angeles").expect("bundled zone");
+    last_request(
+        |config| config.time_zone = Some(zone),
+        async |client| {
+            client
+                .page(&query, DialectKind::Query, &page, need_formatting)
+                .await
+        },
+    )
+    .await
+}
+
+async fn assert_query(name: &str, text: &str) {
+    let query = text.parse().expect("a query");
+    assert_golden(name, &query_request(query, PAGE, false).await);
+}
+
+#[tokio::test]
+async fn sign_in() {
+    assert_golden(
+        "sign_in",
+        &last_request(|_| {}, async |client| client.sign_in().await).await,
+    );
+    let entity = |config: &mut Config| {
+        config.location_id = Some("E<1>".into());
+        config.client_id = Some("Client & Co".into());
+        config.password = "p&ss\"'<>".into();
+    };
+    assert_golden(
+        "sign_in_entity",
+        &last_request(entity, async |client| client.sign_in().await).await,
+    );
+}
+
+#[tokio::test]
+async fn metadata() {
+    assert_golden(
+        "inspect",
+        &last_request(|_| {}, async |client| client.inspect_all().await).await,
+    );
+    assert_golden(
+        "lookup",
+        &last_request(|_| {}, async |client| client.lookup("CUSTOMER", None).await).await,
+    );
+    let lookup = async |client: &Client| client.lookup("SODOCUMENT", Some("Sales Order")).await;
+    assert_golden("lookup_docparid", &last_request(|_| {}, lookup).await);
+    assert_golden(
+        "formatting",
+        &last_request(|_| {}, async |client| client.formatting().await).await,
+    );
+}
+
+#[tokio::test]
+async fn queries() {
+    assert_query("query_plain", "select RECORDNO, NAME from CUSTOMER").await;
+    assert_query(
+        "query_operators",
+        "select RECORDNO from ARINVOICE where A = 'x' and B <> 1 and C < 2.5 and D <= -3 and E > 01/31/2024 and \
+         F >= 01/31/2024 08:30:00 and G like 'a%' and H not like '%b' and I in ('x', 'y') and J not in (1) and \
+         K between 1 and 2 and L is null and M is not null and N = true and O = false",
+    )
+    .await;
+    assert_query(
+        "query_nested",
+        "select RECORDNO from APBILL where TOTALDUE > 500 and [VENDORID in ('V1', 'V2') or \
+         [DESCRIPTION is null and STATE = 'Posted']] or RECORDNO = 1",
+    )
+    .await;
+    assert_query(
+        "query_escaping",
+        "select RECORDNO from VENDOR where NAME = 'Erin''s <b>R&D</b> \"Größe\" ✓ ]]>'",
+    )
+    .await;
+    assert_query(
+        "query_order",
+        "select RECORDNO, WHENDUE, VENDOR.NAME from APBILL order_by WHENDUE desc, RECORDNO asc",
+    )
+    .await;
+    assert_query(
+        "query_aggregates",
+        "select STATE, count(RECORDNO), sum(TOTALDUE), avg(TOTALDUE), min(WHENDUE), max(WHENDUE) from ARINVOICE",
+    )
+    .await;
+    assert_query(
+        "query_options",
+        "select RECORDNO from SODOCUMENT docparid 'Sales Order' where NAME like '%x%' \
+         options (case_insensitive, show_private)",
+    )
+    .await;
+    assert_query(
+        "query_instant",
+        "select RECORDNO from ARINVOICE where WHENMODIFIED >= 2024-07-01T12:00:00Z",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn pages() {
+    let query: Query = "select RECORDNO from CUSTOMER order_by RECORDNO"
+        .parse()
+        .expect("a query");
+    let page = PageRequest {
+        size: 5000,
+        offset: 4000,
+    };
+    assert_golden("page_clamped", &query_request(query.clone(), page, false).await);
+    assert_golden(
+        "page_with_formatting",
+        &query_request(query, PageRequest { size: 10, offset: 0 }, true).await,
+    );
+}
+
+#[tokio::test]
+async fn long_lists_are_split() {
+    for (name, negated) in [("query_long_list", false), ("query_long_list_negated", true)] {
+        let values = (1..=1001).map(|n| Value::Number(n.to_string())).collect();
+        let mut query: Query = "select RECORDNO from CUSTOMER".parse().expect("a query");
+        query.filter = Some(intacct::Condition::In {
+            field: "RECORDNO".into(),
+            values,
+            negated,
+        });
+        assert_golden(name, &query_request(query, PAGE, false).await);
+    }
+}
+
+#[tokio::test]
+async fn a_keyset_continues() {
+    let keys: Vec<u64> = (1..=3).collect();
+    let gateway =
+        Gateway::start(move |request| Reply::xml(success(request, &[&page_of(request, &keys)]))).await;
+    let plan = intacct::ReadPlan {
+        query: "select RECORDNO, NAME from CUSTOMER where STATUS = 'active'"
+            .parse()
+            .expect("a query"),
+        kind: DialectKind::Query,
+        page_size: 2,
+        first_page: 2,
+        paging: intacct::Paging::Keyset {
+            keys: vec![key("RECORDNO")],
+        },
+        need_formatting: false,
+    };
+    let pages = Arc::new(Mutex::new(0));
+    intacct::read(&gateway.client(), &plan, async |_| {
+        *pages.lock().expect("no panic") += 1;
+        true
+    })
+    .await
+    .expect("a read");
+    assert_eq!(*pages.lock().expect("no panic"), 2);
+    assert_golden(
+        "keyset_second_page",
+        &gateway.requests().pop().expect("a request"),
+    );
+}
+
+#[test]
+fn golden_requests_are_valid_by_the_vendors_schema() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/validate_request");
+    if !script.exists() {
+        eprintln!(
+            "SKIP: {} is not there; golden requests are not validated",
+            script.display()
+        );
+        return;
+    }
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+        .expect("the golden folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "xml"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 10, "golden files are missing");
+    let output = match Command::new("python3").arg(&script).args(&files).output() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("SKIP: python3 does not run ({error}); golden requests are not validated");
+            return;
+        }
+    };
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if said.contains("ModuleNotFoundError") {
+        eprintln!("SKIP: python3-lxml is not installed; golden requests are not validated");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+}
