@@ -232,21 +232,17 @@ fn golden_requests_are_valid_by_the_vendors_schema() {
         .collect();
     files.sort();
     assert!(files.len() > 10, "golden files are missing");
-    let output = match Command::new("python3").arg(&script).args(&files).output() {
-        Ok(output) => output,
-        Err(error) => {
-            eprintln!("SKIP: python3 does not run ({error}); golden requests are not validated");
+    // The Python that comes first may be one without Debian's lxml.
+    for python in ["python3", "/usr/bin/python3"] {
+        let Ok(output) = Command::new(python).arg(&script).args(&files).output() else {
+            continue;
+        };
+        let streams = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let said = streams.concat();
+        if !said.contains("ModuleNotFoundError") {
+            assert!(output.status.success(), "{said}");
             return;
         }
-    };
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    if said.contains("ModuleNotFoundError") {
-        eprintln!("SKIP: python3-lxml is not installed; golden requests are not validated");
-        return;
     }
-    assert!(output.status.success(), "{said}");
+    eprintln!("SKIP: no python3 with lxml (python3-lxml); golden requests are not validated");
 }
