@@ -247,6 +247,19 @@ async fn rows_that_are_announced_and_never_come_are_an_error() {
 }
 
 #[tokio::test]
+async fn counts_that_contradict_each_other_are_an_error() {
+    for data in [
+        "<data count=\"1\" totalcount=\"9\" numremaining=\"0\"><C><RECORDNO>1</RECORDNO><NAME>n</NAME></C></data>",
+        "<data count=\"1\" totalcount=\"9\"><C><RECORDNO>1</RECORDNO><NAME>n</NAME></C></data>",
+    ] {
+        let gateway = Gateway::start(move |request| Reply::xml(success(request, &[data]))).await;
+        let (found, ended) = collect(&gateway.client(), &plan(by_key(), 10, 10), 9).await;
+        assert_eq!(found, Vec::<u64>::new(), "{data}");
+        assert_eq!(ended.expect_err(data).kind(), &ErrorKind::Malformed);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_in_the_middle_repeats_no_row() {
     let all = keys(40);
     let mut count = 0;

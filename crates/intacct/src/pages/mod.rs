@@ -149,6 +149,16 @@ impl<'a> Reader<'a> {
 
     /// Whether nothing follows the page.
     fn is_last(&self, page: &Page) -> Result<bool, Error> {
+        let shown = page.offset + page.rows() as u64;
+        if let (Some(0) | None, Some(total)) = (page.remaining, page.total_count)
+            && shown < total
+            && (page.remaining.is_some() || page.rows() < self.asked as usize)
+        {
+            // The two counts of one response contradict each other: better no answer than a short one.
+            let message =
+                format!("the gateway counts {total} rows, shows {shown}, and says that none remain");
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
         match page.remaining {
             Some(0) => Ok(true),
             Some(remaining) if page.rows() == 0 => {
