@@ -30,11 +30,16 @@ impl Job {
     pub fn start(self) -> Result<Stream<Page>, Error> {
         io::stream(QUEUED_PAGES, move |emitter| async move {
             let zone = self.zone().await?;
+            // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
+            // for. Any other is read to its end, so the next page travels while this one is worked on.
+            let sparing = self.plan.wanted.is_some();
+            let mut sent = 0;
             for part in &self.plan.parts {
                 let plan = self.read_plan(part, &zone);
                 let mut wanted = true;
                 intacct::read(&self.client, &plan, async |page| {
-                    wanted = emitter.send(page).await;
+                    sent += 1;
+                    wanted = emitter.send(page).await && (!sparing || emitter.asked_beyond(sent).await);
                     wanted
                 })
                 .await?;

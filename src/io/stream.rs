@@ -3,8 +3,8 @@
 use super::notifier::{Bell, Notifier};
 use super::{thread, wait::wait};
 use std::future::Future;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, watch};
 
 /// What crosses from the I/O thread. A sender that vanishes without `End` or `Failed` is an error, never end of data.
 enum Message<T> {
@@ -17,12 +17,21 @@ enum Message<T> {
 pub struct Emitter<T> {
     queue: mpsc::Sender<Message<T>>,
     bell: Bell,
+    /// How many items the backend has asked for.
+    asked: watch::Receiver<u64>,
 }
 
 impl<T> Emitter<T> {
     /// Sends one item, waiting while the queue is full. `false`: the backend no longer listens, stop working.
     pub async fn send(&self, item: T) -> bool {
         self.push(Message::Item(item)).await
+    }
+
+    /// Waits until the backend has asked for more than `sent` items: for jobs that must not work ahead, because each
+    /// item costs a call that may never be needed. `false`: the backend no longer listens.
+    pub async fn asked_beyond(&self, sent: u64) -> bool {
+        let mut asked = self.asked.clone();
+        asked.wait_for(|asked| *asked > sent).await.is_ok()
     }
 
     async fn push(&self, message: Message<T>) -> bool {
@@ -45,6 +54,7 @@ pub struct Stream<T> {
     // Declared before the notifier: the queue closes first.
     queue: mpsc::Receiver<Message<T>>,
     notifier: Notifier,
+    asked: watch::Sender<u64>,
     finished: bool,
 }
 
@@ -64,11 +74,17 @@ where
         Notifier::new().map_err(|error| internal(&format!("no descriptor to wait on: {error}")))?;
     let bell = notifier.bell();
     let (sender, queue) = mpsc::channel(capacity);
+    let (asked, asked_receiver) = watch::channel(0);
     let emitter = Emitter {
         queue: sender.clone(),
         bell: bell.clone(),
+        asked: asked_receiver.clone(),
     };
-    let last = Emitter { queue: sender, bell };
+    let last = Emitter {
+        queue: sender,
+        bell,
+        asked: asked_receiver,
+    };
     let id = thread::start(Box::new(move || {
         Box::pin(async move {
             let outcome = make(emitter).await;
@@ -84,6 +100,7 @@ where
         id,
         queue,
         notifier,
+        asked,
         finished: false,
     })
 }
@@ -97,6 +114,7 @@ impl<T> Stream<T> {
         if self.finished {
             return Ok(None);
         }
+        self.asked.send_modify(|asked| *asked += 1);
         let queue = &mut self.queue;
         let message = wait(&self.notifier, || match queue.try_recv() {
             Ok(message) => Some(message),
