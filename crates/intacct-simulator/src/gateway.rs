@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::catalog::Catalog;
 use crate::company::{Company, INACTIVE, SENDERS, User};
 use crate::config::Config;
+use crate::data::value::iso_time;
 use crate::envelope::{Authentication, Control, Node, Operation, Request, control, schema};
 use crate::error::Fault;
 use crate::faults::Faults;
@@ -16,6 +17,7 @@ use crate::log::{CallEntry, Log};
 use crate::respond::{Note, OperationAnswer, Outcome, SignIn, control_failure, gateway_failure, response};
 use crate::session::{Identity, Sessions};
 use crate::settings::Settings;
+use crate::store::changes::{self, Author, Change};
 
 /// The simulated world behind the HTTP server.
 pub struct Gateway {
@@ -27,6 +29,8 @@ pub struct Gateway {
     pub log: Log,
     /// The fault script.
     pub faults: Faults,
+    /// Changes that were made but are not visible yet.
+    pub held: Mutex<Vec<(String, Vec<Change>, Author)>>,
     settings: RwLock<Settings>,
     url: Mutex<String>,
 }
@@ -116,6 +120,7 @@ impl Gateway {
             sessions: Sessions::default(),
             log: Log::default(),
             faults: Faults::default(),
+            held: Mutex::default(),
             settings: RwLock::new(settings),
             url: Mutex::default(),
         })
@@ -141,6 +146,53 @@ impl Gateway {
         }
         *settings = changed;
         Ok(())
+    }
+
+    /// The gateway's clock, in stored form.
+    pub fn now(&self) -> String {
+        let clock = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs() as i64);
+        iso_time(clock + self.settings().clock_skew)
+    }
+
+    /// Changes a company's data as a person would in the browser; all or none. Held changes are stamped now and
+    /// become visible with [`Self::release`].
+    ///
+    /// # Errors
+    /// An unknown company; the first change that is refused.
+    pub fn change(&self, company: &str, changes: Vec<Change>, hold: bool) -> Result<Vec<Vec<i64>>, String> {
+        let known = self
+            .companies
+            .get(company)
+            .ok_or_else(|| format!("no company {company}"))?;
+        let author = Author {
+            user: "admin".into(),
+            source: "ui",
+            at: self.now(),
+        };
+        if hold {
+            self.held
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((company.into(), changes, author));
+            return Ok(Vec::new());
+        }
+        changes::apply(&known.store.write(), &changes, &author).map_err(|e| e.to_string())
+    }
+
+    /// Makes held changes visible; returns how many batches there were.
+    ///
+    /// # Errors
+    /// The first batch that is refused.
+    pub fn release(&self) -> Result<usize, String> {
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        let count = held.len();
+        for (company, batch, author) in held {
+            let store = &self.companies[&company].store;
+            changes::apply(&store.write(), &batch, &author).map_err(|e| e.to_string())?;
+        }
+        Ok(count)
     }
 
     /// Own URL.

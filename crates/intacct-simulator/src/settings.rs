@@ -109,8 +109,8 @@ pub struct Settings {
     pub queue_ms: u64,
     /// Lifetime of a session after its last use, seconds.
     pub session_ttl: u64,
-    /// A changed row becomes visible to reads this many seconds after its change (eventual consistency).
-    pub visible_after: u64,
+    /// The gateway's clock minus the machine's, seconds.
+    pub clock_skew: i64,
 }
 
 impl Default for Settings {
@@ -124,7 +124,7 @@ impl Default for Settings {
             concurrency: 16,
             queue_ms: 250,
             session_ttl: 6 * 3600,
-            visible_after: 0,
+            clock_skew: 0,
         }
     }
 }
@@ -156,7 +156,7 @@ impl Settings {
             "concurrency" => self.concurrency = number(key, value)?,
             "queue_ms" => self.queue_ms = number(key, value)?,
             "session_ttl" => self.session_ttl = number(key, value)?,
-            "visible_after" => self.visible_after = number(key, value)?,
+            "clock_skew" => self.clock_skew = number(key, value)?,
             _ => {
                 let known: Vec<String> = self.list().into_keys().collect();
                 return Err(format!("no setting {key}; there are {}", known.join(", ")));
@@ -176,7 +176,7 @@ impl Settings {
         out.insert("concurrency".into(), self.concurrency.to_string());
         out.insert("queue_ms".into(), self.queue_ms.to_string());
         out.insert("session_ttl".into(), self.session_ttl.to_string());
-        out.insert("visible_after".into(), self.visible_after.to_string());
+        out.insert("clock_skew".into(), self.clock_skew.to_string());
         out
     }
 }

@@ -47,9 +47,17 @@ fn indexes(catalog: &Catalog) -> Vec<String> {
             .filter(|r| ["CUSTOMER", "VENDOR", "ITEM", "PROJECT"].contains(&r.object.as_str()))
             .map(|r| (object.name.clone(), r.local.clone()));
         let line = object.owner.iter().map(|o| (object.name.clone(), o.link.clone()));
-        let remote = object.relations.iter().map(|r| (r.object.clone(), r.remote.clone()));
-        let key = object.natural_key.iter().map(|k| (object.name.clone(), k.clone()));
-        let stamp = object.field("WHENMODIFIED").map(|f| (object.name.clone(), f.name.clone()));
+        let remote = object
+            .relations
+            .iter()
+            .map(|r| (r.object.clone(), r.remote.clone()));
+        let key = object
+            .natural_key
+            .iter()
+            .map(|k| (object.name.clone(), k.clone()));
+        let stamp = object
+            .field("WHENMODIFIED")
+            .map(|f| (object.name.clone(), f.name.clone()));
         wanted.extend(own.chain(line).chain(remote).chain(key).chain(stamp));
     }
     wanted.sort();

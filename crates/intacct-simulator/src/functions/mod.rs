@@ -2,6 +2,8 @@
 
 mod describe;
 mod query;
+mod query_string;
+mod read;
 pub mod read_by_query;
 mod session;
 
@@ -113,6 +115,11 @@ fn call(caller: &Caller<'_>, call: &Call) -> Outcome {
     let node = &call.node;
     let done = match node.name.as_str() {
         "query" => query::query(caller, node),
+        "read" => read::read(caller, node, false),
+        "readByName" => read::read(caller, node, true),
+        "readByQuery" => read_by_query::read_by_query(caller, node),
+        "readMore" => read_by_query::read_more(caller, node),
+        "readRelated" => read_by_query::read_related(caller, node),
         "lookup" => describe::lookup(caller, node),
         "inspect" => describe::inspect(caller, node),
         "readUserFormatting" => session::user_formatting(caller, node),

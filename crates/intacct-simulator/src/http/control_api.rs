@@ -12,6 +12,7 @@ use super::body::{Body, reply};
 use crate::catalog::Catalog;
 use crate::faults::Fault;
 use crate::gateway::Gateway;
+use crate::store::changes::Change;
 
 /// Serves one control request.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -101,6 +102,14 @@ fn answer(gateway: &Gateway, method: &Method, path: &str, query: &str, input: Js
             };
             sql(gateway, &text("company"), &text("sql"))
         }
+        ("POST", "/change") => {
+            let company = input.get("company").and_then(Json::as_str).unwrap_or_default();
+            let hold = input.get("hold").and_then(Json::as_bool).unwrap_or(false);
+            let ops = input.get("ops").cloned().unwrap_or_default();
+            let ops: Vec<Change> = serde_json::from_value(ops).map_err(|e| bad(e.to_string()))?;
+            Ok(json!({ "keys": gateway.change(company, ops, hold).map_err(bad)? }))
+        }
+        ("POST", "/change/release") => Ok(json!({ "released": gateway.release().map_err(bad)? })),
         ("GET", "/rows") => {
             let pick = |name: &str| {
                 query

@@ -139,6 +139,17 @@ impl Simulator {
         self.gateway.sessions.close_all()
     }
 
+    /// Changes a company's data from a JSON list of operations (`docs/simulator.md`, `/_sim/change`).
+    ///
+    /// # Panics
+    /// When the text is no list of changes, or a change is refused.
+    pub fn change(&self, company: &str, json: &str) -> Vec<Vec<i64>> {
+        let changes = serde_json::from_str(json).expect("a list of changes");
+        self.gateway
+            .change(company, changes, false)
+            .unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
     /// The world behind the server.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway

@@ -58,6 +58,12 @@ impl Renderer<'_> {
                 return Ok(());
             }
         };
+        if parts.is_empty() {
+            // The readers of query strings use these for "always" and "never".
+            sql.text
+                .push(if matches!(c, Condition::And(_)) { '1' } else { '0' });
+            return Ok(());
+        }
         sql.text.push('(');
         for (i, part) in parts.iter().enumerate() {
             if i > 0 {

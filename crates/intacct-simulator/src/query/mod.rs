@@ -10,7 +10,7 @@ mod run;
 
 pub use request::{Condition, Operator, Order, Request, Selected};
 pub use rows::{ReturnFormat, RowWriter, Shape};
-pub use run::{Page, run};
+pub use run::{Page, matching, run, show};
 
 use crate::catalog::Catalog;
 use crate::format::Formatter;

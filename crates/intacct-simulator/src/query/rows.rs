@@ -144,6 +144,20 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
+    /// Appends a row followed, inside of its element, by XML that was written before.
+    ///
+    /// # Errors
+    /// When a column is missing.
+    pub fn row_with(&mut self, row: &Row<'_>, first: usize, extra: &[u8]) -> rusqlite::Result<()> {
+        self.begin();
+        for i in 0..self.tags.len() {
+            self.cell(i, row.get_ref(first + i)?);
+        }
+        self.out.extend_from_slice(extra);
+        self.end();
+        Ok(())
+    }
+
     /// Appends a row of given values.
     pub fn values(&mut self, values: &[ValueRef<'_>]) {
         self.begin();

@@ -109,6 +109,67 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
     })
 }
 
+/// Keys of the rows that satisfy a condition over an object's own fields, in key order.
+///
+/// # Errors
+/// Function-level faults.
+pub fn matching(
+    scope: &Scope<'_>,
+    object: &'static Object,
+    condition: &Condition,
+) -> Result<Vec<i64>, Fault> {
+    let renderer = Renderer {
+        scope,
+        case_insensitive: false,
+    };
+    let mut resolver = Resolver::new(scope, object, false);
+    let mut sql = Sql {
+        text: resolver.visibility(),
+        values: Vec::new(),
+    };
+    if !sql.text.is_empty() {
+        sql.text.push_str(" AND ");
+    }
+    renderer.condition(condition, &mut resolver, &mut sql)?;
+    if !resolver.refused.is_empty() {
+        return Err(Fault::database());
+    }
+    let id = quote(&object.row_id);
+    let text = format!(
+        "SELECT a0.{id} FROM {} WHERE {} ORDER BY a0.{id}",
+        resolver.from(),
+        sql.text
+    );
+    let connection = scope.store.read()?;
+    let mut statement = connection.prepare_cached(&text)?;
+    Ok(statement
+        .query_map(params_from_iter(&sql.values), |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
+}
+
+/// Appends the rows of some keys, in their order; `columns` are SQL expressions over `a0`.
+///
+/// # Errors
+/// What SQLite says.
+pub fn show(
+    scope: &Scope<'_>,
+    object: &'static Object,
+    columns: &str,
+    keys: &[i64],
+    writer: &mut RowWriter<'_>,
+) -> Result<(), Fault> {
+    let connection = scope.store.read()?;
+    let resolver = Resolver::new(scope, object, true);
+    fetch(
+        &connection,
+        object,
+        &resolver,
+        std::iter::once(columns),
+        keys,
+        writer,
+    )
+}
+
 /// Reads the rows of some keys, in their order.
 fn fetch<'c>(
     connection: &Connection,

@@ -3,15 +3,14 @@
 //! Base tables are called `t_OBJECT` and hold decimals as scaled integers, dates and instants (UTC) as ISO text.
 //! For people and tests there is a view `OBJECT` with decimals as text.
 
-mod changes;
+pub mod changes;
 pub mod functions;
+pub mod values;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rusqlite::{Connection, OpenFlags};
-
-pub use changes::{Change, ChangeError};
 
 use crate::catalog::{Catalog, DataType, Object};
 use crate::data::Generator;
