@@ -79,7 +79,8 @@ fn classify(level: Level, function: &str, errors: &[GatewayError]) -> (ErrorKind
         return (ErrorKind::InvalidSession, Retry::SignIn);
     }
     if numbered("PL04000055")
-        || (says("company") && (says("inactive") || says("suspended") || says("disabled")))
+        || (says("company")
+            && (says("inactive") || says("not active") || says("suspended") || says("disabled")))
     {
         return (ErrorKind::CompanyUnavailable, Retry::Never);
     }

@@ -67,6 +67,11 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
             "Compare the column's type with the field in Intacct, or declare the column as text."
         }
         ErrorKind::Moved => "Rows changed while they were read: run the statement again.",
-        ErrorKind::Refused | ErrorKind::Unsupported | ErrorKind::Syntax | ErrorKind::Internal => "",
+        ErrorKind::Refused => {
+            "See the gateway's own words in the detail; if they do not help, ask Sage's support with the control id."
+        }
+        ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
+        ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
+        ErrorKind::Internal => "This is a bug in sage_intacct_fdw: please report the statement.",
     }
 }
