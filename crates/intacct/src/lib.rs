@@ -12,6 +12,8 @@ mod endpoint;
 pub mod error;
 pub mod formatting;
 mod gate;
+#[doc(hidden)]
+pub mod measure;
 mod observer;
 pub mod pages;
 pub mod query;

@@ -82,7 +82,7 @@ impl Columns {
     #[inline]
     pub(crate) fn find(&self, name: &str, expected: usize) -> Option<Target> {
         if let Some(usual) = self.names.get(expected)
-            && usual.eq_ignore_ascii_case(name)
+            && (**usual == *name || usual.eq_ignore_ascii_case(name))
         {
             return Some(self.usual(expected));
         }

@@ -84,7 +84,7 @@ impl Page {
             columns: columns.len(),
             ..Page::default()
         };
-        page.bytes.reserve(size_hint / 3);
+        page.bytes.reserve(size_hint / 2);
         let mut reader = RowReader {
             columns,
             seen: vec![0; columns.len()],

@@ -65,8 +65,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next token.
-    #[inline]
+    /// The next token. Inlined where it is called, so that no token is ever put into memory.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Token<'a>, ParseError> {
         loop {
             let event = match self.reader.read_event() {
@@ -77,10 +77,7 @@ impl<'a> Scanner<'a> {
                 Event::Start(start) => {
                     self.depth += 1;
                     if self.depth > self.max_depth {
-                        return Err(ParseError::TooLarge(format!(
-                            "elements nest deeper than {}",
-                            self.max_depth
-                        )));
+                        return Err(self.too_deep());
                     }
                     self.check_name(&start)?;
                     Token::Start(start)
@@ -111,6 +108,11 @@ impl<'a> Scanner<'a> {
                 }
             });
         }
+    }
+
+    #[cold]
+    fn too_deep(&self) -> ParseError {
+        ParseError::TooLarge(format!("elements nest deeper than {}", self.max_depth))
     }
 
     /// Passes over everything up to the end of the element that was just started.
@@ -157,6 +159,7 @@ impl<'a> Scanner<'a> {
             .unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
+    #[cold]
     fn broken(&self, error: &quick_xml::Error) -> ParseError {
         let at_end = self.reader.buffer_position() >= self.length;
         let what = format!("{error} (byte {})", self.reader.error_position());

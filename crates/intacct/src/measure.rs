@@ -1,0 +1,20 @@
+//! What the measurements of this crate need of its inside. Not part of the API.
+
+use crate::config::Caps;
+use crate::query::SelectItem;
+use crate::xml::columns::Columns;
+use crate::xml::response::{Answer, Expected, parse};
+use crate::xml::rows::Page;
+
+/// The rows of a response to a request with one function.
+pub fn page(body: &[u8], select: &[SelectItem]) -> Option<Page> {
+    let columns = Columns::new(select);
+    let expected = [Expected {
+        control_id: "f",
+        columns: Some(&columns),
+    }];
+    match parse(body, &expected, &Caps::default()).ok()?.answers.pop()? {
+        Answer::Rows(page) => Some(page),
+        Answer::Tree(_) | Answer::Failure(_) => None,
+    }
+}
