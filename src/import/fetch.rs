@@ -221,7 +221,17 @@ async fn probe(client: &Client, mut object: Described) -> Result<Result<Describe
                 !out
             });
         }
-        // Each round drops a field at least, so the loop ends.
+        // A parent that the user may not read must not cost the object itself.
+        if fields.len() == before && !object.related.is_empty() && concerns_one_object(&error) {
+            let lost = std::mem::take(&mut object.related);
+            object
+                .refused
+                .extend(lost.iter().map(|(relation, _)| format!("{}.*", relation.path)));
+            let own = |field: &String| object.definition.fields.iter().any(|own| own.id == *field);
+            fields.retain(own);
+            continue;
+        }
+        // Each round drops fields, so the loop ends.
         if fields.is_empty() || fields.len() == before {
             if !concerns_one_object(&error) {
                 return Err(error);

@@ -21,6 +21,10 @@ use request::{ImportRequest, Selection};
 use std::ffi::{CStr, CString};
 use table::{Remark, Table};
 
+/// Why a field that `lookup` lists may be refused.
+const REFUSED_FIELDS: &str = "Such fields belong to applications that the company has not subscribed to, or to older \
+                              functions of the gateway. The import goes on without them.";
+
 /// The only schema that a company has.
 const REMOTE_SCHEMA: &str = "intacct";
 
@@ -146,7 +150,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
         match &skipped.reason {
             Reason::Refused(error) => notice(
                 format!("object {} was skipped: {error}", skipped.object),
-                error.detail(),
+                "",
                 remedy(error),
             ),
             // All of them are meant unless one is named.
@@ -163,6 +167,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
     }
     let mut namer = Namer::new(request.case, &[]);
     let mut tables = Vec::new();
+    let mut explained = false;
     for object in &fetched.objects {
         let name = match &object.wanted.table {
             Some(name) => name.clone(),
@@ -190,7 +195,12 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
                     if object.refused.len() == 1 { "it" } else { "them" }
                 ),
                 "",
-                "Such fields belong to applications that the company has not subscribed to, or to older functions of the gateway.",
+                // Once is enough: nearly every object has such a field.
+                if std::mem::replace(&mut explained, true) {
+                    ""
+                } else {
+                    REFUSED_FIELDS
+                },
             );
         }
         match table::table(object, name, request.case) {
@@ -215,7 +225,11 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
 fn remedy(error: &intacct::Error) -> String {
     match error.kind() {
         intacct::ErrorKind::Permission => {
-            "Ask the Intacct administrator for permission to list this object, or leave it out with EXCEPT."
+            "Ask the company's administrator for permission to list this object, or leave it out with EXCEPT."
+                .to_owned()
+        }
+        intacct::ErrorKind::UnknownObject => {
+            "The gateway lists it, but its query function does not know it: leave it out with EXCEPT."
                 .to_owned()
         }
         _ if error.hint().is_empty() => {

@@ -4,8 +4,23 @@ use super::catalog;
 use super::error::OptionError;
 use super::files;
 use super::kind;
+use super::server::ServerOptions;
 use intacct::Config;
 use pgrx::pg_sys;
+
+/// The extra certificates of a server, if it names any.
+///
+/// # Errors
+/// The file cannot be read, or not any more.
+pub fn ca_certificates(
+    server: &ServerOptions,
+    server_oid: pg_sys::Oid,
+) -> Result<Option<Vec<u8>>, OptionError> {
+    match &server.ca_file {
+        Some(path) => files::read_for_server("ca_file", path, server_oid).map(Some),
+        None => Ok(None),
+    }
+}
 
 /// The configuration of a client for this server and this user.
 ///
@@ -14,10 +29,7 @@ use pgrx::pg_sys;
 pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<Config, OptionError> {
     let server = catalog::server(server_oid)?;
     let user = catalog::user(server_oid, user_oid)?;
-    let ca_pem = match &server.ca_file {
-        Some(path) => Some(files::read_for_server("ca_file", path, server_oid)?),
-        None => None,
-    };
+    let ca_pem = ca_certificates(&server, server_oid)?;
     let mut config = Config::new(
         server.company_id,
         user.user_id,

@@ -15,7 +15,7 @@ mod validator;
 mod values;
 
 pub use catalog::{column, role_name, server, server_name, table, values};
-pub use client::client_config;
+pub use client::{ca_certificates, client_config};
 pub use error::{OptionError, OptionErrorKind};
 pub use nearest::nearest;
 pub use reference::Reference;

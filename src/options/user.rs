@@ -21,15 +21,15 @@ pub struct UserOptions {
     pub client_id: Option<String>,
 }
 
+/// Reads the file that an option names: the option's name, then the path.
+pub type ReadFile<'a> = &'a dyn Fn(&str, &str) -> Result<Vec<u8>, OptionError>;
+
 impl UserOptions {
-    /// Reads the options; `read_file` gets the option's name and the path.
+    /// Reads the options, and through `read_file` the files that they name.
     ///
     /// # Errors
     /// An option that is missing, or a file that cannot be read.
-    pub fn read(
-        values: &OptionValues,
-        read_file: &dyn Fn(&str, &str) -> Result<Vec<u8>, OptionError>,
-    ) -> Result<UserOptions, OptionError> {
+    pub fn read(values: &OptionValues, read_file: ReadFile<'_>) -> Result<UserOptions, OptionError> {
         let secret = |name: &'static str, file: &'static str| -> Result<Secret, OptionError> {
             match (values.get(name), values.get(file)) {
                 (Some(value), None) => Ok(Secret::new(value)),

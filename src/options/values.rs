@@ -51,10 +51,8 @@ impl OptionValues {
 
     /// Whether an option is there that makes the server read a file.
     pub fn reads_files(&self) -> Option<&str> {
-        let names = self.pairs.iter().map(|(name, _)| name.as_str());
-        names
-            .filter(|name| self.level.spec(name).is_some_and(|spec| spec.kind.reads_files()))
-            .next()
+        let mut names = self.pairs.iter().map(|(name, _)| name.as_str());
+        names.find(|name| self.level.spec(name).is_some_and(|spec| spec.kind.reads_files()))
     }
 
     /// The value as it stands, if the option is given.

@@ -5,7 +5,6 @@ mod outcome;
 mod probe;
 
 use super::access::usable_server;
-use crate::error::Report;
 use crate::{io, options};
 use outcome::{Outcome, Step, StepResult};
 use pgrx::AnyNumeric;
@@ -56,56 +55,40 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };
     let started = Instant::now();
-    match options::server(server) {
-        Ok(read) => results.push(StepResult::timed(
-            Step::Options,
-            started,
+    let read = options::server(server).and_then(|read| {
+        options::ca_certificates(&read, server)?;
+        Ok(read)
+    });
+    let outcome = match &read {
+        Ok(read) => {
+            let version = read.dtd_version.as_str();
             Outcome::fine(format!(
-                "company {}, {}, dtd_version {}",
-                read.company_id,
-                read.url,
-                read.dtd_version.as_str()
-            )),
-        )),
-        Err(error) => {
-            results.push(StepResult::timed(
-                Step::Options,
-                started,
-                Outcome::failed(error.into()),
-            ));
-            return None;
+                "company {}, {}, dtd_version {version}",
+                read.company_id, read.url
+            ))
         }
-    }
+        Err(error) => Outcome::failed(error.clone().into()),
+    };
+    results.push(StepResult::timed(Step::Options, started, outcome));
+    read.ok()?;
+
     let started = Instant::now();
-    let config = options::client_config(server, user)
-        .map_err(Report::from)
-        .and_then(|config| match intacct::Client::new(config.clone()) {
-            Ok(_) => Ok(config),
-            Err(error) => Err(Report::from(error)),
-        });
-    match config {
+    let config = options::client_config(server, user);
+    let outcome = match &config {
         Ok(config) => {
             let entity = match &config.location_id {
                 Some(entity) => format!(", entity {entity}"),
                 None => String::new(),
             };
-            let detail = format!("user {}{entity}, sender {}", config.user_id, config.sender_id);
-            results.push(StepResult::timed(
-                Step::UserMapping,
-                started,
-                Outcome::fine(detail),
-            ));
-            Some(config)
+            Outcome::fine(format!(
+                "user {}{entity}, sender {}",
+                config.user_id, config.sender_id
+            ))
         }
-        Err(report) => {
-            results.push(StepResult::timed(
-                Step::UserMapping,
-                started,
-                Outcome::failed(report),
-            ));
-            None
-        }
-    }
+        Err(error) => Outcome::failed(error.clone().into()),
+    };
+    results.push(StepResult::timed(Step::UserMapping, started, outcome));
+    config.ok()
 }
 
 /// Everything for which the gateway is asked.

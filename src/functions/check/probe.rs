@@ -26,7 +26,16 @@ const COMMON_OBJECTS: [&str; 8] = [
 pub async fn run(mut config: Config, server: String, emitter: Emitter<StepResult>) -> Result<(), Error> {
     // A person waits: what fails twice is worth being told.
     config.max_retries = config.max_retries.min(1);
-    let client = Client::new(config)?;
+    let started = Instant::now();
+    let client = match Client::new(config) {
+        Ok(client) => client,
+        // What is wrong with a configuration that the validator let pass: the certificates, as a rule.
+        Err(error) => {
+            let outcome = Outcome::failed(error.into());
+            emitter.send(StepResult::timed(Step::Tls, started, outcome)).await;
+            return Ok(());
+        }
+    };
 
     let started = Instant::now();
     let connected = connect(client.config()).await;
@@ -119,7 +128,7 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
         (
             Step::Sender,
             format!(
-                "{} accepted, authorised in company {}",
+                "{} accepted, authorized in company {}",
                 config.sender_id, config.company_id
             ),
         ),
@@ -152,11 +161,38 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
         }
         Err(error) => {
             let step = step_of(error.kind());
-            StepResult::timed(step, started, Outcome::failed(error.into()))
+            let hint = sign_in_hint(&error, config);
+            let outcome = Outcome::failed(error.into());
+            StepResult::timed(
+                step,
+                started,
+                if hint.is_empty() {
+                    outcome
+                } else {
+                    outcome.hint(hint)
+                },
+            )
         }
     };
     emitter.send(result).await;
     failed.is_none()
+}
+
+/// The gateway gives one answer to three mistakes, so the values are shown to be compared. Empty where the error's own
+/// hint is as good.
+fn sign_in_hint(error: &Error, config: &Config) -> String {
+    if *error.kind() != ErrorKind::SignInRefused {
+        return String::new();
+    }
+    let entity = match &config.location_id {
+        Some(entity) => format!(", location_id \"{entity}\" (an entity that the user may enter)"),
+        None => String::new(),
+    };
+    format!(
+        "The gateway does not say which of them is wrong: company_id \"{}\", user_id \"{}\" (an active web-services \
+         user of that company), the user's password{entity}.",
+        config.company_id, config.user_id
+    )
 }
 
 /// The step that a failure of the sign-in belongs to. What the gateway did not answer at all is laid at the first
