@@ -70,6 +70,7 @@ pub enum Action {
     /// The content network's time-out page, status 524; the request *is* executed.
     Html524,
     /// Not executed; a rate-limit failure inside of status 200.
+    #[serde(rename = "rate_limit_in_200")]
     RateLimitIn200,
     /// The session that the request uses is expired first.
     ExpireSession,

@@ -1,8 +1,6 @@
 //! What the gateway refuses, at which level, with which number.
 
-mod common;
-
-use common::{Envelope, POST, World, error, exchange, find, function, login, query};
+use crate::common::{Envelope, POST, World, error, exchange, find, function, login, query};
 use intacct_simulator::envelope::Node;
 
 /// Number and text of a control-level failure.

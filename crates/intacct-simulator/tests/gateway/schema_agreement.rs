@@ -1,11 +1,9 @@
 //! The simulator accepts a document exactly if the vendor's schema does.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{Envelope, function};
+use crate::common::{Envelope, function};
 use intacct_simulator::envelope::{Node, schema};
 
 const LOGIN: &str = "<login><userid>u</userid><companyid>c</companyid><password>p</password></login>";
