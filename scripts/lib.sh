@@ -15,6 +15,8 @@ PGRX_VERSION=0.18.1
 mkdir -p "$LOG_DIR"
 # cargo-pgrx builds with this flag. With the same flag everywhere the dependencies are compiled once, not twice.
 export RUSTFLAGS="${RUSTFLAGS:--C link-arg=-Wl,--no-gc-sections}"
+# A failed assertion says enough; its stack only hides it.
+export RUST_BACKTRACE=0
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -34,7 +34,7 @@ CREATE FOREIGN TABLE typed (recordno bigint OPTIONS (type 'INTEGER'), name numer
 SELECT * FROM typed ORDER BY recordno;
 
 -- A table that says NOT NULL where Intacct has nothing.
-CREATE FOREIGN TABLE keyed (recordno bigint NOT NULL OPTIONS (field 'PARENTKEY', key 'true')) SERVER acme OPTIONS (object 'CUSTOMER');
+CREATE FOREIGN TABLE keyed (recordno bigint OPTIONS (field 'PARENTKEY', key 'true') NOT NULL) SERVER acme OPTIONS (object 'CUSTOMER');
 SELECT recordno FROM keyed LIMIT 3;
 
 -- A server that is not of this wrapper, or does not exist.

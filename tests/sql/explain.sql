@@ -1,7 +1,7 @@
 -- What is asked of Intacct: EXPLAIN shows the request in the connector's syntax. It never signs in.
 
 CREATE FOREIGN TABLE invoice (
-  recordno bigint NOT NULL OPTIONS (type 'INTEGER'),
+  recordno bigint OPTIONS (type 'INTEGER') NOT NULL,
   recordid text OPTIONS (type 'TEXT'),
   customer text OPTIONS (field 'CUSTOMERID', type 'TEXT'),
   created date OPTIONS (field 'WHENCREATED', type 'DATE'),
@@ -17,7 +17,7 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT 1 FROM invoice;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT count(*) FROM invoice;
 
 -- Comparisons.
-EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer = 'C00001' AND totaldue > 100;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer = 'C-00001' AND totaldue > 100;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer = 'it''s' AND created >= '2024-01-31';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE 100 < totaldue;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE totaldue <> 100;
@@ -31,7 +31,7 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE recordno IN (1, 
 -- What stays here: text order, the empty string, expressions, other collations, volatile functions.
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer > 'C';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer = '';
-EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE upper(customer) = 'C00001';
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE upper(customer) = 'C-00001';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE totaldue > 1000 * random();
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE totaldue = 'NaN';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE created < 'infinity';
@@ -72,7 +72,7 @@ ALTER SERVER acme OPTIONS (DROP ordering);
 
 -- A column whose type is not the canonical one of its Intacct type is filtered here.
 CREATE FOREIGN TABLE odd (
-  recordno bigint NOT NULL OPTIONS (type 'INTEGER'),
+  recordno bigint OPTIONS (type 'INTEGER') NOT NULL,
   totaldue text OPTIONS (type 'CURRENCY'),
   created timestamptz OPTIONS (field 'WHENCREATED', type 'DATE'),
   recordid varchar(4) OPTIONS (type 'TEXT'),
@@ -83,10 +83,10 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE totaldue = '100';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE created > '2024-01-01';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE recordid = 'INV0';
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE amount > 1;
-EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE untyped = 'C00001';
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno FROM odd WHERE untyped = 'C-00001';
 
 -- A table's own filter is always part of the request.
-ALTER FOREIGN TABLE invoice OPTIONS (ADD filter 'TOTALDUE > 0 or CUSTOMERID = C00001');
+ALTER FOREIGN TABLE invoice OPTIONS (ADD filter 'TOTALDUE > 0 or CUSTOMERID = C-00001');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE export;
 

@@ -27,10 +27,10 @@ SELECT name, setting, vartype, context, short_desc FROM pg_settings WHERE name L
 ALTER EXTENSION sage_intacct_fdw UPDATE;
 SELECT source, target FROM pg_extension_update_paths('sage_intacct_fdw') WHERE path IS NULL;
 
--- It leaves no trace.
+-- It leaves nothing but its schema, empty, as extensions with a fixed schema do.
 CREATE SERVER leftover FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme');
 DROP EXTENSION sage_intacct_fdw;
 DROP EXTENSION sage_intacct_fdw CASCADE;
 SELECT count(*) FROM pg_foreign_server;
-SELECT count(*) FROM pg_namespace WHERE nspname = 'sage_intacct';
+SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'sage_intacct'::regnamespace;
 CREATE EXTENSION sage_intacct_fdw;

@@ -6,11 +6,11 @@ SET search_path = acme;
 
 PREPARE by_id (text) AS SELECT recordno, customerid FROM customer WHERE customerid = $1;
 SET plan_cache_mode = force_custom_plan;
-EXECUTE by_id ('C00002');
+EXECUTE by_id ('C-00002');
 SET plan_cache_mode = force_generic_plan;
-EXPLAIN (VERBOSE, COSTS OFF) EXECUTE by_id ('C00002');
-EXECUTE by_id ('C00002');
-EXECUTE by_id ('C00003');
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE by_id ('C-00002');
+EXECUTE by_id ('C-00002');
+EXECUTE by_id ('C-00003');
 -- NULL finds nothing; nor does the empty string.
 EXECUTE by_id (NULL);
 EXECUTE by_id ('');
@@ -43,13 +43,13 @@ SELECT count(*) AS unlimited FROM (SELECT recordno FROM arinvoice ORDER BY recor
 
 -- Stable expressions and sub-selects are computed first, then sent.
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM arinvoice WHERE whencreated > current_date - 10;
-EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM arinvoice WHERE customerid = (SELECT 'C00002'::text OFFSET 0);
-SELECT count(*) FROM arinvoice WHERE customerid = (SELECT 'C00002'::text OFFSET 0);
-SELECT count(*) FROM arinvoice WHERE customerid = 'C00002';
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM arinvoice WHERE customerid = (SELECT 'C-00002'::text OFFSET 0);
+SELECT count(*) FROM arinvoice WHERE customerid = (SELECT 'C-00002'::text OFFSET 0);
+SELECT count(*) FROM arinvoice WHERE customerid = 'C-00002';
 
 -- A plan notices a change of options.
-EXECUTE by_id ('C00002');
-ALTER FOREIGN TABLE customer OPTIONS (ADD filter 'CUSTOMERID <> C00002');
-EXECUTE by_id ('C00002');
+EXECUTE by_id ('C-00002');
+ALTER FOREIGN TABLE customer OPTIONS (ADD filter 'CUSTOMERID <> C-00002');
+EXECUTE by_id ('C-00002');
 ALTER FOREIGN TABLE customer OPTIONS (DROP filter);
-EXECUTE by_id ('C00002');
+EXECUTE by_id ('C-00002');

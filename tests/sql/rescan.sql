@@ -4,7 +4,7 @@ CREATE SCHEMA acme;
 IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice) FROM SERVER acme INTO acme;
 SET search_path = acme;
 CREATE TEMP TABLE wanted (id text, n int);
-INSERT INTO wanted VALUES ('C00001', 2), ('C00003', 1), (NULL, 5), ('C00001', 1), ('none', 3);
+INSERT INTO wanted VALUES ('C-00001', 2), ('C-00003', 1), (NULL, 5), ('C-00001', 1), ('none', 3);
 
 -- A parameterised scan for each row outside.
 SELECT w.id, w.n, i.recordno

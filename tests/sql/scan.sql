@@ -10,7 +10,7 @@ SELECT pg_typeof(recordno), pg_typeof(name), pg_typeof(creditlimit), pg_typeof(o
        pg_typeof(whenmodified) FROM customer LIMIT 1;
 
 -- Text as it is.
-SELECT DISTINCT region_code FROM customer ORDER BY region_code COLLATE "C";
+SELECT region_code FROM customer GROUP BY region_code ORDER BY region_code COLLATE "C";
 SELECT customerid, region_code FROM customer WHERE region_code = 'it''s' ORDER BY recordno LIMIT 2;
 SELECT customerid, region_code FROM customer WHERE region_code = 'a & b' ORDER BY recordno LIMIT 2;
 SELECT customerid, region_code FROM customer WHERE region_code = 'São Paulo' ORDER BY recordno LIMIT 2;

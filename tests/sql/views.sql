@@ -62,8 +62,8 @@ CREATE FUNCTION public.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001
   AS $$ BEGIN RAISE NOTICE 'saw %', $1; RETURN true; END $$;
 SET ROLE reader;
 SELECT customerid FROM acme.barrier WHERE public.leak(customerid);
-EXPLAIN (VERBOSE, COSTS OFF) SELECT customerid FROM acme.barrier WHERE public.leak(customerid) AND customerid = 'C00001';
-SELECT customerid FROM acme.barrier WHERE public.leak(customerid) AND customerid <> 'C00001';
+EXPLAIN (VERBOSE, COSTS OFF) SELECT customerid FROM acme.barrier WHERE public.leak(customerid) AND customerid = 'C-00001';
+SELECT customerid FROM acme.barrier WHERE public.leak(customerid) AND customerid <> 'C-00001';
 RESET ROLE;
 
 -- Row-level security is for ordinary tables.

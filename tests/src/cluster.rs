@@ -105,6 +105,16 @@ impl Database {
         Self { name }
     }
 
+    /// Creates a database without the extension.
+    pub fn create_empty(name: &str) -> Self {
+        connect("postgres", "postgres")
+            .batch_execute(&format!("CREATE DATABASE t_{name} TEMPLATE template0"))
+            .unwrap_or_else(|error| panic!("CREATE DATABASE t_{name}: {error:?}"));
+        Self {
+            name: format!("t_{name}"),
+        }
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -108,7 +108,7 @@ fn statements_ask_for_no_more_than_they_need() {
         &["query CUSTOMER 2000"],
     );
     costs(
-        "SELECT * FROM customer WHERE customerid = 'C00002' LIMIT 1",
+        "SELECT * FROM customer WHERE customerid = 'C-00002' LIMIT 1",
         &["query CUSTOMER 1"],
     );
     costs(
@@ -137,8 +137,8 @@ fn a_scan_of_several_pages_asks_for_each_once() {
         .expect("signed in");
     requests(&company);
     client.query("SELECT recordno FROM customer", &[]).expect("rows");
-    // 120 rows: two full pages and a rest.
-    assert_eq!(company.rows("CUSTOMER"), 120);
+    // Two full pages and a rest.
+    assert!((101..150).contains(&company.rows("CUSTOMER")));
     assert_eq!(requests(&company), ["query CUSTOMER 50"; 3]);
 }
 
@@ -179,7 +179,7 @@ fn a_session_is_kept_over_statements_and_transactions() {
     for sql in [
         "SELECT count(*) FROM customer",
         "BEGIN; SELECT count(*) FROM customer; ROLLBACK",
-        "SELECT recordno FROM customer WHERE customerid = 'C00001'",
+        "SELECT recordno FROM customer WHERE customerid = 'C-00001'",
         "DO $$ BEGIN PERFORM count(*) FROM customer; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END $$",
     ] {
         client.batch_execute(sql).expect("rows");

@@ -149,6 +149,7 @@ fn cancel_ends_the_pause_before_a_retry() {
     });
     let client = company.connect();
     let token = client.cancel_token();
+    company.gateway.tap.forget();
     let result = spawn_query(client, "SELECT count(*) FROM customer");
     company.gateway.tap.wait_for_requests(1);
     // The statement is inside of the gateway call already, or in the pause that follows it: it ends from either.

@@ -24,11 +24,7 @@ fn servers_mappings_and_tables_survive_a_dump() {
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     company.gateway.tap.forget();
 
-    let copy = Database::create("dump_copy");
-    // The copy of the template has the extension already, as a new database would not.
-    copy.connect()
-        .batch_execute("DROP EXTENSION sage_intacct_fdw")
-        .expect("an empty database");
+    let copy = Database::create_empty("dump_copy");
     let mut restore = cluster::program("psql")
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy.name()])
         .stdin(Stdio::piped())

@@ -139,6 +139,7 @@ fn each_mistake_has_its_own_code_and_hint() {
                 ["user", "password"],
                 ["password", "company"],
                 ["user", "company"],
+                ["company", "entity"],
                 ["sender", "sender password"],
             ];
             if !alike.contains(&same) {
