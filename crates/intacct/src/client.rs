@@ -173,6 +173,35 @@ impl Client {
         Ok(rows)
     }
 
+    /// The next page of a stored result of `readByQuery`.
+    pub(crate) async fn read_more(&self, query: &Query, result_id: &str) -> Result<Page, Error> {
+        let mut body = String::from("<readMore>");
+        push_element(&mut body, "resultId", result_id)
+            .map_err(|_| Error::new(ErrorKind::Malformed, "the result id holds a control character"))?;
+        body.push_str("</readMore>");
+        let columns = Columns::new(&query.select);
+        let functions = vec![CallFunction {
+            body,
+            columns: Some(&columns),
+        }];
+        let object = Some(query.object.as_str());
+        let call = Call {
+            function: "readMore",
+            object,
+            dtd_version: DtdVersion::V3_0,
+            functions,
+        };
+        let Some(Answer::Rows(page)) = self.inner.requester.call(&call).await?.into_iter().next() else {
+            return Err(self.place(
+                Error::new(ErrorKind::Internal, "the answer holds no rows"),
+                object,
+                "readMore",
+            ));
+        };
+        self.inner.requester.counters.count(|stats| stats.pages += 1);
+        Ok(page)
+    }
+
     /// Fields and relations of an object.
     pub async fn lookup(&self, object: &str, docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
         let mut body = String::from("<lookup>");
@@ -236,7 +265,12 @@ impl Client {
         Ok(self.inner.requester.call(&call).await?.into_iter().next())
     }
 
-    async fn data(&self, function: &str, object: Option<&str>, body: String) -> Result<Element, Error> {
+    pub(crate) async fn data(
+        &self,
+        function: &str,
+        object: Option<&str>,
+        body: String,
+    ) -> Result<Element, Error> {
         match self.tree(function, object, body).await? {
             Some(Answer::Tree(Some(data))) => Ok(data),
             _ => Err(self.place(

@@ -17,6 +17,7 @@ pub mod measure;
 mod observer;
 pub mod pages;
 pub mod query;
+mod records;
 mod requests;
 mod retry;
 pub mod schema;
@@ -37,6 +38,7 @@ pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,
 };
+pub use records::{FieldValue, KeyKind, Record};
 pub use retry::Backoff;
 pub use schema::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
 pub use secret::Secret;

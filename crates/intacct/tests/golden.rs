@@ -185,6 +185,62 @@ async fn long_lists_are_split() {
 }
 
 #[tokio::test]
+async fn stored_results() {
+    let gateway = Gateway::start(|request| {
+        let remaining = if request.contains("<readMore>") { 0 } else { 1 };
+        let rows = "<c><RECORDNO>1</RECORDNO></c>";
+        let data =
+            format!("<data count=\"1\" numremaining=\"{remaining}\" resultId=\"R&amp;1\">{rows}</data>");
+        Reply::xml(success(request, &[&data]))
+    })
+    .await;
+    let text = "select RECORDNO, NAME from SODOCUMENT docparid 'Sales Order' where NAME = 'Erin''s' and [A > 1 or B is null]";
+    let plan = intacct::ReadPlan {
+        query: text.parse().expect("a query"),
+        kind: DialectKind::ReadByQuery,
+        page_size: 1000,
+        first_page: 1000,
+        paging: intacct::Paging::Offset,
+        need_formatting: false,
+    };
+    intacct::read(&gateway.client(), &plan, async |_| true)
+        .await
+        .expect("a read");
+    let requests = gateway.requests();
+    assert_golden("read_by_query", &requests[1]);
+    assert_golden("read_more", &requests[2]);
+}
+
+#[tokio::test]
+async fn records() {
+    let read = async |client: &Client| {
+        client
+            .records(
+                "APBILL",
+                intacct::KeyKind::RecordNo,
+                &["12".into(), "13".into()],
+                &[],
+                None,
+            )
+            .await
+    };
+    assert_golden("read", &last_request(|_| {}, read).await);
+    let read = async |client: &Client| {
+        let (keys, fields) = (["Sales Order-1".into()], ["DOCNO".into(), "NOTE".into()]);
+        client
+            .records(
+                "SODOCUMENT",
+                intacct::KeyKind::Name,
+                &keys,
+                &fields,
+                Some("Sales Order"),
+            )
+            .await
+    };
+    assert_golden("read_by_name", &last_request(|_| {}, read).await);
+}
+
+#[tokio::test]
 async fn a_keyset_continues() {
     let keys: Vec<u64> = (1..=3).collect();
     let gateway =

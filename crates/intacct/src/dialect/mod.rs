@@ -1,6 +1,7 @@
 //! How a query is said to the gateway. Each dialect declares what it can say; a planner asks and never assumes.
 
 mod query;
+mod read_by_query;
 
 use crate::error::{Error, ErrorKind};
 use crate::formatting::GatewayZone;
@@ -31,7 +32,7 @@ impl DialectKind {
     pub fn capabilities(self) -> &'static Capabilities {
         match self {
             DialectKind::Query => query::QueryDialect.capabilities(),
-            DialectKind::ReadByQuery => &READ_BY_QUERY,
+            DialectKind::ReadByQuery => read_by_query::ReadByQueryDialect.capabilities(),
             DialectKind::GetList => &GET_LIST,
         }
     }
@@ -82,34 +83,6 @@ pub struct Capabilities {
     /// Pages tell how many rows match in all.
     pub total_count: bool,
 }
-
-static READ_BY_QUERY: Capabilities = Capabilities {
-    operators: Operators {
-        compare: &[
-            CompareOp::Eq,
-            CompareOp::Lt,
-            CompareOp::Le,
-            CompareOp::Gt,
-            CompareOp::Ge,
-        ],
-        in_list: true,
-        not_in_list: true,
-        like: true,
-        not_like: true,
-        between: false,
-        is_null: true,
-        is_not_null: true,
-    },
-    order: false,
-    aggregates: false,
-    dotted: false,
-    case_insensitive_option: false,
-    show_private: false,
-    offset: false,
-    max_page: 1000,
-    max_in: 1000,
-    total_count: true,
-};
 
 static GET_LIST: Capabilities = Capabilities {
     operators: Operators {
@@ -169,9 +142,10 @@ pub fn render_function(
 ) -> Result<String, Error> {
     match kind {
         DialectKind::Query => query::QueryDialect.function(query, page, context),
-        DialectKind::ReadByQuery | DialectKind::GetList => Err(Error::new(
+        DialectKind::ReadByQuery => read_by_query::ReadByQueryDialect.function(query, page, context),
+        DialectKind::GetList => Err(Error::new(
             ErrorKind::Unsupported,
-            format!("this version does not read with {}", kind.function()),
+            "this version does not read with get_list",
         )),
     }
 }

@@ -248,7 +248,7 @@ impl Writer<'_> {
 }
 
 /// The gateway's clock has whole seconds: a fraction is for the caller to round to the safe side.
-fn whole_seconds(field: &str, moment: DateTime) -> Result<String, Error> {
+pub(super) fn whole_seconds(field: &str, moment: DateTime) -> Result<String, Error> {
     if moment.subsec_nanosecond() != 0 {
         return Err(unsupported(format!(
             "field {field} cannot be compared with a fraction of a second"

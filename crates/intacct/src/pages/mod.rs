@@ -3,6 +3,7 @@
 mod keyset;
 mod offset;
 mod order;
+mod stored;
 
 use crate::client::Client;
 use crate::dialect::{DialectKind, PageRequest};
@@ -13,7 +14,8 @@ use crate::xml::rows::Page;
 /// How much larger a page is than the one before, until `page_size`.
 const GROWTH: u32 = 4;
 
-/// How the pages of an answer follow each other.
+/// How the pages of an answer follow each other. What [`DialectKind::ReadByQuery`] finds is stored by the gateway and
+/// read to its end in the gateway's order, unless it is [`Single`](Paging::Single).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
     /// The next page starts after the keys of the last row.
@@ -69,6 +71,9 @@ pub async fn read(
     let reader = Reader::new(client, plan);
     let company = &client.config().company_id;
     let ended = match &plan.paging {
+        Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
+            stored::read(reader, emit).await
+        }
         Paging::Keyset { keys } => keyset::read(reader, keys, emit).await,
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,

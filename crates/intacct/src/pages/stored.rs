@@ -1,0 +1,55 @@
+//! Pages of a result that the gateway stores (`readByQuery`, then `readMore`): stable, but read once and forward only.
+
+use super::{ReadSummary, Reader};
+use crate::error::{Error, ErrorKind};
+use crate::xml::rows::Page;
+
+/// Later pages have the size of the first: a small one would cost many requests.
+const MIN_PAGE: u32 = 100;
+
+pub(super) async fn read(
+    mut reader: Reader<'_>,
+    mut emit: impl AsyncFnMut(Page) -> bool,
+) -> Result<ReadSummary, Error> {
+    let query = &reader.plan.query;
+    reader.size = reader.size.max(MIN_PAGE).min(reader.max_size);
+    let mut page = reader.page(query, reader.first_offset()).await?;
+    loop {
+        // The counts are all that tells whether a page was lost between a request and its repetition.
+        let remaining = page.remaining.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Malformed,
+                "the gateway does not tell how many rows of the result remain",
+            )
+        })?;
+        if remaining > 0 && page.rows() == 0 {
+            let message = format!("the gateway says that {remaining} rows remain, and shows none");
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        let result_id = page.result_id.take();
+        reader.count(&page);
+        if !emit(page).await {
+            return Ok(reader.ended(false));
+        }
+        if remaining == 0 {
+            return Ok(reader.ended(true));
+        }
+        let result_id = result_id.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Malformed,
+                "the gateway names no result to read on from",
+            )
+        })?;
+        page = reader.client.read_more(query, &result_id).await?;
+        page.offset = reader.summary.rows;
+        if page.remaining.map(|after| after + page.rows() as u64) != Some(remaining) {
+            let message = format!(
+                "a page of {} was lost: {remaining} rows remained, and the next page has {} and leaves {}",
+                query.object,
+                page.rows(),
+                page.remaining.unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::ConnectionLost, message));
+        }
+    }
+}
