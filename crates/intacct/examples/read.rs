@@ -4,7 +4,8 @@
 //! INTACCT_COMPANY=acme INTACCT_USER=… INTACCT_PASSWORD=… INTACCT_SENDER=… INTACCT_SENDER_PASSWORD=… \
 //!   cargo run -p intacct --example read -- "select RECORDNO, NAME from CUSTOMER order_by RECORDNO"
 //! ```
-//! `INTACCT_URL` and `INTACCT_CA_FILE` name another gateway and its authority.
+//! `INTACCT_URL` and `INTACCT_CA_FILE` name another gateway and its authority; `INTACCT_READ_BY_QUERY` set to anything
+//! reads with `readByQuery`.
 
 use intacct::{Client, Config, DialectKind, Error, ErrorKind, Page, Paging, Query, ReadPlan};
 
@@ -56,7 +57,11 @@ async fn run(text: &str) -> Result<(), Error> {
     };
     let plan = ReadPlan {
         query,
-        kind: DialectKind::Query,
+        kind: if setting("INTACCT_READ_BY_QUERY").is_ok() {
+            DialectKind::ReadByQuery
+        } else {
+            DialectKind::Query
+        },
         page_size: 2000,
         first_page: 2000,
         paging,

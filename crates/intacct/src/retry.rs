@@ -72,6 +72,16 @@ impl Tries {
         }
     }
 
+    /// Whether a try is left for such a failure, as far as the count goes.
+    pub(crate) fn has_next(&self, failed: &Failed) -> bool {
+        match failed.retry {
+            Retry::Never => false,
+            Retry::SignIn => !self.signed_in_again,
+            Retry::Once => !self.once_used && self.left > 0,
+            Retry::Transient | Retry::Slower => self.left > 0,
+        }
+    }
+
     /// How long to wait before the next try, or `None` when there is none.
     pub(crate) fn next_wait(&mut self, failed: &Failed) -> Option<Duration> {
         match failed.retry {
@@ -132,6 +142,7 @@ mod tests {
             let wait = tries.next_wait(&failed(Retry::Transient)).expect("a wait");
             assert!(wait <= Duration::from_secs(bound), "{wait:?}");
         }
+        assert!(!tries.has_next(&failed(Retry::Transient)));
         assert_eq!(tries.next_wait(&failed(Retry::Transient)), None);
     }
 
@@ -141,7 +152,9 @@ mod tests {
         assert_eq!(tries.next_wait(&failed(Retry::Never)), None);
         assert_eq!(tries.next_wait(&failed(Retry::SignIn)), Some(Duration::ZERO));
         assert_eq!(tries.next_wait(&failed(Retry::SignIn)), None);
+        assert!(tries.has_next(&failed(Retry::Once)) && !tries.has_next(&failed(Retry::SignIn)));
         assert!(tries.next_wait(&failed(Retry::Once)).is_some());
+        assert!(!tries.has_next(&failed(Retry::Once)) && tries.has_next(&failed(Retry::Transient)));
         assert_eq!(tries.next_wait(&failed(Retry::Once)), None);
     }
 

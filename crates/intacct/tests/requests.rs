@@ -506,6 +506,38 @@ async fn requests_in_flight_are_limited() {
 }
 
 #[tokio::test]
+async fn a_dropped_request_leaves_nothing_behind() {
+    let gateway = replying([reply(|_| Reply::stall())]).await;
+    let mut config = gateway.config();
+    config.max_concurrency = 1;
+    let client = gateway.client_with(config);
+    let given_up = tokio::select! {
+        _ = page(&client) => false,
+        () = async { while gateway.count("<query>") == 0 { tokio::task::yield_now().await } } => true,
+    };
+    assert!(given_up);
+    assert_eq!(page(&client).await.expect("a page").rows(), 3);
+}
+
+#[tokio::test]
+async fn a_dropped_sign_in_leaves_the_turn_to_the_next() {
+    let mut first = true;
+    let gateway = Gateway::start_raw(move |request| match std::mem::take(&mut first) {
+        true => Reply::stall(),
+        false if request.contains("<getAPISession") => Reply::xml(session(request, "s", "")),
+        false => Reply::xml(success(request, &[&page_of(request, &[1])])),
+    })
+    .await;
+    let client = gateway.client();
+    let given_up = tokio::select! {
+        _ = client.sign_in() => false,
+        () = async { while gateway.requests().is_empty() { tokio::task::yield_now().await } } => true,
+    };
+    assert!(given_up);
+    assert_eq!(page(&client).await.expect("a page").rows(), 1);
+}
+
+#[tokio::test]
 async fn metadata_is_read() {
     let gateway = Gateway::start(|request| {
         let data = match request.contains("<inspect>") {

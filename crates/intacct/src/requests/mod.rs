@@ -1,12 +1,15 @@
 //! Logical requests: functions go out under a session, answers come back; failures are tried again.
 
+mod failure;
+mod run;
+
 use crate::config::{Config, DtdVersion};
 use crate::endpoint;
 use crate::error::classify::{Retry, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Gate;
 use crate::observer::{Event, Outcome};
-use crate::retry::{Backoff, Failed, Tries, timed_out};
+use crate::retry::{Backoff, Failed};
 use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
 use crate::stats::Counters;
@@ -14,11 +17,11 @@ use crate::transport::{Received, Transport};
 use crate::xml::columns::Columns;
 use crate::xml::envelope::{Authentication, Envelope, Function};
 use crate::xml::response::{Answer, Expected, Failure, Level, Response, parse};
-use crate::xml::scanner::ParseError;
+use failure::{by_status, http_failure, looks_like_html, unreadable};
 use reqwest::Url;
+use run::Run;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// Functions that travel in one request. The first is the one that the request is about.
@@ -46,62 +49,6 @@ pub(crate) struct Requester {
     pub session: SessionSlot,
     pub counters: Counters,
     backoff: Backoff,
-}
-
-/// The tries of one logical request.
-struct Run {
-    control_id: String,
-    limit: Duration,
-    deadline: Instant,
-    tries: Tries,
-    /// The attempt under way, from 1.
-    number: u32,
-    /// What the attempt before failed with.
-    last: Option<Error>,
-}
-
-impl Run {
-    fn new(requester: &Requester) -> Self {
-        let limit = requester.config.request_timeout;
-        let deadline = Instant::now() + limit;
-        Run {
-            control_id: uuid::Uuid::new_v4().to_string(),
-            limit,
-            deadline,
-            tries: Tries::new(requester.backoff, requester.config.max_retries, deadline),
-            number: 0,
-            last: None,
-        }
-    }
-
-    /// Waits for the next try, or gives up.
-    async fn pause(&mut self, requester: &Requester, failed: Failed) -> Result<(), Error> {
-        let Some(wait) = self.tries.next_wait(&failed) else {
-            return Err(failed.error);
-        };
-        requester.counters.count(|stats| stats.retries += 1);
-        self.last = Some(failed.error);
-        tokio::time::sleep(wait).await;
-        Ok(())
-    }
-
-    fn end<T>(
-        self,
-        requester: &Requester,
-        call: &Call<'_>,
-        ended: Result<Result<T, Error>, Elapsed>,
-    ) -> Result<T, Error> {
-        let ended = ended.unwrap_or_else(|_| Err(timed_out(self.limit, self.last)));
-        ended.map_err(|error| {
-            requester.counters.count(|stats| stats.failures += 1);
-            error.at(
-                &requester.config.company_id,
-                call.object,
-                call.function,
-                &self.control_id,
-            )
-        })
-    }
 }
 
 /// Sizes of one attempt, for the observer.
@@ -250,7 +197,7 @@ impl Requester {
         run: &mut Run,
     ) -> Result<Response, Failed> {
         run.number += 1;
-        let (control_id, attempt) = (run.control_id.as_str(), run.number);
+        let control_id = run.control_id.as_str();
         let session_id = match &authentication {
             Authentication::Session(id) => *id,
             Authentication::Login { .. } => "",
@@ -286,7 +233,7 @@ impl Requester {
             );
             failed
         });
-        self.account(call, control_id, attempt, start.elapsed(), &sizes, &ended);
+        self.account(call, run, start.elapsed(), &sizes, &ended);
         ended
     }
 
@@ -386,8 +333,7 @@ impl Requester {
     fn account(
         &self,
         call: &Call<'_>,
-        control_id: &str,
-        attempt: u32,
+        run: &Run,
         duration: Duration,
         sizes: &Sizes,
         ended: &Result<Response, Failed>,
@@ -410,8 +356,8 @@ impl Requester {
         observer.event(&Event {
             function: call.function,
             object: call.object,
-            control_id,
-            attempt,
+            control_id: &run.control_id,
+            attempt: run.number,
             duration,
             rows: sizes.rows,
             sent_bytes: sizes.sent_bytes,
@@ -419,62 +365,9 @@ impl Requester {
             decoded_bytes: sizes.decoded_bytes,
             outcome: match ended {
                 Ok(_) => Outcome::Success,
-                Err(failed) if failed.retry == Retry::Never => Outcome::Failure(&failed.error),
-                Err(failed) => Outcome::Retry(&failed.error),
+                Err(failed) if run.has_next(failed) => Outcome::Retry(&failed.error),
+                Err(failed) => Outcome::Failure(&failed.error),
             },
         });
     }
-}
-
-fn looks_like_html(body: &[u8]) -> bool {
-    let start = body.trim_ascii_start();
-    let head = start.get(..14).unwrap_or(start).to_ascii_lowercase();
-    head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
-}
-
-/// A failure of HTTP without a document that explains it.
-fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed {
-    let (kind, retry) = match status {
-        429 => (ErrorKind::RateLimited, Retry::Slower),
-        408 | 500.. => (ErrorKind::GatewayTimeout, Retry::Transient),
-        404 | 405 => (ErrorKind::Malformed, Retry::Never),
-        _ => (ErrorKind::Refused, Retry::Never),
-    };
-    let message = format!("the gateway answered with HTTP status {status}");
-    Failed {
-        error: Error::new(kind, message),
-        retry,
-        retry_after,
-    }
-}
-
-/// The status outweighs texts that say nothing of passing trouble.
-fn by_status(status: u16, mut failed: Failed) -> Failed {
-    let kind = match status {
-        429 => ErrorKind::RateLimited,
-        500.. => ErrorKind::GatewayTimeout,
-        _ => return failed,
-    };
-    if failed.retry == Retry::Never {
-        failed.retry = if status == 429 {
-            Retry::Slower
-        } else {
-            Retry::Transient
-        };
-        failed.error = failed.error.with_kind(kind);
-    }
-    failed
-}
-
-/// A body that is not a complete, well-formed response. One that ends early is worth another try.
-fn unreadable(error: ParseError) -> Failed {
-    let (kind, retry, what) = match error {
-        ParseError::Truncated(what) => (ErrorKind::Malformed, Retry::Transient, what),
-        ParseError::Malformed(what) => (ErrorKind::Malformed, Retry::Never, what),
-        ParseError::TooLarge(what) => (ErrorKind::TooLarge, Retry::Never, what),
-    };
-    Failed::new(
-        Error::new(kind, format!("the response is not acceptable: {what}")),
-        retry,
-    )
 }
