@@ -149,6 +149,21 @@ async fn an_invalid_session_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_session_whose_user_is_refused_is_not_kept() {
+    let gateway = replying([reply(|_| {
+        Reply::xml(sign_in_failure("XL03000006", "Sign-in information is incorrect"))
+    })])
+    .await;
+    let client = gateway.client();
+    assert_eq!(
+        page(&client).await.expect_err("refused").kind(),
+        &ErrorKind::SignInRefused
+    );
+    assert_eq!(page(&client).await.expect("a page").rows(), 3);
+    assert_eq!(gateway.count("<getAPISession/>"), 2);
+}
+
+#[tokio::test]
 async fn a_session_that_is_about_to_end_is_renewed_before_it_is_used() {
     let gateway = Gateway::start(|request| {
         let answer = success(request, &[&page_of(request, &[1])]);

@@ -75,7 +75,12 @@ fn classify(level: Level, function: &str, errors: &[GatewayError]) -> (ErrorKind
     if says("web services authorization") {
         return (ErrorKind::SenderNotAuthorized, Retry::Never);
     }
-    if says("invalid session") || (says("session") && says("expired") && level != Level::Function) {
+    let session_ended = || {
+        ["invalid", "expired", "timed out", "ended"]
+            .iter()
+            .any(|word| says(word))
+    };
+    if says("invalid session") || (level == Level::Authentication && says("session") && session_ended()) {
         return (ErrorKind::InvalidSession, Retry::SignIn);
     }
     if numbered("PL04000055")

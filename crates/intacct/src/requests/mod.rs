@@ -180,7 +180,15 @@ impl Requester {
                 Ok(response.answers)
             }
             Err(failed) => {
-                if failed.retry == Retry::SignIn {
+                // A refusal of the user ends the session too: the next request shall not trip over it.
+                let of_session = matches!(
+                    failed.error.kind(),
+                    ErrorKind::InvalidSession
+                        | ErrorKind::SignInRefused
+                        | ErrorKind::SenderNotAuthorized
+                        | ErrorKind::CompanyUnavailable
+                );
+                if of_session {
                     self.session.drop_session(&session);
                 }
                 Err(failed)
