@@ -243,3 +243,7 @@ async fn probe(client: &Client, mut object: Described) -> Result<Result<Describe
         }
     }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;
