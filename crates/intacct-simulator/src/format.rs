@@ -45,7 +45,7 @@ pub struct Formatter {
 impl Formatter {
     /// `zone` is the setting `time_zone`; empty means the user's own offset.
     pub fn new(preferences: &Preferences, readings: &Readings, zone: &str) -> Self {
-        let us = readings.date_format.get() != DateFormat::User;
+        let us = readings.date_format != DateFormat::User;
         let format = if us {
             b"/mdY"
         } else {
@@ -59,10 +59,10 @@ impl Formatter {
             separator: separator.into(),
             order: [a, b, c],
             twelve: !us && preferences.clock == 12,
-            iso: readings.date_format.get() == DateFormat::Iso,
+            iso: readings.date_format == DateFormat::Iso,
             utc: zone == TimeZone::UTC,
             zone,
-            padded: readings.numbers.get() == Numbers::Padded,
+            padded: readings.numbers == Numbers::Padded,
         }
     }
 
@@ -108,7 +108,7 @@ impl Formatter {
             out.push_str(time);
         } else if self.twelve {
             let hour: u32 = time[0..2].parse().unwrap_or(0);
-            let shown = if hour % 12 == 0 { 12 } else { hour % 12 };
+            let shown = if hour.is_multiple_of(12) { 12 } else { hour % 12 };
             out.push_str(&format!(
                 " {shown:02}{} {}",
                 &time[2..],

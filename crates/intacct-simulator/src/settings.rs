@@ -3,27 +3,25 @@
 
 use std::collections::BTreeMap;
 
-/// Declares the switches: field, key, allowed words (the first is the default) and what it decides.
+/// Declares the switches: field, type, allowed words (the first is the default) and what it decides.
 macro_rules! switches {
-    ($($(#[$doc:meta])* $name:ident: $type:ident { $($variant:ident = $word:literal),+ $(,)? };)+) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ident { $first:ident = $first_word:literal, $($variant:ident = $word:literal),+ };)+) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
             pub enum $type {
+                #[doc = concat!("`", $first_word, "`")]
+                #[default]
+                $first,
                 $(#[doc = concat!("`", $word, "`")] $variant),+
-                , #[doc(hidden)] #[default] Unset
             }
             impl $type {
-                const WORDS: &'static [&'static str] = &[$($word),+];
+                const WORDS: &'static [&'static str] = &[$first_word, $($word),+];
                 fn parse(word: &str) -> Option<Self> {
-                    match word { $($word => Some(Self::$variant),)+ _ => None }
+                    match word { $first_word => Some(Self::$first), $($word => Some(Self::$variant),)+ _ => None }
                 }
                 fn word(self) -> &'static str {
-                    match self { $(Self::$variant => $word,)+ Self::Unset => Self::WORDS[0] }
-                }
-                /// This value, or the default (the first word) when nothing was set.
-                pub fn get(self) -> Self {
-                    Self::parse(self.word()).unwrap_or(self)
+                    match self { Self::$first => $first_word, $(Self::$variant => $word),+ }
                 }
             }
         )+
@@ -86,6 +84,8 @@ switches! {
     require_filters: RequireFilters { Off = "off", On = "on" };
     /// Whether characters that XML 1.0 forbids are left out of answers or sent raw.
     control_characters: ControlCharacters { Stripped = "stripped", Raw = "raw" };
+    /// What happens to the objects after a refused one in create and update.
+    partial_success: PartialSuccess { Prefix = "prefix", Each = "each" };
     /// What an empty element for a scalar field does in update.
     empty_update: EmptyUpdate { Clears = "clears", Ignored = "ignored" };
 }
@@ -205,6 +205,6 @@ mod tests {
         );
         assert!(settings.set("nils", "high").unwrap_err().contains("nulls"));
         settings.set("nulls", "first").unwrap();
-        assert_eq!(settings.readings.nulls.get(), Nulls::First);
+        assert_eq!(settings.readings.nulls, Nulls::First);
     }
 }

@@ -162,7 +162,7 @@ impl Generator {
                 let n = mix(self.seed, object as u64, row / 2);
                 Value::Int(amount(*low, *high, def.scale, u64::MAX, n, def.data_type))
             }
-            Step::PairSign => Value::Int(if row % 2 == 0 { 1 } else { -1 }),
+            Step::PairSign => Value::Int(if row.is_multiple_of(2) { 1 } else { -1 }),
             Step::Paid(column) => match own(*column) {
                 Value::Int(total) => Value::Int(match n % 10 {
                     0..=4 => total,
@@ -212,7 +212,7 @@ impl Generator {
     /// The entity (position in LOCATIONENTITY) that owns a row, for one row in twelve of objects with private rows.
     fn entity(&self, object: usize, row: u64) -> Option<u64> {
         let h = mix(self.seed ^ 0xe27, object as u64, row);
-        (self.catalog.objects[object].private && h % 12 == 0)
+        (self.catalog.objects[object].private && h.is_multiple_of(12))
             .then(|| (h >> 8) % self.rows[self.entity_object].min(2))
     }
 

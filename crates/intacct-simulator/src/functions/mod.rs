@@ -1,11 +1,13 @@
 //! The gateway's functions.
 
+mod assign;
 mod describe;
 mod query;
 mod query_string;
 mod read;
 pub mod read_by_query;
 mod session;
+mod write;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -75,24 +77,107 @@ pub fn call_all(
     operation: &Operation,
     forced: Option<&Fault>,
 ) -> Vec<Outcome> {
+    if operation.transaction && operation.calls.iter().any(|c| write::is_write(&c.node.name)) {
+        return transaction(caller, control, operation, forced);
+    }
     operation
         .calls
         .iter()
-        .map(|c| guarded(caller, control, c, forced))
+        .map(|this| {
+            // A write holds the writer from the check of its control id on: a repetition waits for the first.
+            let writer = write::is_write(&this.node.name).then(|| caller.company.store.write());
+            let outcome = guarded(caller, control, this, forced, || match &writer {
+                Some(writer) => write::write(caller, writer, &this.node),
+                None => call(caller, this),
+            });
+            complete(caller, control, this, &outcome);
+            outcome
+        })
         .collect()
 }
 
-/// Executes a call unless its control id was used before (protocol reference §8.5).
-fn guarded(caller: &Caller<'_>, control: &Control, this: &Call, forced: Option<&Fault>) -> Outcome {
+/// All functions or none (protocol reference §8.6).
+fn transaction(
+    caller: &Caller<'_>,
+    control: &Control,
+    operation: &Operation,
+    forced: Option<&Fault>,
+) -> Vec<Outcome> {
+    let writer = caller.company.store.write();
+    let begun = writer.execute_batch("SAVEPOINT operation");
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for this in &operation.calls {
+        let outcome = match &begun {
+            Err(_) => Fault::database().into(),
+            Ok(()) => guarded(caller, control, this, forced, || {
+                if write::is_write(&this.node.name) {
+                    return write::write(caller, &writer, &this.node);
+                }
+                let text = format!(
+                    "The function {} cannot be part of a transaction that writes",
+                    this.node.name
+                );
+                Fault::new("XL03000006", text).into()
+            }),
+        };
+        let failed = !outcome.faults.is_empty();
+        outcomes.push(outcome);
+        if failed {
+            break;
+        }
+    }
+    let failed = outcomes.last().is_some_and(|o| !o.faults.is_empty());
+    let end = if failed {
+        "ROLLBACK TO operation; RELEASE operation"
+    } else {
+        "RELEASE operation"
+    };
+    if writer.execute_batch(end).is_err() {
+        return operation.calls.iter().map(|_| Fault::database().into()).collect();
+    }
+    if !failed {
+        for (this, outcome) in operation.calls.iter().zip(&outcomes) {
+            complete(caller, control, this, outcome);
+        }
+        return outcomes;
+    }
+    let culprit = outcomes.len() - 1;
+    let text = "The entire transaction in this operation has been rolled back due to an error.";
+    let rolled_back = Fault::new("XL03000009", text).id("IA.ROLLED_BACK");
+    outcomes.resize_with(operation.calls.len(), Outcome::default);
+    for (i, outcome) in outcomes.iter_mut().enumerate() {
+        outcome.data = None;
+        outcome.note = Default::default();
+        if i == culprit {
+            outcome.faults.push(rolled_back.clone());
+        } else {
+            *outcome = Outcome {
+                faults: vec![rolled_back.clone()],
+                aborted: true,
+                ..Outcome::default()
+            };
+        }
+    }
+    outcomes
+}
+
+/// Runs a call unless its control id was used before (protocol reference §8.5).
+fn guarded(
+    caller: &Caller<'_>,
+    control: &Control,
+    this: &Call,
+    forced: Option<&Fault>,
+    run: impl FnOnce() -> Outcome,
+) -> Outcome {
     if let Some(fault) = forced {
         return fault.clone().into();
     }
-    // getAPISession changes nothing that could be doubled.
-    if !control.unique_id || this.node.name == "getAPISession" {
-        return call(caller, this);
-    }
-    let id = format!("{} {}", control.sender, this.control_id);
-    if caller.company.completed().contains(&id) {
+    if checked(control, this)
+        && caller
+            .company
+            .completed()
+            .contains(&completion_key(control, this))
+    {
         return Fault::new(
             caller.settings.duplicate_errorno.as_str(),
             format!(
@@ -103,11 +188,23 @@ fn guarded(caller: &Caller<'_>, control: &Control, this: &Call, forced: Option<&
         .id("IA.DUPLICATE_CONTROL_ID")
         .into();
     }
-    let outcome = call(caller, this);
-    if outcome.faults.is_empty() {
-        caller.company.completed().insert(id);
+    run()
+}
+
+/// Remembers the control id of a function that completed.
+fn complete(caller: &Caller<'_>, control: &Control, this: &Call, outcome: &Outcome) {
+    if checked(control, this) && outcome.faults.is_empty() {
+        caller.company.completed().insert(completion_key(control, this));
     }
-    outcome
+}
+
+/// getAPISession changes nothing that could be doubled.
+fn checked(control: &Control, this: &Call) -> bool {
+    control.unique_id && this.node.name != "getAPISession"
+}
+
+fn completion_key(control: &Control, this: &Call) -> String {
+    format!("{} {}", control.sender, this.control_id)
 }
 
 /// Executes a call.

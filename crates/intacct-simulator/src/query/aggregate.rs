@@ -69,13 +69,13 @@ pub(super) fn run(
         .filter_map(|o| o.key.as_ref())
         .map(|k| k.sql.as_str())
         .collect();
-    if scope.readings.null_groups.get() == NullGroups::Dropped {
+    if scope.readings.null_groups == NullGroups::Dropped {
         keys.iter()
             .for_each(|k| condition.text.push_str(&format!(" AND {k} IS NOT NULL")));
     }
     if !keys.is_empty() {
         // Groups that the given order leaves tied come in an undefined order too.
-        order.push(match scope.readings.unordered.get() {
+        order.push(match scope.readings.unordered {
             Unordered::Stable => keys.join(", "),
             _ => format!("scramble({}, {})", keys.join(", "), scope.nonce % 1_000_003),
         });
@@ -128,7 +128,7 @@ fn whole(
     let mut rows = statement.query(params_from_iter(&condition.values))?;
     let row = rows.next()?.ok_or_else(Fault::database)?;
     let empty = row.get::<_, i64>(0)? == 0;
-    let reading = scope.readings.empty_aggregate.get();
+    let reading = scope.readings.empty_aggregate;
     if empty && reading == EmptyAggregate::None {
         return Ok(0);
     }
@@ -215,7 +215,7 @@ fn output(renderer: &Renderer<'_>, selected: &Selected, column: Column) -> Resul
     let readings = renderer.scope.readings;
     let (sql, kind) = match function {
         "count" => {
-            let sql = match readings.count.get() {
+            let sql = match readings.count {
                 Count::Rows => "COUNT(*)".to_string(),
                 _ => format!("COUNT({name})"),
             };
@@ -239,7 +239,7 @@ fn output(renderer: &Renderer<'_>, selected: &Selected, column: Column) -> Resul
         }
         _ => return Err(Fault::database()),
     };
-    let prefixed = function == "count" || readings.aggregate_names.get() == AggregateNames::Prefixed;
+    let prefixed = function == "count" || readings.aggregate_names == AggregateNames::Prefixed;
     let tag = if prefixed {
         format!("{}.{}", function.to_uppercase(), column.tag)
     } else {

@@ -88,7 +88,7 @@ impl Renderer<'_> {
             O::IsNull => sql.text.push_str(&format!("{name} IS NULL")),
             O::IsNotNull => sql.text.push_str(&format!("{name} IS NOT NULL")),
             O::NotEqualTo | O::NotIn | O::NotLike => {
-                let with_nulls = self.scope.readings.negatives.get() == Negatives::WithNulls;
+                let with_nulls = self.scope.readings.negatives == Negatives::WithNulls;
                 sql.text.push('(');
                 match operator {
                     O::NotLike => self.like(column, &values[0], "NOT LIKE", sql)?,
@@ -214,7 +214,7 @@ impl Renderer<'_> {
 
     fn check_between(&self, column: &Column, values: &[String]) -> Result<(), Fault> {
         let ordered = match column.data_type() {
-            t if t.is_text() && self.scope.readings.text_order.get() == TextOrder::Linguistic => {
+            t if t.is_text() && self.scope.readings.text_order == TextOrder::Linguistic => {
                 linguistic(&values[0], &values[1]).is_le()
             }
             t if t.is_text() => values[0] <= values[1],
@@ -233,14 +233,14 @@ impl Renderer<'_> {
 
     /// COLLATE clause of text comparisons and sorting.
     pub fn collate(&self) -> &'static str {
-        match self.scope.readings.text_order.get() {
+        match self.scope.readings.text_order {
             TextOrder::Linguistic => " COLLATE LINGUISTIC",
             _ => "",
         }
     }
 
     fn blanks_ignored(&self) -> bool {
-        self.scope.readings.trailing_blanks.get() == TrailingBlanks::Ignored
+        self.scope.readings.trailing_blanks == TrailingBlanks::Ignored
     }
 
     fn text_column(&self, name: &str) -> String {

@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn make(&self, table: usize, field: &'static Field, path: &str, tag: String) -> Column {
-        let tag = match self.scope.readings.tag_case.get() {
+        let tag = match self.scope.readings.tag_case {
             TagCase::Requested => path.to_string(),
             TagCase::Upper => tag.to_uppercase(),
             _ => tag,
@@ -150,7 +150,7 @@ impl<'a> Resolver<'a> {
 
     /// As [`Self::from`], after a given first item that provides `a0`.
     pub fn joins_after(&self, first: &str) -> String {
-        let kind = match self.scope.readings.dotted_paths.get() {
+        let kind = match self.scope.readings.dotted_paths {
             DottedPaths::Inner => "JOIN",
             _ => "LEFT JOIN",
         };
@@ -164,7 +164,7 @@ impl<'a> Resolver<'a> {
                 join.parent,
                 quote(&join.relation.local)
             ));
-            if self.scope.readings.hidden_parents.get() == HiddenParents::Hidden {
+            if self.scope.readings.hidden_parents == HiddenParents::Hidden {
                 let visible = self.visible(join.object, &alias);
                 if !visible.is_empty() {
                     sql.push_str(&format!(" AND {visible}"));

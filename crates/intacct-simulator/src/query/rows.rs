@@ -244,7 +244,7 @@ impl<'a> RowWriter<'a> {
 fn render(scope: &Scope<'_>, kind: Kind, value: ValueRef<'_>, out: &mut String) {
     use std::fmt::Write;
     match (kind, value) {
-        (Kind::Boolean, ValueRef::Null) if scope.readings.unset_booleans.get() == UnsetBooleans::False => {
+        (Kind::Boolean, ValueRef::Null) if scope.readings.unset_booleans == UnsetBooleans::False => {
             out.push_str("false");
         }
         (_, ValueRef::Null) => {}
@@ -280,7 +280,7 @@ fn escape(out: &mut Vec<u8>, text: &[u8], scope: &Scope<'_>) {
             b'>' => out.extend_from_slice(b"&gt;"),
             // A bare carriage return would be normalised away by any parser.
             b'\r' => out.extend_from_slice(b"&#13;"),
-            b if legal(b.into()) || scope.readings.control_characters.get() == ControlCharacters::Raw => {
+            b if legal(b.into()) || scope.readings.control_characters == ControlCharacters::Raw => {
                 out.push(b)
             }
             _ => {}

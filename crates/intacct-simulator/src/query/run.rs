@@ -52,7 +52,7 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
             format!("Unknown return format {}", request.return_format),
         )
     })?;
-    if scope.readings.require_filters.get() == RequireFilters::On {
+    if scope.readings.require_filters == RequireFilters::On {
         check_required_filters(object, request.filter.as_ref())?;
     }
     if request.select.iter().any(|s| s.aggregate.is_some()) {
@@ -69,7 +69,7 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
         .filter_map(|s| shown.column(&s.path))
         .collect();
     let mut found = Resolver::new(scope, object, request.show_private);
-    if scope.readings.dotted_paths.get() == DottedPaths::Inner {
+    if scope.readings.dotted_paths == DottedPaths::Inner {
         // An inner join drops rows even where the path is only shown.
         request.select.iter().for_each(|s| drop(found.column(&s.path)));
     }
@@ -263,13 +263,13 @@ fn plan(
         Some(o) if is_key(&o.path) && o.descending => Walk::Down,
         Some(o) if is_key(&o.path) => Walk::Up,
         Some(_) => Walk::AsListed,
-        None if renderer.scope.readings.unordered.get() == Unordered::Stable => Walk::Up,
+        None if renderer.scope.readings.unordered == Unordered::Stable => Walk::Up,
         None => Walk::Undefined,
     };
     let mut range = Range::default();
     let mut rest = Vec::new();
     for part in conjuncts(request.filter.as_ref()) {
-        if walk == Walk::AsListed || !narrow(&mut range, part, &is_key) {
+        if walk == Walk::AsListed || !narrow(&mut range, part, is_key) {
             rest.push(part);
         }
     }
@@ -279,7 +279,7 @@ fn plan(
         let Some(column) = resolver.column(&key.path) else {
             continue;
         };
-        if column.dotted && renderer.scope.readings.dotted_order.get() == DottedOrder::Refused {
+        if column.dotted && renderer.scope.readings.dotted_order == DottedOrder::Refused {
             resolver.refused.push(key.path.clone());
         }
         if walk == Walk::AsListed {
@@ -292,7 +292,7 @@ fn plan(
         }
     }
     let row_id = format!("a0.{}", quote(&object.row_id));
-    if walk != Walk::AsListed || renderer.scope.readings.unordered.get() == Unordered::Stable {
+    if walk != Walk::AsListed || renderer.scope.readings.unordered == Unordered::Stable {
         order.push(row_id);
     } else if !request.order.iter().any(|o| is_key(&o.path)) {
         // Ties come in another order with each request unless the client breaks them.
@@ -308,7 +308,7 @@ fn plan(
 
 /// One ORDER BY term.
 pub(super) fn sort_key(renderer: &Renderer<'_>, sql: &str, text: bool, descending: bool) -> String {
-    let first = match renderer.scope.readings.nulls.get() {
+    let first = match renderer.scope.readings.nulls {
         Nulls::Low => !descending,
         Nulls::Last => false,
         Nulls::First => true,

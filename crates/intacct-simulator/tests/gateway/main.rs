@@ -8,3 +8,4 @@ mod readers;
 mod readings;
 mod schema_agreement;
 mod strictness;
+mod writes;
