@@ -135,6 +135,11 @@ impl Tap {
         self.shared.state().rule = None;
     }
 
+    /// How many requests wait for an answer that does not come.
+    pub fn stalled(&self) -> usize {
+        self.shared.state().stalled
+    }
+
     /// Waits until `count` requests wait for an answer that does not come.
     ///
     /// # Panics

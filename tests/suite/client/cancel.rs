@@ -7,7 +7,7 @@ use std::time::Duration;
 use postgres::NoTls;
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::company::Company;
-use sage_intacct_fdw_tests::process::resources;
+use sage_intacct_fdw_tests::process::{Resources, resources};
 use sage_intacct_fdw_tests::tap::Answer;
 
 /// The gateway would not answer for minutes: a statement that ends within this time did not wait for it.
@@ -243,6 +243,33 @@ fn an_idle_backend_with_a_session_ends_at_once() {
     assert!(ended, "backend {pid} did not end within five seconds");
 }
 
+/// Waits until the process holds no more descriptors and threads than `before`: connections of cancelled requests
+/// are closed by the I/O thread, a moment after the statement has ended. Gives what it holds then.
+fn settled(pid: i32, before: Resources) -> Resources {
+    for _ in 0..500 {
+        let now = resources(pid);
+        if now.descriptors <= before.descriptors && now.threads <= before.threads {
+            return now;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    resources(pid)
+}
+
+/// Fails if the second look shows more than the first: of a hundred rounds each would have left something.
+#[track_caller]
+fn assert_no_leak(before: Resources, after: Resources) {
+    assert!(
+        after.descriptors <= before.descriptors + 4,
+        "{before:?} {after:?}"
+    );
+    assert!(after.threads <= before.threads, "{before:?} {after:?}");
+    assert!(
+        after.memory_kib <= before.memory_kib + 2048,
+        "{before:?} {after:?}"
+    );
+}
+
 #[test]
 fn a_hundred_cancels_leak_nothing() {
     let company = stalling("cancel_hundred", || Answer::Stall);
@@ -255,7 +282,11 @@ fn a_hundred_cancels_leak_nothing() {
     for round in 0..110 {
         let token = client.cancel_token();
         let result = spawn_query(client, "SELECT count(*) FROM customer");
-        company.gateway.tap.wait_for_stalled(1);
+        while company.gateway.tap.stalled() == 0 {
+            if let Ok((_, code)) = result.recv_timeout(Duration::from_millis(1)) {
+                panic!("round {round}: the statement ended by itself: {code:?}");
+            }
+        }
         token
             .cancel_query(NoTls)
             .expect("the cancel request is delivered");
@@ -267,13 +298,8 @@ fn a_hundred_cancels_leak_nothing() {
             before = Some(resources(pid));
         }
     }
-    let (before, after) = (before.expect("ten rounds have passed"), resources(pid));
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
-    assert!(after.threads <= before.threads, "{before:?} {after:?}");
-    assert!(
-        after.memory_kib <= before.memory_kib + 2048,
-        "{before:?} {after:?}"
-    );
+    let before = before.expect("ten rounds have passed");
+    assert_no_leak(before, settled(pid, before));
     company.gateway.tap.pass();
     let row = client
         .query_one("SELECT count(*) FROM customer", &[])
@@ -294,7 +320,7 @@ fn a_cursor_that_is_left_leaves_nothing() {
         .expect("a pid")
         .get(0);
     let mut before = None;
-    for round in 0..60 {
+    for round in 0..110 {
         client
             .batch_execute(
                 "BEGIN; DECLARE c CURSOR FOR SELECT * FROM customer; FETCH 7 FROM c;
@@ -305,11 +331,6 @@ fn a_cursor_that_is_left_leaves_nothing() {
             before = Some(resources(pid));
         }
     }
-    let (before, after) = (before.expect("ten rounds have passed"), resources(pid));
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
-    assert!(after.threads <= before.threads, "{before:?} {after:?}");
-    assert!(
-        after.memory_kib <= before.memory_kib + 2048,
-        "{before:?} {after:?}"
-    );
+    let before = before.expect("ten rounds have passed");
+    assert_no_leak(before, settled(pid, before));
 }

@@ -78,7 +78,10 @@ fn one_long_statement_does_not_grow_with_its_rescans() {
     let (_, contexts_before, before) = run(200);
     let (rows, contexts_after, after) = run(1500);
     assert_eq!(rows, 1500 * company.rows("ARTERM"));
-    assert!(contexts_after <= contexts_before + 131_072, "{contexts_before} {contexts_after}");
+    assert!(
+        contexts_after <= contexts_before + 131_072,
+        "{contexts_before} {contexts_after}"
+    );
     assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
     assert!(
         after.memory_kib <= before.memory_kib + 1024,
