@@ -62,11 +62,14 @@ impl Mask {
             .rule(r"(?m)^LOCATION: .*\n", "")
             .rule(
                 r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
-                "UUID",
+                "########-####-####-####-############",
             )
             // As wide as what it replaces, so that tables keep their shape.
             .rule(r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:PORT_")
-            .rule(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "YYYY-MM-DDThh:mm:ssZ")
+            .rule(
+                r"expires \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+                "expires YYYY-MM-DDThh:mm:ssZ",
+            )
     }
 
     /// Adds a rule: every match of `pattern` becomes `replacement` (with `$1` for groups).

@@ -5,6 +5,7 @@
 
 mod column;
 mod condition;
+mod pushed;
 mod run;
 mod statement;
 mod truth;
@@ -94,8 +95,11 @@ fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
         statements()
     );
     let mut differences = Vec::new();
+    let mut pushed = pushed::Pushed::default();
     for number in 0..statements() {
         let statement = statement::statement(&mut rng, &tables);
+        pushed.count(&company.gateway.tap.requests());
+        company.gateway.tap.forget();
         if let Err(difference) = run::check(&mut client, &statement) {
             differences.push(format!("statement {number}: {difference}"));
             if differences.len() == SHOWN {
@@ -108,6 +112,8 @@ fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
         "differences under {readings:?}, user {user}, seed {seed} (SEED={seed} replays):\n{}",
         differences.join("\n\n")
     );
+    // A comparison of local plans with local plans would find nothing.
+    pushed.assert_plenty(statements());
 }
 
 /// Makes a test of each reading: name, user, settings of the simulator.
