@@ -230,14 +230,14 @@ impl Gateway {
             let text = "The simulator does not serve dtdversion 2.1. Send 3.0.";
             return refused(block, schema_fault(text.into()));
         }
+        if let Err(text) = schema::check(&document) {
+            return refused(block, schema_fault(text));
+        }
         if block.dtd_version != "3.0" {
             let text = format!(
                 "Element 'dtdversion': '{}' is not a supported version.",
                 block.dtd_version
             );
-            return refused(block, schema_fault(text));
-        }
-        if let Err(text) = schema::check(&document) {
             return refused(block, schema_fault(text));
         }
         let request = Request::from_document(&document);

@@ -10,6 +10,7 @@
 //! What it answers follows `docs/simulator.md`; facts come from the wire reference that the comments cite by section.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod catalog;
 pub mod company;
 pub mod config;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use intacct_simulator::{Config, Simulator};
+use intacct_simulator::{Config, Simulator, bench};
 
 /// A strict stand-in for the Sage Intacct XML gateway.
 #[derive(Debug, Parser)]
@@ -38,6 +38,9 @@ struct Arguments {
     /// Any setting of docs/simulator.md; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     setting: Vec<String>,
+    /// Read pages, print what they cost, and end
+    #[arg(long)]
+    self_bench: bool,
 }
 
 fn config(arguments: &Arguments) -> Result<Config, String> {
@@ -79,6 +82,16 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match config(&arguments).and_then(Simulator::start) {
+        Ok(simulator) if arguments.self_bench => match bench::run(simulator.gateway()) {
+            Ok(report) => {
+                print!("{report}");
+                ExitCode::SUCCESS
+            }
+            Err(problem) => {
+                eprintln!("intacct-simulator: {problem}");
+                ExitCode::FAILURE
+            }
+        },
         Ok(simulator) => {
             println!("listening {}", simulator.url());
             let _ = std::io::stdout().flush();

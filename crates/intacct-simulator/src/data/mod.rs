@@ -147,7 +147,19 @@ impl Generator {
             },
             Step::Pick(values) => Value::Text(values[(n % values.len() as u64) as usize].into()),
             Step::Const(text) => Value::Text((*text).into()),
-            Step::Cycle(values) => Value::Text(values[(row % values.len() as u64) as usize].into()),
+            Step::Cycle(values) => {
+                let (round, word) = (
+                    row / values.len() as u64,
+                    values[(row % values.len() as u64) as usize],
+                );
+                let key = self.catalog.objects[object].natural_key.as_deref() == Some(def.name.as_str());
+                // More rows than words: a key must not repeat.
+                Value::Text(if key && round > 0 {
+                    format!("{word} {}", round + 1).into()
+                } else {
+                    word.into()
+                })
+            }
             Step::Date(from, to) => self.date(*from, *to, row, n),
             Step::After(column, limit) => match own(*column) {
                 Value::Date(d) => {

@@ -5,4 +5,5 @@ mod control_api;
 mod front;
 mod server;
 
+pub use body::gzip;
 pub use server::Simulator;

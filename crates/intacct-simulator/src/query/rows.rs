@@ -257,15 +257,20 @@ fn render(scope: &Scope<'_>, kind: Kind, value: ValueRef<'_>, out: &mut String) 
                 .unwrap_or(0);
             scope.format.decimal(out, scaled, scale);
         }
-        (Kind::Date, ValueRef::Text(t)) => scope.format.date(out, &String::from_utf8_lossy(t)),
-        (Kind::Instant, ValueRef::Text(t)) => scope.format.instant(out, &String::from_utf8_lossy(t)),
+        (Kind::Date, ValueRef::Text(t)) => scope.format.date(out, text(t)),
+        (Kind::Instant, ValueRef::Text(t)) => scope.format.instant(out, text(t)),
         (_, ValueRef::Integer(i)) => {
             let _ = write!(out, "{i}");
         }
-        (_, ValueRef::Text(t)) => out.push_str(&String::from_utf8_lossy(t)),
+        (_, ValueRef::Text(t)) => out.push_str(text(t)),
         (_, ValueRef::Real(r)) => out.push_str(&decimal_text(r as i128, 0, false)),
         (_, ValueRef::Blob(_)) => {}
     }
+}
+
+/// SQLite holds what Rust strings gave it.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Appends text with markup escaped and forbidden characters handled as the settings say.

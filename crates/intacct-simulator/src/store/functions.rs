@@ -77,9 +77,17 @@ pub fn push_decimal(out: &mut String, scaled: i128, scale: u8, padded: bool) {
     if scaled < 0 {
         out.push('-');
     }
+    // Division of 128-bit numbers is slow, and hardly any amount needs it.
     let unit = 10u128.pow(u32::from(scale));
-    let (whole, mut rest) = (scaled.unsigned_abs() / unit, scaled.unsigned_abs() % unit);
-    let _ = write!(out, "{whole}");
+    let size = scaled.unsigned_abs();
+    let (whole, mut rest) = match (u64::try_from(size), u64::try_from(unit)) {
+        (Ok(size), Ok(unit)) => (u128::from(size / unit), size % unit),
+        _ => (size / unit, u64::try_from(size % unit).unwrap_or(u64::MAX)),
+    };
+    match u64::try_from(whole) {
+        Ok(whole) => _ = write!(out, "{whole}"),
+        Err(_) => _ = write!(out, "{whole}"),
+    }
     let mut digits = usize::from(scale);
     if !padded {
         while digits > 0 && rest % 10 == 0 {

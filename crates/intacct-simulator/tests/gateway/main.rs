@@ -8,4 +8,5 @@ mod readers;
 mod readings;
 mod schema_agreement;
 mod strictness;
+mod tls;
 mod writes;
