@@ -33,6 +33,9 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
         Some("RECORDNO") => {}
         key => pairs.push(("row_key", key.unwrap_or_default().to_owned())),
     }
+    if table.by_query_string {
+        pairs.push(("function", "readByQuery".to_owned()));
+    }
     if common.show_private {
         pairs.push(("show_private", "on".to_owned()));
     }
@@ -148,6 +151,7 @@ mod tests {
             object: "ARINVOICE".to_owned(),
             label: "AR Invoice".to_owned(),
             row_key: Some("RECORDNO".to_owned()),
+            by_query_string: false,
             columns: vec![key, customer],
         }
     }
@@ -181,6 +185,7 @@ mod tests {
     fn collation_private_rows_and_views_are_said() {
         let view = Table {
             row_key: None,
+            by_query_string: true,
             ..sample()
         };
         let text = created(&view, true, true);
@@ -193,7 +198,9 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("(object 'ARINVOICE', row_key '', show_private 'on', label"),
+            text.contains(
+                "(object 'ARINVOICE', row_key '', function 'readByQuery', show_private 'on', label"
+            ),
             "{text}"
         );
     }

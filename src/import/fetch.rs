@@ -31,6 +31,8 @@ pub struct Described {
     pub related: Vec<(Relationship, Vec<FieldDefinition>)>,
     /// Fields that `lookup` lists and `query` refuses.
     pub refused: Vec<String>,
+    /// `query` refuses the object, and `readByQuery` answers.
+    pub by_query_string: bool,
 }
 
 /// An object left out.
@@ -72,7 +74,7 @@ pub async fn fetch(client: Client, request: ImportRequest) -> Result<Fetched, Er
     }
     // The rows of a 2.1 server are read by functions that name no fields.
     if request.probe && client.config().dtd_version == DtdVersion::V3_0 {
-        let probes = stream::iter(objects).map(|object| probe(&client, object));
+        let probes = stream::iter(objects).map(|object| probe(&client, &request, object));
         let probed: Vec<Result<Described, Skipped>> = probes.buffered(width).try_collect().await?;
         objects = keep(probed, &mut fetched.skipped);
     }
@@ -137,6 +139,7 @@ async fn describe(
         definition,
         related: Vec::new(),
         refused: Vec::new(),
+        by_query_string: false,
     }))
 }
 
@@ -189,7 +192,11 @@ fn add_related(object: &mut Described, parents: &BTreeMap<String, ObjectDefiniti
 }
 
 /// Asks for one row with every field, and again without those that the gateway refuses.
-async fn probe(client: &Client, mut object: Described) -> Result<Result<Described, Skipped>, Error> {
+async fn probe(
+    client: &Client,
+    request: &ImportRequest,
+    mut object: Described,
+) -> Result<Result<Described, Skipped>, Error> {
     let mut fields: Vec<String> = object
         .definition
         .fields
@@ -236,11 +243,31 @@ async fn probe(client: &Client, mut object: Described) -> Result<Result<Describe
             if !concerns_one_object(&error) {
                 return Err(error);
             }
+            // `readByQuery` cannot say that private rows are wanted.
+            if !request.private && answers_to_query_string(client, &object).await? {
+                object.related.clear();
+                object.refused.clear();
+                object.by_query_string = true;
+                return Ok(Ok(object));
+            }
             return Ok(Err(Skipped {
                 object: object.definition.name,
                 reason: Reason::Refused(error),
             }));
         }
+    }
+}
+
+/// Whether `readByQuery` reads an object that `query` refuses.
+async fn answers_to_query_string(client: &Client, object: &Described) -> Result<bool, Error> {
+    let mut query = Query::new(object.definition.name.clone());
+    let fields = object.definition.fields.iter().map(|field| field.id.clone());
+    query.select = fields.map(SelectItem::Field).collect();
+    let page = PageRequest { size: 1, offset: 0 };
+    match client.page(&query, DialectKind::ReadByQuery, &page, false).await {
+        Ok(_) => Ok(true),
+        Err(error) if concerns_one_object(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Table {
     pub label: String,
     /// Field that is unique and ordered; none for views.
     pub row_key: Option<String>,
+    /// Read by `readByQuery`, as `query` refuses the object.
+    pub by_query_string: bool,
     /// Columns in order.
     pub columns: Vec<Column>,
 }
@@ -139,6 +141,7 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
         object: definition.name.clone(),
         label: label(&object.wanted.object.label),
         row_key,
+        by_query_string: object.by_query_string,
         columns,
     };
     (!table.columns.is_empty()).then_some((table, remarks))

@@ -160,12 +160,12 @@ impl OptionError {
     }
 
     /// Nobody who answers for the option may read files any more.
-    pub fn may_not_read(name: &str, who: &str) -> Self {
+    pub fn may_not_read(name: &str, why: String) -> Self {
         OptionError::new(
             OptionErrorKind::NotPermitted,
             format!("permission denied to read the file of option \"{name}\""),
         )
-        .detail(format!("{who} may not read files of the database server."))
+        .detail(why)
         .hint("Grant pg_read_server_files, or let a role that has it own the server.")
     }
 

@@ -29,14 +29,12 @@ pub fn read_for_mapping(
 ) -> Result<Vec<u8>, OptionError> {
     let owner = owner(server_oid);
     if !may_read(owner) && !may_read(user_oid) {
-        let who = format!(
-            "Neither the server's owner \"{}\" nor user \"{}\"",
+        let why = format!(
+            "Neither the server's owner \"{}\" nor user \"{}\" may read files of the database server.",
             role_name(owner),
             role_name(user_oid)
         );
-        let mut error = OptionError::may_not_read(option, &who);
-        error.detail = format!("{who} may read files of the database server.");
-        return Err(error);
+        return Err(OptionError::may_not_read(option, why));
     }
     read(option, path)
 }
@@ -48,8 +46,11 @@ pub fn read_for_mapping(
 pub fn read_for_server(option: &str, path: &str, server_oid: pg_sys::Oid) -> Result<Vec<u8>, OptionError> {
     let owner = owner(server_oid);
     if !may_read(owner) {
-        let who = format!("The server's owner \"{}\"", role_name(owner));
-        return Err(OptionError::may_not_read(option, &who));
+        let why = format!(
+            "The server's owner \"{}\" may not read files of the database server.",
+            role_name(owner)
+        );
+        return Err(OptionError::may_not_read(option, why));
     }
     read(option, path)
 }
