@@ -92,6 +92,8 @@ impl Xml {
 /// What a function answers.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// `key` of a row that a legacy function made.
+    pub key: Option<String>,
     /// `data` element, complete.
     pub data: Option<Vec<u8>>,
     /// A body that replaces the whole envelope, with its content type (returnformat json and csv).
@@ -213,6 +215,9 @@ fn result(xml: &mut Xml, function: &str, control_id: &str, outcome: &Outcome, ad
     xml.leaf("status", status)
         .leaf("function", function)
         .leaf("controlid", control_id);
+    if let Some(key) = &outcome.key {
+        xml.leaf("key", key);
+    }
     if let Some(data) = &outcome.data {
         xml.raw(data);
     }

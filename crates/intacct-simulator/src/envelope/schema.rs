@@ -27,13 +27,19 @@ pub enum Content {
     Any(usize),
 }
 
-/// A child element.
+/// A child element, or one of several: `glaccountno|accountlabel`.
 #[derive(Debug)]
 pub struct Particle {
     name: &'static str,
     min: usize,
     max: usize,
     content: &'static Content,
+}
+
+impl Particle {
+    fn is(&self, name: &str) -> bool {
+        self.name.split('|').any(|n| n == name)
+    }
 }
 
 const fn one(name: &'static str, content: &'static Content) -> Particle {
@@ -195,6 +201,72 @@ static READ_MORE: Content = Content::Several(
 );
 static WRITE: Content = Content::Any(1);
 static DELETE: Content = Content::All(&[one("object", TEXT), one("keys", TEXT)]);
+static DATE: Content = Content::Sequence(&[one("year", TEXT), one("month", TEXT), one("day", TEXT)]);
+static CUSTOM_FIELD: Content =
+    Content::Sequence(&[one("customfieldname", TEXT), one("customfieldvalue", TEXT)]);
+static CUSTOM_FIELDS: Content = Content::Sequence(&[many("customfield", 1, MANY, &CUSTOM_FIELD)]);
+static CONTACT_NAME: Content = Content::Any(1);
+static LINE_ITEM: Content = Content::Sequence(&[
+    one("accountlabel|glaccountno", TEXT),
+    maybe("offsetglaccountno", TEXT),
+    one("amount", TEXT),
+    maybe("allocationid", TEXT),
+    maybe("memo", TEXT),
+    maybe("locationid", TEXT),
+    maybe("departmentid", TEXT),
+    maybe("item1099", TEXT),
+    maybe("form1099type", TEXT),
+    maybe("form1099box", TEXT),
+    maybe("key", TEXT),
+    maybe("totalpaid", TEXT),
+    maybe("totaldue", TEXT),
+    maybe("customfields", &CUSTOM_FIELDS),
+    maybe("revrectemplate", TEXT),
+    maybe("defrevaccount", TEXT),
+    maybe("revrecstartdate", &DATE),
+    maybe("revrecenddate", &DATE),
+    maybe("projectid", TEXT),
+    maybe("taskid", TEXT),
+    maybe("costtypeid", TEXT),
+    maybe("customerid", TEXT),
+    maybe("vendorid", TEXT),
+    maybe("employeeid", TEXT),
+    maybe("itemid", TEXT),
+    maybe("classid", TEXT),
+    maybe("contractid", TEXT),
+    maybe("warehouseid", TEXT),
+    maybe("billable", TEXT),
+    maybe("totaltrxamount", TEXT),
+    maybe("partialexempt", TEXT),
+    maybe("paymenttaxcapture", TEXT),
+    maybe("taxentries", &ANY),
+]);
+static LINE_ITEMS: Content = Content::Sequence(&[many("lineitem", 1, MANY, &LINE_ITEM)]);
+/// The schema ties the rate elements to `currency`; here they are merely ordered.
+static CREATE_INVOICE: Content = Content::Sequence(&[
+    one("customerid", TEXT),
+    one("datecreated", &DATE),
+    maybe("dateposted", &DATE),
+    maybe("datedue", &DATE),
+    maybe("termname", TEXT),
+    maybe("batchkey", TEXT),
+    maybe("action", TEXT),
+    maybe("invoiceno", TEXT),
+    maybe("ponumber", TEXT),
+    maybe("description", TEXT),
+    maybe("externalid", TEXT),
+    maybe("billto", &CONTACT_NAME),
+    maybe("shipto", &CONTACT_NAME),
+    maybe("basecurr", TEXT),
+    maybe("currency", TEXT),
+    maybe("exchratedate", &DATE),
+    maybe("exchratetype|exchrate", TEXT),
+    maybe("nogl", TEXT),
+    maybe("supdocid", TEXT),
+    maybe("customfields", &CUSTOM_FIELDS),
+    maybe("taxsolutionid", TEXT),
+    one("invoiceitems", &LINE_ITEMS),
+]);
 static ANY: Content = Content::Any(0);
 
 /// All functions of the vendor's schema, one a line.
@@ -215,6 +287,7 @@ fn function(name: &str) -> Option<&'static Content> {
         "readMore" => &READ_MORE,
         "create" | "update" => &WRITE,
         "delete" => &DELETE,
+        "create_invoice" => &CREATE_INVOICE,
         other if FUNCTIONS.lines().any(|f| f == other) => &ANY,
         _ => return None,
     })
@@ -384,7 +457,7 @@ fn all(node: &Node, particles: &'static [Particle]) -> Result<(), String> {
 fn sequence(node: &Node, particles: &'static [Particle]) -> Result<(), String> {
     let (mut at, mut count) = (0, 0);
     for child in &node.children {
-        while at < particles.len() && particles[at].name != child.name {
+        while at < particles.len() && !particles[at].is(&child.name) {
             if count < particles[at].min {
                 return Err(unexpected(child, &particles[at..=at]));
             }

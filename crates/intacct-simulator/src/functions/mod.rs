@@ -2,6 +2,7 @@
 
 mod assign;
 mod describe;
+mod legacy;
 mod query;
 mod query_string;
 mod read;
@@ -146,7 +147,7 @@ fn transaction(
     let rolled_back = Fault::new("XL03000009", text).id("IA.ROLLED_BACK");
     outcomes.resize_with(operation.calls.len(), Outcome::default);
     for (i, outcome) in outcomes.iter_mut().enumerate() {
-        outcome.data = None;
+        (outcome.data, outcome.key) = (None, None);
         outcome.note = Default::default();
         if i == culprit {
             outcome.faults.push(rolled_back.clone());

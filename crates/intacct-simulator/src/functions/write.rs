@@ -20,7 +20,7 @@ const REPEATING: &[&str] = &["ARINVOICE", "APBILL", "GLBATCH"];
 
 /// Whether a function changes data.
 pub fn is_write(function: &str) -> bool {
-    matches!(function, "create" | "update" | "delete")
+    matches!(function, "create" | "update" | "delete" | "create_invoice")
 }
 
 /// Executes a write.
@@ -37,6 +37,7 @@ pub fn write(caller: &Caller<'_>, writer: &Writer<'_>, node: &Node) -> Outcome {
     };
     match node.name.as_str() {
         "delete" => task.delete(node).unwrap_or_else(Outcome::from),
+        "create_invoice" => task.create_invoice(node),
         _ => task.store(node),
     }
 }
@@ -101,6 +102,30 @@ impl Task<'_> {
         }
     }
 
+    /// Answers the new row's key instead of data.
+    fn create_invoice(&self, node: &Node) -> Outcome {
+        let invoice = super::legacy::invoice(node);
+        match self.savepoint(|| {
+            self.insert(
+                self.permitted("ARINVOICE", "CREATE_").map_err(|f| vec![f])?,
+                &invoice,
+            )
+        }) {
+            Ok((_, key)) => Outcome {
+                key: Some(key.to_string()),
+                note: Note { rows: 1, total: None },
+                ..Outcome::default()
+            },
+            Err(mut faults) => {
+                faults.push(Fault::new("BL01001973", "Could not create invoice").id("IA.COULD_NOT_SAVE"));
+                Outcome {
+                    faults,
+                    ..Outcome::default()
+                }
+            }
+        }
+    }
+
     fn savepoint<T>(&self, work: impl FnOnce() -> Result<T, Vec<Fault>>) -> Result<T, Vec<Fault>> {
         let run = |sql: &str| self.writer.execute_batch(sql).map_err(|e| vec![Fault::from(e)]);
         run("SAVEPOINT object")?;
@@ -113,24 +138,28 @@ impl Task<'_> {
         done
     }
 
+    /// An object that may be written by a generic function.
     fn writable(&self, name: &str, right: char) -> Result<&'static Object, Fault> {
-        let object = Catalog::builtin().object(name).ok_or_else(|| {
-            Fault::new("PL04000026", format!("Object definition {name} not found")).id("IA.OBJECT_NOT_FOUND")
-        })?;
         let verb = match right {
             'c' => "CREATE_",
             'u' => "UPDATE_",
             _ => "DELETE_",
         };
-        if object.unsubscribed
-            || self.caller.user.denied.contains(&object.name.as_str())
-            || !object.writable.contains(right)
-        {
-            let text = format!(
-                "You do not have permission for API operation {verb} on objects of type {}",
-                object.name.to_lowercase()
-            );
-            return Err(Fault::new("PL04000005", text).id("IA.NO_PERMISSION"));
+        let object = self.permitted(name, verb)?;
+        if object.writable.contains(right) {
+            Ok(object)
+        } else {
+            Err(no_permission(object, verb))
+        }
+    }
+
+    /// An object that the user may write at all.
+    fn permitted(&self, name: &str, verb: &str) -> Result<&'static Object, Fault> {
+        let object = Catalog::builtin().object(name).ok_or_else(|| {
+            Fault::new("PL04000026", format!("Object definition {name} not found")).id("IA.OBJECT_NOT_FOUND")
+        })?;
+        if object.unsubscribed || self.caller.user.denied.contains(&object.name.as_str()) {
+            return Err(no_permission(object, verb));
         }
         Ok(object)
     }
@@ -140,7 +169,10 @@ impl Task<'_> {
     }
 
     fn create(&self, node: &Node) -> Result<(&'static Object, i64), Vec<Fault>> {
-        let object = self.writable(&node.name, 'c').map_err(|f| vec![f])?;
+        self.insert(self.writable(&node.name, 'c').map_err(|f| vec![f])?, node)
+    }
+
+    fn insert(&self, object: &'static Object, node: &Node) -> Result<(&'static Object, i64), Vec<Fault>> {
         let assigned = self.assigned(object, node, true)?;
         self.unique(object, &assigned.cells, None)?;
         let lines = self.lines(object, node)?;
@@ -429,6 +461,15 @@ impl Task<'_> {
 
 fn sql(error: rusqlite::Error) -> Vec<Fault> {
     vec![error.into()]
+}
+
+fn no_permission(object: &Object, verb: &str) -> Fault {
+    let name = object.name.to_lowercase();
+    Fault::new(
+        "PL04000005",
+        format!("You do not have permission for API operation {verb} on objects of type {name}"),
+    )
+    .id("IA.NO_PERMISSION")
 }
 
 fn not_found(object: &Object, key: &str) -> Fault {

@@ -105,13 +105,15 @@ fn too_many_requests_at_once_get_429() {
     let body = document(&world, &query("ARTERM", "NAME", ""));
     world
         .simulator
-        .faults(r#"{"match":{"user":"limited"},"action":{"delay":{"ms":60000}}}"#);
+        .faults(r#"{"match":{"user":"limited"},"times":0,"action":{"delay":{"ms":600000}}}"#);
     let url = world.simulator.url();
     std::thread::scope(|scope| {
         // The first request keeps the only place until the simulator stops.
         let slow = body.replace("apiuser", "limited");
         let slow_url = url.clone();
-        scope.spawn(move || exchange(&slow_url, POST, slow.as_bytes()));
+        scope.spawn(
+            move || while exchange(&slow_url, POST, slow.as_bytes()).is_some_and(|r| r.status == 429) {},
+        );
         let refused = (0..3000).find_map(|_| {
             let response = exchange(&url, POST, body.as_bytes())?;
             if response.status == 429 {

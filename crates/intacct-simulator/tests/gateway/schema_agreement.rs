@@ -8,6 +8,12 @@ use intacct_simulator::envelope::{Node, schema};
 
 const LOGIN: &str = "<login><userid>u</userid><companyid>c</companyid><password>p</password></login>";
 
+fn invoice(middle: &str, line: &str) -> String {
+    format!(
+        "<create_invoice><customerid>C</customerid><datecreated><year>2024</year><month>1</month><day>2</day></datecreated>{middle}<invoiceitems><lineitem>{line}</lineitem></invoiceitems></create_invoice>"
+    )
+}
+
 fn calls() -> Vec<String> {
     let q =
         |inner: &str| format!("<query><object>A</object><select><field>F</field></select>{inner}</query>");
@@ -84,6 +90,17 @@ fn calls() -> Vec<String> {
         "<update><A/><B/></update>".into(),
         "<delete><object>A</object><keys>1</keys></delete>".into(),
         "<delete><object>A</object></delete>".into(),
+        invoice("", "<glaccountno>1</glaccountno><amount>1</amount>"),
+        invoice("<termname>N30</termname><invoiceno>1</invoiceno>", "<accountlabel>l</accountlabel><amount>1</amount><memo>m</memo><locationid>1</locationid>"),
+        invoice("<invoiceno>1</invoiceno><termname>N30</termname>", "<glaccountno>1</glaccountno><amount>1</amount>"),
+        invoice("", "<amount>1</amount>"),
+        invoice("", "<amount>1</amount><glaccountno>1</glaccountno>"),
+        invoice("", "<glaccountno>1</glaccountno>"),
+        invoice("", "<glaccountno>1</glaccountno><accountlabel>1</accountlabel><amount>1</amount>"),
+        invoice("<datedue>01/31/2024</datedue>", "<glaccountno>1</glaccountno><amount>1</amount>"),
+        invoice("<currency>USD</currency><exchrate>1</exchrate>", "<glaccountno>1</glaccountno><amount>1</amount>"),
+        invoice("<customfields><customfield><customfieldname>a</customfieldname><customfieldvalue>b</customfieldvalue></customfield></customfields>", "<glaccountno>1</glaccountno><amount>1</amount>"),
+        "<create_invoice/>".into(),
         "<bogus/>".into(),
         format!("{}<lookup><object>A</object></lookup>", "<lookup><object>A</object></lookup>"),
         String::new(),

@@ -293,3 +293,25 @@ fn headers_come_with_lines() {
         ["7", "3", "10"]
     );
 }
+
+#[test]
+fn legacy_invoices_answer_a_key() {
+    let world = world();
+    let call = |customer: &str| {
+        format!(
+            "<create_invoice><customerid>{customer}</customerid><datecreated><year>2025</year><month>1</month><day>31</day></datecreated><invoiceno>L-1</invoiceno><invoiceitems><lineitem><glaccountno>0001</glaccountno><amount>10.50</amount></lineitem><lineitem><glaccountno>0002</glaccountno><amount>2</amount></lineitem></invoiceitems></create_invoice>"
+        )
+    };
+    let done = world.result(&call("C-00001"));
+    assert_eq!(status(&done), "success", "{done:?}");
+    let key = done.child_text("key").unwrap();
+    let stored = world.truth(&format!("SELECT RECORDID || ' ' || WHENCREATED || ' ' || TOTALDUE || ' ' || STATE FROM ARINVOICE WHERE RECORDNO = {key}"));
+    assert_eq!(stored, ["L-1 2025-01-31 12.5 Posted"]);
+    assert_eq!(
+        world.truth(&format!(
+            "SELECT ACCOUNTNO FROM ARINVOICEITEM WHERE RECORDKEY = {key} ORDER BY LINE_NO"
+        )),
+        ["0001", "0002"]
+    );
+    assert_eq!(faults(&world.result(&call("nobody")))[0].0, "BL01001973");
+}
