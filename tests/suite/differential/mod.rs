@@ -160,3 +160,46 @@ fn copies_hold_what_the_company_holds() {
         truth::compare(&company, &mut client, table, key);
     }
 }
+
+/// The gateway may take 'abc ' for 'abc'. SQL does not, and a row that the gateway leaves out is lost.
+#[test]
+fn values_with_trailing_blanks_are_neither_lost_nor_added() {
+    let company = prepare("blanks", "apiuser", &[("trailing_blanks", "ignored")]);
+    let mut client = company.connect();
+    let mut differences = Vec::new();
+    let mut values = 0;
+    for (table, key) in TABLES {
+        let columns = Table::read(&mut client, run::LOCAL, table, key).columns;
+        for column in columns.iter().filter(|column| column.kind == column::Kind::Text) {
+            let name = &column.name;
+            let sql = format!(
+                "SELECT rtrim({name}) FROM {}.{table} WHERE {name} LIKE '% ' LIMIT 1",
+                run::LOCAL
+            );
+            let Some(row) = client.query_opt(&sql, &[]).expect("a local table") else {
+                continue;
+            };
+            values += 1;
+            let value = column::quote(row.get(0));
+            for condition in [
+                format!("{name} = {value}"),
+                format!("{name} <> {value}"),
+                format!("NOT ({name} = {value})"),
+                format!("{name} IN ({value}, 'x')"),
+                format!("{name} NOT IN ({value}, 'x')"),
+                format!("{name} LIKE {value}"),
+                format!("{name} NOT LIKE {value}"),
+                format!("{name} = {value} OR {key} < 0"),
+            ] {
+                let statement = statement::Statement {
+                    sql: format!("SELECT {key}, {name} FROM {table} WHERE {condition}"),
+                    compare: statement::Compare::Unordered,
+                    time_zone: "UTC",
+                };
+                differences.extend(run::check(&mut client, &statement).err());
+            }
+        }
+    }
+    assert!(values > 0, "no value ends with a blank");
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
