@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format golden fuzz-sql bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: setup ## formatting and clippy, warnings are errors
 
 format: ## format the Rust sources
 	@cargo fmt --all
+
+sql: build ## only the tests that need a server
+	@scripts/sql-tests
 
 golden: build ## run the golden SQL tests and rewrite tests/expected; review the diff
 	@scripts/sql-tests --golden
