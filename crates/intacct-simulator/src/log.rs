@@ -103,6 +103,11 @@ impl Log {
         self.lock().1.clone()
     }
 
+    /// A copy of the entries after number `n`.
+    pub fn since(&self, n: u64) -> Vec<Entry> {
+        self.lock().1.iter().filter(|e| e.n > n).cloned().collect()
+    }
+
     /// Forgets all entries and counts from 1 again.
     pub fn clear(&self) {
         *self.lock() = (0, Vec::new());

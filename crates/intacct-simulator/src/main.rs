@@ -95,8 +95,13 @@ fn main() -> ExitCode {
         Ok(simulator) => {
             println!("listening {}", simulator.url());
             let _ = std::io::stdout().flush();
-            simulator.wait();
-            ExitCode::SUCCESS
+            match simulator.serve_until_signal() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(problem) => {
+                    eprintln!("intacct-simulator: {problem}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Err(problem) => {
             eprintln!("intacct-simulator: {problem}");

@@ -51,7 +51,13 @@ type Answer = Result<Json, (u16, String)>;
 fn answer(gateway: &Gateway, method: &Method, path: &str, query: &str, input: Json) -> Answer {
     let bad = |text: String| (400, text);
     match (method.as_str(), path) {
-        ("GET", "/log") => Ok(json!(gateway.log.entries())),
+        ("GET", "/log") => {
+            let since = query
+                .strip_prefix("since=")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(0);
+            Ok(json!(gateway.log.since(since)))
+        }
         ("POST", "/log/clear") => {
             gateway.log.clear();
             Ok(json!({}))

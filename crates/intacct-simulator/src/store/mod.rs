@@ -38,8 +38,9 @@ impl Store {
     /// # Errors
     /// What SQLite or the file system says.
     pub fn create(catalog: &Catalog, generator: &Generator) -> rusqlite::Result<Self> {
+        remove_orphans();
         let dir = tempfile::Builder::new()
-            .prefix("intacct-simulator-")
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .tempdir()
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let path = dir.path().join("company.db");
@@ -100,6 +101,32 @@ impl Store {
     /// Grows with every change of an object.
     pub fn version(&self, object: usize) -> u64 {
         self.versions[object].load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+/// Names of the directories: this, the process id, a dash, random letters.
+const PREFIX: &str = "intacct-simulator-";
+
+/// Removes the directories of simulators that were killed: a million rows are half a gigabyte.
+fn remove_orphans() {
+    let running = |pid: &str| PathBuf::from("/proc").join(pid).exists();
+    for entry in std::fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split_once('-'))
+            .map(|(pid, _)| pid);
+        let numeric = |pid: &&str| !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());
+        if let Some(pid) = pid.filter(numeric)
+            && PathBuf::from("/proc/self").exists()
+            && !running(pid)
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
