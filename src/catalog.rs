@@ -5,7 +5,7 @@ use intacct::{DataType, DialectKind};
 use pgrx::pg_sys;
 
 /// The kinds of value that the planner can compare remotely, one for each canonical type mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ValueClass {
     /// `TEXT`, `ENUM`, `SEQUENCE` as text or varchar.
     Text,

@@ -60,6 +60,57 @@ pub unsafe fn create_foreignscan_path(
     }
 }
 
+/// `create_foreign_upper_path` with the arguments that every version has; no order is claimed.
+///
+/// # Safety
+/// As the C function: planner nodes of the current planning.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn create_foreign_upper_path(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    target: *mut pg_sys::PathTarget,
+    rows: f64,
+    startup_cost: f64,
+    total_cost: f64,
+    outer_path: *mut pg_sys::Path,
+    fdw_private: *mut pg_sys::List,
+) -> *mut pg_sys::Path {
+    // SAFETY: passed through.
+    unsafe {
+        pg_sys::create_foreign_upper_path(
+            root,
+            rel,
+            target,
+            rows,
+            #[cfg(feature = "pg18")]
+            0,
+            startup_cost,
+            total_cost,
+            std::ptr::null_mut(),
+            outer_path,
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            std::ptr::null_mut(),
+            fdw_private,
+        )
+        .cast()
+    }
+}
+
+/// The GROUP BY or DISTINCT clause without the keys that the planner found redundant.
+///
+/// # Safety
+/// `root` must be of the current planning.
+pub unsafe fn needed_grouping(root: *mut pg_sys::PlannerInfo, distinct: bool) -> *mut pg_sys::List {
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        let (groups, distincts) = ((*(*root).parse).groupClause, (*(*root).parse).distinctClause);
+        #[cfg(not(feature = "pg15"))]
+        let (groups, distincts) = ((*root).processed_groupClause, (*root).processed_distinctClause);
+        if distinct { distincts } else { groups }
+    }
+}
+
 /// Whether a path key sorts descending.
 ///
 /// # Safety
@@ -85,18 +136,10 @@ pub unsafe fn pathkey_descends(pathkey: *mut pg_sys::PathKey) -> bool {
 pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
     // SAFETY: the caller vouches for the node; range table entries live as long as the plan.
     unsafe {
-        let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
         #[cfg(not(feature = "pg15"))]
-        let user = (*plan).checkAsUser;
+        let user = (*(*node).ss.ps.plan.cast::<pg_sys::ForeignScan>()).checkAsUser;
         #[cfg(feature = "pg15")]
-        let user = {
-            let estate = (*node).ss.ps.state;
-            let entries = pgrx::PgList::<pg_sys::RangeTblEntry>::from_pg((*estate).es_range_table);
-            let index = scan_relation_index(plan);
-            entries
-                .get_ptr(index as usize - 1)
-                .map_or(pg_sys::InvalidOid, |entry| (*entry).checkAsUser)
-        };
+        let user = scan_entry(node, 0).map_or(pg_sys::InvalidOid, |entry| (*entry).checkAsUser);
         if user == pg_sys::InvalidOid {
             pg_sys::GetUserId()
         } else {
@@ -105,14 +148,29 @@ pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
     }
 }
 
-/// The range table index of a relation that the scan reads (the first one of a pushed join).
-#[cfg(feature = "pg15")]
-unsafe fn scan_relation_index(plan: *mut pg_sys::ForeignScan) -> u32 {
+/// The table that a scan reads: its only one, or of those that it joins the one of this number, counted from the
+/// lowest in the range table.
+///
+/// # Safety
+/// `node` must be a ForeignScanState whose executor state is set up.
+pub unsafe fn scan_table(node: *mut pg_sys::ForeignScanState, number: u16) -> pg_sys::Oid {
     // SAFETY: the caller vouches for the node.
+    unsafe { scan_entry(node, number).map_or(pg_sys::InvalidOid, |entry| (*entry).relid) }
+}
+
+unsafe fn scan_entry(node: *mut pg_sys::ForeignScanState, number: u16) -> Option<*mut pg_sys::RangeTblEntry> {
+    // SAFETY: the caller vouches for the node; range table entries live as long as the plan.
     unsafe {
-        match (*plan).scan.scanrelid {
-            0 => pg_sys::bms_next_member((*plan).fs_relids, -1) as u32,
-            relid => relid,
-        }
+        let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
+        #[cfg(feature = "pg15")]
+        let relations = (*plan).fs_relids;
+        #[cfg(not(feature = "pg15"))]
+        let relations = (*plan).fs_base_relids;
+        let index = match (*plan).scan.scanrelid {
+            0 => (0..=number).fold(-1, |member, _| pg_sys::bms_next_member(relations, member)),
+            only => only as i32,
+        };
+        let entries = pgrx::PgList::<pg_sys::RangeTblEntry>::from_pg((*(*node).ss.ps.state).es_range_table);
+        entries.get_ptr(usize::try_from(index - 1).ok()?)
     }
 }

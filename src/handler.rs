@@ -14,6 +14,7 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.GetForeignRelSize = Some(plan::get_foreign_rel_size);
     routine.GetForeignPaths = Some(plan::get_foreign_paths);
     routine.GetForeignPlan = Some(plan::get_foreign_plan);
+    routine.GetForeignUpperPaths = Some(plan::get_foreign_upper_paths);
     routine.BeginForeignScan = Some(exec::begin_foreign_scan);
     routine.IterateForeignScan = Some(exec::iterate_foreign_scan);
     routine.ReScanForeignScan = Some(exec::rescan_foreign_scan);

@@ -1,9 +1,11 @@
 //! EXPLAIN: the query in connector syntax; with VERBOSE what is sent, with ANALYZE what came back.
 
+use super::aggregate::total_query;
 use super::job;
-use super::scan::state;
+use super::scan::{Running, state};
+use super::state::Received;
 use crate::error::raise_internal;
-use crate::plan::private::ScanPrivate;
+use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use intacct::{GatewayZone, PageRequest, RenderContext};
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
@@ -17,10 +19,27 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
     // SAFETY: called by EXPLAIN with a node whose plan is ours.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
-        let private = match ScanPrivate::from_list((*plan).fdw_private) {
-            Ok(private) => private,
+        match Private::from_list((*plan).fdw_private) {
+            Ok(Private::Scan(private)) => explain_rows(es, &private),
+            Ok(Private::Aggregate(private)) => explain_groups(es, &private),
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
-        };
+        }
+        if (*es).analyze
+            && let Some(state) = state(node)
+        {
+            let received = match state {
+                Running::Scan(state) => state.received,
+                Running::Aggregate(state) => state.received,
+            };
+            explain_received(es, received);
+        }
+    }
+}
+
+/// What a scan of rows asks.
+unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
+    // SAFETY: the caller's valid explain state.
+    unsafe {
         let zone = GatewayZone::new(None, None);
         for (number, part) in private.parts.iter().enumerate() {
             let mut query = private.query.clone();
@@ -42,15 +61,71 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
                 }
             }
         }
-        if (*es).analyze
-            && let Some(state) = state(node)
-        {
-            let received = state.received;
-            count(es, c"Intacct Pages", received.pages);
-            count(es, c"Intacct Rows Received", received.rows);
-            count(es, c"Intacct Bytes on the Wire", received.wire_bytes);
-            count(es, c"Intacct Bytes Decoded", received.decoded_bytes);
+    }
+}
+
+/// What an aggregate asks: for groups, and for the number of rows that they must add up to.
+unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePrivate) {
+    // SAFETY: the caller's valid explain state.
+    unsafe {
+        let page = PageRequest {
+            size: match private.only_count {
+                true => 1,
+                false => private.dialect.capabilities().max_page,
+            },
+            offset: 0,
+        };
+        for (number, query) in private.queries.iter().enumerate() {
+            let mut query = query.clone();
+            if private.only_count {
+                query.limit = Some(intacct::Count::Number(1));
+            }
+            property(es, &numbered(c"Intacct Query", number), &query.to_string());
+            request(es, &numbered(c"Intacct Request", number), private, &query, page);
         }
+        if private.only_count {
+            property(es, c"Intacct Aggregate", "number of matching rows");
+        }
+        if private.verify
+            && let Some(mut query) = private.queries.first().and_then(total_query)
+        {
+            query.limit = Some(intacct::Count::Number(1));
+            property(es, c"Intacct Verification", &query.to_string());
+            let page = PageRequest { size: 1, offset: 0 };
+            request(es, c"Intacct Verification Request", private, &query, page);
+        }
+    }
+}
+
+/// What is sent, with VERBOSE.
+unsafe fn request(
+    es: *mut pg_sys::ExplainState,
+    label: &CStr,
+    private: &AggregatePrivate,
+    query: &intacct::Query,
+    page: PageRequest,
+) {
+    // SAFETY: the caller's valid explain state.
+    unsafe {
+        if !(*es).verbose {
+            return;
+        }
+        let zone = GatewayZone::new(None, None);
+        let query = job::part_query(query, &Part::Whole, &zone);
+        if let Ok(request) = intacct::render_function(private.dialect, &query, &page, &RenderContext { zone })
+        {
+            property(es, label, &request);
+        }
+    }
+}
+
+unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: Received) {
+    // SAFETY: the caller's valid explain state.
+    unsafe {
+        count(es, c"Intacct Pages", received.pages);
+        count(es, c"Intacct Rows Received", received.rows);
+        count(es, c"Intacct Bytes on the Wire", received.wire_bytes);
+        count(es, c"Intacct Bytes Decoded", received.decoded_bytes);
     }
 }
 

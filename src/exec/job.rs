@@ -29,7 +29,7 @@ impl Job {
     /// When the I/O thread cannot be had.
     pub fn start(self) -> Result<Stream<Page>, Error> {
         io::stream(QUEUED_PAGES, move |emitter| async move {
-            let zone = self.zone().await?;
+            let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
             // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
             // for. Any other is read to its end, so the next page travels while this one is worked on.
             let sparing = self.plan.wanted.is_some();
@@ -51,24 +51,6 @@ impl Job {
         })
     }
 
-    /// The gateway's zone. It costs a request only when a condition holds a point in time and nothing has told the
-    /// zone so far.
-    async fn zone(&self) -> Result<GatewayZone, Error> {
-        let option = self.client.config().time_zone.clone();
-        let instants = self.plan.query.filter.as_ref().is_some_and(|filter| {
-            filter
-                .values()
-                .iter()
-                .any(|value| matches!(value, Value::Instant(_)))
-        });
-        let formatting = match (self.client.known_formatting(), &option) {
-            (Some(formatting), _) => Some(formatting),
-            (None, None) if instants => Some(self.client.formatting().await?),
-            (None, _) => None,
-        };
-        Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
-    }
-
     fn read_plan(&self, part: &Part, zone: &GatewayZone) -> ReadPlan {
         let query = part_query(&self.plan.query, part, zone);
         let paging = if self.plan.keyset {
@@ -87,6 +69,27 @@ impl Job {
             need_formatting: self.plan.need_formatting,
         }
     }
+}
+
+/// The gateway's zone. It costs a request only when the condition holds a point in time and nothing has told the zone
+/// so far.
+///
+/// # Errors
+/// What asking failed with.
+pub async fn zone(client: &Client, filter: Option<&Condition>) -> Result<GatewayZone, Error> {
+    let option = client.config().time_zone.clone();
+    let instants = filter.is_some_and(|filter| {
+        filter
+            .values()
+            .iter()
+            .any(|value| matches!(value, Value::Instant(_)))
+    });
+    let formatting = match (client.known_formatting(), &option) {
+        (Some(formatting), _) => Some(formatting),
+        (None, None) if instants => Some(client.formatting().await?),
+        (None, _) => None,
+    };
+    Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
 }
 
 /// The query of one part: its condition on the first key added, that key dropped from the order where it is null.

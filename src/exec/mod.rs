@@ -1,5 +1,6 @@
 //! The executor's side of a scan.
 
+mod aggregate;
 mod bind;
 mod explain;
 mod job;

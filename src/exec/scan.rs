@@ -1,20 +1,29 @@
 //! The scan callbacks: begin, iterate, rescan, end.
 
+use super::aggregate::AggregateState;
 use super::bind::Parameters;
 use super::state::{Output, ScanState, constant};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{raise, raise_internal};
-use crate::plan::private::ScanPrivate;
+use crate::plan::private::{AggregatePrivate, Private, ScanPrivate};
 use pgrx::{PgMemoryContexts, pg_guard, pg_sys};
+
+/// A scan that has begun.
+pub enum Running {
+    /// Of rows.
+    Scan(Box<ScanState>),
+    /// Of groups.
+    Aggregate(Box<AggregateState>),
+}
 
 /// The state of a scan that has begun; none while only explaining.
 ///
 /// # Safety
 /// `node` must be a scan of ours.
-pub unsafe fn state<'a>(node: *mut pg_sys::ForeignScanState) -> Option<&'a mut ScanState> {
+pub unsafe fn state<'a>(node: *mut pg_sys::ForeignScanState) -> Option<&'a mut Running> {
     // SAFETY: set by begin_foreign_scan, owned by the executor's memory context, used on the main thread only.
-    unsafe { (*node).fdw_state.cast::<ScanState>().as_mut() }
+    unsafe { (*node).fdw_state.cast::<Running>().as_mut() }
 }
 
 /// Makes a scan ready. Asks nobody: that happens when the first row is wanted.
@@ -26,18 +35,46 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
     // SAFETY: executor callback on the main thread with a node whose plan is ours.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
-        let private = ScanPrivate::from_list((*plan).fdw_private)
+        let private = Private::from_list((*plan).fdw_private)
             .unwrap_or_else(|error| raise_internal(&format!("the plan cannot be read: {error}")));
-        let relid = (*(*node).ss.ss_currentRelation).rd_id;
-        let table = ForeignTable::load(relid).unwrap_or_else(|error| raise(error));
+        let relation = match &private {
+            Private::Scan(_) => 0,
+            Private::Aggregate(private) => private.relation,
+        };
+        let estate = (*node).ss.ps.state;
+        let table = ForeignTable::load(crate::compat::scan_table(node, relation))
+            .unwrap_or_else(|error| raise(error));
         let parameters = Parameters::prepare((*plan).fdw_exprs, &raw mut (*node).ss.ps);
         let user = crate::compat::scan_user(node);
 
-        let estate = (*node).ss.ps.state;
         let mut memory = PgMemoryContexts::For((*estate).es_query_cxt);
-        let (outputs, constants) = memory.switch_to(|_| columns(node, &table, &private));
-        let state = ScanState::new(table, user, private, parameters, outputs, constants);
+        let state = match private {
+            Private::Scan(private) => {
+                let (outputs, constants) = memory.switch_to(|_| columns(node, &table, &private));
+                let state = ScanState::new(table, user, *private, parameters, outputs, constants);
+                Running::Scan(Box::new(state))
+            }
+            Private::Aggregate(private) => {
+                let converters = memory.switch_to(|_| converters(node, &private));
+                let state = AggregateState::new(table, user, *private, parameters, converters);
+                Running::Aggregate(Box::new(state))
+            }
+        };
         (*node).fdw_state = memory.leak_and_drop_on_delete(state).cast();
+    }
+}
+
+/// How the columns of an aggregate are read.
+unsafe fn converters(node: *mut pg_sys::ForeignScanState, private: &AggregatePrivate) -> Vec<Converter> {
+    // SAFETY: the slot's descriptor is set up before BeginForeignScan, and has a column for each output.
+    unsafe {
+        let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
+        (0..private.outputs.len())
+            .map(|column| {
+                let attribute = crate::compat::attribute(descriptor, column);
+                Converter::new(attribute.atttypid, attribute.atttypmod)
+            })
+            .collect()
     }
 }
 
@@ -94,10 +131,39 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
         let length = (*(*slot).tts_tupleDescriptor).natts as usize;
         let values = std::slice::from_raw_parts_mut((*slot).tts_values, length);
         let nulls = std::slice::from_raw_parts_mut((*slot).tts_isnull, length);
-        if state.next((*node).ss.ps.ps_ExprContext, values, nulls) {
+        let context = (*node).ss.ps.ps_ExprContext;
+        let found = match state {
+            Running::Scan(state) => state.next(context, values, nulls),
+            Running::Aggregate(state) => {
+                let has_local = !(*node).ss.ps.lefttree.is_null();
+                let found = state.next(context, has_local, values, nulls);
+                if state.is_local() {
+                    return next_of_local_plan(node);
+                }
+                found
+            }
+        };
+        if found {
             pg_sys::ExecStoreVirtualTuple(slot);
         }
         slot
+    }
+}
+
+/// The next row of the plan that computes here what the gateway could not be trusted with.
+unsafe fn next_of_local_plan(node: *mut pg_sys::ForeignScanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the caller has seen that there is one, which the executor has made ready. Its nodes keep what they make
+    // in the current memory context, which must not be that of one tuple.
+    unsafe {
+        let local = (*node).ss.ps.lefttree;
+        PgMemoryContexts::For((*(*node).ss.ps.state).es_query_cxt).switch_to(|_| {
+            if !(*local).chgParam.is_null() {
+                pg_sys::ExecReScan(local);
+            }
+            (*local)
+                .ExecProcNode
+                .map_or((*node).ss.ss_ScanTupleSlot, |next| next(local))
+        })
     }
 }
 
@@ -106,8 +172,11 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
 pub unsafe extern "C-unwind" fn rescan_foreign_scan(node: *mut pg_sys::ForeignScanState) {
     // SAFETY: executor callback on the main thread.
     unsafe {
-        if let Some(state) = state(node) {
-            state.rewind(!(*node).ss.ps.chgParam.is_null());
+        let changed = !(*node).ss.ps.chgParam.is_null();
+        match state(node) {
+            Some(Running::Scan(state)) => state.rewind(changed),
+            Some(Running::Aggregate(state)) => state.rewind(changed),
+            None => {}
         }
     }
 }
@@ -117,8 +186,10 @@ pub unsafe extern "C-unwind" fn rescan_foreign_scan(node: *mut pg_sys::ForeignSc
 pub unsafe extern "C-unwind" fn end_foreign_scan(node: *mut pg_sys::ForeignScanState) {
     // SAFETY: executor callback on the main thread.
     unsafe {
-        if let Some(state) = state(node) {
-            state.stop();
+        match state(node) {
+            Some(Running::Scan(state)) => state.stop(),
+            Some(Running::Aggregate(state)) => state.stop(),
+            None => {}
         }
     }
 }

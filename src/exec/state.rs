@@ -68,6 +68,16 @@ pub struct Received {
     pub decoded_bytes: u64,
 }
 
+impl Received {
+    /// Counts a page.
+    pub fn add(&mut self, page: &Page) {
+        self.pages += 1;
+        self.rows += page.rows() as u64;
+        self.wire_bytes += page.wire_bytes();
+        self.decoded_bytes += page.decoded_bytes();
+    }
+}
+
 impl ScanState {
     /// A scan that has asked nobody yet.
     pub fn new(
@@ -125,10 +135,7 @@ impl ScanState {
             match stream.next() {
                 Ok(Some(next)) => {
                     *pages += 1;
-                    self.received.pages += 1;
-                    self.received.rows += next.rows() as u64;
-                    self.received.wire_bytes += next.wire_bytes();
-                    self.received.decoded_bytes += next.decoded_bytes();
+                    self.received.add(&next);
                     *page = next;
                     *row = 0;
                     self.prepare_reader();
@@ -204,19 +211,7 @@ impl ScanState {
         if self.reader.is_some() {
             return;
         }
-        let known = self.client.as_ref().and_then(Client::known_formatting);
-        let zone = self
-            .client
-            .as_ref()
-            .and_then(|client| client.config().time_zone.clone());
-        // Only scans that read nothing which depends on it come here without knowing it.
-        let formatting = known.unwrap_or_else(|| UserFormatting {
-            locale: "en_US.UTF-8".into(),
-            date_format: "/mdY".into(),
-            gmt_offset_seconds: 0,
-            clock: 24,
-        });
-        self.reader = Some(CellReader::new(&formatting, zone.as_ref()));
+        self.reader = Some(cell_reader(self.client.as_ref()));
     }
 
     unsafe fn fill(&self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
@@ -261,6 +256,20 @@ impl ScanState {
             }),
         }
     }
+}
+
+/// The reader of cells, for what is known of the user's formatting by now.
+pub fn cell_reader(client: Option<&Client>) -> CellReader {
+    let known = client.and_then(Client::known_formatting);
+    let zone = client.and_then(|client| client.config().time_zone.clone());
+    // Only scans that read nothing which depends on it come here without knowing it.
+    let formatting = known.unwrap_or_else(|| UserFormatting {
+        locale: "en_US.UTF-8".into(),
+        date_format: "/mdY".into(),
+        gmt_offset_seconds: 0,
+        clock: 24,
+    });
+    CellReader::new(&formatting, zone.as_ref())
 }
 
 /// The value of a constant column, in the current memory context.

@@ -1,20 +1,24 @@
 //! The planner's side of a scan: sizes, paths, and the plan with its [`Query`].
 
+mod aggregate;
 pub mod cost;
 mod limit;
 mod parameterized;
 pub mod private;
 pub mod qual;
 mod sort;
+mod source;
 
 use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::guc;
 use crate::options::PushSwitches;
-use crate::plan::private::{Part, ScanPrivate};
+use crate::plan::private::{Part, Private, ScanPrivate};
+pub use aggregate::get_foreign_upper_paths;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 use qual::{Params, Pushed, Translator};
+pub use source::sayable_exactly;
 
 /// What planning one table needs to remember between its callbacks.
 struct RelationState {
@@ -189,6 +193,9 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
 ) -> *mut pg_sys::ForeignScan {
     // SAFETY: planner callback on the main thread, after get_foreign_rel_size.
     unsafe {
+        if aggregate::is_upper(rel) {
+            return aggregate::plan(best_path, target_list, outer_plan);
+        }
         let state = state(rel);
         let table = &state.table;
         let mut translator = state.translator(root, rel);
@@ -282,7 +289,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             wanted,
             need_formatting,
         };
-        let private = private
+        let private = Private::Scan(Box::new(private))
             .to_list()
             .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
         pg_sys::make_foreignscan(

@@ -1,6 +1,7 @@
 //! What the planner hands to the executor: one serde value in one String node, so that it survives copies, the plan
 //! cache and EXPLAIN. It holds no pointer, no secret, and no OID of a server object.
 
+use crate::catalog::ValueClass;
 use intacct::{Count, DialectKind, Query};
 use pgrx::{PgList, pg_sys};
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,75 @@ impl Wanted {
     }
 }
 
-impl ScanPrivate {
+/// Everything that an aggregate which the gateway computes needs to know beside the catalogs.
+///
+/// Every query selects the same group keys first, then its aggregates; no two of its aggregates read one field, since
+/// the gateway may name an aggregate by its field alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AggregatePrivate {
+    /// Which of the scan's relations holds the object that is asked, counted from the lowest.
+    pub relation: u16,
+    /// The questions. The first also counts the rows of each group, right behind the keys.
+    pub queries: Vec<Query>,
+    /// How they are said to the gateway.
+    pub dialect: DialectKind,
+    /// What the group keys are, in their order.
+    pub keys: Vec<ValueClass>,
+    /// What the columns of the scan are, in their order.
+    pub outputs: Vec<AggregateOutput>,
+    /// The only thing wanted is the number of rows, which comes with a page of one row.
+    pub only_count: bool,
+    /// The groups' rows must add up to the number of rows without groups.
+    pub verify: bool,
+    /// Groups are asked in the order of all their keys, so that they may come in several pages.
+    pub pages: bool,
+    /// As [`ScanPrivate::need_formatting`].
+    pub need_formatting: bool,
+}
+
+/// Where a column of an aggregate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AggregateOutput {
+    /// The group key of this number.
+    Key(u16),
+    /// The number of rows.
+    Rows,
+    /// An aggregate.
+    Value(Place, Merge),
+    /// This sum by the number of rows.
+    Average(Place),
+}
+
+/// An item of one of the queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Number of the query, from 0.
+    pub query: u16,
+    /// Number in its select list, from 0.
+    pub item: u16,
+}
+
+/// What the aggregate of two groups together is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Merge {
+    /// Their sum.
+    Add,
+    /// The lesser one.
+    Least,
+    /// The greater one.
+    Greatest,
+}
+
+/// What a plan of ours holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Private {
+    /// Rows.
+    Scan(Box<ScanPrivate>),
+    /// Groups.
+    Aggregate(Box<AggregatePrivate>),
+}
+
+impl Private {
     /// The value as a list of one String node.
     ///
     /// # Errors
@@ -81,7 +150,7 @@ impl ScanPrivate {
     ///
     /// # Errors
     /// A plan of another version of the extension.
-    pub unsafe fn from_list(list: *mut pg_sys::List) -> Result<ScanPrivate, String> {
+    pub unsafe fn from_list(list: *mut pg_sys::List) -> Result<Private, String> {
         // SAFETY: the caller vouches for the list.
         let text = unsafe {
             let nodes = PgList::<pg_sys::String>::from_pg(list);

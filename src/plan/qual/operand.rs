@@ -38,6 +38,11 @@ impl Params {
         self.expressions.truncate(mark);
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.expressions.is_empty()
+    }
+
     /// The expressions, in the order of their numbers.
     pub fn into_list(self) -> *mut pg_sys::List {
         let mut list = pgrx::PgList::<pg_sys::Expr>::new();

@@ -1,0 +1,133 @@
+//! What the I/O thread does for an aggregate: all groups of each query, and the number of rows that they must add up
+//! to.
+
+use crate::exec::job;
+use crate::plan::private::AggregatePrivate;
+use futures_util::future::{try_join, try_join_all};
+use intacct::{Client, Error, ErrorKind, Page, PageRequest, Query, SelectItem};
+
+/// Groups held at most; with more the rows themselves are read.
+const MOST_GROUPS: u64 = 200_000;
+
+/// What the gateway answered.
+pub struct Answer {
+    /// The pages of each query; none when there are more groups than can be read.
+    pub groups: Option<Vec<Vec<Page>>>,
+    /// The number of rows without groups, where it was asked for.
+    pub total: Option<u64>,
+}
+
+/// Asks everything at the same time.
+///
+/// # Errors
+/// What a request failed with.
+pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
+    let zone = job::zone(
+        &client,
+        plan.queries.first().and_then(|query| query.filter.as_ref()),
+    )
+    .await?;
+    let mut queries = plan.queries.clone();
+    for query in &mut queries {
+        query.filter = query.filter.take().map(|filter| filter.at_wall_clock(&zone));
+    }
+    let verification = queries
+        .first()
+        .and_then(|query| plan.verify.then(|| total_query(query)));
+    let total = async {
+        match &verification {
+            Some(Some(query)) => rows(&client, &plan, query).await,
+            _ => Ok(None),
+        }
+    };
+    if plan.only_count {
+        let total = rows(&client, &plan, &queries[0]).await?;
+        return Ok(Answer {
+            groups: Some(Vec::new()),
+            total,
+        });
+    }
+    let groups = try_join_all(
+        queries
+            .iter()
+            .map(|query| groups(&client, &plan, query, page_size)),
+    );
+    let (groups, total) = try_join(groups, total).await?;
+    Ok(Answer {
+        groups: groups.into_iter().collect(),
+        total,
+    })
+}
+
+/// The query whose number of rows is that of all groups together.
+pub fn total_query(query: &Query) -> Option<Query> {
+    let row_key = query.select.iter().find_map(|item| match item {
+        SelectItem::Aggregate {
+            function: intacct::AggregateFunction::Count,
+            field,
+        } => Some(field.clone()),
+        _ => None,
+    })?;
+    let mut total = query.clone();
+    total.select = vec![SelectItem::Field(row_key)];
+    total.order_by = Vec::new();
+    Some(total)
+}
+
+/// How many rows a query has: its first page, of one row, tells.
+async fn rows(client: &Client, plan: &AggregatePrivate, query: &Query) -> Result<Option<u64>, Error> {
+    let request = PageRequest { size: 1, offset: 0 };
+    let page = client.page(query, plan.dialect, &request, false).await?;
+    Ok(page.total_count)
+}
+
+/// All groups; none when they do not fit into what can be read, or moved while they were read.
+async fn groups(
+    client: &Client,
+    plan: &AggregatePrivate,
+    query: &Query,
+    page_size: u32,
+) -> Result<Option<Vec<Page>>, Error> {
+    let mut pages: Vec<Page> = Vec::new();
+    let mut offset = 0;
+    loop {
+        let request = PageRequest {
+            size: page_size,
+            offset,
+        };
+        let page = client
+            .page(query, plan.dialect, &request, plan.need_formatting)
+            .await?;
+        let (held, total) = (page.rows() as u64, page.total_count);
+        offset += held;
+        let same = pages.first().is_none_or(|first| first.total_count == total);
+        pages.push(page);
+        match total {
+            Some(total) if same && total <= MOST_GROUPS && offset <= total => {
+                if offset == total {
+                    return Ok(Some(pages));
+                }
+                if held == 0 || !plan.pages {
+                    return Ok(None);
+                }
+            }
+            // Some gateways say that no rows are one group, and send none.
+            _ if offset == 0 && plan.keys.is_empty() => return Ok(Some(pages)),
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// Whether a failure may be due to how the gateway groups, so that reading the rows is worth trying.
+pub fn may_read_rows(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnknownFields(_)
+            | ErrorKind::Refused
+            | ErrorKind::InvalidRequest
+            | ErrorKind::Malformed
+            | ErrorKind::TooLarge
+            | ErrorKind::Moved
+            | ErrorKind::Unsupported
+    )
+}

@@ -1,0 +1,233 @@
+//! The groups of an answer: those that read equal are one, and they must add up.
+
+use crate::catalog::ValueClass;
+use crate::plan::private::AggregatePrivate;
+use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem, Value};
+use std::collections::HashMap;
+
+/// A cell's place: page and row.
+type Spot = (u32, u32);
+
+/// The groups, each with the rows that make it in the answer of each query.
+#[derive(Default)]
+pub struct Groups {
+    pages: Vec<Vec<Page>>,
+    /// For each group, for each query: the rows that read equal.
+    members: Vec<Vec<Vec<Spot>>>,
+}
+
+/// Why an answer is not what SQL asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The groups do not add up to the rows.
+    Sum {
+        /// Rows of all groups.
+        grouped: u64,
+        /// Rows without groups.
+        total: u64,
+    },
+    /// The answers of several queries, or pages, do not fit together.
+    Moved,
+}
+
+/// Why groups cannot be had.
+pub enum Failure {
+    /// A cell does not parse: query, item and what it holds.
+    Cell(usize, usize, CellError),
+    /// The answer is not to be trusted.
+    Doubt(Doubt),
+}
+
+/// A group key that is equal where SQL says so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum KeyPart {
+    Null,
+    Text(Box<[u8]>),
+    Number(i64),
+    Decimal(Value),
+    Day(jiff::civil::Date),
+}
+
+impl Groups {
+    /// Puts the pages of each query together; `total` is the number of rows, where it is to be compared.
+    pub fn collect(
+        plan: &AggregatePrivate,
+        pages: Vec<Vec<Page>>,
+        total: Option<u64>,
+        reader: &CellReader,
+    ) -> Result<Groups, Failure> {
+        let mut groups = Groups {
+            pages,
+            members: Vec::new(),
+        };
+        let mut numbers: HashMap<Vec<KeyPart>, usize> = HashMap::new();
+        for (query, pages) in groups.pages.iter().enumerate() {
+            for (page_number, page) in pages.iter().enumerate() {
+                for row in 0..page.rows() {
+                    let key = key(plan, page, row, reader)
+                        .map_err(|(item, error)| Failure::Cell(query, item, error))?;
+                    let spot = (page_number as u32, row as u32);
+                    let group = match numbers.get(&key) {
+                        Some(group) => *group,
+                        // The first query has told all groups.
+                        None if query > 0 => return Err(Failure::Doubt(Doubt::Moved)),
+                        None => {
+                            numbers.insert(key, groups.members.len());
+                            groups.members.push(vec![Vec::new(); groups.pages.len()]);
+                            groups.members.len() - 1
+                        }
+                    };
+                    let spots = &mut groups.members[group][query];
+                    // One page does not show a group twice; two pages might, if rows moved in between.
+                    if spots.iter().any(|(page, _)| *page != spot.0) {
+                        return Err(Failure::Doubt(Doubt::Moved));
+                    }
+                    spots.push(spot);
+                }
+            }
+        }
+        groups.check(plan, total, reader)?;
+        Ok(groups)
+    }
+
+    fn check(&self, plan: &AggregatePrivate, total: Option<u64>, reader: &CellReader) -> Result<(), Failure> {
+        let mut grouped = 0u64;
+        for group in 0..self.members.len() {
+            let mut counted = None;
+            for (query, spots) in self.members[group].iter().enumerate() {
+                if spots.is_empty() {
+                    return Err(Failure::Doubt(Doubt::Moved));
+                }
+                let Some(item) = count_item(&plan.queries[query]) else {
+                    continue;
+                };
+                let rows = self
+                    .rows_of(group, query, item, reader)
+                    .map_err(|error| Failure::Cell(query, item, error))?;
+                if *counted.get_or_insert(rows) != rows {
+                    return Err(Failure::Doubt(Doubt::Moved));
+                }
+            }
+            grouped = grouped.saturating_add(counted.unwrap_or(0));
+        }
+        if plan.keys.is_empty() && self.members.len() > 1 {
+            return Err(Failure::Doubt(Doubt::Moved));
+        }
+        match total {
+            Some(total) if total != grouped => Err(Failure::Doubt(Doubt::Sum { grouped, total })),
+            None if plan.verify => Err(Failure::Doubt(Doubt::Moved)),
+            _ => Ok(()),
+        }
+    }
+
+    fn rows_of(
+        &self,
+        group: usize,
+        query: usize,
+        item: usize,
+        reader: &CellReader,
+    ) -> Result<u64, CellError> {
+        let mut rows = 0u64;
+        for cell in self.cells(group, query, item) {
+            rows = rows.saturating_add(match cell {
+                Some(cell) => u64::try_from(reader.integer(cell)?).unwrap_or(0),
+                None => 0,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Number of groups.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The cells of a group in one item of a query.
+    pub fn cells(&self, group: usize, query: usize, item: usize) -> impl Iterator<Item = Option<&[u8]>> {
+        self.members[group][query]
+            .iter()
+            .map(move |(page, row)| self.pages[query][*page as usize].cell(*row as usize, item))
+    }
+
+    /// Rows of a group.
+    ///
+    /// # Errors
+    /// A count that is none; [`collect`](Self::collect) has seen all of them.
+    pub fn rows(&self, plan: &AggregatePrivate, group: usize, reader: &CellReader) -> Result<u64, CellError> {
+        match plan.queries.first().and_then(count_item) {
+            Some(item) => self.rows_of(group, 0, item, reader),
+            None => Ok(0),
+        }
+    }
+}
+
+/// Where a query counts the rows.
+fn count_item(query: &Query) -> Option<usize> {
+    query.select.iter().position(|item| {
+        matches!(
+            item,
+            SelectItem::Aggregate {
+                function: AggregateFunction::Count,
+                ..
+            }
+        )
+    })
+}
+
+fn key(
+    plan: &AggregatePrivate,
+    page: &Page,
+    row: usize,
+    reader: &CellReader,
+) -> Result<Vec<KeyPart>, (usize, CellError)> {
+    let part = |(item, class): (usize, &ValueClass)| {
+        let Some(cell) = page.cell(row, item) else {
+            return Ok(KeyPart::Null);
+        };
+        key_part(*class, cell, reader).map_err(|error| (item, error))
+    };
+    plan.keys.iter().enumerate().map(part).collect()
+}
+
+fn key_part(class: ValueClass, cell: &[u8], reader: &CellReader) -> Result<KeyPart, CellError> {
+    Ok(match class {
+        ValueClass::Text => KeyPart::Text(cell.into()),
+        ValueClass::Integer => KeyPart::Number(reader.integer(cell)?),
+        ValueClass::Boolean => KeyPart::Number(reader.boolean(cell)?.into()),
+        ValueClass::Timestamp => KeyPart::Number(reader.timestamp(cell)?),
+        ValueClass::Date => KeyPart::Day(reader.date(cell)?),
+        ValueClass::Decimal => {
+            let number = std::str::from_utf8(cell).ok().and_then(Value::number);
+            KeyPart::Decimal(number.ok_or_else(|| CellError {
+                expected: "a decimal number",
+                found: String::from_utf8_lossy(cell).chars().take(80).collect(),
+            })?)
+        }
+    })
+}
+
+/// Whether a sum by a count is so large that PostgreSQL's quotient would depend on how many zeros the summands were
+/// written with: beyond twelve digits it keeps fewer than eight behind the point.
+pub fn quotient_is_coarse(sum: &[u8], rows: u64) -> bool {
+    let digits = sum
+        .iter()
+        .skip_while(|byte| !matches!(byte, b'1'..=b'9' | b'.'))
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let exponent = sum.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    exponent || digits + 1 > 12 + rows.checked_ilog10().unwrap_or(0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coarse_quotients_are_known_by_their_digits() {
+        assert!(!quotient_is_coarse(b"-12345678901.55", 1));
+        assert!(quotient_is_coarse(b"123456789012", 1));
+        assert!(!quotient_is_coarse(b"123456789012.00", 10));
+        assert!(!quotient_is_coarse(b"0.000", 3));
+        assert!(quotient_is_coarse(b"1e20", 3));
+    }
+}

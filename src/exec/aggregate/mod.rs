@@ -1,0 +1,8 @@
+//! The executor's side of aggregates that the gateway computes.
+
+mod ask;
+mod groups;
+mod state;
+
+pub use ask::total_query;
+pub use state::AggregateState;

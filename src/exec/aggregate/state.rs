@@ -1,0 +1,414 @@
+//! What a running aggregate remembers.
+
+use super::ask::{self, Answer};
+use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
+use crate::catalog::ForeignTable;
+use crate::convert::inward::Converter;
+use crate::error::{Report, raise, raise_internal};
+use crate::exec::bind::Parameters;
+use crate::exec::job;
+use crate::exec::place::Place as CellPlace;
+use crate::exec::state::{Received, cell_reader};
+use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
+use intacct::{Binding, CellError, CellReader, Client, Page};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+
+/// A running aggregate. Owned by the executor's memory context, so that an error drops it too.
+pub struct AggregateState {
+    table: ForeignTable,
+    user: pg_sys::Oid,
+    plan: AggregatePrivate,
+    parameters: Parameters,
+    converters: Vec<Converter>,
+    /// Rows and bytes so far, for EXPLAIN ANALYZE.
+    pub received: Received,
+    progress: Progress,
+}
+
+/// Where the aggregate stands.
+enum Progress {
+    /// Nobody has been asked.
+    Idle,
+    /// The next group to hand out.
+    Groups {
+        groups: Groups,
+        reader: CellReader,
+        next: usize,
+    },
+    /// The number of rows alone; none once it was handed out.
+    Count(Option<u64>),
+    /// No row matches; whether the row of an aggregate over nothing is still to be handed out.
+    Nothing { row: bool },
+    /// The rows are read and grouped here.
+    Local,
+}
+
+/// A group on its way into the slot.
+struct Cursor<'a> {
+    plan: &'a AggregatePrivate,
+    groups: &'a Groups,
+    reader: &'a CellReader,
+    group: usize,
+}
+
+impl AggregateState {
+    /// An aggregate that has asked nobody yet; `converters` are those of the slot's columns.
+    pub fn new(
+        table: ForeignTable,
+        user: pg_sys::Oid,
+        plan: AggregatePrivate,
+        parameters: Parameters,
+        converters: Vec<Converter>,
+    ) -> AggregateState {
+        AggregateState {
+            table,
+            user,
+            plan,
+            parameters,
+            converters,
+            received: Received::default(),
+            progress: Progress::Idle,
+        }
+    }
+
+    /// Fills the slot with the next group; `false`: there is none, or [`is_local`](Self::is_local).
+    ///
+    /// # Safety
+    /// `context` must be the scan's expression context, the arrays as long as the tuple descriptor; memory for values
+    /// is taken from the current context. `has_local` says whether there is a local plan.
+    pub unsafe fn next(
+        &mut self,
+        context: *mut pg_sys::ExprContext,
+        has_local: bool,
+        values: &mut [pg_sys::Datum],
+        nulls: &mut [bool],
+    ) -> bool {
+        if matches!(self.progress, Progress::Idle) {
+            // SAFETY: passed through.
+            self.progress = unsafe { self.start(context, has_local) };
+        }
+        match &mut self.progress {
+            Progress::Idle | Progress::Local => false,
+            Progress::Count(rows) => {
+                let Some(rows) = rows.take() else { return false };
+                values.fill(pg_sys::Datum::from(i64::try_from(rows).unwrap_or(i64::MAX)));
+                nulls.fill(false);
+                true
+            }
+            Progress::Nothing { row } => {
+                for ((output, value), null) in self.plan.outputs.iter().zip(values).zip(nulls) {
+                    *null = !matches!(output, AggregateOutput::Rows);
+                    *value = pg_sys::Datum::from(0i64);
+                }
+                std::mem::take(row)
+            }
+            Progress::Groups { groups, reader, next } => {
+                if *next == groups.len() {
+                    return false;
+                }
+                let cursor = Cursor {
+                    plan: &self.plan,
+                    groups,
+                    reader,
+                    group: *next,
+                };
+                for (index, output) in self.plan.outputs.iter().enumerate() {
+                    // SAFETY: passed through.
+                    match unsafe { cursor.value(*output, &self.converters[index]) } {
+                        Ok(value) => {
+                            nulls[index] = value.is_none();
+                            values[index] = value.unwrap_or(pg_sys::Datum::from(0));
+                        }
+                        Err((place, error)) => raise(self.place(place).report(&error)),
+                    }
+                }
+                *next += 1;
+                true
+            }
+        }
+    }
+
+    /// Whether the local plan has taken over.
+    pub fn is_local(&self) -> bool {
+        matches!(self.progress, Progress::Local)
+    }
+
+    /// Starts over; what is at hand is handed out again when the parameters are the same.
+    pub fn rewind(&mut self, parameters_changed: bool) {
+        match &mut self.progress {
+            Progress::Groups { next, .. } if !parameters_changed => *next = 0,
+            Progress::Local if !parameters_changed => {}
+            _ => self.stop(),
+        }
+    }
+
+    /// Lets go of what is held.
+    pub fn stop(&mut self) {
+        self.progress = Progress::Idle;
+    }
+
+    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> Progress {
+        // SAFETY: passed through.
+        let bindings = unsafe { self.parameters.evaluate(context) };
+        if !bindings.iter().all(is_exact) {
+            return self.local(has_local, None);
+        }
+        let Some(plan) = bind(&self.plan, &bindings) else {
+            return self.nothing();
+        };
+        let client =
+            crate::connection::client(self.table.server_oid, self.user).unwrap_or_else(|error| raise(error));
+        let mut doubt = Doubt::Moved;
+        for _ in 0..2 {
+            let answer = match self.ask(&client, &plan) {
+                Ok(answer) => answer,
+                Err(error) if has_local && ask::may_read_rows(&error) => {
+                    let report = Report::new(
+                        PgSqlErrorCode::ERRCODE_WARNING,
+                        format!(
+                            "Intacct did not group {}, so its rows are read",
+                            plan.queries[0].object
+                        ),
+                    )
+                    .detail(format!("{error} {}", error.detail()))
+                    .hint("Set the server option push_aggregates to off if this happens often.");
+                    return self.local(has_local, Some(report));
+                }
+                Err(error) => raise(error),
+            };
+            self.note(&answer);
+            if plan.only_count {
+                match answer.total {
+                    Some(rows) => return Progress::Count(Some(rows)),
+                    None => return self.local(has_local, None),
+                }
+            }
+            let Some(pages) = answer.groups else {
+                return self.local(has_local, None);
+            };
+            let reader = cell_reader(Some(&client));
+            match Groups::collect(&plan, pages, answer.total, &reader) {
+                Ok(groups) => return self.groups(groups, reader, has_local),
+                Err(Failure::Doubt(found)) => doubt = found,
+                Err(Failure::Cell(query, item, error)) => {
+                    let place = Place {
+                        query: query as u16,
+                        item: item as u16,
+                    };
+                    raise(self.place(place).report(&error))
+                }
+            }
+        }
+        let report = self.doubt(doubt);
+        self.local(has_local, Some(report))
+    }
+
+    fn ask(&self, client: &Client, plan: &AggregatePrivate) -> Result<Answer, intacct::Error> {
+        let (client, plan, size) = (client.clone(), plan.clone(), self.table.page_size());
+        crate::io::run(move || ask::ask(client, plan, size))
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        let pages = answer.groups.iter().flatten().flatten();
+        pages.for_each(|page: &Page| self.received.add(page));
+    }
+
+    /// Groups that add up: those of no rows are one all the same where nothing is grouped by.
+    fn groups(&self, groups: Groups, reader: CellReader, has_local: bool) -> Progress {
+        let plan = &self.plan;
+        if plan.keys.is_empty() && (groups.len() == 0 || matches!(groups.rows(plan, 0, &reader), Ok(0))) {
+            return self.nothing();
+        }
+        let averages = plan.outputs.iter().filter_map(|output| match output {
+            AggregateOutput::Average(place) => Some(place),
+            _ => None,
+        });
+        for place in averages {
+            for group in 0..groups.len() {
+                let rows = groups.rows(plan, group, &reader).unwrap_or(0);
+                let mut sums = groups.cells(group, place.query.into(), place.item.into());
+                if sums.any(|sum| sum.is_some_and(|sum| quotient_is_coarse(sum, rows))) {
+                    return self.local(has_local, None);
+                }
+            }
+        }
+        Progress::Groups {
+            groups,
+            reader,
+            next: 0,
+        }
+    }
+
+    fn nothing(&self) -> Progress {
+        Progress::Nothing {
+            row: self.plan.keys.is_empty(),
+        }
+    }
+
+    /// Hands over to the local plan, with a WARNING where there is something to say.
+    fn local(&self, has_local: bool, warning: Option<Report>) -> Progress {
+        if !has_local {
+            raise_internal("an aggregate has no local plan to fall back on");
+        }
+        if let Some(warning) = warning {
+            warning.tell(PgLogLevel::WARNING);
+        }
+        Progress::Local
+    }
+
+    fn doubt(&self, doubt: Doubt) -> Report {
+        let object = &self.plan.queries[0].object;
+        let detail = match doubt {
+            Doubt::Sum { grouped, total } => {
+                format!("Its groups have {grouped} rows together, and {total} rows match.")
+            }
+            Doubt::Moved => "Its groups changed while they were read.".to_owned(),
+        };
+        Report::new(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            format!("groups of {object} did not add up, so its rows are read"),
+        )
+        .detail(detail)
+        .hint(
+            "Data may have changed in between. If it happens each time, the gateway leaves groups out: set the \
+             server option push_aggregates to off.",
+        )
+    }
+
+    fn place(&self, place: Place) -> CellPlace {
+        let query = &self.plan.queries[usize::from(place.query)];
+        CellPlace {
+            company: self.table.server.company_id.clone(),
+            object: query.object.clone(),
+            field: job::selected(query, place.item).to_owned(),
+            row: None,
+        }
+    }
+}
+
+impl Cursor<'_> {
+    /// The value of a column, in the current memory context.
+    unsafe fn value(
+        &self,
+        output: AggregateOutput,
+        converter: &Converter,
+    ) -> Result<Option<pg_sys::Datum>, (Place, CellError)> {
+        let rows = || {
+            let place = Place {
+                query: 0,
+                item: self.plan.keys.len() as u16,
+            };
+            let rows = self.groups.rows(self.plan, self.group, self.reader);
+            rows.map_err(|error| (place, error))
+        };
+        // SAFETY: passed through; the functions called take what their OIDs say.
+        unsafe {
+            match output {
+                AggregateOutput::Key(item) => {
+                    let place = Place { query: 0, item };
+                    let cell = self.cells(place).next().flatten();
+                    cell.map(|cell| self.datum(place, cell, converter)).transpose()
+                }
+                AggregateOutput::Rows => Ok(Some(pg_sys::Datum::from(rows()? as i64))),
+                AggregateOutput::Value(place, merge) => self.merged(place, merge, converter),
+                AggregateOutput::Average(place) => {
+                    let Some(sum) = self.merged(place, Merge::Add, converter)? else {
+                        return Ok(None);
+                    };
+                    let rows = pg_sys::Datum::from(rows()? as i64);
+                    let rows = call1(pg_sys::F_NUMERIC_INT8, rows);
+                    Ok(Some(call2(pg_sys::F_NUMERIC_DIV, sum, rows)))
+                }
+            }
+        }
+    }
+
+    fn cells(&self, place: Place) -> impl Iterator<Item = Option<&[u8]>> {
+        self.groups
+            .cells(self.group, place.query.into(), place.item.into())
+    }
+
+    unsafe fn datum(
+        &self,
+        place: Place,
+        cell: &[u8],
+        converter: &Converter,
+    ) -> Result<pg_sys::Datum, (Place, CellError)> {
+        // SAFETY: pages hold valid UTF-8.
+        unsafe { converter.datum(cell, self.reader) }.map_err(|error| (place, error))
+    }
+
+    /// The aggregate over all members of the group.
+    unsafe fn merged(
+        &self,
+        place: Place,
+        merge: Merge,
+        converter: &Converter,
+    ) -> Result<Option<pg_sys::Datum>, (Place, CellError)> {
+        let mut whole: Option<pg_sys::Datum> = None;
+        for cell in self.cells(place).flatten() {
+            // SAFETY: passed through; both datums are of the converter's type.
+            unsafe {
+                let next = self.datum(place, cell, converter)?;
+                whole = Some(match whole {
+                    None => next,
+                    Some(known) => combine(merge, converter, known, next),
+                });
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// One value for two groups that are one.
+unsafe fn combine(merge: Merge, converter: &Converter, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: the caller vouches for the types: sums are numeric, the others as the converter says.
+    unsafe {
+        match (merge, converter) {
+            (Merge::Add, _) => call2(pg_sys::F_NUMERIC_ADD, a, b),
+            (Merge::Least, Converter::Numeric) => call2(pg_sys::F_NUMERIC_SMALLER, a, b),
+            (Merge::Greatest, Converter::Numeric) => call2(pg_sys::F_NUMERIC_LARGER, a, b),
+            // A date is 32 bits wide, the others 64.
+            (merge, Converter::Date) => {
+                let lesser = (a.value() as i32) < (b.value() as i32);
+                if lesser == (merge == Merge::Least) { a } else { b }
+            }
+            (merge, _) => {
+                let lesser = (a.value() as i64) < (b.value() as i64);
+                if lesser == (merge == Merge::Least) { a } else { b }
+            }
+        }
+    }
+}
+
+unsafe fn call1(function: u32, a: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: the caller vouches for the argument.
+    unsafe { pg_sys::OidFunctionCall1Coll(pg_sys::Oid::from(function), pg_sys::InvalidOid, a) }
+}
+
+unsafe fn call2(function: u32, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: the caller vouches for the arguments.
+    unsafe { pg_sys::OidFunctionCall2Coll(pg_sys::Oid::from(function), pg_sys::InvalidOid, a, b) }
+}
+
+/// Whether the gateway can be told this very value: a condition that were widened would keep rows that SQL drops.
+fn is_exact(binding: &Binding) -> bool {
+    match binding {
+        Binding::Null => true,
+        Binding::Unsayable => false,
+        Binding::Value(value) => crate::plan::sayable_exactly(value),
+        Binding::List(values) => values.iter().flatten().all(crate::plan::sayable_exactly),
+    }
+}
+
+/// Binds the parameters; `None`: no row can match.
+fn bind(plan: &AggregatePrivate, bindings: &[Binding]) -> Option<AggregatePrivate> {
+    let mut plan = plan.clone();
+    for query in &mut plan.queries {
+        *query = query.bind(&mut |number| {
+            let binding = bindings.get(number as usize - 1);
+            binding.cloned().unwrap_or(Binding::Unsayable)
+        })?;
+    }
+    Some(plan)
+}

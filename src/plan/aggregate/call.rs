@@ -1,0 +1,100 @@
+//! Which aggregates the gateway computes as PostgreSQL does.
+
+use crate::catalog::ValueClass;
+use crate::plan::source::Source;
+use pgrx::{PgList, is_a, pg_sys};
+
+/// An aggregate that can be computed from what the gateway computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Rows.
+    CountRows,
+    /// Rows in which the field has a value.
+    Count(String),
+    /// The sum; of no values it is null.
+    Sum(String),
+    /// The sum by the number of values.
+    Average(String),
+    /// The least value.
+    Least(String),
+    /// The greatest value.
+    Greatest(String),
+}
+
+impl Call {
+    /// The field read.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Call::CountRows => None,
+            Call::Count(field)
+            | Call::Sum(field)
+            | Call::Average(field)
+            | Call::Least(field)
+            | Call::Greatest(field) => Some(field),
+        }
+    }
+
+    /// Whether the result is right only where no row has null in the field: `count` of the gateway is asked for rows.
+    pub fn counts_values(&self) -> bool {
+        matches!(self, Call::Count(_) | Call::Average(_))
+    }
+}
+
+/// What an aggregate of the statement is for the gateway; `None`: nothing. Its FILTER is the caller's affair.
+///
+/// Aggregates are recognised by OID (pg_proc.dat), never by name.
+///
+/// # Safety
+/// `aggregate` must be a valid node of the current planning.
+pub unsafe fn recognise(source: &Source, aggregate: *mut pg_sys::Aggref) -> Option<Call> {
+    // SAFETY: the caller vouches for the node; node types are checked before each cast.
+    unsafe {
+        let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
+            && !(*aggregate).aggvariadic
+            && (*aggregate).aggdistinct.is_null()
+            && (*aggregate).aggorder.is_null()
+            && (*aggregate).aggdirectargs.is_null()
+            && (*aggregate).agglevelsup == 0
+            && (*aggregate).aggsplit == pg_sys::AggSplit::AGGSPLIT_SIMPLE;
+        if !plain {
+            return None;
+        }
+        let function = u32::from((*aggregate).aggfnoid);
+        if function == pg_sys::F_COUNT_ {
+            return Some(Call::CountRows);
+        }
+        let arguments = PgList::<pg_sys::TargetEntry>::from_pg((*aggregate).args);
+        if arguments.len() != 1 {
+            return None;
+        }
+        let argument: *mut pg_sys::Node = (*arguments.get_ptr(0)?).expr.cast();
+        if function == pg_sys::F_COUNT_ANY && is_a(argument, pg_sys::NodeTag::T_Const) {
+            return (!(*argument.cast::<pg_sys::Const>()).constisnull).then_some(Call::CountRows);
+        }
+        let column = source.column(argument)?;
+        let (field, class) = (column.field, column.class);
+        let ordered = match class {
+            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date => true,
+            ValueClass::Timestamp => source.table().zone_is_fixed(),
+            // Text has an order of the gateway's own, and a boolean has none that anybody has described.
+            ValueClass::Text | ValueClass::Boolean => false,
+        };
+        match function {
+            // An unset boolean may read as false.
+            pg_sys::F_COUNT_ANY if class != ValueClass::Boolean => Some(Call::Count(field)),
+            pg_sys::F_SUM_INT8 | pg_sys::F_SUM_NUMERIC => Some(Call::Sum(field)),
+            pg_sys::F_AVG_INT8 | pg_sys::F_AVG_NUMERIC => Some(Call::Average(field)),
+            pg_sys::F_MIN_INT8 | pg_sys::F_MIN_NUMERIC | pg_sys::F_MIN_DATE | pg_sys::F_MIN_TIMESTAMPTZ
+                if ordered =>
+            {
+                Some(Call::Least(field))
+            }
+            pg_sys::F_MAX_INT8 | pg_sys::F_MAX_NUMERIC | pg_sys::F_MAX_DATE | pg_sys::F_MAX_TIMESTAMPTZ
+                if ordered =>
+            {
+                Some(Call::Greatest(field))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a grouping asks for: its keys and its aggregates, if the gateway knows all of them.
+
+use super::call::{self, Call};
+use crate::catalog::ValueClass;
+use crate::plan::source::Source;
+use pgrx::{PgList, is_a, pg_sys};
+
+/// One group key.
+pub struct Key {
+    /// The column.
+    pub var: *mut pg_sys::Node,
+    /// Its mark in the GROUP BY or DISTINCT clause; 0: none.
+    pub mark: pg_sys::Index,
+    /// Its field.
+    pub field: String,
+    /// How its values compare.
+    pub class: ValueClass,
+    /// Whether it may be null, as far as its column says.
+    pub nullable: bool,
+}
+
+/// A grouping that the gateway can be asked for.
+#[derive(Default)]
+pub struct Grouping {
+    /// Group keys.
+    pub keys: Vec<Key>,
+    /// Aggregates, each once.
+    pub aggregates: Vec<(*mut pg_sys::Aggref, Call)>,
+    /// The FILTER that all aggregates share; null for none.
+    pub filter: *mut pg_sys::Node,
+}
+
+impl Grouping {
+    /// Reads `target`, and `having` for what it needs beside it, grouped by `clause`.
+    ///
+    /// # Safety
+    /// Planner nodes of the current planning.
+    pub unsafe fn read(
+        source: &Source,
+        target: *mut pg_sys::PathTarget,
+        clause: *mut pg_sys::List,
+        having: *mut pg_sys::List,
+    ) -> Option<Grouping> {
+        let mut grouping = Grouping::default();
+        let mut others = PgList::<pg_sys::Node>::new();
+        // SAFETY: the caller vouches for the nodes; marks are as many as expressions where there are any.
+        unsafe {
+            for (index, expression) in PgList::<pg_sys::Node>::from_pg((*target).exprs)
+                .iter_ptr()
+                .enumerate()
+            {
+                let mark = match (*target).sortgrouprefs {
+                    marks if marks.is_null() => 0,
+                    marks => *marks.add(index),
+                };
+                let member = match mark {
+                    0 => std::ptr::null_mut(),
+                    mark => pg_sys::get_sortgroupref_clause_noerr(mark, clause),
+                };
+                if member.is_null() {
+                    others.push(expression);
+                } else {
+                    grouping.keys.push(key(source, expression, mark, member)?);
+                }
+            }
+            for condition in PgList::<pg_sys::Node>::from_pg(having).iter_ptr() {
+                others.push(condition);
+            }
+            let flags = pg_sys::PVC_INCLUDE_AGGREGATES
+                | pg_sys::PVC_RECURSE_WINDOWFUNCS
+                | pg_sys::PVC_INCLUDE_PLACEHOLDERS;
+            let parts = pg_sys::pull_var_clause(others.into_pg().cast(), flags as i32);
+            for part in PgList::<pg_sys::Node>::from_pg(parts).iter_ptr() {
+                if is_a(part, pg_sys::NodeTag::T_Aggref) {
+                    grouping.add(source, part.cast())?;
+                } else if !is_a(part, pg_sys::NodeTag::T_Var)
+                    || !grouping
+                        .keys
+                        .iter()
+                        .any(|key| pg_sys::equal(key.var.cast(), part.cast()))
+                {
+                    return None;
+                }
+            }
+        }
+        Some(grouping)
+    }
+
+    /// Takes an aggregate, unless it is known already.
+    unsafe fn add(&mut self, source: &Source, aggregate: *mut pg_sys::Aggref) -> Option<()> {
+        // SAFETY: the caller checked the node's type.
+        unsafe {
+            let known = |other: &(*mut pg_sys::Aggref, Call)| pg_sys::equal(other.0.cast(), aggregate.cast());
+            if self.aggregates.iter().any(known) {
+                return Some(());
+            }
+            let filter: *mut pg_sys::Node = (*aggregate).aggfilter.cast();
+            if self.aggregates.is_empty() {
+                self.filter = filter;
+            }
+            // A condition on all groups would drop those in which no row fulfils it.
+            let alike = pg_sys::equal(self.filter.cast(), filter.cast())
+                && (filter.is_null() || self.keys.is_empty());
+            if !alike {
+                return None;
+            }
+            self.aggregates
+                .push((aggregate, call::recognise(source, aggregate)?));
+            Some(())
+        }
+    }
+
+    /// The columns of the scan: keys, then aggregates.
+    pub fn columns(&self) -> impl Iterator<Item = (*mut pg_sys::Expr, pg_sys::Index)> {
+        let keys = self.keys.iter().map(|key| (key.var.cast(), key.mark));
+        keys.chain(self.aggregates.iter().map(|(aggregate, _)| (aggregate.cast(), 0)))
+    }
+}
+
+/// A group key: a column whose values are equal here where they are equal there.
+unsafe fn key(
+    source: &Source,
+    expression: *mut pg_sys::Node,
+    mark: pg_sys::Index,
+    clause: *mut pg_sys::SortGroupClause,
+) -> Option<Key> {
+    // SAFETY: the caller vouches for the nodes; catalog look-ups by OID.
+    unsafe {
+        if !is_a(expression, pg_sys::NodeTag::T_Var) {
+            return None;
+        }
+        let column = source.column(expression)?;
+        let family = crate::plan::qual::family(column.class).0;
+        let equality = pg_sys::get_op_opfamily_strategy((*clause).eqop, family) as u32;
+        let same_text = column.class != ValueClass::Text
+            || pg_sys::get_collation_isdeterministic(pg_sys::exprCollation(expression));
+        // Every row would be a group of its own.
+        let unique = source
+            .row_key()
+            .is_some_and(|row_key| row_key.eq_ignore_ascii_case(&column.field));
+        let instants_blur = column.class == ValueClass::Timestamp && !source.table().zone_is_fixed();
+        if equality != pg_sys::BTEqualStrategyNumber || !same_text || unique || instants_blur {
+            return None;
+        }
+        Some(Key {
+            var: expression,
+            mark,
+            field: column.field,
+            class: column.class,
+            nullable: !column.column.not_null,
+        })
+    }
+}

@@ -1,0 +1,428 @@
+//! Aggregates that the gateway computes: `GROUP BY` and `DISTINCT` over one object whose conditions are all exact.
+//!
+//! What is sent, and why the answer is PostgreSQL's: `docs/pushdown.md`. Beside the pushed plan stands a local one
+//! (`fdw_outerpath`), which runs when the gateway's groups do not add up.
+
+mod call;
+mod grouping;
+mod requests;
+
+use super::private::{AggregateOutput, AggregatePrivate, Private};
+use super::qual::{Params, excludes_null};
+use super::source::Source;
+use crate::error::raise_internal;
+use call::Call;
+use grouping::Grouping;
+use intacct::{Condition, OrderKey, Query, SelectItem};
+use pgrx::{PgList, pg_guard, pg_sys};
+use requests::Requests;
+use std::ffi::c_void;
+
+/// With more groups than this the rows themselves are read: groups are held until they are all there.
+const MOST_GROUPS: f64 = 50_000.0;
+
+/// What a request beside the first weighs, in requests: they travel at the same time.
+const BESIDE: f64 = 0.001;
+
+/// Offers to let the gateway group.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
+    root: *mut pg_sys::PlannerInfo,
+    stage: pg_sys::UpperRelationKind::Type,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    _extra: *mut c_void,
+) {
+    use pg_sys::UpperRelationKind::{UPPERREL_DISTINCT, UPPERREL_GROUP_AGG};
+    if stage != UPPERREL_GROUP_AGG && stage != UPPERREL_DISTINCT {
+        return;
+    }
+    // SAFETY: planner callback on the main thread with nodes of the current planning.
+    unsafe {
+        let distinct = stage == UPPERREL_DISTINCT;
+        if let Some(source) = Source::of(root, input)
+            && let Some(plan) = Pushed::new(root, stage, input, &source)
+        {
+            let path = plan.path(root, input, output, &source, distinct);
+            pg_sys::add_path(output, path);
+        }
+    }
+}
+
+/// A grouping that the gateway can be asked for, and how.
+struct Pushed {
+    grouping: Grouping,
+    private: AggregatePrivate,
+    params: Params,
+    having: *mut pg_sys::List,
+    target: *mut pg_sys::PathTarget,
+    groups: f64,
+}
+
+impl Pushed {
+    unsafe fn new(
+        root: *mut pg_sys::PlannerInfo,
+        stage: pg_sys::UpperRelationKind::Type,
+        input: *mut pg_sys::RelOptInfo,
+        source: &Source,
+    ) -> Option<Pushed> {
+        let table = source.table();
+        let push = crate::guc::push_switches(&table.server);
+        let capabilities = table.dialect().capabilities();
+        if !push.aggregates || !capabilities.aggregates || !capabilities.total_count {
+            return None;
+        }
+        // SAFETY: nodes of the current planning.
+        unsafe {
+            let parse = (*root).parse;
+            let distinct = stage == pg_sys::UpperRelationKind::UPPERREL_DISTINCT;
+            let clause = if distinct {
+                (*parse).distinctClause
+            } else {
+                (*parse).groupClause
+            };
+            let having: *mut pg_sys::List = if distinct {
+                std::ptr::null_mut()
+            } else {
+                (*parse).havingQual.cast()
+            };
+            let target = (*root).upper_targets[stage as usize];
+            if (*parse).hasTargetSRFs
+                || (*parse).hasDistinctOn
+                || !(*parse).groupingSets.is_null()
+                || !(*parse).rowMarks.is_null()
+                || target.is_null()
+                || (distinct && crate::compat::needed_grouping(root, true).is_null())
+                || pg_sys::contain_volatile_functions((*target).exprs.cast())
+                || pg_sys::contain_volatile_functions(having.cast())
+            {
+                return None;
+            }
+            let grouping = Grouping::read(source, target, clause, having)?;
+            // GROUP BY of constants alone has no group where there is no row.
+            if grouping.keys.is_empty() && (grouping.aggregates.is_empty() || !clause.is_null()) {
+                return None;
+            }
+            let mut params = Params::default();
+            let mut condition = source.exact(root, (*input).baserestrictinfo, &mut params)?;
+            if !grouping.filter.is_null() {
+                let filter = source.exact_clause(root, grouping.filter, &mut params)?;
+                condition = Some(Condition::and(condition, filter));
+            }
+            let condition = match (source.always.clone(), condition) {
+                (Some(always), Some(asked)) => Some(Condition::and(Some(always), asked)),
+                (always, asked) => always.or(asked),
+            };
+            let condition = with_values_counted(source, &grouping, condition)?;
+
+            let groups = expected_groups(root, input, &grouping);
+            let private = private(source, &grouping, condition, groups)?;
+            Some(Pushed {
+                grouping,
+                private,
+                params,
+                having,
+                target,
+                groups,
+            })
+        }
+    }
+
+    /// The path, with the local one beside it.
+    unsafe fn path(
+        self,
+        root: *mut pg_sys::PlannerInfo,
+        input: *mut pg_sys::RelOptInfo,
+        output: *mut pg_sys::RelOptInfo,
+        source: &Source,
+        distinct: bool,
+    ) -> *mut pg_sys::Path {
+        // SAFETY: nodes of the current planning, allocated in its memory context.
+        unsafe {
+            let server = &source.table().server;
+            let rows = if self.having.is_null() {
+                self.groups
+            } else {
+                let selectivity = pg_sys::clauselist_selectivity(
+                    root,
+                    self.having,
+                    0,
+                    pg_sys::JoinType::JOIN_INNER,
+                    std::ptr::null_mut(),
+                );
+                (self.groups * selectivity).max(1.0)
+            };
+            let pages = (self.groups / f64::from(source.table().page_size()))
+                .ceil()
+                .max(1.0);
+            let beside = self.private.queries.len() - 1 + usize::from(self.private.verify);
+            let cost = server.fdw_startup_cost * (pages + beside as f64 * BESIDE)
+                + self.groups * (server.fdw_tuple_cost + pg_sys::cpu_tuple_cost)
+                + (*self.target).cost.startup
+                + rows * (*self.target).cost.per_tuple;
+            let local = self
+                .needs_local()
+                .then(|| local_path(root, input, output, &self, distinct));
+            let mut columns = PgList::<pg_sys::TargetEntry>::new();
+            for (number, (expression, _)) in self.grouping.columns().enumerate() {
+                columns.push(pg_sys::makeTargetEntry(
+                    expression,
+                    number as i16 + 1,
+                    std::ptr::null_mut(),
+                    false,
+                ));
+            }
+            let private = Private::Aggregate(Box::new(self.private))
+                .to_list()
+                .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
+            let mut carried = PgList::<pg_sys::List>::new();
+            for list in [private, columns.into_pg(), self.params.into_list(), self.having] {
+                carried.push(list);
+            }
+            crate::compat::create_foreign_upper_path(
+                root,
+                output,
+                self.target,
+                rows,
+                cost,
+                cost,
+                local.unwrap_or(std::ptr::null_mut()),
+                carried.into_pg(),
+            )
+        }
+    }
+
+    /// Whether anything found out at execution can make the gateway's answer useless. The number of all rows under a
+    /// condition without parameters is what it is.
+    fn needs_local(&self) -> bool {
+        !self.private.only_count || !self.params.is_empty()
+    }
+}
+
+/// The same grouping done here, with the columns of the pushed one.
+unsafe fn local_path(
+    root: *mut pg_sys::PlannerInfo,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    pushed: &Pushed,
+    distinct: bool,
+) -> *mut pg_sys::Path {
+    // SAFETY: nodes of the current planning, allocated in its memory context.
+    unsafe {
+        let target = pg_sys::create_empty_pathtarget();
+        for (expression, mark) in pushed.grouping.columns() {
+            pg_sys::add_column_to_pathtarget(target, expression, mark);
+        }
+        let target = pg_sys::set_pathtarget_cost_width(root, target);
+        let clause = crate::compat::needed_grouping(root, distinct);
+        let strategy = if pushed.grouping.keys.is_empty() {
+            pg_sys::AggStrategy::AGG_PLAIN
+        } else if clause.is_null() {
+            // All keys are constants, so there is one group at most.
+            pg_sys::AggStrategy::AGG_SORTED
+        } else {
+            pg_sys::AggStrategy::AGG_HASHED
+        };
+        let costs = pg_sys::AggClauseCosts::default();
+        pg_sys::create_agg_path(
+            root,
+            output,
+            (*input).cheapest_total_path,
+            target,
+            strategy,
+            pg_sys::AggSplit::AGGSPLIT_SIMPLE,
+            clause,
+            std::ptr::null_mut(),
+            &costs,
+            pushed.groups,
+        )
+        .cast()
+    }
+}
+
+/// How many groups the planner expects.
+unsafe fn expected_groups(
+    root: *mut pg_sys::PlannerInfo,
+    input: *mut pg_sys::RelOptInfo,
+    grouping: &Grouping,
+) -> f64 {
+    if grouping.keys.is_empty() {
+        return 1.0;
+    }
+    let mut keys = PgList::<pg_sys::Node>::new();
+    for key in &grouping.keys {
+        keys.push(key.var);
+    }
+    // SAFETY: nodes of the current planning.
+    unsafe {
+        pg_sys::estimate_num_groups(
+            root,
+            keys.into_pg(),
+            (*input).rows,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    }
+}
+
+/// The condition under which counting rows counts values: rows without a value are left out where no other aggregate
+/// misses them. `None`: it cannot be had.
+fn with_values_counted(
+    source: &Source,
+    grouping: &Grouping,
+    condition: Option<Condition>,
+) -> Option<Option<Condition>> {
+    let has_value = |field: &str| {
+        source
+            .row_key()
+            .is_some_and(|row_key| row_key.eq_ignore_ascii_case(field))
+            || condition
+                .as_ref()
+                .is_some_and(|condition| excludes_null(condition, field))
+    };
+    let counted = grouping
+        .aggregates
+        .iter()
+        .filter(|(_, call)| call.counts_values())
+        .filter_map(|(_, call)| call.field())
+        .find(|field| !has_value(field));
+    let Some(field) = counted else {
+        return Some(condition);
+    };
+    let alone = grouping.keys.is_empty()
+        && grouping
+            .aggregates
+            .iter()
+            .all(|(_, call)| call.field() == Some(field));
+    let sayable = source.table().dialect().capabilities().operators.is_not_null;
+    (alone && sayable && source.push_where).then(|| {
+        let has_value = Condition::IsNull {
+            field: field.to_owned(),
+            negated: true,
+        };
+        Some(Condition::and(condition, has_value))
+    })
+}
+
+/// What the executor gets; `None`: not all of it can be asked for, or the answer could not be trusted.
+fn private(
+    source: &Source,
+    grouping: &Grouping,
+    condition: Option<Condition>,
+    groups: f64,
+) -> Option<AggregatePrivate> {
+    let table = source.table();
+    let only_count = grouping.keys.is_empty()
+        && grouping
+            .aggregates
+            .iter()
+            .all(|(_, call)| matches!(call, Call::CountRows | Call::Count(_)));
+    let verify = table.server.verify_aggregates && !only_count;
+    // Whether the gateway makes a group of the rows without a key is not documented; only adding up tells.
+    let complete = |key: &grouping::Key| {
+        !key.nullable
+            || condition
+                .as_ref()
+                .is_some_and(|condition| excludes_null(condition, &key.field))
+    };
+    if !verify && !grouping.keys.iter().all(complete) {
+        return None;
+    }
+    // Dotted fields may not be sorted by, and without an order one page is all that can be had.
+    let pages = grouping.keys.iter().all(|key| !key.field.contains('.'));
+    let most = if pages {
+        MOST_GROUPS
+    } else {
+        f64::from(table.page_size())
+    };
+    if groups > most {
+        return None;
+    }
+
+    let keys: Vec<String> = grouping.keys.iter().map(|key| key.field.clone()).collect();
+    let (selects, outputs) = if only_count {
+        let some_field = || {
+            let plain = |field: &&str| !field.contains('.');
+            let columns = table.columns.iter().filter(|column| column.constant.is_none());
+            columns.map(|column| column.field.as_str()).find(plain)
+        };
+        let field = source.row_key().or_else(some_field)?;
+        let outputs = vec![AggregateOutput::Rows; grouping.aggregates.len()];
+        (vec![vec![SelectItem::Field(field.to_owned())]], outputs)
+    } else {
+        let mut requests = Requests::new(keys.clone(), source.row_key()?);
+        let mut outputs: Vec<_> = (0..keys.len() as u16).map(AggregateOutput::Key).collect();
+        for (_, call) in &grouping.aggregates {
+            outputs.push(requests.output(call)?);
+        }
+        (requests.selects(), outputs)
+    };
+    let order = if pages && !only_count {
+        keys.as_slice()
+    } else {
+        &[]
+    };
+    let query = |select| {
+        let mut query = Query::new(table.options.object.clone());
+        query.docparid = table.options.docparid.clone();
+        query.select = select;
+        query.filter = condition.clone();
+        query.order_by = order
+            .iter()
+            .map(|field| OrderKey {
+                field: field.clone(),
+                descending: false,
+            })
+            .collect();
+        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query
+    };
+    let formatted = |class| class != crate::catalog::ValueClass::Text;
+    Some(AggregatePrivate {
+        relation: source.relation(),
+        queries: selects.into_iter().map(query).collect(),
+        dialect: table.dialect(),
+        keys: grouping.keys.iter().map(|key| key.class).collect(),
+        outputs,
+        only_count,
+        verify,
+        pages,
+        need_formatting: !only_count
+            && (grouping.keys.iter().any(|key| formatted(key.class)) || !grouping.aggregates.is_empty()),
+    })
+}
+
+/// Makes the plan of a path of ours.
+///
+/// # Safety
+/// `best_path` must come from [`get_foreign_upper_paths`].
+pub unsafe fn plan(
+    best_path: *mut pg_sys::ForeignPath,
+    target_list: *mut pg_sys::List,
+    outer_plan: *mut pg_sys::Plan,
+) -> *mut pg_sys::ForeignScan {
+    // SAFETY: the caller vouches for the path; an absent list is null.
+    unsafe {
+        let carried = PgList::<pg_sys::List>::from_pg((*best_path).fdw_private);
+        let list = |index| carried.get_ptr(index).unwrap_or(std::ptr::null_mut());
+        pg_sys::make_foreignscan(
+            target_list,
+            list(3),
+            0,
+            list(2),
+            list(0),
+            list(1),
+            std::ptr::null_mut(),
+            outer_plan,
+        )
+    }
+}
+
+/// Whether the relation is one that [`get_foreign_upper_paths`] made a path for.
+///
+/// # Safety
+/// `rel` must be a relation of the current planning.
+pub unsafe fn is_upper(rel: *mut pg_sys::RelOptInfo) -> bool {
+    // SAFETY: the caller vouches for the node.
+    unsafe { (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_UPPER_REL }
+}

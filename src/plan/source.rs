@@ -1,0 +1,278 @@
+//! What an aggregate or a join reads: one object of the gateway, and those that its many-to-one relations lead to.
+
+use super::qual::{Params, Translator};
+use super::{RelationState, state};
+use crate::catalog::{Column, ForeignTable, ValueClass};
+use intacct::{Condition, Value};
+use pgrx::{PgList, is_a, pg_sys};
+
+/// One relation of the query within a source.
+pub struct Member<'a> {
+    /// Its place in the query.
+    pub relid: pg_sys::Index,
+    /// Its table.
+    pub table: &'a ForeignTable,
+    /// The path that leads to it from the object that is asked; empty for that object itself.
+    pub path: String,
+}
+
+impl Member<'_> {
+    /// A field of the member, as the object that is asked names it.
+    pub fn field(&self, field: &str) -> String {
+        if self.path.is_empty() {
+            field.to_owned()
+        } else {
+            format!("{}.{field}", self.path)
+        }
+    }
+}
+
+/// A column as the object that is asked names it.
+pub struct Field<'a> {
+    /// Its path from that object.
+    pub field: String,
+    /// The column.
+    pub column: &'a Column,
+    /// How its values compare.
+    pub class: ValueClass,
+}
+
+/// The relations that one request can read together; the first is the object that is asked.
+pub struct Source<'a> {
+    /// The relations.
+    pub members: Vec<Member<'a>>,
+    /// What the gateway is asked beside what the statement says.
+    pub always: Option<Condition>,
+    /// Whether conditions may be sent.
+    pub push_where: bool,
+}
+
+impl<'a> Source<'a> {
+    /// The source of a base relation; none when it is not one table of ours.
+    ///
+    /// # Safety
+    /// `rel` must be a relation of the current planning that belongs to this wrapper.
+    pub unsafe fn of(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Option<Source<'a>> {
+        // SAFETY: the caller vouches for the nodes. The state of a parent of other tables is not ours.
+        unsafe {
+            if (*rel).reloptkind != pg_sys::RelOptKind::RELOPT_BASEREL || (*rel).fdw_private.is_null() {
+                return None;
+            }
+            let entry = *(*root).simple_rte_array.add((*rel).relid as usize);
+            if (*entry).inh || !(*rel).lateral_relids.is_null() {
+                return None;
+            }
+            let RelationState { table, push } = state(rel);
+            Some(Source {
+                members: vec![Member {
+                    relid: (*rel).relid,
+                    table,
+                    path: String::new(),
+                }],
+                always: table.options.filter.clone(),
+                push_where: push.where_,
+            })
+        }
+    }
+
+    /// The table of the object that is asked.
+    pub fn table(&self) -> &'a ForeignTable {
+        self.members[0].table
+    }
+
+    /// Which of the relations, counted from the lowest, is the object that is asked.
+    pub fn relation(&self) -> u16 {
+        let asked = self.members[0].relid;
+        let below = self.members.iter().filter(|member| member.relid < asked);
+        below.count() as u16
+    }
+
+    /// The field that counts the rows: unique and never null.
+    pub fn row_key(&self) -> Option<&'a str> {
+        self.table().options.row_key.as_deref()
+    }
+
+    /// The column that an expression names, a cast that does not change the value looked through.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node of the current planning.
+    pub unsafe fn column(&self, expression: *mut pg_sys::Node) -> Option<Field<'a>> {
+        // SAFETY: node types are checked before each cast.
+        unsafe {
+            let mut node = expression;
+            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+            }
+            if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
+                return None;
+            }
+            let var = node.cast::<pg_sys::Var>();
+            if (*var).varlevelsup != 0 {
+                return None;
+            }
+            let member = self
+                .members
+                .iter()
+                .find(|member| member.relid == (*var).varno as u32)?;
+            let column = member.table.column((*var).varattno)?;
+            Some(Field {
+                field: member.field(&column.field),
+                column,
+                class: column.class?,
+            })
+        }
+    }
+
+    /// The condition that keeps exactly the rows for which all of `clauses` are true; `None` when there is none that
+    /// is sure to.
+    ///
+    /// # Safety
+    /// `clauses` must be restrictions of the current planning.
+    pub unsafe fn exact(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        clauses: *mut pg_sys::List,
+        params: &mut Params,
+    ) -> Option<Option<Condition>> {
+        let mut whole = None;
+        // SAFETY: the caller vouches for the list.
+        for clause in unsafe { PgList::<pg_sys::RestrictInfo>::from_pg(clauses) }.iter_ptr() {
+            // SAFETY: as above.
+            unsafe {
+                // A condition without columns is checked by a node that stands on the scan, and not on ours.
+                if (*clause).pseudoconstant {
+                    return None;
+                }
+                let condition = self.exact_clause(root, (*clause).clause.cast(), params)?;
+                whole = Some(Condition::and(whole, condition));
+            }
+        }
+        Some(whole)
+    }
+
+    /// As [`exact`](Self::exact), for one bare expression.
+    ///
+    /// # Safety
+    /// `expression` must be an expression of the current planning.
+    pub unsafe fn exact_clause(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        expression: *mut pg_sys::Node,
+        params: &mut Params,
+    ) -> Option<Condition> {
+        if !self.push_where {
+            return None;
+        }
+        // SAFETY: passed through; member sets of a valid expression.
+        unsafe {
+            let mentioned = pg_sys::pull_varnos(root, expression);
+            let mut mine = self
+                .members
+                .iter()
+                .filter(|member| pg_sys::bms_is_member(member.relid as i32, mentioned));
+            let (member, None) = (mine.next()?, mine.next()) else {
+                return None;
+            };
+            if pg_sys::bms_membership(mentioned) != pg_sys::BMS_Membership::BMS_SINGLETON {
+                return None;
+            }
+            let mut translator = Translator {
+                table: member.table,
+                relid: member.relid,
+                root,
+                params: std::mem::take(params),
+            };
+            let pushed = translator.translate(expression);
+            *params = translator.params;
+            let pushed = pushed.filter(|pushed| pushed.exact)?;
+            stays_exact(member.table, &pushed.condition).then(|| under(&member.path, pushed.condition))
+        }
+    }
+}
+
+/// Whether the condition is as exact when it is said as it is in the plan: points in time may have to be moved
+/// outward on the way.
+fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
+    let mut exact = true;
+    condition.visit(&mut |part| {
+        let timestamp = |field: &str| {
+            table
+                .column_of_field(field)
+                .is_none_or(|column| matches!(column.class, None | Some(ValueClass::Timestamp)))
+        };
+        match part {
+            Condition::CompareFields { .. } => exact = false,
+            Condition::Compare { field, .. }
+            | Condition::Between { field, .. }
+            | Condition::In { field, .. } => exact &= !timestamp(field) || table.zone_is_fixed(),
+            _ => {}
+        }
+    });
+    exact && condition.values().into_iter().all(sayable_exactly)
+}
+
+/// Whether the gateway can be told this very value: it knows whole seconds only.
+pub fn sayable_exactly(value: &Value) -> bool {
+    match value {
+        Value::Instant(instant) => instant.subsec_nanosecond() == 0,
+        _ => true,
+    }
+}
+
+/// The condition, its fields reached through `path`.
+pub fn under(path: &str, condition: Condition) -> Condition {
+    if path.is_empty() {
+        return condition;
+    }
+    let field = |field: String| format!("{path}.{field}");
+    let all = |parts: Vec<Condition>| parts.into_iter().map(|part| under(path, part)).collect();
+    match condition {
+        Condition::And(parts) => Condition::And(all(parts)),
+        Condition::Or(parts) => Condition::Or(all(parts)),
+        Condition::Compare {
+            field: name,
+            op,
+            value,
+        } => Condition::Compare {
+            field: field(name),
+            op,
+            value,
+        },
+        Condition::CompareFields { left, op, right } => Condition::CompareFields {
+            left: field(left),
+            op,
+            right: field(right),
+        },
+        Condition::Between {
+            field: name,
+            low,
+            high,
+        } => Condition::Between {
+            field: field(name),
+            low,
+            high,
+        },
+        Condition::In {
+            field: name,
+            values,
+            negated,
+        } => Condition::In {
+            field: field(name),
+            values,
+            negated,
+        },
+        Condition::Like {
+            field: name,
+            pattern,
+            negated,
+        } => Condition::Like {
+            field: field(name),
+            pattern,
+            negated,
+        },
+        Condition::IsNull { field: name, negated } => Condition::IsNull {
+            field: field(name),
+            negated,
+        },
+    }
+}
