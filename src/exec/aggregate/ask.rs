@@ -13,8 +13,15 @@ const MOST_GROUPS: u64 = 200_000;
 pub struct Answer {
     /// The pages of each query; none when there are more groups than can be read.
     pub groups: Option<Vec<Vec<Page>>>,
-    /// The number of rows without groups, where it was asked for.
-    pub total: Option<u64>,
+    /// A page that tells the number of rows without groups, where it was asked for.
+    pub total: Option<Page>,
+}
+
+impl Answer {
+    /// The number of rows without groups, where the gateway told it.
+    pub fn total(&self) -> Option<u64> {
+        self.total.as_ref().and_then(|page| page.total_count)
+    }
 }
 
 /// Asks everything at the same time.
@@ -36,7 +43,7 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
         .and_then(|query| plan.verify.then(|| total_query(query)));
     let total = async {
         match &verification {
-            Some(Some(query)) => rows(&client, &plan, query).await,
+            Some(Some(query)) => rows(&client, &plan, query).await.map(Some),
             _ => Ok(None),
         }
     };
@@ -44,7 +51,7 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
         let total = rows(&client, &plan, &queries[0]).await?;
         return Ok(Answer {
             groups: Some(Vec::new()),
-            total,
+            total: Some(total),
         });
     }
     let groups = try_join_all(
@@ -74,11 +81,10 @@ pub fn total_query(query: &Query) -> Option<Query> {
     Some(total)
 }
 
-/// How many rows a query has: its first page, of one row, tells.
-async fn rows(client: &Client, plan: &AggregatePrivate, query: &Query) -> Result<Option<u64>, Error> {
+/// The first page, of one row, which tells how many rows a query has.
+async fn rows(client: &Client, plan: &AggregatePrivate, query: &Query) -> Result<Page, Error> {
     let request = PageRequest { size: 1, offset: 0 };
-    let page = client.page(query, plan.dialect, &request, false).await?;
-    Ok(page.total_count)
+    client.page(query, plan.dialect, &request, false).await
 }
 
 /// All groups; none when they do not fit into what can be read, or moved while they were read.

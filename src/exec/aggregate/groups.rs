@@ -208,26 +208,33 @@ fn key_part(class: ValueClass, cell: &[u8], reader: &CellReader) -> Result<KeyPa
 
 /// Whether a sum by a count is so large that PostgreSQL's quotient would depend on how many zeros the summands were
 /// written with: beyond twelve digits it keeps fewer than eight behind the point.
-pub fn quotient_is_coarse(sum: &[u8], rows: u64) -> bool {
-    let digits = sum
-        .iter()
-        .skip_while(|byte| !matches!(byte, b'1'..=b'9' | b'.'))
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let exponent = sum.iter().any(|byte| matches!(byte, b'e' | b'E'));
-    exponent || digits + 1 > 12 + rows.checked_ilog10().unwrap_or(0) as usize
+pub fn quotient_is_coarse<'a>(sums: impl Iterator<Item = Option<&'a [u8]>>, rows: u64) -> bool {
+    let sum: f64 = sums
+        .flatten()
+        .map(|sum| {
+            let number = std::str::from_utf8(sum)
+                .ok()
+                .and_then(|sum| sum.parse::<f64>().ok());
+            number.map_or(f64::INFINITY, f64::abs)
+        })
+        .sum();
+    sum / rows.max(1) as f64 > 9e11
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::quotient_is_coarse;
 
     #[test]
-    fn coarse_quotients_are_known_by_their_digits() {
-        assert!(!quotient_is_coarse(b"-12345678901.55", 1));
-        assert!(quotient_is_coarse(b"123456789012", 1));
-        assert!(!quotient_is_coarse(b"123456789012.00", 10));
-        assert!(!quotient_is_coarse(b"0.000", 3));
-        assert!(quotient_is_coarse(b"1e20", 3));
+    fn coarse_quotients_are_those_beyond_twelve_digits() {
+        let coarse =
+            |sums: &[&str], rows| quotient_is_coarse(sums.iter().map(|sum| Some(sum.as_bytes())), rows);
+        assert!(!coarse(&["-12345678901.55"], 1));
+        assert!(coarse(&["1234567890123"], 1));
+        assert!(coarse(&["600000000000", "-600000000000"], 1));
+        assert!(!coarse(&["1234567890123"], 10));
+        assert!(coarse(&["1e20"], 3));
+        assert!(!coarse(&["0.000"], 3));
+        assert!(!coarse(&[], 0));
     }
 }

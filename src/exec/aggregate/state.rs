@@ -178,16 +178,17 @@ impl AggregateState {
             };
             self.note(&answer);
             if plan.only_count {
-                match answer.total {
+                match answer.total() {
                     Some(rows) => return Progress::Count(Some(rows)),
                     None => return self.local(has_local, None),
                 }
             }
+            let total = answer.total();
             let Some(pages) = answer.groups else {
                 return self.local(has_local, None);
             };
             let reader = cell_reader(Some(&client));
-            match Groups::collect(&plan, pages, answer.total, &reader) {
+            match Groups::collect(&plan, pages, total, &reader) {
                 Ok(groups) => return self.groups(groups, reader, has_local),
                 Err(Failure::Doubt(found)) => doubt = found,
                 Err(Failure::Cell(query, item, error)) => {
@@ -209,7 +210,7 @@ impl AggregateState {
     }
 
     fn note(&mut self, answer: &Answer) {
-        let pages = answer.groups.iter().flatten().flatten();
+        let pages = answer.groups.iter().flatten().flatten().chain(&answer.total);
         pages.for_each(|page: &Page| self.received.add(page));
     }
 
@@ -226,8 +227,8 @@ impl AggregateState {
         for place in averages {
             for group in 0..groups.len() {
                 let rows = groups.rows(plan, group, &reader).unwrap_or(0);
-                let mut sums = groups.cells(group, place.query.into(), place.item.into());
-                if sums.any(|sum| sum.is_some_and(|sum| quotient_is_coarse(sum, rows))) {
+                let sums = groups.cells(group, place.query.into(), place.item.into());
+                if quotient_is_coarse(sums, rows) {
                     return self.local(has_local, None);
                 }
             }
