@@ -8,7 +8,8 @@ use postgres::{Client, NoTls};
 /// # Panics
 /// If the environment does not name one, or it refuses.
 pub fn connect() -> Client {
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by `make bench`"));
+    let variable =
+        |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by `make bench`"));
     postgres::Config::new()
         .host(&variable("PGHOST"))
         .port(variable("PGPORT").parse().expect("a port"))
@@ -35,5 +36,7 @@ pub fn import(client: &mut Client, gateway: &Gateway, options: &str, objects: &s
          IMPORT FOREIGN SCHEMA intacct LIMIT TO ({objects}) FROM SERVER acme INTO acme;",
         gateway.url()
     );
-    client.batch_execute(&statements).unwrap_or_else(|error| panic!("setting up: {error:?}"));
+    client
+        .batch_execute(&statements)
+        .unwrap_or_else(|error| panic!("setting up: {error:?}"));
 }

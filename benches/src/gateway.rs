@@ -25,8 +25,14 @@ impl Gateway {
             .expect("the simulator starts");
         let mut line = String::new();
         let output = process.stdout.take().expect("its output is piped");
-        BufReader::new(output).read_line(&mut line).expect("the simulator says where it listens");
-        let url = line.trim().strip_prefix("listening ").expect("a line `listening URL`").to_owned();
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("the simulator says where it listens");
+        let url = line
+            .trim()
+            .strip_prefix("listening ")
+            .expect("a line `listening URL`")
+            .to_owned();
         Gateway { process, url }
     }
 
@@ -40,7 +46,13 @@ impl Gateway {
     /// # Panics
     /// If it does not answer.
     pub fn control(&self, method: &str, path: &str, body: &str) -> String {
-        let address = self.url.trim_start_matches("http://").split('/').next().expect("a host").to_owned();
+        let address = self
+            .url
+            .trim_start_matches("http://")
+            .split('/')
+            .next()
+            .expect("a host")
+            .to_owned();
         let mut stream = TcpStream::connect(&address).expect("the simulator accepts");
         write!(
             stream,

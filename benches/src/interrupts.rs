@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const TIMES: usize = 20;
-const STALL: &str = r#"[{"match": {"function": "query"}, "times": 1000, "action": {"stall": {"ms": 300000}}}]"#;
+const STALL: &str =
+    r#"[{"match": {"function": "query"}, "times": 1000, "action": {"stall": {"ms": 300000}}}]"#;
 const STATEMENT: &str = "SELECT count(*) FROM acme.customer";
 
 /// Measures cancel, `statement_timeout` and terminate.
@@ -21,24 +22,43 @@ pub fn run(report: &mut Report) {
     let cancels = (0..TIMES).map(|_| cancel(&mut client)).collect();
     report.bounded("cancel of a stalled request", cancels, Duration::from_millis(100));
 
-    client.batch_execute("SET statement_timeout = '200ms'").expect("SET");
+    client
+        .batch_execute("SET statement_timeout = '200ms'")
+        .expect("SET");
     let timeouts = (0..TIMES)
         .map(|_| {
             let began = Instant::now();
-            client.simple_query(STATEMENT).expect_err("the statement times out");
+            client
+                .simple_query(STATEMENT)
+                .expect_err("the statement times out");
             began.elapsed()
         })
         .collect();
-    report.bounded("statement_timeout = 200ms of a stalled request", timeouts, Duration::from_millis(300));
+    report.bounded(
+        "statement_timeout = 200ms of a stalled request",
+        timeouts,
+        Duration::from_millis(300),
+    );
 
     let terminations = (0..TIMES).map(|_| terminate(&mut client)).collect();
-    report.bounded("pg_terminate_backend of a stalled request", terminations, Duration::from_secs(1));
+    report.bounded(
+        "pg_terminate_backend of a stalled request",
+        terminations,
+        Duration::from_secs(1),
+    );
 }
 
 /// Waits until a statement of the backend is waiting for the gateway, then runs `act`, and gives the time from there.
-fn measure(mut victim: Client, pid: i32, watcher: &mut Client, act: impl FnOnce(&mut Client)) -> (Client, Duration) {
+fn measure(
+    mut victim: Client,
+    pid: i32,
+    watcher: &mut Client,
+    act: impl FnOnce(&mut Client),
+) -> (Client, Duration) {
     let running = thread::spawn(move || {
-        victim.simple_query(STATEMENT).expect_err("the statement ends with an error");
+        victim
+            .simple_query(STATEMENT)
+            .expect_err("the statement ends with an error");
         (victim, Instant::now())
     });
     loop {
@@ -61,13 +81,19 @@ fn measure(mut victim: Client, pid: i32, watcher: &mut Client, act: impl FnOnce(
 }
 
 fn pid(client: &mut Client) -> i32 {
-    client.query_one("SELECT pg_backend_pid()", &[]).expect("a pid").get(0)
+    client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .expect("a pid")
+        .get(0)
 }
 
 fn cancel(watcher: &mut Client) -> Duration {
     let mut victim = company::connect();
     let (pid, token) = (pid(&mut victim), victim.cancel_token());
-    measure(victim, pid, watcher, |_| token.cancel_query(NoTls).expect("the cancel is sent")).1
+    measure(victim, pid, watcher, |_| {
+        token.cancel_query(NoTls).expect("the cancel is sent")
+    })
+    .1
 }
 
 fn terminate(watcher: &mut Client) -> Duration {
@@ -75,7 +101,9 @@ fn terminate(watcher: &mut Client) -> Duration {
     let pid = pid(&mut victim);
     let began = Instant::now();
     let (_, ended) = measure(victim, pid, watcher, |watcher| {
-        watcher.execute("SELECT pg_terminate_backend($1)", &[&pid]).expect("pg_terminate_backend");
+        watcher
+            .execute("SELECT pg_terminate_backend($1)", &[&pid])
+            .expect("pg_terminate_backend");
     });
     // The client sees its connection close before the process is gone: wait for that too.
     loop {

@@ -30,5 +30,8 @@ pub fn run(report: &mut Report) {
 
 /// Requests in the simulator's log.
 fn requests(gateway: &Gateway) -> u64 {
-    gateway.control("GET", "log", "").matches("\"controlids\"").count() as u64
+    gateway
+        .control("GET", "log", "")
+        .matches("\"controlids\"")
+        .count() as u64
 }

@@ -3,6 +3,7 @@
 //!
 //! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run.
 
+mod aggregate;
 mod column;
 mod condition;
 mod pushed;
@@ -55,7 +56,8 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)]) -> Company {
             "ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET user_id '{user}');
              CREATE SCHEMA {f}; CREATE SCHEMA {l};
              IMPORT FOREIGN SCHEMA intacct LIMIT TO ({}) FROM SERVER acme INTO {f};
-             SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;",
+             SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;
+             SET sage_intacct.push_aggregates = off; SET sage_intacct.push_joins = off;",
             names.join(", "),
             f = run::FOREIGN,
             l = run::LOCAL,
@@ -147,9 +149,15 @@ readings! {
     tags_as_requested: "apiuser", "tag_case" = "requested";
     tags_in_upper_case: "apiuser", "tag_case" = "upper";
     raw_control_characters: "apiuser", "control_characters" = "raw";
+    null_groups_dropped: "apiuser", "null_groups" = "dropped";
+    plain_aggregate_names: "apiuser", "aggregate_names" = "plain", "dotted_order" = "refused";
+    counts_of_rows: "apiuser", "count" = "rows";
+    aggregates_of_nothing_are_zero: "apiuser", "empty_aggregate" = "zero";
+    aggregates_of_nothing_are_empty: "apiuser", "empty_aggregate" = "empty";
     inner_paths: "apiuser", "dotted_paths" = "inner", "hidden_parents" = "hidden";
     all_otherwise: "east", "nulls" = "first", "negatives" = "with_nulls", "text_order" = "linguistic",
-        "trailing_blanks" = "ignored", "unset_booleans" = "false", "numbers" = "padded", "tag_case" = "upper";
+        "trailing_blanks" = "ignored", "unset_booleans" = "false", "numbers" = "padded", "tag_case" = "upper",
+        "null_groups" = "dropped", "aggregate_names" = "plain", "empty_aggregate" = "empty";
 }
 
 #[test]

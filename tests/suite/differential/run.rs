@@ -17,7 +17,15 @@ pub const VARIANTS: &[&[&str]] = &[
     &["push_where"],
     &["push_order"],
     &["push_limit"],
-    &["push_where", "push_order", "push_limit"],
+    &["push_aggregates"],
+    &["push_joins"],
+    &[
+        "push_where",
+        "push_order",
+        "push_limit",
+        "push_aggregates",
+        "push_joins",
+    ],
 ];
 
 /// Rows as text, or the SQLSTATE of the error.

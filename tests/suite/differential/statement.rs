@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 
+use super::aggregate::aggregate;
 use super::column::{Kind, Table, Value};
 use super::condition::{Constants, condition};
 
@@ -45,7 +46,7 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     let (sql, compare) = match rng.u8(..12) {
         0 => (lateral(rng, table), Compare::Unordered),
         1 => (correlated(rng, table), Compare::Unordered),
-        2 => (aggregate(rng, table), Compare::Unordered),
+        2 | 3 => (aggregate(rng, table), Compare::Unordered),
         _ => return simple(rng, table, time_zone),
     };
     Statement {
@@ -193,23 +194,4 @@ fn correlated(rng: &mut Rng, table: &Table) -> String {
         name = table.name,
         column = column.name,
     )
-}
-
-fn aggregate(rng: &mut Rng, table: &Table) -> String {
-    let mut constants = Constants::new(false);
-    let filter = condition(rng, table, "t", 2, &mut constants);
-    let group = table.any(rng);
-    let number = table
-        .of_kind(rng, Kind::Number)
-        .map_or(table.key.as_str(), |column| column.name.as_str());
-    let values = format!("count(*), count(t.{number}), sum(t.{number}), min(t.{number}), max(t.{number})");
-    if rng.bool() {
-        format!("SELECT {values} FROM {} t WHERE {filter}", table.name)
-    } else {
-        format!(
-            "SELECT t.{g}, {values} FROM {} t WHERE {filter} GROUP BY t.{g}",
-            table.name,
-            g = group.name
-        )
-    }
 }
