@@ -1,6 +1,6 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
-use crate::options::{self, OptionError, ServerOptions, TableOptions};
+use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
 use intacct::{DataType, DialectKind};
 use pgrx::pg_sys;
 
@@ -59,6 +59,8 @@ pub struct Column {
     pub class: Option<ValueClass>,
     /// The same value in every row, not in Intacct.
     pub constant: Option<String>,
+    /// Many-to-one relation that it is the key of.
+    pub references: Option<Reference>,
 }
 
 /// A foreign table with everything that its options say.
@@ -72,6 +74,8 @@ pub struct ForeignTable {
     pub options: TableOptions,
     /// Live columns, in order.
     pub columns: Vec<Column>,
+    /// It has all columns that its import made.
+    pub is_whole: bool,
 }
 
 impl ForeignTable {
@@ -82,11 +86,15 @@ impl ForeignTable {
     pub fn load(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
         // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
+        let options = options::table(relid)?;
+        let (columns, dropped) = load_columns(relid)?;
         Ok(ForeignTable {
             server_oid,
             server: options::server(server_oid)?,
-            options: options::table(relid)?,
-            columns: load_columns(relid)?,
+            // Only an import writes labels.
+            is_whole: options.label.is_some() && !dropped,
+            options,
+            columns,
         })
     }
 
@@ -152,8 +160,10 @@ impl ForeignTable {
     }
 }
 
-fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
+/// The columns, and whether there were others that are dropped.
+fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> {
     let mut columns = Vec::new();
+    let mut dropped = false;
     // SAFETY: the caller holds a lock on the relation (planner and executor do); the tuple descriptor is read before
     // the relation is closed, and everything kept is copied out of it.
     unsafe {
@@ -162,6 +172,7 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
         for index in 0..(*descriptor).natts as usize {
             let attribute = crate::compat::attribute(descriptor, index);
             if attribute.attisdropped {
+                dropped = true;
                 continue;
             }
             let options = match options::column(relid, attribute.attnum) {
@@ -185,9 +196,10 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
                 not_null: attribute.attnotnull,
                 class,
                 constant: options.constant,
+                references: options.references,
             });
         }
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
     }
-    Ok(columns)
+    Ok((columns, dropped))
 }

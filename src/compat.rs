@@ -96,6 +96,41 @@ pub unsafe fn create_foreign_upper_path(
     }
 }
 
+/// `create_foreign_join_path` with the arguments that every version has; no order is claimed.
+///
+/// # Safety
+/// As the C function: planner nodes of the current planning.
+pub unsafe fn create_foreign_join_path(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    target: *mut pg_sys::PathTarget,
+    rows: f64,
+    startup_cost: f64,
+    total_cost: f64,
+    outer_path: *mut pg_sys::Path,
+) -> *mut pg_sys::Path {
+    // SAFETY: passed through.
+    unsafe {
+        pg_sys::create_foreign_join_path(
+            root,
+            rel,
+            target,
+            rows,
+            #[cfg(feature = "pg18")]
+            0,
+            startup_cost,
+            total_cost,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            outer_path,
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+        .cast()
+    }
+}
+
 /// The GROUP BY or DISTINCT clause without the keys that the planner found redundant.
 ///
 /// # Safety

@@ -14,10 +14,12 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.GetForeignRelSize = Some(plan::get_foreign_rel_size);
     routine.GetForeignPaths = Some(plan::get_foreign_paths);
     routine.GetForeignPlan = Some(plan::get_foreign_plan);
+    routine.GetForeignJoinPaths = Some(plan::get_foreign_join_paths);
     routine.GetForeignUpperPaths = Some(plan::get_foreign_upper_paths);
     routine.BeginForeignScan = Some(exec::begin_foreign_scan);
     routine.IterateForeignScan = Some(exec::iterate_foreign_scan);
     routine.ReScanForeignScan = Some(exec::rescan_foreign_scan);
+    routine.RecheckForeignScan = Some(exec::recheck_foreign_scan);
     routine.EndForeignScan = Some(exec::end_foreign_scan);
     routine.ExplainForeignScan = Some(exec::explain_foreign_scan);
     routine.ImportForeignSchema = Some(import::import_foreign_schema);

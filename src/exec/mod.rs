@@ -9,4 +9,6 @@ mod scan;
 mod state;
 
 pub use explain::explain_foreign_scan;
-pub use scan::{begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, rescan_foreign_scan};
+pub use scan::{
+    begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,
+};

@@ -38,7 +38,7 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
         let private = Private::from_list((*plan).fdw_private)
             .unwrap_or_else(|error| raise_internal(&format!("the plan cannot be read: {error}")));
         let relation = match &private {
-            Private::Scan(_) => 0,
+            Private::Scan(private) => private.joined.unwrap_or(0),
             Private::Aggregate(private) => private.relation,
         };
         let estate = (*node).ss.ps.state;
@@ -104,6 +104,7 @@ unsafe fn columns(
         let constants = table
             .columns
             .iter()
+            .filter(|_| private.joined.is_none())
             .filter_map(|column| {
                 let slot = column.attnum as usize - 1;
                 let attribute = crate::compat::attribute(descriptor, slot);
@@ -132,17 +133,14 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
         let values = std::slice::from_raw_parts_mut((*slot).tts_values, length);
         let nulls = std::slice::from_raw_parts_mut((*slot).tts_isnull, length);
         let context = (*node).ss.ps.ps_ExprContext;
-        let found = match state {
-            Running::Scan(state) => state.next(context, values, nulls),
-            Running::Aggregate(state) => {
-                let has_local = !(*node).ss.ps.lefttree.is_null();
-                let found = state.next(context, has_local, values, nulls);
-                if state.is_local() {
-                    return next_of_local_plan(node);
-                }
-                found
-            }
+        let has_local = !(*node).ss.ps.lefttree.is_null();
+        let (found, is_local) = match state {
+            Running::Scan(state) => (state.next(context, has_local, values, nulls), state.is_local()),
+            Running::Aggregate(state) => (state.next(context, has_local, values, nulls), state.is_local()),
         };
+        if is_local {
+            return next_of_local_plan(node);
+        }
         if found {
             pg_sys::ExecStoreVirtualTuple(slot);
         }
@@ -164,6 +162,29 @@ unsafe fn next_of_local_plan(node: *mut pg_sys::ForeignScanState) -> *mut pg_sys
                 .ExecProcNode
                 .map_or((*node).ss.ss_ScanTupleSlot, |next| next(local))
         })
+    }
+}
+
+/// Computes a joined row again from the rows of its tables, while an update waits for another transaction.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn recheck_foreign_scan(
+    node: *mut pg_sys::ForeignScanState,
+    slot: *mut pg_sys::TupleTableSlot,
+) -> bool {
+    // SAFETY: executor callback on the main thread.
+    unsafe {
+        let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
+        if (*plan).scan.scanrelid != 0 || (*node).ss.ps.lefttree.is_null() {
+            return true;
+        }
+        let row = next_of_local_plan(node);
+        if row.is_null() || u32::from((*row).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0 {
+            return false;
+        }
+        if let Some(copy) = (*(*slot).tts_ops).copyslot {
+            copy(slot, row);
+        }
+        true
     }
 }
 

@@ -1,15 +1,16 @@
 //! What a running scan remembers.
 
+use super::aggregate;
 use super::bind::{self, Parameters};
 use super::job::{self, Job};
 use super::place::Place;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
-use crate::error::raise;
+use crate::error::{Report, raise};
 use crate::io::Stream;
 use crate::plan::private::ScanPrivate;
 use intacct::{CellError, CellReader, Client, Page, UserFormatting};
-use pgrx::pg_sys;
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
 /// One column that the scan fills.
 pub struct Output {
@@ -46,6 +47,8 @@ pub struct ScanState {
 enum Progress {
     /// Nobody has been asked.
     Idle,
+    /// A join is computed here.
+    Local,
     /// Reading `page` from `row` on; later pages come from `rest`.
     Reading {
         page: Page,
@@ -106,16 +109,17 @@ impl ScanState {
     ///
     /// # Safety
     /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor; memory
-    /// for values is taken from the current context.
+    /// for values is taken from the current context. `has_local` says whether there is a local plan.
     pub unsafe fn next(
         &mut self,
         context: *mut pg_sys::ExprContext,
+        has_local: bool,
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> bool {
         if matches!(self.progress, Progress::Idle) {
             // SAFETY: passed through.
-            unsafe { self.start(context) };
+            unsafe { self.start(context, has_local) };
         }
         while let Progress::Reading {
             page,
@@ -141,6 +145,11 @@ impl ScanState {
                     self.prepare_reader();
                 }
                 Ok(None) => *rest = None,
+                // The gateway follows many paths, and not all.
+                Err(error) if has_local && *pages == 0 && aggregate::may_read_rows(&error) => {
+                    local_join(&self.plan.query.object, &error).tell(PgLogLevel::WARNING);
+                    self.progress = Progress::Local;
+                }
                 Err(error) => {
                     *rest = None;
                     raise(error)
@@ -156,8 +165,14 @@ impl ScanState {
             Progress::Reading {
                 row, pages: 0..=1, ..
             } if !parameters_changed => *row = 0,
+            Progress::Local if !parameters_changed => {}
             _ => self.stop(),
         }
+    }
+
+    /// Whether the local plan has taken over.
+    pub fn is_local(&self) -> bool {
+        matches!(self.progress, Progress::Local)
     }
 
     /// Cancels what is under way.
@@ -165,9 +180,14 @@ impl ScanState {
         self.progress = Progress::Idle;
     }
 
-    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext) {
+    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
+        // The rows of a join are not checked again, so every condition must be said as it is.
+        if self.plan.joined.is_some() && has_local && !bindings.iter().all(aggregate::is_exact) {
+            self.progress = Progress::Local;
+            return;
+        }
         let rest = match job::bind(&self.plan, &bindings) {
             None => None,
             Some(plan) => {
@@ -175,6 +195,11 @@ impl ScanState {
                     Ok(client) => client,
                     Err(error) => raise(error),
                 };
+                // At an entity, what a path shows of other entities is not documented.
+                if self.plan.joined.is_some() && has_local && client.config().location_id.is_some() {
+                    self.progress = Progress::Local;
+                    return;
+                }
                 let page_size = self.table.page_size();
                 let first_page = plan
                     .wanted
@@ -256,6 +281,16 @@ impl ScanState {
             }),
         }
     }
+}
+
+/// What is said when the gateway does not answer a join.
+fn local_join(object: &str, error: &intacct::Error) -> Report {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_WARNING,
+        format!("Intacct did not join {object}, so its tables are read one by one"),
+    )
+    .detail(format!("{error} {}", error.detail()))
+    .hint("Set the server option push_joins to off if this happens often.")
 }
 
 /// The reader of cells, for what is known of the user's formatting by now.

@@ -2,6 +2,7 @@
 
 mod aggregate;
 pub mod cost;
+mod join;
 mod limit;
 mod parameterized;
 pub mod private;
@@ -16,6 +17,7 @@ use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
 pub use aggregate::get_foreign_upper_paths;
 use intacct::{Condition, OrderKey, Query, SelectItem};
+pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 use qual::{Params, Pushed, Translator};
 pub use source::sayable_exactly;
@@ -196,6 +198,9 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         if aggregate::is_upper(rel) {
             return aggregate::plan(best_path, target_list, outer_plan);
         }
+        if (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_JOINREL {
+            return join::plan(root, rel, target_list, outer_plan);
+        }
         let state = state(rel);
         let table = &state.table;
         let mut translator = state.translator(root, rel);
@@ -288,6 +293,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             keyset,
             wanted,
             need_formatting,
+            joined: None,
         };
         let private = Private::Scan(Box::new(private))
             .to_list()

@@ -26,6 +26,9 @@ pub struct ScanPrivate {
     pub wanted: Option<Wanted>,
     /// Values depend on the user's formatting, so it must be known before the first row is read.
     pub need_formatting: bool,
+    /// Rows of several tables: which of the scan's relations is the one that is asked, counted from the lowest; columns
+    /// are then numbered as the scan's own.
+    pub joined: Option<u16>,
 }
 
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
@@ -69,6 +72,8 @@ impl Wanted {
 pub struct AggregatePrivate {
     /// Which of the scan's relations holds the object that is asked, counted from the lowest.
     pub relation: u16,
+    /// The gateway joins.
+    pub joined: bool,
     /// The questions. The first also counts the rows of each group, right behind the keys.
     pub queries: Vec<Query>,
     /// How they are said to the gateway.

@@ -1,12 +1,15 @@
 //! What an aggregate or a join reads: one object of the gateway, and those that its many-to-one relations lead to.
+//!
+//! Everything in here must be exact: what is read through a path is not checked again.
 
 use super::qual::{Params, Translator};
-use super::{RelationState, state};
+use super::{RelationState, join, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
 use intacct::{Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// One relation of the query within a source.
+#[derive(Clone)]
 pub struct Member<'a> {
     /// Its place in the query.
     pub relid: pg_sys::Index,
@@ -14,6 +17,22 @@ pub struct Member<'a> {
     pub table: &'a ForeignTable,
     /// The path that leads to it from the object that is asked; empty for that object itself.
     pub path: String,
+    /// What the statement says about it alone.
+    restrictions: *mut pg_sys::List,
+    /// What makes sure that the path shows just the rows of the table.
+    proofs: Vec<Condition>,
+    /// A row of the object that is asked may have none of it.
+    optional: bool,
+}
+
+/// A many-to-one relation between two members.
+pub struct Hop {
+    /// The member that has the reference.
+    pub child: pg_sys::Index,
+    /// The path to the parent, from the object that is asked.
+    pub path: String,
+    /// The parent's field that is referred to.
+    pub key: String,
 }
 
 impl Member<'_> {
@@ -28,7 +47,9 @@ impl Member<'_> {
 }
 
 /// A column as the object that is asked names it.
-pub struct Field<'a> {
+pub struct Field<'a, 's> {
+    /// Where it is.
+    pub member: &'s Member<'a>,
     /// Its path from that object.
     pub field: String,
     /// The column.
@@ -38,28 +59,32 @@ pub struct Field<'a> {
 }
 
 /// The relations that one request can read together; the first is the object that is asked.
+#[derive(Clone)]
 pub struct Source<'a> {
     /// The relations.
     pub members: Vec<Member<'a>>,
-    /// What the gateway is asked beside what the statement says.
-    pub always: Option<Condition>,
     /// Whether conditions may be sent.
     pub push_where: bool,
 }
 
 impl<'a> Source<'a> {
-    /// The source of a base relation; none when it is not one table of ours.
+    /// The source of a relation; none when it is not one table of ours, or not tables that one request can read.
     ///
     /// # Safety
     /// `rel` must be a relation of the current planning that belongs to this wrapper.
     pub unsafe fn of(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Option<Source<'a>> {
         // SAFETY: the caller vouches for the nodes. The state of a parent of other tables is not ours.
         unsafe {
-            if (*rel).reloptkind != pg_sys::RelOptKind::RELOPT_BASEREL || (*rel).fdw_private.is_null() {
+            if (*rel).fdw_private.is_null() || !(*rel).lateral_relids.is_null() {
                 return None;
             }
+            match (*rel).reloptkind {
+                pg_sys::RelOptKind::RELOPT_JOINREL => return join::source(rel).cloned(),
+                pg_sys::RelOptKind::RELOPT_BASEREL => {}
+                _ => return None,
+            }
             let entry = *(*root).simple_rte_array.add((*rel).relid as usize);
-            if (*entry).inh || !(*rel).lateral_relids.is_null() {
+            if (*entry).inh {
                 return None;
             }
             let RelationState { table, push } = state(rel);
@@ -68,10 +93,127 @@ impl<'a> Source<'a> {
                     relid: (*rel).relid,
                     table,
                     path: String::new(),
+                    restrictions: (*rel).baserestrictinfo,
+                    proofs: table.options.filter.clone().into_iter().collect(),
+                    optional: false,
                 }],
-                always: table.options.filter.clone(),
                 push_where: push.where_,
             })
+        }
+    }
+
+    /// This source with `parent` reached over `hop`; none when the rows might not be those of a join.
+    ///
+    /// With `left`, rows without a parent stay: then nothing may be asked of the parent.
+    pub fn with_parent(mut self, parent: Source<'a>, hop: Hop, left: bool) -> Option<Source<'a>> {
+        let (table, base) = (self.table(), parent.table());
+        let child = self.members.iter().find(|member| member.relid == hop.child)?;
+        let capabilities = table.dialect().capabilities();
+        let alike = table.server_oid == base.server_oid
+            && table.dialect() == base.dialect()
+            && table.show_private() == base.show_private()
+            && base.options.docparid.is_none()
+            && capabilities.dotted
+            && capabilities.operators.is_null
+            && capabilities.operators.is_not_null;
+        // At an entity, what a path shows of other entities is not documented.
+        let at_entity = table.server.location_id.is_some();
+        // The gateway follows a hierarchy for one step.
+        let own_kind =
+            |a: &ForeignTable, b: &ForeignTable| a.options.object.eq_ignore_ascii_case(&b.options.object);
+        let deep = !child.path.is_empty() && own_kind(child.table, base);
+        if !alike || at_entity || deep || child.optional || !self.push_where {
+            return None;
+        }
+        for member in parent.members {
+            let visible = join::visible(member.table)?;
+            let is_base = member.path.is_empty();
+            if left {
+                let bare = is_base && member.restrictions.is_null() && member.proofs.is_empty();
+                if !bare || visible.is_some() || !table.server.push_left_joins {
+                    return None;
+                }
+            }
+            if own_kind(member.table, table) && !is_base {
+                return None;
+            }
+            let mut proofs: Vec<_> = member
+                .proofs
+                .into_iter()
+                .map(|proof| under(&hop.path, proof))
+                .collect();
+            if is_base {
+                if !left {
+                    proofs.push(Condition::IsNull {
+                        field: format!("{}.{}", hop.path, hop.key),
+                        negated: true,
+                    });
+                }
+                proofs.extend(visible.map(|visible| under(&hop.path, visible)));
+            }
+            let path = if is_base {
+                hop.path.clone()
+            } else {
+                format!("{}.{}", hop.path, member.path)
+            };
+            self.members.push(Member {
+                path,
+                proofs,
+                optional: member.optional || left,
+                ..member
+            });
+        }
+        Some(self)
+    }
+
+    /// The condition that keeps exactly the rows of the source; the outer option says whether there is one that is
+    /// sure to.
+    ///
+    /// # Safety
+    /// `root` must be of the current planning.
+    pub unsafe fn whole(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        params: &mut Params,
+    ) -> Option<Option<Condition>> {
+        let mut whole = None;
+        for member in &self.members {
+            for proof in &member.proofs {
+                let mut sayable = true;
+                proof.visit(&mut |part| sayable &= !matches!(part, Condition::CompareFields { .. }));
+                if !sayable {
+                    return None;
+                }
+                whole = Some(Condition::and(whole, proof.clone()));
+            }
+            // SAFETY: restrictions of relations of this planning.
+            if let Some(condition) = unsafe { self.exact(root, member.restrictions, params) }? {
+                whole = Some(Condition::and(whole, condition));
+            }
+        }
+        Some(whole)
+    }
+
+    /// Any column of the members, whatever its type.
+    ///
+    /// # Safety
+    /// `expression` must be a valid expression node of the current planning.
+    pub unsafe fn any_column<'s>(
+        &'s self,
+        expression: *mut pg_sys::Node,
+    ) -> Option<(&'s Member<'a>, &'a Column)> {
+        // SAFETY: the node's type is checked before the cast.
+        unsafe {
+            if expression.is_null() || !is_a(expression, pg_sys::NodeTag::T_Var) {
+                return None;
+            }
+            let var = expression.cast::<pg_sys::Var>();
+            if (*var).varlevelsup != 0 {
+                return None;
+            }
+            let relid = (*var).varno as u32;
+            let member = self.members.iter().find(|member| member.relid == relid)?;
+            Some((member, member.table.column((*var).varattno)?))
         }
     }
 
@@ -96,26 +238,16 @@ impl<'a> Source<'a> {
     ///
     /// # Safety
     /// `expression` must be a valid expression node of the current planning.
-    pub unsafe fn column(&self, expression: *mut pg_sys::Node) -> Option<Field<'a>> {
+    pub unsafe fn column<'s>(&'s self, expression: *mut pg_sys::Node) -> Option<Field<'a, 's>> {
         // SAFETY: node types are checked before each cast.
         unsafe {
             let mut node = expression;
             while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
                 node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
             }
-            if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
-                return None;
-            }
-            let var = node.cast::<pg_sys::Var>();
-            if (*var).varlevelsup != 0 {
-                return None;
-            }
-            let member = self
-                .members
-                .iter()
-                .find(|member| member.relid == (*var).varno as u32)?;
-            let column = member.table.column((*var).varattno)?;
+            let (member, column) = self.any_column(node)?;
             Some(Field {
+                member,
                 field: member.field(&column.field),
                 column,
                 class: column.class?,
@@ -128,7 +260,7 @@ impl<'a> Source<'a> {
     ///
     /// # Safety
     /// `clauses` must be restrictions of the current planning.
-    pub unsafe fn exact(
+    unsafe fn exact(
         &self,
         root: *mut pg_sys::PlannerInfo,
         clauses: *mut pg_sys::List,

@@ -147,7 +147,8 @@ unsafe fn key(
             mark,
             field: column.field,
             class: column.class,
-            nullable: !column.column.not_null,
+            // A parent's columns come through a path, on which nobody has declared anything.
+            nullable: !column.column.not_null || !column.member.path.is_empty(),
         })
     }
 }

@@ -104,15 +104,11 @@ impl Pushed {
                 return None;
             }
             let mut params = Params::default();
-            let mut condition = source.exact(root, (*input).baserestrictinfo, &mut params)?;
+            let mut condition = source.whole(root, &mut params)?;
             if !grouping.filter.is_null() {
                 let filter = source.exact_clause(root, grouping.filter, &mut params)?;
                 condition = Some(Condition::and(condition, filter));
             }
-            let condition = match (source.always.clone(), condition) {
-                (Some(always), Some(asked)) => Some(Condition::and(Some(always), asked)),
-                (always, asked) => always.or(asked),
-            };
             let condition = with_values_counted(source, &grouping, condition)?;
 
             let groups = expected_groups(root, input, &grouping);
@@ -195,7 +191,7 @@ impl Pushed {
     /// Whether anything found out at execution can make the gateway's answer useless. The number of all rows under a
     /// condition without parameters is what it is.
     fn needs_local(&self) -> bool {
-        !self.private.only_count || !self.params.is_empty()
+        !self.private.only_count || self.private.joined || !self.params.is_empty()
     }
 }
 
@@ -380,6 +376,7 @@ fn private(
     let formatted = |class| class != crate::catalog::ValueClass::Text;
     Some(AggregatePrivate {
         relation: source.relation(),
+        joined: source.members.len() > 1,
         queries: selects.into_iter().map(query).collect(),
         dialect: table.dialect(),
         keys: grouping.keys.iter().map(|key| key.class).collect(),

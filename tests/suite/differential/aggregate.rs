@@ -84,7 +84,10 @@ fn grouped(rng: &mut Rng, table: &Table, from: &str) -> String {
         .collect();
     let having = match rng.u8(..4) {
         0 => " HAVING count(*) > 1".to_owned(),
-        1 => format!(" HAVING {} IS NOT NULL", over(rng, measured(rng, table))),
+        1 => {
+            let column = measured(rng, table);
+            format!(" HAVING {} IS NOT NULL", over(rng, column))
+        }
         _ => String::new(),
     };
     format!(
@@ -100,7 +103,10 @@ fn calls(rng: &mut Rng, table: &Table) -> String {
         .map(|_| match rng.u8(..4) {
             0 => "count(*)".to_owned(),
             1 => format!("count(t.{})", table.any(rng).name),
-            _ => over(rng, measured(rng, table)),
+            _ => {
+                let column = measured(rng, table);
+                over(rng, column)
+            }
         })
         .collect();
     calls.join(", ")
