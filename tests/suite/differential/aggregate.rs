@@ -17,12 +17,12 @@ pub fn aggregate(rng: &mut Rng, table: &Table) -> String {
         // Aggregates over one column can be asked for without the rows that have no value in it.
         2 => {
             let column = measured(rng, table);
-            let calls: Vec<_> = (0..rng.u8(1..=3)).map(|_| over(rng, column)).collect();
+            let calls: Vec<_> = (0..rng.u8(1..=3)).map(|_| over(rng, column, "t")).collect();
             format!("SELECT {} {from}", calls.join(", "))
         }
-        3 => format!("SELECT {} {from}", calls(rng, table)),
+        3 => format!("SELECT {} {from}", calls(rng, table, "t")),
         4 => {
-            let condition = exact(rng, table);
+            let condition = exact(rng, table, "t");
             let column = measured(rng, table);
             format!(
                 "SELECT sum_or_count FROM (SELECT {} AS sum_or_count {from}) s",
@@ -42,20 +42,21 @@ fn filter(rng: &mut Rng, table: &Table) -> String {
     if rng.bool() {
         return format!(" WHERE {}", condition(rng, table, "t", 2, &mut constants));
     }
-    let parts: Vec<_> = (0..rng.u8(1..=2)).map(|_| exact(rng, table)).collect();
+    let parts: Vec<_> = (0..rng.u8(1..=2)).map(|_| exact(rng, table, "t")).collect();
     format!(" WHERE {}", parts.join(" AND "))
 }
 
-fn exact(rng: &mut Rng, table: &Table) -> String {
+/// A condition that the gateway can mostly check exactly.
+pub fn exact(rng: &mut Rng, table: &Table, alias: &str) -> String {
     let column = table.any(rng);
     match rng.u8(..4) {
-        0 if column.kind != Kind::Boolean => format!("t.{} IS NOT NULL", column.name),
-        1 if column.kind != Kind::Boolean => format!("t.{} IS NULL", column.name),
-        _ if column.kind == Kind::Text => format!("t.{} = {}", column.name, column.value(rng).sql()),
-        _ if column.kind == Kind::Boolean => format!("t.{}", column.name),
+        0 if column.kind != Kind::Boolean => format!("{alias}.{} IS NOT NULL", column.name),
+        1 if column.kind != Kind::Boolean => format!("{alias}.{} IS NULL", column.name),
+        _ if column.kind == Kind::Text => format!("{alias}.{} = {}", column.name, column.value(rng).sql()),
+        _ if column.kind == Kind::Boolean => format!("{alias}.{}", column.name),
         _ => {
             let operator = rng.choice([">", "<", ">=", "<>", "="]).expect("not empty");
-            format!("t.{} {operator} {}", column.name, column.value(rng).sql())
+            format!("{alias}.{} {operator} {}", column.name, column.value(rng).sql())
         }
     }
 }
@@ -86,26 +87,27 @@ fn grouped(rng: &mut Rng, table: &Table, from: &str) -> String {
         0 => " HAVING count(*) > 1".to_owned(),
         1 => {
             let column = measured(rng, table);
-            format!(" HAVING {} IS NOT NULL", over(rng, column))
+            format!(" HAVING {} IS NOT NULL", over(rng, column, "t"))
         }
         _ => String::new(),
     };
     format!(
         "SELECT {}, {} {from} GROUP BY {}{having}",
         shown.join(", "),
-        calls(rng, table),
+        calls(rng, table, "t"),
         names.join(", ")
     )
 }
 
-fn calls(rng: &mut Rng, table: &Table) -> String {
+/// A list of aggregates over columns of `alias`.
+pub fn calls(rng: &mut Rng, table: &Table, alias: &str) -> String {
     let calls: Vec<_> = (0..rng.u8(1..=4))
         .map(|_| match rng.u8(..4) {
             0 => "count(*)".to_owned(),
-            1 => format!("count(t.{})", table.any(rng).name),
+            1 => format!("count({alias}.{})", table.any(rng).name),
             _ => {
                 let column = measured(rng, table);
-                over(rng, column)
+                over(rng, column, alias)
             }
         })
         .collect();
@@ -125,8 +127,8 @@ fn measured<'a>(rng: &mut Rng, table: &'a Table) -> &'a Column {
     table.of_kind(rng, kind).unwrap_or_else(|| table.any(rng))
 }
 
-fn over(rng: &mut Rng, column: &Column) -> String {
-    let name = format!("t.{}", column.name);
+fn over(rng: &mut Rng, column: &Column, alias: &str) -> String {
+    let name = format!("{alias}.{}", column.name);
     let functions: &[&str] = match column.kind {
         Kind::Number | Kind::Integer => &["sum", "avg", "min", "max", "count"],
         Kind::Date | Kind::Instant | Kind::Text => &["min", "max", "count"],
@@ -141,7 +143,8 @@ fn over(rng: &mut Rng, column: &Column) -> String {
     trimmed(kind, &format!("{function}({name})"))
 }
 
-fn trimmed(kind: Kind, expression: &str) -> String {
+/// The expression, a number without zeros at its end.
+pub fn trimmed(kind: Kind, expression: &str) -> String {
     if kind == Kind::Number {
         format!("trim_scale({expression})")
     } else {

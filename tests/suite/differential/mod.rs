@@ -1,11 +1,13 @@
 //! Generated statements give the same answer on foreign tables and on local copies, whatever is pushed, and under
 //! every reading of what the gateway's documentation leaves open.
 //!
-//! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run.
+//! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run, `SAGE_FUZZ_ONLY` makes all of
+//! them `aggregates` or `joins`.
 
 mod aggregate;
 mod column;
 mod condition;
+mod join;
 mod pushed;
 mod run;
 mod statement;
@@ -21,6 +23,8 @@ const TABLES: &[(&str, &str)] = &[
     ("arinvoice", "recordno"),
     ("mca_attendee", "id"),
     ("glbatch", "recordno"),
+    ("territory", "recordno"),
+    ("arterm", "recordno"),
 ];
 
 /// Statements for each reading when nothing else is said.
@@ -44,12 +48,16 @@ fn statements() -> u32 {
 }
 
 /// A company under some readings, with foreign tables and copies.
-fn prepare(name: &str, user: &str, readings: &[(&str, &str)]) -> Company {
+fn prepare(name: &str, user: &str, readings: &[(&str, &str)], options: &str) -> Company {
     let company = Company::start(name);
     for (key, value) in readings {
         company.gateway.set(key, value);
     }
     let mut client = company.connect();
+    if !options.is_empty() {
+        let alter = format!("ALTER SERVER acme OPTIONS ({options})");
+        client.batch_execute(&alter).expect("options");
+    }
     let names: Vec<_> = TABLES.iter().map(|(table, _)| *table).collect();
     client
         .batch_execute(&format!(
@@ -80,8 +88,13 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)]) -> Company {
 }
 
 fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
+    differential_with(name, user, readings, "");
+}
+
+/// As [`differential`], with options of the server: `ADD name 'value', …`.
+fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options: &str) {
     let seed = seed();
-    let company = prepare(name, user, readings);
+    let company = prepare(name, user, readings, options);
     let mut client = company.connect();
     let tables: Vec<_> = TABLES
         .iter()
@@ -161,8 +174,29 @@ readings! {
 }
 
 #[test]
+fn private_rows_shown() {
+    differential_with("private_rows", "apiuser", &[], "ADD show_private 'true'");
+}
+
+#[test]
+fn aggregates_unverified() {
+    let readings = [("null_groups", "dropped")];
+    differential_with(
+        "unverified",
+        "apiuser",
+        &readings,
+        "ADD verify_aggregates 'false'",
+    );
+}
+
+#[test]
+fn parents_vouched_for() {
+    differential_with("left_joins", "apiuser", &[], "ADD push_left_joins 'true'");
+}
+
+#[test]
 fn copies_hold_what_the_company_holds() {
-    let company = prepare("truth", "apiuser", &[]);
+    let company = prepare("truth", "apiuser", &[], "");
     let mut client = company.connect();
     for (table, key) in TABLES {
         truth::compare(&company, &mut client, table, key);

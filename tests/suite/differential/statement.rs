@@ -5,6 +5,7 @@ use fastrand::Rng;
 use super::aggregate::aggregate;
 use super::column::{Kind, Table, Value};
 use super::condition::{Constants, condition};
+use super::join::join;
 
 /// How the answers of two runs are to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +44,17 @@ const ZONES: &[&str] = &[
 pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     let table = rng.choice(tables).expect("there are tables");
     let time_zone = rng.choice(ZONES).copied().expect("there are zones");
-    let (sql, compare) = match rng.u8(..12) {
+    let kind = match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
+        Ok("aggregates") => 2,
+        Ok("joins") => 4,
+        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates or joins, not {other}"),
+        Err(_) => rng.u8(..14),
+    };
+    let (sql, compare) = match kind {
         0 => (lateral(rng, table), Compare::Unordered),
         1 => (correlated(rng, table), Compare::Unordered),
         2 | 3 => (aggregate(rng, table), Compare::Unordered),
+        4 => (join(rng, tables), Compare::Unordered),
         _ => return simple(rng, table, time_zone),
     };
     Statement {
