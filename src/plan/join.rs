@@ -93,7 +93,9 @@ unsafe fn combined(
     // SAFETY: nodes of the current planning, which outlive what is made of them here.
     unsafe {
         let left = kind == pg_sys::JoinType::JOIN_LEFT;
-        if !left && kind != pg_sys::JoinType::JOIN_INNER {
+        // A row has one parent at most, so a semi-join to it is a join.
+        let semi = kind == pg_sys::JoinType::JOIN_SEMI;
+        if !left && !semi && kind != pg_sys::JoinType::JOIN_INNER {
             return None;
         }
         let (a, b) = (Source::of(root, outer)?, Source::of(root, inner)?);
@@ -112,7 +114,7 @@ unsafe fn combined(
         if let Some(hop) = link(&a, &b, equality) {
             return a.with_parent(b, hop, left);
         }
-        if left {
+        if left || semi {
             return None;
         }
         let hop = link(&b, &a, equality)?;

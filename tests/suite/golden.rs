@@ -35,7 +35,7 @@ macro_rules! golden {
 }
 
 golden!(
-    check, errors, explain, extension, import, options, prepared, rescan, rows, scan, views
+    aggregates, check, errors, explain, extension, import, joins, options, prepared, rescan, rows, scan, views
 );
 
 fn folder(name: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use regex::Regex;
 use sage_intacct_fdw_tests::company::Company;
 
 /// The functions of each request since the last call, in short: `getAPISession`, `query CUSTOMER 10`.
-fn requests(company: &Company) -> Vec<String> {
+pub fn requests(company: &Company) -> Vec<String> {
     let function = Regex::new(r"(?s)<function[^>]*>\s*<(\w+)[ />](.*?)</function>").expect("a pattern");
     let part = |name: &str, xml: &str| {
         let pattern = Regex::new(&format!("<{name}>([^<]*)</{name}>")).expect("a pattern");

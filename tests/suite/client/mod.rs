@@ -1,5 +1,6 @@
 //! What only a client can see: cancellation, leaks, broken gateways, secrets, dumps, the number of requests.
 
+mod aggregates;
 mod budget;
 mod cancel;
 mod dump;

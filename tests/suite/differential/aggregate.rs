@@ -8,8 +8,8 @@ use super::column::{Column, Kind, Table};
 use super::condition::{Constants, condition};
 
 /// A statement over one table, whose rows come in any order.
-pub fn aggregate(rng: &mut Rng, table: &Table) -> String {
-    let filter = filter(rng, table);
+pub fn aggregate(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
+    let filter = filter(rng, table, constants);
     let from = format!("FROM {} t{filter}", table.name);
     match rng.u8(..8) {
         0 => format!("SELECT count(*) {from}"),
@@ -22,7 +22,7 @@ pub fn aggregate(rng: &mut Rng, table: &Table) -> String {
         }
         3 => format!("SELECT {} {from}", calls(rng, table, "t")),
         4 => {
-            let condition = exact(rng, table, "t");
+            let condition = exact(rng, table, "t", constants);
             let column = measured(rng, table);
             format!(
                 "SELECT sum_or_count FROM (SELECT {} AS sum_or_count {from}) s",
@@ -34,29 +34,36 @@ pub fn aggregate(rng: &mut Rng, table: &Table) -> String {
 }
 
 /// Half of the conditions are such that the gateway can check them exactly.
-fn filter(rng: &mut Rng, table: &Table) -> String {
+fn filter(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
     if rng.u8(..4) == 0 {
         return String::new();
     }
-    let mut constants = Constants::new(false);
-    if rng.bool() {
-        return format!(" WHERE {}", condition(rng, table, "t", 2, &mut constants));
+    if rng.u8(..3) == 0 {
+        return format!(" WHERE {}", condition(rng, table, "t", 2, constants));
     }
-    let parts: Vec<_> = (0..rng.u8(1..=2)).map(|_| exact(rng, table, "t")).collect();
+    let parts: Vec<_> = (0..rng.u8(1..=2))
+        .map(|_| exact(rng, table, "t", constants))
+        .collect();
     format!(" WHERE {}", parts.join(" AND "))
 }
 
 /// A condition that the gateway can mostly check exactly.
-pub fn exact(rng: &mut Rng, table: &Table, alias: &str) -> String {
+pub fn exact(rng: &mut Rng, table: &Table, alias: &str, constants: &mut Constants) -> String {
     let column = table.any(rng);
     match rng.u8(..4) {
         0 if column.kind != Kind::Boolean => format!("{alias}.{} IS NOT NULL", column.name),
         1 if column.kind != Kind::Boolean => format!("{alias}.{} IS NULL", column.name),
-        _ if column.kind == Kind::Text => format!("{alias}.{} = {}", column.name, column.value(rng).sql()),
+        _ if column.kind == Kind::Text => {
+            format!("{alias}.{} = {}", column.name, constants.put(column.value(rng)))
+        }
         _ if column.kind == Kind::Boolean => format!("{alias}.{}", column.name),
         _ => {
             let operator = rng.choice([">", "<", ">=", "<>", "="]).expect("not empty");
-            format!("{alias}.{} {operator} {}", column.name, column.value(rng).sql())
+            format!(
+                "{alias}.{} {operator} {}",
+                column.name,
+                constants.put(column.value(rng))
+            )
         }
     }
 }

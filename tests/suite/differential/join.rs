@@ -48,7 +48,7 @@ const RELATIONS: &[Relation] = &[
 ];
 
 /// A join of two to four tables, whose rows come in any order.
-pub fn join(rng: &mut Rng, tables: &[Table]) -> String {
+pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> String {
     let table = |name: &str| {
         tables
             .iter()
@@ -72,7 +72,15 @@ pub fn join(rng: &mut Rng, tables: &[Table]) -> String {
         };
         let parent = format!("p{number}");
         let on = format!("{alias}.{} = {parent}.{}", relation.column, relation.key);
-        match rng.u8(..6) {
+        match rng.u8(..7) {
+            6 => {
+                let filter = exact(rng, table(relation.parent), &parent, constants);
+                conditions.push(format!(
+                    "EXISTS (SELECT FROM {} {parent} WHERE {on} AND {filter})",
+                    relation.parent
+                ));
+                continue;
+            }
             0 => from += &format!(" LEFT JOIN {} {parent} ON {on}", relation.parent),
             1 => {
                 from += &format!(
@@ -91,9 +99,9 @@ pub fn join(rng: &mut Rng, tables: &[Table]) -> String {
     for _ in 0..rng.u8(..3) {
         let (alias, table) = rng.choice(&joined).expect("not empty");
         conditions.push(if rng.u8(..3) == 0 {
-            condition(rng, table, alias, 1, &mut Constants::new(false))
+            condition(rng, table, alias, 1, constants)
         } else {
-            exact(rng, table, alias)
+            exact(rng, table, alias, constants)
         });
     }
     let filter = match conditions.is_empty() {

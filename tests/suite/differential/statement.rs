@@ -53,8 +53,14 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     let (sql, compare) = match kind {
         0 => (lateral(rng, table), Compare::Unordered),
         1 => (correlated(rng, table), Compare::Unordered),
-        2 | 3 => (aggregate(rng, table), Compare::Unordered),
-        4 => (join(rng, tables), Compare::Unordered),
+        2..=4 => {
+            let mut constants = Constants::new(rng.u8(..3) == 0);
+            let sql = match kind {
+                4 => join(rng, tables, &mut constants),
+                _ => aggregate(rng, table, &mut constants),
+            };
+            (finish(&sql, &constants), Compare::Unordered)
+        }
         _ => return simple(rng, table, time_zone),
     };
     Statement {

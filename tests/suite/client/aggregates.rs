@@ -1,0 +1,112 @@
+//! Aggregates and joins that the gateway computes: how many requests they cost, and what happens when its answer cannot
+//! be trusted.
+
+use postgres::Client;
+use sage_intacct_fdw_tests::company::Company;
+
+use super::budget::requests;
+
+const GROUPS: &str = "SELECT region_code, count(*), trim_scale(sum(totaldue))::text FROM arinvoice
+    GROUP BY region_code ORDER BY region_code";
+const JOINED: &str = "SELECT i.recordno, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.recordno";
+
+/// A company with tables, whose client has signed in and knows the user's formatting.
+fn prepare(name: &str) -> (Company, Client) {
+    let company = Company::start(name);
+    company.import("arinvoice, customer, territory");
+    let mut client = company.connect();
+    client
+        .query("SELECT totaldue FROM arinvoice LIMIT 1", &[])
+        .expect("rows");
+    requests(&company);
+    (company, client)
+}
+
+/// What a statement asks; requests that travel at the same time in any order.
+fn asked(company: &Company, client: &mut Client, sql: &str) -> Vec<String> {
+    client.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let mut asked = requests(company);
+    asked.sort();
+    asked
+}
+
+fn text(client: &mut Client, sql: &str) -> Vec<String> {
+    let rows = client.query(&format!("SELECT s::text FROM ({sql}) s"), &[]);
+    rows.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
+}
+
+#[test]
+fn aggregates_cost_a_request_and_one_that_checks_them() {
+    let (company, mut client) = prepare("budget_aggregates");
+    let one = ["query ARINVOICE 1"];
+    let checked = ["query ARINVOICE 1", "query ARINVOICE 2000"];
+    assert_eq!(asked(&company, &mut client, "SELECT count(*) FROM arinvoice"), one);
+    assert_eq!(
+        asked(&company, &mut client, "SELECT count(whenpaid) FROM arinvoice"),
+        one
+    );
+    assert_eq!(asked(&company, &mut client, "SELECT max(totaldue) FROM arinvoice"), one);
+    assert_eq!(asked(&company, &mut client, GROUPS), checked);
+    assert_eq!(
+        asked(&company, &mut client, "SELECT DISTINCT state, is_export FROM arinvoice"),
+        checked
+    );
+    let territories = "SELECT t.name, sum(i.totaldue) FROM arinvoice i JOIN customer c USING (customerid)
+        JOIN territory t USING (territoryid) GROUP BY t.name";
+    assert_eq!(asked(&company, &mut client, territories), checked);
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD verify_aggregates 'off')")
+        .expect("an option");
+    let whole = "SELECT state, sum(totaldue) FROM arinvoice WHERE state IS NOT NULL GROUP BY state";
+    assert_eq!(asked(&company, &mut client, whole), ["query ARINVOICE 2000"]);
+}
+
+#[test]
+fn groups_that_do_not_add_up_are_asked_once_more_and_then_computed_here() {
+    let (company, mut client) = prepare("groups_dropped");
+    let kept = text(&mut client, GROUPS);
+    assert!(kept.last().is_some_and(|group| group.starts_with("(,")), "{kept:?}");
+    company.gateway.set("null_groups", "dropped");
+    requests(&company);
+    assert_eq!(text(&mut client, GROUPS), kept);
+    let mut asked = requests(&company);
+    asked.sort();
+    let page = "query ARINVOICE 2000";
+    assert_eq!(asked, ["query ARINVOICE 1", "query ARINVOICE 1", page, page, page]);
+}
+
+#[test]
+fn joins_cost_one_request() {
+    let (company, mut client) = prepare("budget_joins");
+    assert_eq!(asked(&company, &mut client, JOINED), ["query ARINVOICE 2000"]);
+}
+
+#[test]
+fn at_an_entity_tables_are_read_one_by_one() {
+    let (company, mut client) = prepare("entity_joins");
+    let pushed = text(&mut client, JOINED);
+    client
+        .batch_execute("SET sage_intacct.push_joins = off")
+        .expect("a setting");
+    assert_eq!(text(&mut client, JOINED), pushed);
+    client
+        .batch_execute(
+            "ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (ADD location_id 'E100');
+             RESET sage_intacct.push_joins",
+        )
+        .expect("an option");
+    requests(&company);
+    let rows = client.query(JOINED, &[]).expect("rows").len();
+    let asked = requests(&company);
+    assert!(
+        asked.iter().any(|request| request.contains("query CUSTOMER")),
+        "{asked:?}"
+    );
+    client
+        .batch_execute("SET sage_intacct.push_joins = off")
+        .expect("a setting");
+    assert_eq!(client.query(JOINED, &[]).expect("rows").len(), rows);
+}
