@@ -58,6 +58,14 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             return;
         }
         let local = pg_sys::GetExistingLocalJoinPath(joined);
+        // A row of the object that is asked has one parent at most: without statistics the planner does not know.
+        let asked = source.members[0].relid as i32;
+        let child = if pg_sys::bms_is_member(asked, (*outer).relids) {
+            outer
+        } else {
+            inner
+        };
+        (*joined).rows = (*joined).rows.min((*child).rows);
         let rows = (*joined).rows;
         let cost = cost::scan(source.table(), rows, 1, 0.0, pg_sys::cpu_tuple_cost);
         let state = JoinState { source };

@@ -8,7 +8,8 @@ use super::budget::requests;
 
 const GROUPS: &str = "SELECT region_code, count(*), trim_scale(sum(totaldue))::text FROM arinvoice
     GROUP BY region_code ORDER BY region_code";
-const JOINED: &str = "SELECT i.recordno, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.recordno";
+const JOINED: &str =
+    "SELECT i.recordno, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.recordno";
 
 /// A company with tables, whose client has signed in and knows the user's formatting.
 fn prepare(name: &str) -> (Company, Client) {
@@ -24,7 +25,9 @@ fn prepare(name: &str) -> (Company, Client) {
 
 /// What a statement asks; requests that travel at the same time in any order.
 fn asked(company: &Company, client: &mut Client, sql: &str) -> Vec<String> {
-    client.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    client
+        .query(sql, &[])
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     let mut asked = requests(company);
     asked.sort();
     asked
@@ -43,15 +46,25 @@ fn aggregates_cost_a_request_and_one_that_checks_them() {
     let (company, mut client) = prepare("budget_aggregates");
     let one = ["query ARINVOICE 1"];
     let checked = ["query ARINVOICE 1", "query ARINVOICE 2000"];
-    assert_eq!(asked(&company, &mut client, "SELECT count(*) FROM arinvoice"), one);
+    assert_eq!(
+        asked(&company, &mut client, "SELECT count(*) FROM arinvoice"),
+        one
+    );
     assert_eq!(
         asked(&company, &mut client, "SELECT count(whenpaid) FROM arinvoice"),
         one
     );
-    assert_eq!(asked(&company, &mut client, "SELECT max(totaldue) FROM arinvoice"), one);
+    assert_eq!(
+        asked(&company, &mut client, "SELECT max(totaldue) FROM arinvoice"),
+        one
+    );
     assert_eq!(asked(&company, &mut client, GROUPS), checked);
     assert_eq!(
-        asked(&company, &mut client, "SELECT DISTINCT state, is_export FROM arinvoice"),
+        asked(
+            &company,
+            &mut client,
+            "SELECT DISTINCT state, is_export FROM arinvoice"
+        ),
         checked
     );
     let territories = "SELECT t.name, sum(i.totaldue) FROM arinvoice i JOIN customer c USING (customerid)
@@ -68,14 +81,20 @@ fn aggregates_cost_a_request_and_one_that_checks_them() {
 fn groups_that_do_not_add_up_are_asked_once_more_and_then_computed_here() {
     let (company, mut client) = prepare("groups_dropped");
     let kept = text(&mut client, GROUPS);
-    assert!(kept.last().is_some_and(|group| group.starts_with("(,")), "{kept:?}");
+    assert!(
+        kept.last().is_some_and(|group| group.starts_with("(,")),
+        "{kept:?}"
+    );
     company.gateway.set("null_groups", "dropped");
     requests(&company);
     assert_eq!(text(&mut client, GROUPS), kept);
     let mut asked = requests(&company);
     asked.sort();
     let page = "query ARINVOICE 2000";
-    assert_eq!(asked, ["query ARINVOICE 1", "query ARINVOICE 1", page, page, page]);
+    assert_eq!(
+        asked,
+        ["query ARINVOICE 1", "query ARINVOICE 1", page, page, page]
+    );
 }
 
 #[test]
