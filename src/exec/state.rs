@@ -44,6 +44,7 @@ pub struct ScanState {
 }
 
 /// Where the scan stands.
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a scan")]
 enum Progress {
     /// Nobody has been asked.
     Idle,

@@ -16,6 +16,8 @@ use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 /// What planning a join needs to remember between its callbacks.
 struct JoinState {
     source: Source<'static>,
+    /// The columns of the join's rows. The planner puts expressions over them into the relation's target later.
+    columns: *mut pg_sys::List,
 }
 
 /// The source that was found for a join relation.
@@ -23,11 +25,13 @@ struct JoinState {
 /// # Safety
 /// `rel` must be a join relation of the current planning whose private state is ours or absent.
 pub unsafe fn source<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a Source<'a>> {
+    // SAFETY: passed through.
+    unsafe { state(rel) }.map(|state| &state.source)
+}
+
+unsafe fn state<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a JoinState> {
     // SAFETY: set by get_foreign_join_paths, and lives as long as the planner's memory context.
-    unsafe {
-        let state = (*rel).fdw_private.cast::<JoinState>().as_ref()?;
-        Some(&state.source)
-    }
+    unsafe { (*rel).fdw_private.cast::<JoinState>().as_ref() }
 }
 
 /// Offers to read a join in one request.
@@ -54,7 +58,8 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             return;
         };
         let mut params = Params::default();
-        if source.whole(root, &mut params).is_none() || columns(&source, joined).is_none() {
+        let expressions = (*(*joined).reltarget).exprs;
+        if source.whole(root, &mut params).is_none() || columns(&source, expressions).is_none() {
             return;
         }
         let local = pg_sys::GetExistingLocalJoinPath(joined);
@@ -68,7 +73,10 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
         (*joined).rows = (*joined).rows.min((*child).rows);
         let rows = (*joined).rows;
         let cost = cost::scan(source.table(), rows, 1, 0.0, pg_sys::cpu_tuple_cost);
-        let state = JoinState { source };
+        let state = JoinState {
+            source,
+            columns: expressions,
+        };
         (*joined).fdw_private = PgMemoryContexts::CurrentMemoryContext
             .leak_and_drop_on_delete(state)
             .cast();
@@ -167,15 +175,14 @@ unsafe fn link(child: &Source, parent: &Source, clause: *mut pg_sys::Node) -> Op
     }
 }
 
-/// The columns of the join, in the order of its target: each a member and the column's number there. `None`: one of
-/// them is not of the gateway.
+/// What stands behind the columns of a join; `None`: one of them is not of the gateway.
 unsafe fn columns<'a>(
     source: &'a Source<'a>,
-    joined: *mut pg_sys::RelOptInfo,
+    expressions: *mut pg_sys::List,
 ) -> Option<Vec<(&'a Member<'a>, &'a crate::catalog::Column)>> {
     // SAFETY: the target of a join relation of the current planning.
     unsafe {
-        PgList::<pg_sys::Node>::from_pg((*(*joined).reltarget).exprs)
+        PgList::<pg_sys::Node>::from_pg(expressions)
             .iter_ptr()
             .map(|expression| {
                 let (member, column) = source.any_column(expression)?;
@@ -198,8 +205,18 @@ pub unsafe fn plan(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let mut params = Params::default();
-        let Some((source, (Some(columns), Some(filter)))) =
-            source(joined).map(|source| (source, (columns(source, joined), source.whole(root, &mut params))))
+        let made = state(joined).and_then(|state| {
+            let columns = columns(&state.source, state.columns)?;
+            Some((state, columns, state.source.whole(root, &mut params)?))
+        });
+        let Some((
+            JoinState {
+                source,
+                columns: expressions,
+            },
+            columns,
+            filter,
+        )) = made
         else {
             raise_internal("a join that was offered cannot be made");
         };
@@ -244,11 +261,18 @@ pub unsafe fn plan(
             .to_list()
             .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
         let mut scanned = PgList::<pg_sys::TargetEntry>::new();
-        let expressions = PgList::<pg_sys::Expr>::from_pg((*(*joined).reltarget).exprs);
+        let expressions = PgList::<pg_sys::Expr>::from_pg(*expressions);
         for (number, expression) in (1..).zip(expressions.iter_ptr()) {
             let entry = pg_sys::makeTargetEntry(expression, number, std::ptr::null_mut(), false);
             scanned.push(entry);
         }
+        let scanned = scanned.into_pg();
+        // A row of the local plan takes the place of one of ours.
+        let outer_plan = if outer_plan.is_null() {
+            outer_plan
+        } else {
+            pg_sys::change_plan_targetlist(outer_plan, scanned, false)
+        };
         pg_sys::make_foreignscan(
             target_list,
             // Every condition is exact, and part of the query.
@@ -256,7 +280,7 @@ pub unsafe fn plan(
             0,
             params.into_list(),
             private,
-            scanned.into_pg(),
+            scanned,
             std::ptr::null_mut(),
             outer_plan,
         )

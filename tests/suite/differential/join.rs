@@ -130,7 +130,12 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> Strin
             let columns: Vec<_> = (0..rng.u8(1..=4))
                 .map(|_| {
                     let (alias, table) = rng.choice(&joined).expect("not empty");
-                    format!("{alias}.{}", table.any(rng).name)
+                    let name = format!("{alias}.{}", table.any(rng).name);
+                    if rng.u8(..4) == 0 {
+                        format!("{name} IS NULL")
+                    } else {
+                        name
+                    }
                 })
                 .collect();
             format!("SELECT {} FROM {from}{filter}", columns.join(", "))

@@ -8,6 +8,8 @@ pub struct Pushed {
     conditions: u32,
     orders: u32,
     limits: u32,
+    aggregates: u32,
+    joins: u32,
 }
 
 impl Pushed {
@@ -17,17 +19,27 @@ impl Pushed {
         let condition =
             Regex::new("<(equalto|notequalto|in|notin|isnull|isnotnull|like|lessthan|lessthanorequalto)>");
         let condition = condition.expect("a pattern");
+        let path = Regex::new("<isnotnull><field>[A-Z.]+[.](CUSTOMERID|NAME|TERRITORYID|RECORDNO)</field>");
+        let path = path.expect("a pattern");
         let size = Regex::new("<pagesize>(1|2|5|10|7)</pagesize>").expect("a pattern");
         for request in requests.iter().filter(|request| request.contains("<query>")) {
             self.conditions += u32::from(condition.is_match(request));
             self.orders += u32::from(request.contains("</order><order>"));
             self.limits += u32::from(size.is_match(request));
+            self.aggregates += u32::from(request.contains("<count>"));
+            self.joins += u32::from(path.is_match(request));
         }
     }
 
     /// Fails if a class was hardly ever pushed.
     #[track_caller]
     pub fn assert_plenty(&self, statements: u32) {
+        println!("{self:?} of {statements} statements");
+        match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
+            Ok("aggregates") => return assert!(self.aggregates >= statements / 2, "{self:?}"),
+            Ok("joins") => return assert!(self.joins >= statements / 2, "{self:?}"),
+            _ => {}
+        }
         assert!(
             self.conditions >= statements / 2,
             "{self:?} of {statements} statements"
@@ -38,6 +50,14 @@ impl Pushed {
         );
         assert!(
             self.limits >= statements / 20,
+            "{self:?} of {statements} statements"
+        );
+        assert!(
+            self.aggregates >= statements / 40,
+            "{self:?} of {statements} statements"
+        );
+        assert!(
+            self.joins >= statements / 40,
             "{self:?} of {statements} statements"
         );
     }
