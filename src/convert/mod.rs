@@ -1,4 +1,7 @@
 //! Between PostgreSQL's values and the connector's: [`outward`] to the gateway, [`inward`] into tuples.
 
+pub mod calendar;
 pub mod inward;
 pub mod outward;
+pub mod pattern;
+pub mod shape;

@@ -5,9 +5,9 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// Days from the Unix epoch to PostgreSQL's (2000-01-01).
-const EPOCH_DAYS: i64 = 10_957;
+pub(super) const EPOCH_DAYS: i64 = 10_957;
 /// The same in microseconds.
-const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
+pub(super) const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
 
 /// The value of a datum that is not null. `None`: it cannot be said (infinities, NaN, empty or blank-edged text, text
 /// with control characters, years beyond four digits, other types).
@@ -66,6 +66,45 @@ pub unsafe fn array(datum: pg_sys::Datum, element: pg_sys::Oid) -> Option<Vec<Op
     }
 }
 
+/// The elements of a constant array, as constants; `None` when the array is NULL.
+///
+/// # Safety
+/// `array` must be a valid constant of an array type.
+pub unsafe fn elements(array: *mut pg_sys::Const) -> Option<Vec<*mut pg_sys::Const>> {
+    // SAFETY: the caller vouches for the constant; everything is allocated in the current memory context.
+    unsafe {
+        let element = pg_sys::get_element_type((*array).consttype);
+        if (*array).constisnull || element == pg_sys::InvalidOid {
+            return None;
+        }
+        let (mut length, mut by_value, mut align) = (0i16, false, 0 as std::ffi::c_char);
+        pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
+        let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0i32);
+        pg_sys::deconstruct_array(
+            pg_sys::pg_detoast_datum((*array).constvalue.cast_mut_ptr()).cast(),
+            element,
+            length.into(),
+            by_value,
+            align,
+            &mut values,
+            &mut nulls,
+            &mut count,
+        );
+        let constants = (0..count as usize).map(|index| {
+            pg_sys::makeConst(
+                element,
+                -1,
+                (*array).constcollid,
+                length.into(),
+                *values.add(index),
+                *nulls.add(index),
+                by_value,
+            )
+        });
+        Some(constants.collect())
+    }
+}
+
 /// What a parameter is bound to.
 ///
 /// # Safety
@@ -95,7 +134,11 @@ pub fn sayable(text: &str) -> bool {
             .any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-unsafe fn text(datum: pg_sys::Datum) -> Option<String> {
+/// A text as UTF-8; `None` when the database's encoding is not what it says.
+///
+/// # Safety
+/// `datum` must be a valid, non-null text.
+pub unsafe fn text(datum: pg_sys::Datum) -> Option<String> {
     // SAFETY: the caller vouches that the datum is a text; the C string is copied and freed.
     unsafe {
         let characters = pg_sys::text_to_cstring(datum.cast_mut_ptr());
@@ -121,7 +164,7 @@ fn date(days: i32) -> Option<jiff::civil::Date> {
     (1..=9999).contains(&date.year()).then_some(date)
 }
 
-fn instant(micros: i64) -> Option<jiff::Timestamp> {
+pub(super) fn instant(micros: i64) -> Option<jiff::Timestamp> {
     if micros == i64::MIN || micros == i64::MAX {
         return None;
     }

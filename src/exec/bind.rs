@@ -1,6 +1,7 @@
 //! Parameters of a scan: expressions of the plan, evaluated when the rows are asked for.
 
-use crate::convert::outward;
+use crate::convert::shape;
+use crate::plan::qual::shape::Shape;
 use intacct::{Binding, Value};
 use pgrx::{PgList, pg_sys};
 
@@ -8,14 +9,19 @@ use pgrx::{PgList, pg_sys};
 pub struct Parameters {
     states: Vec<*mut pg_sys::ExprState>,
     types: Vec<pg_sys::Oid>,
+    shapes: Vec<Shape>,
 }
 
 impl Parameters {
-    /// Prepares the expressions.
+    /// Prepares the expressions, each with the shape that its value takes.
     ///
     /// # Safety
     /// `expressions` must be the plan's list, `parent` the scan's plan state.
-    pub unsafe fn prepare(expressions: *mut pg_sys::List, parent: *mut pg_sys::PlanState) -> Parameters {
+    pub unsafe fn prepare(
+        expressions: *mut pg_sys::List,
+        shapes: Vec<Shape>,
+        parent: *mut pg_sys::PlanState,
+    ) -> Parameters {
         // SAFETY: the caller vouches for the nodes.
         unsafe {
             let types = PgList::<pg_sys::Node>::from_pg(expressions)
@@ -26,6 +32,7 @@ impl Parameters {
             Parameters {
                 states: PgList::<pg_sys::ExprState>::from_pg(states).iter_ptr().collect(),
                 types,
+                shapes,
             }
         }
     }
@@ -39,14 +46,15 @@ impl Parameters {
         self.states
             .iter()
             .zip(&self.types)
-            .map(|(state, type_oid)| {
+            .zip(&self.shapes)
+            .map(|((state, type_oid), shape)| {
                 // SAFETY: the states were made by ExecInitExprList, which sets their function.
                 unsafe {
                     let mut null = false;
                     match (**state).evalfunc {
                         Some(evaluate) => {
                             let datum = evaluate(*state, context, &mut null);
-                            outward::binding(datum, null, *type_oid)
+                            shape::bind(datum, null, *type_oid, *shape)
                         }
                         None => Binding::Unsayable,
                     }

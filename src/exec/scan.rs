@@ -37,14 +37,14 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
         let private = Private::from_list((*plan).fdw_private)
             .unwrap_or_else(|error| raise_internal(&format!("the plan cannot be read: {error}")));
-        let relation = match &private {
-            Private::Scan(private) => private.joined.unwrap_or(0),
-            Private::Aggregate(private) => private.relation,
+        let (relation, shapes) = match &private {
+            Private::Scan(private) => (private.joined.unwrap_or(0), private.shapes.clone()),
+            Private::Aggregate(private) => (private.relation, private.shapes.clone()),
         };
         let estate = (*node).ss.ps.state;
         let table = ForeignTable::load(crate::compat::scan_table(node, relation))
             .unwrap_or_else(|error| raise(error));
-        let parameters = Parameters::prepare((*plan).fdw_exprs, &raw mut (*node).ss.ps);
+        let parameters = Parameters::prepare((*plan).fdw_exprs, shapes, &raw mut (*node).ss.ps);
         let user = crate::compat::scan_user(node);
 
         let mut memory = PgMemoryContexts::For((*estate).es_query_cxt);

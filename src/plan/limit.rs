@@ -2,6 +2,7 @@
 
 use super::private::Wanted;
 use super::qual::Params;
+use super::qual::shape::Shape;
 use intacct::Count;
 use pgrx::{is_a, pg_sys};
 
@@ -64,6 +65,6 @@ unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Count> {
         if pg_sys::contain_volatile_functions(node) || pg_sys::contain_subplans(node) {
             return None;
         }
-        Some(Count::Param(params.number(node.cast())))
+        Some(Count::Param(params.number(node.cast(), Shape::Plain)))
     }
 }

@@ -19,7 +19,7 @@ pub use aggregate::get_foreign_upper_paths;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
-use qual::{Params, Pushed, Translator};
+use qual::{Params, Translator};
 pub use source::sayable_exactly;
 
 /// What planning one table needs to remember between its callbacks.
@@ -68,10 +68,10 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
     // SAFETY: planner callback on the main thread, after get_foreign_rel_size.
     unsafe {
         let state = state(rel);
-        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg((*rel).baserestrictinfo);
+        let clauses = clauses((*rel).baserestrictinfo);
         let mut translator = state.translator(root, rel);
         let remote = if state.push.where_ {
-            translate_all(&mut translator, clauses.iter_ptr())
+            translator.translate_all(&clauses)
         } else {
             None
         };
@@ -132,6 +132,14 @@ unsafe fn local_cost(rel: *mut pg_sys::RelOptInfo) -> f64 {
     unsafe { (*rel).baserestrictcost.per_tuple }
 }
 
+/// The members of a list of clauses.
+unsafe fn clauses(list: *mut pg_sys::List) -> Vec<*mut pg_sys::RestrictInfo> {
+    // SAFETY: as the callers.
+    unsafe { PgList::<pg_sys::RestrictInfo>::from_pg(list) }
+        .iter_ptr()
+        .collect()
+}
+
 /// The first `count` members of a list.
 unsafe fn first(list: *mut pg_sys::List, count: usize) -> *mut pg_sys::List {
     let mut head = PgList::<pg_sys::Node>::new();
@@ -153,33 +161,9 @@ impl RelationState {
             relid: unsafe { (*rel).relid },
             root,
             params: Params::default(),
+            may_disregard_case: true,
         }
     }
-}
-
-/// The conjunction of all clauses that can be pushed.
-unsafe fn translate_all(
-    translator: &mut Translator,
-    clauses: impl Iterator<Item = *mut pg_sys::RestrictInfo>,
-) -> Option<Pushed> {
-    let mut whole: Option<Condition> = None;
-    let mut exact = true;
-    for clause in clauses {
-        // SAFETY: clauses of the current planning.
-        unsafe {
-            if (*clause).pseudoconstant {
-                continue;
-            }
-            match translator.translate((*clause).clause.cast()) {
-                Some(pushed) => {
-                    exact &= pushed.exact;
-                    whole = Some(Condition::and(whole, pushed.condition));
-                }
-                None => exact = false,
-            }
-        }
-    }
-    whole.map(|condition| Pushed { condition, exact })
 }
 
 /// Makes the plan: the query for the gateway, and the conditions to check here.
@@ -204,12 +188,13 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         let state = state(rel);
         let table = &state.table;
         let mut translator = state.translator(root, rel);
-        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(scan_clauses);
+        let clauses = clauses(scan_clauses);
         let remote = if state.push.where_ {
-            translate_all(&mut translator, clauses.iter_ptr())
+            translator.translate_all(&clauses)
         } else {
             None
         };
+        let case_insensitive = remote.as_ref().is_some_and(|pushed| pushed.case_insensitive);
         let mut filter = remote.map(|pushed| pushed.condition);
 
         let pathkeys = (*best_path).path.pathkeys;
@@ -283,9 +268,12 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             Vec::new()
         };
         query.limit = wanted.map(|wanted| wanted.rows());
+        query.case_insensitive = case_insensitive;
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        let (expressions, shapes) = translator.params.into_parts();
         let private = ScanPrivate {
             query,
+            shapes,
             dialect: table.dialect(),
             parts,
             columns,
@@ -302,7 +290,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             target_list,
             local,
             (*rel).relid,
-            translator.params.into_list(),
+            expressions,
             private,
             std::ptr::null_mut(),
             std::ptr::null_mut(),

@@ -1,6 +1,6 @@
 //! Scans by join keys: one request for each outer row, worth it when the outer side is tiny.
 
-use super::{RelationState, cost, translate_all};
+use super::{RelationState, cost};
 use pgrx::{PgList, is_a, pg_guard, pg_sys};
 use std::ffi::c_void;
 
@@ -17,7 +17,7 @@ pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOpt
                 continue;
             }
             let mut translator = state.translator(root, rel);
-            if translate_all(&mut translator, std::iter::once(clause)).is_none() {
+            if translator.translate_all(&[clause]).is_none() {
                 continue;
             }
             let outer = pg_sys::bms_union((*clause).clause_relids, (*rel).lateral_relids);

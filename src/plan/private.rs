@@ -2,6 +2,7 @@
 //! cache and EXPLAIN. It holds no pointer, no secret, and no OID of a server object.
 
 use crate::catalog::ValueClass;
+use crate::plan::qual::shape::Shape;
 use intacct::{Count, DialectKind, Query};
 use pgrx::{PgList, pg_sys};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use std::ffi::{CStr, CString};
 pub struct ScanPrivate {
     /// The question, as EXPLAIN shows it: parameters are the scan's `fdw_exprs`, by number from 1.
     pub query: Query,
+    /// What is made of the value of each parameter.
+    pub shapes: Vec<Shape>,
     /// How it is said to the gateway.
     pub dialect: DialectKind,
     /// The query is asked once for each part, in this order.
@@ -74,6 +77,8 @@ pub struct AggregatePrivate {
     pub relation: u16,
     /// The gateway joins.
     pub joined: bool,
+    /// As [`ScanPrivate::shapes`].
+    pub shapes: Vec<Shape>,
     /// The questions. The first also counts the rows of each group, right behind the keys.
     pub queries: Vec<Query>,
     /// How they are said to the gateway.

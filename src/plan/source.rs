@@ -313,6 +313,7 @@ impl<'a> Source<'a> {
                 relid: member.relid,
                 root,
                 params: std::mem::take(params),
+                may_disregard_case: false,
             };
             let pushed = translator.translate(expression);
             *params = translator.params;

@@ -168,11 +168,15 @@ impl Pushed {
                     false,
                 ));
             }
-            let private = Private::Aggregate(Box::new(self.private))
-                .to_list()
-                .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
+            let (expressions, shapes) = self.params.into_parts();
+            let private = Private::Aggregate(Box::new(AggregatePrivate {
+                shapes,
+                ..self.private
+            }))
+            .to_list()
+            .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
             let mut carried = PgList::<pg_sys::List>::new();
-            for list in [private, columns.into_pg(), self.params.into_list(), self.having] {
+            for list in [private, columns.into_pg(), expressions, self.having] {
                 carried.push(list);
             }
             crate::compat::create_foreign_upper_path(
@@ -375,6 +379,7 @@ fn private(
     };
     let formatted = |class| class != crate::catalog::ValueClass::Text;
     Some(AggregatePrivate {
+        shapes: Vec::new(),
         relation: source.relation(),
         joined: source.members.len() > 1,
         queries: selects.into_iter().map(query).collect(),

@@ -5,11 +5,20 @@
 //! opposite mistake, a condition that drops a row which SQL keeps, is what each rule in here must exclude.
 //! `docs/pushdown.md` lists the rules with their reasons.
 
+mod boolean;
+mod compare;
+mod integer;
 mod leaf;
+mod list;
+mod moment;
+mod null;
 mod operand;
+mod operator;
+mod pattern;
+pub mod shape;
 
-pub use leaf::family;
 pub use operand::Params;
+pub use operator::family;
 
 use crate::catalog::ForeignTable;
 use intacct::Condition;
@@ -20,23 +29,66 @@ use pgrx::{PgList, is_a, pg_sys};
 pub struct Pushed {
     /// What is sent.
     pub condition: Condition,
-    /// It keeps exactly the rows that SQL keeps.
+    /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
+    /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
+    /// loosens it ([`sayable_exactly`](super::sayable_exactly)).
     pub exact: bool,
+    /// It keeps enough rows only if the gateway disregards case, in the whole request.
+    pub case_insensitive: bool,
 }
 
 impl Pushed {
-    fn exact(condition: Condition) -> Option<Pushed> {
-        Some(Pushed {
+    fn new(condition: Condition, exact: bool) -> Pushed {
+        Pushed {
             condition,
-            exact: true,
-        })
+            exact,
+            case_insensitive: false,
+        }
+    }
+
+    fn exact(condition: Condition) -> Option<Pushed> {
+        Some(Pushed::new(condition, true))
     }
 
     fn superset(condition: Condition) -> Option<Pushed> {
-        Some(Pushed {
-            condition,
+        Some(Pushed::new(condition, false))
+    }
+
+    fn inexact(self) -> Pushed {
+        Pushed { exact: false, ..self }
+    }
+
+    fn disregarding_case(self) -> Pushed {
+        Pushed {
             exact: false,
-        })
+            case_insensitive: true,
+            ..self
+        }
+    }
+
+    /// Both hold.
+    fn and(a: Pushed, b: Pushed) -> Pushed {
+        Pushed {
+            exact: a.exact && b.exact,
+            case_insensitive: a.case_insensitive || b.case_insensitive,
+            condition: Condition::and(Some(a.condition), b.condition),
+        }
+    }
+
+    /// At least one holds.
+    fn or(a: Pushed, b: Pushed) -> Pushed {
+        let mut parts = Vec::new();
+        for side in [a.condition, b.condition] {
+            match side {
+                Condition::Or(inner) => parts.extend(inner),
+                other => parts.push(other),
+            }
+        }
+        Pushed {
+            exact: a.exact && b.exact,
+            case_insensitive: a.case_insensitive || b.case_insensitive,
+            condition: Condition::Or(parts),
+        }
     }
 }
 
@@ -50,6 +102,8 @@ pub struct Translator<'a> {
     pub root: *mut pg_sys::PlannerInfo,
     /// Expressions that are known only at execution.
     pub params: Params,
+    /// Whether case may be disregarded in the whole request.
+    pub may_disregard_case: bool,
 }
 
 impl Translator<'_> {
@@ -81,31 +135,38 @@ impl Translator<'_> {
                     _ => self.any_of(&parts, negated),
                 };
             }
-            leaf::translate(self, expression, negated)
+            let kept = self.params.mark();
+            let pushed = leaf::translate(self, expression, negated)
+                .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive);
+            if pushed.is_none() {
+                self.params.forget_after(kept);
+            }
+            pushed
         }
     }
 
     /// A conjunction: what cannot be pushed is left out, which makes it a superset.
     unsafe fn all_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
-        let mut whole: Option<Condition> = None;
-        let mut exact = true;
+        let mut whole: Option<Pushed> = None;
+        let mut complete = true;
         for part in parts.iter_ptr() {
             // SAFETY: passed through.
             match unsafe { self.truth(part, negated) } {
                 Some(pushed) => {
-                    exact &= pushed.exact;
-                    whole = Some(Condition::and(whole, pushed.condition));
+                    whole = Some(match whole {
+                        Some(whole) => Pushed::and(whole, pushed),
+                        None => pushed,
+                    });
                 }
-                None => exact = false,
+                None => complete = false,
             }
         }
-        whole.map(|condition| Pushed { condition, exact })
+        whole.map(|whole| if complete { whole } else { whole.inexact() })
     }
 
     /// A disjunction: one part that cannot be pushed keeps the whole of it here.
     unsafe fn any_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
-        let mut conditions = Vec::new();
-        let mut exact = true;
+        let mut whole: Option<Pushed> = None;
         let kept = self.params.mark();
         for part in parts.iter_ptr() {
             // SAFETY: passed through.
@@ -113,19 +174,107 @@ impl Translator<'_> {
                 self.params.forget_after(kept);
                 return None;
             };
-            exact &= pushed.exact;
-            match pushed.condition {
-                Condition::Or(inner) => conditions.extend(inner),
-                other => conditions.push(other),
+            whole = Some(match whole {
+                Some(whole) => Pushed::or(whole, pushed),
+                None => pushed,
+            });
+        }
+        whole
+    }
+
+    /// The conjunction of all clauses that can be pushed.
+    ///
+    /// # Safety
+    /// Clauses of the current planning.
+    pub unsafe fn translate_all(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
+        let kept = self.params.mark();
+        // SAFETY: passed through.
+        let pushed = unsafe { self.conjunction(clauses) }?;
+        if !pushed.case_insensitive {
+            return Some(pushed);
+        }
+        let own = self.table.options.filter.as_ref();
+        if survives_folding(self.table, &pushed.condition)
+            && own.is_none_or(|own| !compares_text(self.table, own))
+        {
+            // Every comparison of text keeps more than SQL's.
+            return Some(pushed.inexact());
+        }
+        self.params.forget_after(kept);
+        self.may_disregard_case = false;
+        // SAFETY: passed through.
+        let pushed = unsafe { self.conjunction(clauses) };
+        self.may_disregard_case = true;
+        pushed
+    }
+
+    unsafe fn conjunction(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
+        let mut whole: Option<Pushed> = None;
+        let mut complete = true;
+        for clause in clauses {
+            // SAFETY: passed through.
+            unsafe {
+                if (**clause).pseudoconstant {
+                    continue;
+                }
+                match self.translate((**clause).clause.cast()) {
+                    Some(pushed) => {
+                        whole = Some(match whole {
+                            Some(whole) => Pushed::and(whole, pushed),
+                            None => pushed,
+                        });
+                    }
+                    None => complete = false,
+                }
             }
         }
-        let condition = if conditions.len() == 1 {
-            conditions.pop()?
-        } else {
-            Condition::Or(conditions)
-        };
-        Some(Pushed { condition, exact })
+        whole.map(|whole| if complete { whole } else { whole.inexact() })
     }
+}
+
+fn is_text(table: &ForeignTable, field: &str) -> bool {
+    // A field that is not a column may be anything.
+    table
+        .column_of_field(field)
+        .is_none_or(|column| matches!(column.class, None | Some(crate::catalog::ValueClass::Text)))
+}
+
+/// Whether a condition keeps no fewer rows when the gateway disregards case: negatives and orders of text would.
+fn survives_folding(table: &ForeignTable, condition: &Condition) -> bool {
+    let mut survives = true;
+    condition.visit(&mut |part| {
+        survives &= match part {
+            Condition::And(_) | Condition::Or(_) | Condition::IsNull { .. } => true,
+            Condition::Compare {
+                op: intacct::CompareOp::Eq,
+                ..
+            }
+            | Condition::In { negated: false, .. }
+            | Condition::Like { negated: false, .. } => true,
+            Condition::Compare { field, .. }
+            | Condition::Between { field, .. }
+            | Condition::In { field, .. }
+            | Condition::Like { field, .. } => !is_text(table, field),
+            Condition::CompareFields { .. } => false,
+        }
+    });
+    survives
+}
+
+/// Whether disregarding case could change what a condition means, which nobody checks again.
+fn compares_text(table: &ForeignTable, condition: &Condition) -> bool {
+    let mut found = false;
+    condition.visit(&mut |part| {
+        found |= match part {
+            Condition::And(_) | Condition::Or(_) | Condition::IsNull { .. } => false,
+            Condition::Compare { field, .. }
+            | Condition::Between { field, .. }
+            | Condition::In { field, .. }
+            | Condition::Like { field, .. } => is_text(table, field),
+            Condition::CompareFields { .. } => true,
+        }
+    });
+    found
 }
 
 /// Whether a pushed conjunction by itself keeps no row in which `field` is null: a comparison with NULL is not true.
@@ -157,5 +306,19 @@ pub fn excludes_null(condition: &Condition, field: &str) -> bool {
                     .any(|value| matches!(value, intacct::Value::Param(_)))
         }
         _ => false,
+    }
+}
+
+fn not_null(field: &str) -> Condition {
+    Condition::IsNull {
+        field: field.to_owned(),
+        negated: true,
+    }
+}
+
+fn is_null(field: &str) -> Condition {
+    Condition::IsNull {
+        field: field.to_owned(),
+        negated: false,
     }
 }

@@ -1,30 +1,30 @@
 //! The two sides of a comparison: a column of ours, and a value that does not depend on our row.
 
 use super::Translator;
+use super::shape::Shape;
 use crate::catalog::{Column, ValueClass};
-use crate::convert::outward;
-use intacct::Value;
+use crate::convert::{outward, shape};
+use intacct::{Binding, Value};
 use pgrx::{is_a, pg_sys};
 
 /// Expressions whose value is known only at execution; they become the scan's `fdw_exprs`.
 #[derive(Default)]
 pub struct Params {
-    expressions: Vec<*mut pg_sys::Expr>,
+    expressions: Vec<(*mut pg_sys::Expr, Shape)>,
 }
 
 impl Params {
-    /// The number (from 1) of an expression; equal expressions share one.
+    /// The number (from 1) of an expression in a shape; equal ones share one.
     ///
     /// # Safety
     /// `expression` must be a valid expression node.
-    pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr) -> u32 {
+    pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr, shape: Shape) -> u32 {
         // SAFETY: both are expression nodes.
-        let known = self
-            .expressions
-            .iter()
-            .position(|other| unsafe { pg_sys::equal((*other).cast(), expression.cast()) });
+        let known = self.expressions.iter().position(|(other, same)| unsafe {
+            *same == shape && pg_sys::equal((*other).cast(), expression.cast())
+        });
         let index = known.unwrap_or_else(|| {
-            self.expressions.push(expression);
+            self.expressions.push((expression, shape));
             self.expressions.len() - 1
         });
         index as u32 + 1
@@ -43,13 +43,15 @@ impl Params {
         self.expressions.is_empty()
     }
 
-    /// The expressions, in the order of their numbers.
-    pub fn into_list(self) -> *mut pg_sys::List {
+    /// The expressions and their shapes, in the order of their numbers.
+    pub fn into_parts(self) -> (*mut pg_sys::List, Vec<Shape>) {
         let mut list = pgrx::PgList::<pg_sys::Expr>::new();
-        for expression in self.expressions {
+        let mut shapes = Vec::with_capacity(self.expressions.len());
+        for (expression, shape) in self.expressions {
             list.push(expression);
+            shapes.push(shape);
         }
-        list.into_pg()
+        (list.into_pg(), shapes)
     }
 }
 
@@ -86,7 +88,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// The value of an expression that is the same for every row of this table, typed as `expected`.
+    /// The value of an expression that is the same for every row of this table, typed as `expected` and then shaped.
     ///
     /// # Safety
     /// `expression` must be a valid expression node.
@@ -94,6 +96,7 @@ impl<'a> Translator<'a> {
         &mut self,
         expression: *mut pg_sys::Node,
         expected: &[pg_sys::Oid],
+        shape: Shape,
     ) -> Option<Operand> {
         // SAFETY: node types are checked before each cast.
         unsafe {
@@ -104,19 +107,22 @@ impl<'a> Translator<'a> {
             while is_a(node, pg_sys::NodeTag::T_RelabelType) {
                 node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
             }
-            if is_a(node, pg_sys::NodeTag::T_Const) {
+            if is_a(node, pg_sys::NodeTag::T_Const) && shape.is_immutable() {
                 let constant = node.cast::<pg_sys::Const>();
                 if (*constant).constisnull {
                     return Some(Operand::Null);
                 }
-                let value = outward::value((*constant).constvalue, (*constant).consttype)?;
-                return Some(Operand::Value(value));
+                return match shape::bind((*constant).constvalue, false, (*constant).consttype, shape) {
+                    Binding::Null => Some(Operand::Null),
+                    Binding::Value(value) => Some(Operand::Value(value)),
+                    Binding::List(_) | Binding::Unsayable => None,
+                };
             }
             if !self.is_parameter(expression) {
                 return None;
             }
             Some(Operand::Value(Value::Param(
-                self.params.number(expression.cast()),
+                self.params.number(expression.cast(), shape),
             )))
         }
     }
@@ -134,5 +140,27 @@ impl<'a> Translator<'a> {
                 && !pg_sys::contain_agg_clause(expression)
                 && !pg_sys::contain_window_function(expression)
         }
+    }
+}
+
+/// A constant text, as it stands.
+///
+/// # Safety
+/// `expression` must be a valid expression node.
+pub unsafe fn constant_text(expression: *mut pg_sys::Node) -> Option<String> {
+    // SAFETY: node types are checked before each cast.
+    unsafe {
+        let mut node = expression;
+        while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+        if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Const) {
+            return None;
+        }
+        let constant = node.cast::<pg_sys::Const>();
+        if (*constant).constisnull || !matches!((*constant).consttype, pg_sys::TEXTOID | pg_sys::VARCHAROID) {
+            return None;
+        }
+        outward::text((*constant).constvalue)
     }
 }

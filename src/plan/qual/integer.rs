@@ -1,0 +1,65 @@
+//! `bigint_column op numeric`: PostgreSQL casts the column; the gateway gets a whole number instead of the numeric.
+
+use super::compare::condition;
+use super::operand::Operand;
+use super::operator::{NUMERIC_OPS, meaning, negate};
+use super::shape::{Rounding, Shape};
+use super::{Pushed, Translator, not_null};
+use crate::catalog::{Column, ValueClass};
+use intacct::{CompareOp, Value};
+use pgrx::{PgList, is_a, pg_sys};
+
+/// The bigint column under a cast to numeric.
+///
+/// # Safety
+/// `expression` must be a valid expression node.
+pub unsafe fn column<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -> Option<&'a Column> {
+    // SAFETY: node types are checked before each cast.
+    unsafe {
+        if !is_a(expression, pg_sys::NodeTag::T_FuncExpr) {
+            return None;
+        }
+        let call = expression.cast::<pg_sys::FuncExpr>();
+        if u32::from((*call).funcid) != pg_sys::F_NUMERIC_INT8 {
+            return None;
+        }
+        let arguments = PgList::<pg_sys::Node>::from_pg((*call).args);
+        match translator.column(arguments.get_ptr(0)?)? {
+            (column, ValueClass::Integer) => Some(column),
+            _ => None,
+        }
+    }
+}
+
+/// Its comparison with a numeric.
+///
+/// # Safety
+/// Valid expression nodes of the current planning.
+pub unsafe fn compare(
+    translator: &mut Translator,
+    operator: pg_sys::Oid,
+    subject: *mut pg_sys::Node,
+    value: *mut pg_sys::Node,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: passed through.
+    unsafe {
+        let column = column(translator, subject)?;
+        let (op, ..) = meaning(operator, NUMERIC_OPS)?;
+        let op = if negated { negate(op) } else { op };
+        // n < 2.5 is n < 3, n <= 2.5 is n <= 2, and so on.
+        let rounding = match op {
+            CompareOp::Lt | CompareOp::Ge => Rounding::Ceiling,
+            CompareOp::Le | CompareOp::Gt => Rounding::Floor,
+            CompareOp::Eq | CompareOp::Ne => Rounding::Exact,
+        };
+        match translator.operand(value, &[pg_sys::NUMERICOID], Shape::Integer(rounding))? {
+            Operand::Value(Value::Param(_)) if op == CompareOp::Ne => {
+                // Whether it is whole, and so can be said, shows only at execution.
+                Pushed::superset(not_null(&column.field))
+            }
+            Operand::Value(value) => condition(translator, &column.field, op, value, true),
+            Operand::Null => None,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Lists: `x IN (…)`, `= ANY (array)`, `<> ALL (array)`, `LIKE ANY (array)`.
+
+use super::operator::{compare_op, deterministic, family};
+use super::shape::Shape;
+use super::{Pushed, Translator, compare, not_null, pattern};
+use crate::catalog::ValueClass;
+use crate::convert::outward;
+use intacct::{CompareOp, Condition, Value};
+use pgrx::{PgList, is_a, pg_sys};
+
+/// `value op ANY (array)` and `value op ALL (array)`.
+///
+/// # Safety
+/// `expression` must be a valid ScalarArrayOpExpr of the current planning.
+pub unsafe fn translate(
+    translator: &mut Translator,
+    expression: *mut pg_sys::ScalarArrayOpExpr,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: the caller checked the node's type; operands are its own.
+    unsafe {
+        let operands = PgList::<pg_sys::Node>::from_pg((*expression).args);
+        let (subject, array) = (operands.get_ptr(0)?, operands.get_ptr(1)?);
+        let Some((column, class)) = translator.column(subject) else {
+            return each(translator, expression, subject, array, negated);
+        };
+        let Some(op) = compare_op((*expression).opno, class) else {
+            return each(translator, expression, subject, array, negated);
+        };
+        // NOT (x = ANY a) is x <> ALL a; the other combinations are not lists.
+        let wants_member = match (op, (*expression).useOr, negated) {
+            (CompareOp::Eq, true, false) | (CompareOp::Ne, false, true) => true,
+            (CompareOp::Ne, false, false) | (CompareOp::Eq, true, true) => false,
+            _ => return each(translator, expression, subject, array, negated),
+        };
+        let operators = translator.table.dialect().capabilities().operators;
+        if class == ValueClass::Boolean
+            || (class == ValueClass::Text && !deterministic((*expression).inputcollid))
+            || !(if wants_member {
+                operators.in_list
+            } else {
+                operators.not_in_list
+            })
+        {
+            return None;
+        }
+        let element = pg_sys::get_element_type(pg_sys::exprType(array));
+        if !family(class).1.contains(&element) {
+            return None;
+        }
+        let values = if is_a(array, pg_sys::NodeTag::T_Const) {
+            let constant = array.cast::<pg_sys::Const>();
+            if (*constant).constisnull {
+                return None;
+            }
+            let mut values = Vec::new();
+            for value in outward::array((*constant).constvalue, element)? {
+                match value {
+                    Some(value) => values.push(value),
+                    // A null element matches nothing, and makes a negative never true.
+                    None if wants_member => {}
+                    None => return None,
+                }
+            }
+            values
+        } else if wants_member && translator.is_parameter(array) {
+            // The negative of an empty array would be true even of null, which nobody knows before execution.
+            vec![Value::Param(translator.params.number(array.cast(), Shape::Plain))]
+        } else {
+            return None;
+        };
+        if values.is_empty() {
+            return None;
+        }
+        let exact = values
+            .iter()
+            .all(|value| compare::is_exact(translator, class, value));
+        let condition = Condition::In {
+            field: column.field.clone(),
+            values,
+            negated: !wants_member,
+        };
+        let condition = if wants_member {
+            condition
+        } else {
+            Condition::and(Some(condition), not_null(&column.field))
+        };
+        Some(Pushed::new(condition, exact))
+    }
+}
+
+/// Elements of a constant array that are worth a condition each.
+const FEW: usize = 100;
+
+/// Any other operator with a constant array: one condition for each element, joined by OR or AND.
+unsafe fn each(
+    translator: &mut Translator,
+    expression: *mut pg_sys::ScalarArrayOpExpr,
+    subject: *mut pg_sys::Node,
+    array: *mut pg_sys::Node,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: the caller checked the node's type; operands are its own.
+    unsafe {
+        if !is_a(array, pg_sys::NodeTag::T_Const) {
+            return None;
+        }
+        let elements = outward::elements(array.cast())?;
+        if elements.is_empty() || elements.len() > FEW {
+            return None;
+        }
+        let (operator, collation) = ((*expression).opno, (*expression).inputcollid);
+        let any = (*expression).useOr != negated;
+        let mut whole: Option<Pushed> = None;
+        let mut complete = true;
+        for element in elements {
+            if (*element).constisnull {
+                match any {
+                    // Never true of a null element.
+                    true => continue,
+                    false => return None,
+                }
+            }
+            let next = pattern::operator(translator, operator, subject, element.cast(), collation, negated)
+                .or_else(|| {
+                    compare::sides(translator, operator, subject, element.cast(), collation, negated)
+                });
+            whole = match (whole, next, any) {
+                (_, None, true) => return None,
+                (whole, None, false) => {
+                    complete = false;
+                    whole
+                }
+                (None, next, _) => next,
+                (Some(whole), Some(next), true) => Some(Pushed::or(whole, next)),
+                (Some(whole), Some(next), false) => Some(Pushed::and(whole, next)),
+            };
+        }
+        match complete {
+            true => whole,
+            false => whole.map(Pushed::inexact),
+        }
+    }
+}

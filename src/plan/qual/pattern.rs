@@ -1,0 +1,252 @@
+//! Text patterns: LIKE, ILIKE, `^@`, `starts_with`, and comparisons of `lower(column)`.
+
+use super::operand::{Operand, constant_text};
+use super::operator::{compare_op, deterministic, negate};
+use super::shape::{Letters, Shape};
+use super::{Pushed, Translator, not_null};
+use crate::catalog::{Column, ValueClass};
+use crate::convert::pattern::{coarse, literal, starting_with};
+use intacct::{CompareOp, Condition, Value};
+use pgrx::{PgList, is_a, pg_sys};
+
+// pg_operator.dat
+const TEXT_LIKE: u32 = 1209;
+const TEXT_NOT_LIKE: u32 = 1210;
+const TEXT_ILIKE: u32 = 1627;
+const TEXT_NOT_ILIKE: u32 = 1628;
+const TEXT_STARTS_WITH: u32 = 3877;
+// pg_collation.dat
+const C_COLLATION: u32 = 950;
+const POSIX_COLLATION: u32 = 951;
+
+/// `column LIKE pattern` and its relatives.
+///
+/// # Safety
+/// Valid expression nodes of the current planning.
+pub unsafe fn operator(
+    translator: &mut Translator,
+    operator: pg_sys::Oid,
+    subject: *mut pg_sys::Node,
+    pattern: *mut pg_sys::Node,
+    collation: pg_sys::Oid,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: passed through.
+    unsafe {
+        let (folds, like) = match u32::from(operator) {
+            TEXT_LIKE => (false, !negated),
+            TEXT_NOT_LIKE => (false, negated),
+            TEXT_ILIKE => (true, !negated),
+            TEXT_NOT_ILIKE => (true, negated),
+            TEXT_STARTS_WITH => {
+                let column = text_column(translator, subject, collation)?;
+                return prefix(translator, column, pattern, !negated);
+            }
+            _ => return None,
+        };
+        if let Some((column, collation)) = lowered(translator, subject) {
+            return if like {
+                keeps(translator, column, pattern, Shape::Pattern(letters(collation)))
+            } else {
+                None
+            };
+        }
+        let column = text_column(translator, subject, collation)?;
+        match (like, folds) {
+            (true, false) => keeps(translator, column, pattern, Shape::Pattern(Letters::Distinct)),
+            (true, true) => keeps(translator, column, pattern, Shape::Pattern(letters(collation))),
+            (false, _) => {
+                // Only what surely matches may be left out.
+                let letters = if folds {
+                    letters(collation)
+                } else {
+                    Letters::Distinct
+                };
+                let coarse = coarse(&constant_text(pattern)?, letters)?;
+                // NOT ILIKE keeps no row that NOT LIKE leaves out.
+                let exact = !(folds && coarse.cased);
+                if !coarse.exact || !translator.table.dialect().capabilities().operators.not_like {
+                    return None;
+                }
+                let unlike = Condition::Like {
+                    field: column.field.clone(),
+                    pattern: Value::Text(coarse.text),
+                    negated: true,
+                };
+                let unlike = Condition::and(Some(unlike), not_null(&column.field));
+                Some(Pushed::new(unlike, exact))
+            }
+        }
+    }
+}
+
+/// `starts_with(column, prefix)`.
+///
+/// # Safety
+/// `call` must be a valid FuncExpr of the current planning.
+pub unsafe fn starts_with(
+    translator: &mut Translator,
+    call: *mut pg_sys::FuncExpr,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: the caller checked the node's type; arguments are its own.
+    unsafe {
+        if u32::from((*call).funcid) != pg_sys::F_STARTS_WITH {
+            return None;
+        }
+        let arguments = PgList::<pg_sys::Node>::from_pg((*call).args);
+        let column = text_column(translator, arguments.get_ptr(0)?, (*call).inputcollid)?;
+        prefix(translator, column, arguments.get_ptr(1)?, !negated)
+    }
+}
+
+/// `lower(column) = value`.
+///
+/// # Safety
+/// Valid expression nodes of the current planning.
+pub unsafe fn lower(
+    translator: &mut Translator,
+    operator: pg_sys::Oid,
+    subject: *mut pg_sys::Node,
+    value: *mut pg_sys::Node,
+    collation: pg_sys::Oid,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: passed through.
+    unsafe {
+        let (column, case) = lowered(translator, subject)?;
+        let op = compare_op(operator, ValueClass::Text)?;
+        let op = if negated { negate(op) } else { op };
+        if op != CompareOp::Eq || !deterministic(collation) {
+            return None;
+        }
+        keeps(translator, column, value, Shape::Whole(letters(case)))
+    }
+}
+
+/// The column under `lower`, and the collation by which it is lowered.
+unsafe fn lowered<'a>(
+    translator: &Translator<'a>,
+    expression: *mut pg_sys::Node,
+) -> Option<(&'a Column, pg_sys::Oid)> {
+    // SAFETY: node types are checked before each cast.
+    unsafe {
+        if !is_a(expression, pg_sys::NodeTag::T_FuncExpr) {
+            return None;
+        }
+        let call = expression.cast::<pg_sys::FuncExpr>();
+        if u32::from((*call).funcid) != pg_sys::F_LOWER_TEXT {
+            return None;
+        }
+        let arguments = PgList::<pg_sys::Node>::from_pg((*call).args);
+        let column = text_column(translator, arguments.get_ptr(0)?, (*call).inputcollid)?;
+        Some((column, (*call).inputcollid))
+    }
+}
+
+unsafe fn text_column<'a>(
+    translator: &Translator<'a>,
+    expression: *mut pg_sys::Node,
+    collation: pg_sys::Oid,
+) -> Option<&'a Column> {
+    // SAFETY: passed through.
+    unsafe {
+        match translator.column(expression)? {
+            (column, ValueClass::Text) if deterministic(collation) => Some(column),
+            _ => None,
+        }
+    }
+}
+
+/// Which letters are equal when case is disregarded under this collation.
+fn letters(collation: pg_sys::Oid) -> Letters {
+    match u32::from(collation) {
+        C_COLLATION | POSIX_COLLATION => Letters::FoldedAscii,
+        _ => Letters::Folded,
+    }
+}
+
+/// A pattern that keeps at least the rows wanted.
+unsafe fn keeps(
+    translator: &mut Translator,
+    column: &Column,
+    pattern: *mut pg_sys::Node,
+    shape: Shape,
+) -> Option<Pushed> {
+    let capabilities = translator.table.dialect().capabilities();
+    let letters = match shape {
+        Shape::Pattern(letters) | Shape::Whole(letters) => letters,
+        _ => Letters::Distinct,
+    };
+    // SAFETY: passed through.
+    let (value, exact, cased) = unsafe {
+        match constant_text(pattern) {
+            Some(text) => {
+                let coarse = match shape {
+                    Shape::Whole(letters) => literal(&text, letters)?,
+                    _ => coarse(&text, letters)?,
+                };
+                (Value::Text(coarse.text), coarse.exact, coarse.cased)
+            }
+            None => match translator.operand(pattern, &[pg_sys::TEXTOID], shape)? {
+                Operand::Value(value) => (value, false, true),
+                Operand::Null => return None,
+            },
+        }
+    };
+    let folds = letters != Letters::Distinct && cased;
+    if !capabilities.operators.like || (folds && !capabilities.case_insensitive_option) {
+        return None;
+    }
+    let condition = Condition::Like {
+        field: column.field.clone(),
+        pattern: value,
+        negated: false,
+    };
+    // Of `lower(x)` even a pattern without letters is only taken for a superset.
+    let pushed = Pushed::new(condition, exact && matches!(shape, Shape::Pattern(_)) && !folds);
+    Some(if folds { pushed.disregarding_case() } else { pushed })
+}
+
+/// Text that starts, or does not start, with a value.
+unsafe fn prefix(
+    translator: &mut Translator,
+    column: &Column,
+    value: *mut pg_sys::Node,
+    like: bool,
+) -> Option<Pushed> {
+    let operators = translator.table.dialect().capabilities().operators;
+    // SAFETY: passed through.
+    let (pattern, exact) = unsafe {
+        match constant_text(value) {
+            Some(text) => {
+                let coarse = starting_with(&text)?;
+                (Value::Text(coarse.text), coarse.exact)
+            }
+            None => match translator.operand(value, &[pg_sys::TEXTOID], Shape::Prefix)? {
+                Operand::Value(value) => (value, false),
+                Operand::Null => return None,
+            },
+        }
+    };
+    if !(if like {
+        operators.like
+    } else {
+        operators.not_like && exact
+    }) {
+        return None;
+    }
+    let condition = Condition::Like {
+        field: column.field.clone(),
+        pattern,
+        negated: !like,
+    };
+    Some(Pushed::new(
+        if like {
+            condition
+        } else {
+            Condition::and(Some(condition), not_null(&column.field))
+        },
+        exact,
+    ))
+}
