@@ -246,7 +246,7 @@ pub unsafe fn plan(
         query.show_private = table.show_private();
         let keyset = table.row_key_is_number() && keys_are_comparable(table, &keys);
         query.order_by = keys;
-        let (expressions, shapes) = params.into_parts();
+        let (parameters, shapes) = params.into_parts();
         let private = Private::Scan(Box::new(ScanPrivate {
             shapes,
             query,
@@ -280,7 +280,7 @@ pub unsafe fn plan(
             // Every condition is exact, and part of the query.
             std::ptr::null_mut(),
             0,
-            expressions,
+            parameters,
             private,
             scanned,
             std::ptr::null_mut(),

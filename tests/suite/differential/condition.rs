@@ -63,6 +63,9 @@ fn join(
 }
 
 fn leaf(rng: &mut Rng, table: &Table, alias: &str, constants: &mut Constants) -> String {
+    if rng.u8(..3) == 0 {
+        return super::constructs::leaf(rng, table, alias, constants);
+    }
     let column = table.any(rng);
     let name = format!("{alias}.{}", column.name);
     match rng.u8(..20) {

@@ -7,6 +7,7 @@
 mod aggregate;
 mod column;
 mod condition;
+mod constructs;
 mod join;
 mod pushed;
 mod run;

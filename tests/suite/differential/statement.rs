@@ -38,6 +38,10 @@ const ZONES: &[&str] = &[
     "Europe/Berlin",
     "Asia/Kolkata",
     "Pacific/Kiritimati",
+    // Clocks that change at midnight, just after it, and over the date line.
+    "America/Havana",
+    "America/St_Johns",
+    "Pacific/Apia",
 ];
 
 /// Makes one statement.
