@@ -35,8 +35,8 @@ macro_rules! golden {
 }
 
 golden!(
-    aggregates, check, errors, explain, extension, import, joins, options, prepared, rescan, rows, scan,
-    views
+    aggregates, check, errors, explain, extension, import, joins, options, prepared, quals, rescan, rows,
+    scan, views
 );
 
 fn folder(name: &str) -> PathBuf {
