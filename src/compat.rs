@@ -146,6 +146,23 @@ pub unsafe fn needed_grouping(root: *mut pg_sys::PlannerInfo, distinct: bool) ->
     }
 }
 
+/// The path key that sorts by an equivalence class, ascending, NULLs last.
+///
+/// # Safety
+/// As the C function: planner nodes of the current planning.
+pub unsafe fn ascending_pathkey(
+    root: *mut pg_sys::PlannerInfo,
+    class: *mut pg_sys::EquivalenceClass,
+    family: pg_sys::Oid,
+) -> *mut pg_sys::PathKey {
+    #[cfg(feature = "pg18")]
+    let ascending = pg_sys::CompareType::COMPARE_LT;
+    #[cfg(not(feature = "pg18"))]
+    let ascending = pg_sys::BTLessStrategyNumber as i32;
+    // SAFETY: passed through.
+    unsafe { pg_sys::make_canonical_pathkey(root, class, family, ascending, false) }
+}
+
 /// Whether a path key sorts descending.
 ///
 /// # Safety

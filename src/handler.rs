@@ -16,6 +16,7 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.GetForeignPlan = Some(plan::get_foreign_plan);
     routine.GetForeignJoinPaths = Some(plan::get_foreign_join_paths);
     routine.GetForeignUpperPaths = Some(plan::get_foreign_upper_paths);
+    routine.AnalyzeForeignTable = Some(exec::analyze_foreign_table);
     routine.BeginForeignScan = Some(exec::begin_foreign_scan);
     routine.IterateForeignScan = Some(exec::iterate_foreign_scan);
     routine.ReScanForeignScan = Some(exec::rescan_foreign_scan);

@@ -6,8 +6,9 @@ use super::scan::{Running, state};
 use super::state::Received;
 use crate::error::raise_internal;
 use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
+use crate::plan::qual::shape::Shape;
 use intacct::{GatewayZone, PageRequest, RenderContext};
-use pgrx::{pg_guard, pg_sys};
+use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
 
 /// Shows a scan. Contacts nobody.
@@ -19,20 +20,52 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
     // SAFETY: called by EXPLAIN with a node whose plan is ours.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
-        match Private::from_list((*plan).fdw_private) {
-            Ok(Private::Scan(private)) => explain_rows(es, &private),
-            Ok(Private::Aggregate(private)) => explain_groups(es, &private),
+        let shapes = match Private::from_list((*plan).fdw_private) {
+            Ok(Private::Scan(private)) => {
+                explain_rows(es, &private);
+                private.shapes
+            }
+            Ok(Private::Aggregate(private)) => {
+                explain_groups(es, &private);
+                private.shapes
+            }
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
+        };
+        if (*es).verbose {
+            explain_parameters(es, plan, &shapes);
         }
         if (*es).analyze
             && let Some(state) = state(node)
         {
             let received = match state {
-                Running::Scan(state) => state.received,
-                Running::Aggregate(state) => state.received,
+                Running::Scan(state) => &state.received,
+                Running::Aggregate(state) => &state.received,
             };
             explain_received(es, received);
         }
+    }
+}
+
+/// What the parameters of the query stand for.
+unsafe fn explain_parameters(
+    es: *mut pg_sys::ExplainState,
+    plan: *mut pg_sys::ForeignScan,
+    shapes: &[Shape],
+) {
+    // SAFETY: the caller's valid explain state and plan; what is made lives in EXPLAIN's memory.
+    unsafe {
+        if shapes.is_empty() || (*es).deparse_cxt.is_null() {
+            return;
+        }
+        let context = pg_sys::set_deparse_context_plan((*es).deparse_cxt, plan.cast(), std::ptr::null_mut());
+        let expressions = PgList::<pg_sys::Node>::from_pg((*plan).fdw_exprs);
+        let mut parameters = PgList::<std::ffi::c_char>::new();
+        for (number, (expression, shape)) in (1..).zip(expressions.iter_ptr().zip(shapes)) {
+            let text = CStr::from_ptr(pg_sys::deparse_expression(expression, context, true, false));
+            let text = CString::new(format!("${number} = {}{shape}", text.to_string_lossy()));
+            parameters.push(pg_sys::pstrdup(text.unwrap_or_default().as_ptr()));
+        }
+        pg_sys::ExplainPropertyList(c"Intacct Parameters".as_ptr(), parameters.into_pg(), es);
     }
 }
 
@@ -119,13 +152,22 @@ unsafe fn request(
     }
 }
 
-unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: Received) {
+/// What was asked and what came back. Rows that the check of conditions drops are PostgreSQL's "Rows Removed by
+/// Filter".
+unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &Received) {
     // SAFETY: the caller's valid explain state.
     unsafe {
+        let stats = received.meter.stats();
+        count(es, c"Intacct Requests", stats.requests);
+        count(es, c"Intacct Retries", stats.retries);
         count(es, c"Intacct Pages", received.pages);
         count(es, c"Intacct Rows Received", received.rows);
         count(es, c"Intacct Bytes on the Wire", received.wire_bytes);
         count(es, c"Intacct Bytes Decoded", received.decoded_bytes);
+        if (*es).timing {
+            let waited = received.waited.as_secs_f64() * 1000.0;
+            pg_sys::ExplainPropertyFloat(c"Intacct Wait Time".as_ptr(), c"ms".as_ptr(), waited, 3, es);
+        }
     }
 }
 

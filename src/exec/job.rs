@@ -1,9 +1,9 @@
 //! What the I/O thread does for a scan: the parts one after another, each page by page.
 
-use crate::io::{self, Stream};
+use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Bound, Client, Condition, Error, GatewayZone, Page, Paging, Query, ReadPlan, SelectItem, Value,
+    Bound, Client, Condition, Error, GatewayZone, Meter, Page, Paging, Query, ReadPlan, SelectItem, Value,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -20,6 +20,8 @@ pub struct Job {
     pub page_size: u32,
     /// Rows of the first page.
     pub first_page: u32,
+    /// Counts what is done.
+    pub meter: Meter,
 }
 
 impl Job {
@@ -29,26 +31,31 @@ impl Job {
     /// When the I/O thread cannot be had.
     pub fn start(self) -> Result<Stream<Page>, Error> {
         io::stream(QUEUED_PAGES, move |emitter| async move {
-            let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
-            // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
-            // for. Any other is read to its end, so the next page travels while this one is worked on.
-            let sparing = self.plan.wanted.is_some();
-            let mut sent = 0;
-            for part in &self.plan.parts {
-                let plan = self.read_plan(part, &zone);
-                let mut wanted = true;
-                intacct::read(&self.client, &plan, async |page| {
-                    sent += 1;
-                    wanted = emitter.send(page).await && (!sparing || emitter.asked_beyond(sent).await);
-                    wanted
-                })
-                .await?;
-                if !wanted {
-                    break;
-                }
-            }
-            Ok(())
+            let meter = self.meter.clone();
+            meter.run(self.read(emitter)).await
         })
+    }
+
+    async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
+        let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
+        // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
+        // for. Any other is read to its end, so the next page travels while this one is worked on.
+        let sparing = self.plan.wanted.is_some();
+        let mut sent = 0;
+        for part in &self.plan.parts {
+            let plan = self.read_plan(part, &zone);
+            let mut wanted = true;
+            intacct::read(&self.client, &plan, async |page| {
+                sent += 1;
+                wanted = emitter.send(page).await && (!sparing || emitter.asked_beyond(sent).await);
+                wanted
+            })
+            .await?;
+            if !wanted {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn read_plan(&self, part: &Part, zone: &GatewayZone) -> ReadPlan {

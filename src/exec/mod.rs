@@ -1,6 +1,7 @@
 //! The executor's side of a scan.
 
 mod aggregate;
+mod analyze;
 mod bind;
 mod explain;
 mod job;
@@ -8,6 +9,8 @@ mod place;
 mod scan;
 mod state;
 
+pub use analyze::analyze_foreign_table;
+pub use job::zone;
 pub use explain::explain_foreign_scan;
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,

@@ -9,8 +9,9 @@ use crate::convert::inward::{self, Converter};
 use crate::error::{Report, raise};
 use crate::io::Stream;
 use crate::plan::private::ScanPrivate;
-use intacct::{CellError, CellReader, Client, Page, UserFormatting};
+use intacct::{CellError, CellReader, Client, Meter, Page, UserFormatting};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use std::time::{Duration, Instant};
 
 /// One column that the scan fills.
 pub struct Output {
@@ -59,9 +60,13 @@ enum Progress {
     },
 }
 
-/// What arrived.
-#[derive(Debug, Default, Clone, Copy)]
+/// What was asked and what arrived, for EXPLAIN ANALYZE.
+#[derive(Debug, Default)]
 pub struct Received {
+    /// Counts requests.
+    pub meter: Meter,
+    /// How long the backend stood still for the gateway.
+    pub waited: Duration,
     /// Pages.
     pub pages: u64,
     /// Rows.
@@ -73,6 +78,14 @@ pub struct Received {
 }
 
 impl Received {
+    /// Waits for the gateway.
+    pub fn wait<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let outcome = wait();
+        self.waited += start.elapsed();
+        outcome
+    }
+
     /// Counts a page.
     pub fn add(&mut self, page: &Page) {
         self.pages += 1;
@@ -137,7 +150,7 @@ impl ScanState {
                 return true;
             }
             let Some(stream) = rest else { return false };
-            match stream.next() {
+            match self.received.wait(|| stream.next()) {
                 Ok(Some(next)) => {
                     *pages += 1;
                     self.received.add(&next);
@@ -220,6 +233,7 @@ impl ScanState {
                     plan,
                     page_size,
                     first_page,
+                    meter: self.received.meter.clone(),
                 };
                 Some(job.start().unwrap_or_else(|error| raise(error)))
             }

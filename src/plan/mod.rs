@@ -2,6 +2,7 @@
 
 mod aggregate;
 pub mod cost;
+mod estimate;
 mod join;
 mod limit;
 mod parameterized;
@@ -20,12 +21,15 @@ use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 use qual::{Params, Translator};
+pub use estimate::count;
 pub use source::sayable_exactly;
 
 /// What planning one table needs to remember between its callbacks.
 struct RelationState {
     table: ForeignTable,
     push: PushSwitches,
+    /// Rows that the gateway has counted under the conditions that it can check.
+    counted: Option<f64>,
 }
 
 /// The state made by [`get_foreign_rel_size`].
@@ -52,9 +56,18 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             (*rel).tuples = cost::UNKNOWN_ROWS;
         }
         let state =
-            PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState { table, push });
+            PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
+                table,
+                push,
+                counted: None,
+            });
         (*rel).fdw_private = state.cast();
         pg_sys::set_baserel_size_estimates(root, rel);
+        if let Some(counted) = estimate::counted_rows(root, rel, &*state) {
+            (*rel).tuples = (*rel).tuples.max(counted);
+            (*rel).rows = pg_sys::clamp_row_est(counted);
+            (*state).counted = Some(counted);
+        }
     }
 }
 
@@ -75,10 +88,10 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
         } else {
             None
         };
-        let rows_fetched = if remote.is_some() {
-            (*rel).rows
-        } else {
-            (*rel).tuples
+        let rows_fetched = match (state.counted, &remote) {
+            (Some(counted), _) => counted.max((*rel).rows),
+            (None, Some(_)) => (*rel).rows,
+            (None, None) => (*rel).tuples,
         };
         let filter = remote.as_ref().map(|pushed| &pushed.condition);
 
@@ -88,6 +101,13 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
         {
             let pathkeys = first((*root).query_pathkeys, order.satisfied);
             add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
+        }
+        if state.push.order {
+            for pathkeys in sort::useful_for_merging(root, rel) {
+                if let Some(order) = sort::push(&state.table, rel, pathkeys, filter) {
+                    add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
+                }
+            }
         }
         if state.push.where_ {
             parameterized::add_paths(root, rel, state);

@@ -107,6 +107,42 @@ pub unsafe fn push(
     Some(order)
 }
 
+/// Orders of one key each by which a join above could merge. The order of the row key costs nothing: pages are read in
+/// it anyway.
+///
+/// # Safety
+/// Planner nodes of the current planning; `rel` is a relation of ours.
+pub unsafe fn useful_for_merging(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+) -> Vec<*mut pg_sys::List> {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        if !(*rel).has_eclass_joins {
+            return Vec::new();
+        }
+        let wanted = PgList::<pg_sys::PathKey>::from_pg((*root).query_pathkeys);
+        let asked = wanted.get_ptr(0).map(|first| (*first).pk_eclass);
+        let mut orders = Vec::new();
+        for class in PgList::<pg_sys::EquivalenceClass>::from_pg((*root).eq_classes).iter_ptr() {
+            // Merged classes are empty shells, and the query's own order has been offered.
+            if !(*class).ec_merged.is_null()
+                || asked == Some(class)
+                || !pg_sys::bms_is_subset((*rel).relids, (*class).ec_relids)
+                || !pg_sys::eclass_useful_for_merging(root, class, rel)
+            {
+                continue;
+            }
+            let families = PgList::<pg_sys::Oid>::from_pg((*class).ec_opfamilies);
+            let Some(family) = families.get_oid(0) else { continue };
+            let mut pathkeys = PgList::<pg_sys::PathKey>::new();
+            pathkeys.push(crate::compat::ascending_pathkey(root, class, family));
+            orders.push(pathkeys.into_pg());
+        }
+        orders
+    }
+}
+
 /// The column of ours that a path key sorts by.
 unsafe fn column_of(
     table: &ForeignTable,

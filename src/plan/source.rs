@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
             if (*entry).inh {
                 return None;
             }
-            let RelationState { table, push } = state(rel);
+            let RelationState { table, push, .. } = state(rel);
             Some(Source {
                 members: vec![Member {
                     relid: (*rel).relid,

@@ -42,5 +42,5 @@ pub use records::{FieldValue, KeyKind, Record};
 pub use retry::Backoff;
 pub use schema::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
 pub use secret::Secret;
-pub use stats::RequestStats;
+pub use stats::{Meter, RequestStats};
 pub use xml::rows::Page;

@@ -1,6 +1,7 @@
 //! Counters of a client.
 
-use std::sync::{Mutex, PoisonError};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a client did since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,11 +31,35 @@ pub struct RequestStats {
 pub(crate) struct Counters(Mutex<RequestStats>);
 
 impl Counters {
-    pub(crate) fn count(&self, change: impl FnOnce(&mut RequestStats)) {
+    /// Counts for the client, and for the [`Meter`] that the current task runs under.
+    pub(crate) fn count(&self, change: impl Fn(&mut RequestStats)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = METER.try_with(|meter| {
+            change(&mut meter.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+        });
     }
 
     pub(crate) fn snapshot(&self) -> RequestStats {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+tokio::task_local! {
+    static METER: Meter;
+}
+
+/// Counts what some work does, apart from everything else that its client does. Clones share the counts.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Counters>);
+
+impl Meter {
+    /// Runs `work`; what any client does in it is counted here too.
+    pub async fn run<F: Future>(&self, work: F) -> F::Output {
+        METER.scope(self.clone(), work).await
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> RequestStats {
+        self.0.snapshot()
     }
 }

@@ -208,9 +208,11 @@ impl AggregateState {
         self.local(has_local, Some(report))
     }
 
-    fn ask(&self, client: &Client, plan: &AggregatePrivate) -> Result<Answer, intacct::Error> {
+    fn ask(&mut self, client: &Client, plan: &AggregatePrivate) -> Result<Answer, intacct::Error> {
         let (client, plan, size) = (client.clone(), plan.clone(), self.table.page_size());
-        crate::io::run(move || ask::ask(client, plan, size))
+        let meter = self.received.meter.clone();
+        self.received
+            .wait(|| crate::io::run(move || async move { meter.run(ask::ask(client, plan, size)).await }))
     }
 
     fn note(&mut self, answer: &Answer) {

@@ -133,8 +133,14 @@ fn text(rng: &mut Rng, column: &Column, name: &str, constants: &mut Constants) -
         0 => format!("{start}%"),
         1 => format!("%{start}%"),
         2 => format!("{start}_%"),
-        3 => sample.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"),
-        4 => format!("%{}", sample.chars().skip(2).collect::<String>().replace('\\', "")),
+        3 => sample
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_"),
+        4 => format!(
+            "%{}",
+            sample.chars().skip(2).collect::<String>().replace('\\', "")
+        ),
         _ => format!("{}%", start.to_uppercase()),
     };
     let like = rng
@@ -145,7 +151,10 @@ fn text(rng: &mut Rng, column: &Column, name: &str, constants: &mut Constants) -
         0 => format!("{not}{name} ^@ {}", literal(&start, constants)),
         1 => format!("{not}starts_with({name}, {})", literal(&start, constants)),
         2 => format!("lower({name}) = {}", literal(&sample.to_lowercase(), constants)),
-        3 => format!("lower({name}) LIKE {}", literal(&pattern.to_lowercase(), constants)),
+        3 => format!(
+            "lower({name}) LIKE {}",
+            literal(&pattern.to_lowercase(), constants)
+        ),
         4 => format!(
             "{not}{name} {like} ANY (ARRAY[{}, {}])",
             quote(&pattern),
@@ -220,10 +229,7 @@ fn moment(rng: &mut Rng, column: &Column) -> Value {
         0 => value(format!("({own})::date"), "date"),
         1 => value(format!("({own})::timestamp"), "timestamp"),
         2 => value(format!("({own})::timestamptz"), "timestamptz"),
-        3 => value(
-            format!("(({own})::timestamp + interval '12 hours')"),
-            "timestamp",
-        ),
+        3 => value(format!("(({own})::timestamp + interval '12 hours')"), "timestamp"),
         4 => value(
             format!("(({own})::timestamptz - interval '1 hour')"),
             "timestamptz",
@@ -248,7 +254,9 @@ fn moment(rng: &mut Rng, column: &Column) -> Value {
 fn calendar(rng: &mut Rng, column: &Column, name: &str, constants: &mut Constants) -> String {
     let not = if rng.u8(..4) == 0 { "NOT " } else { "" };
     let unit = rng
-        .choice(["second", "hour", "day", "week", "month", "quarter", "year", "decade"])
+        .choice([
+            "second", "hour", "day", "week", "month", "quarter", "year", "decade",
+        ])
         .expect("not empty");
     let seen = match rng.u8(..10) {
         0 | 1 => format!("date_trunc('{unit}', {name})"),

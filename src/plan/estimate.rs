@@ -1,0 +1,123 @@
+//! Row counts from the gateway, with option `use_remote_estimate`: one request of one row for each distinct condition,
+//! remembered while a statement is planned. Without the option planning asks nobody.
+
+use super::RelationState;
+use crate::error::raise;
+use intacct::{Client, Query, SelectItem};
+use pgrx::pg_sys;
+use std::cell::RefCell;
+
+/// What was counted while planning one statement.
+#[derive(Default)]
+struct Counted {
+    /// Which planning: its state, and when the statement began.
+    planning: (usize, i64),
+    counts: Vec<(pg_sys::Oid, pg_sys::Oid, Query, f64)>,
+}
+
+thread_local! {
+    static COUNTED: RefCell<Counted> = RefCell::default();
+}
+
+/// The rows under the conditions that the gateway can check, if the table wants them counted and they are known while
+/// planning. Raises what goes wrong.
+///
+/// # Safety
+/// Planner nodes of the current planning; `rel` is a relation of ours.
+pub unsafe fn counted_rows(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    state: &RelationState,
+) -> Option<f64> {
+    let table = &state.table;
+    let wanted = table
+        .options
+        .use_remote_estimate
+        .unwrap_or(table.server.use_remote_estimate);
+    if !wanted || !table.dialect().capabilities().total_count {
+        return None;
+    }
+    // SAFETY: the caller vouches for the nodes.
+    let (query, planning, user) = unsafe {
+        let mut translator = state.translator(root, rel);
+        let remote = if state.push.where_ {
+            translator.translate_all(&super::clauses((*rel).baserestrictinfo))
+        } else {
+            None
+        };
+        // What a parameter holds shows only at execution.
+        if !translator.params.is_empty() {
+            return None;
+        }
+        let mut query = table.counting_query()?;
+        query.case_insensitive = remote.as_ref().is_some_and(|pushed| pushed.case_insensitive);
+        query.filter = match (query.filter.take(), remote) {
+            (always, Some(pushed)) => Some(intacct::Condition::and(always, pushed.condition)),
+            (always, None) => always,
+        };
+        let user = match (*rel).userid {
+            pg_sys::InvalidOid => pg_sys::GetUserId(),
+            user => user,
+        };
+        let planning = (
+            (*root).glob as usize,
+            pg_sys::GetCurrentStatementStartTimestamp(),
+        );
+        (query, planning, user)
+    };
+    let known = COUNTED.with_borrow_mut(|counted| {
+        if counted.planning != planning {
+            *counted = Counted {
+                planning,
+                counts: Vec::new(),
+            };
+        }
+        counted
+            .counts
+            .iter()
+            .find(|(server, who, asked, _)| *server == table.server_oid && *who == user && *asked == query)
+            .map(|(.., count)| *count)
+    });
+    if known.is_some() {
+        return known;
+    }
+    let client = crate::connection::client(table.server_oid, user).unwrap_or_else(|error| raise(error));
+    let count = count(client, table.dialect(), query.clone())? as f64;
+    COUNTED.with_borrow_mut(|counted| counted.counts.push((table.server_oid, user, query, count)));
+    Some(count)
+}
+
+/// How many rows a query has. Raises what goes wrong.
+pub fn count(client: Client, dialect: intacct::DialectKind, query: Query) -> Option<u64> {
+    crate::io::run(move || async move {
+        let zone = crate::exec::zone(&client, query.filter.as_ref()).await?;
+        let query = Query {
+            filter: query.filter.clone().map(|filter| filter.at_wall_clock(&zone)),
+            ..query
+        };
+        let page = intacct::PageRequest { size: 1, offset: 0 };
+        let page = client.page(&query, dialect, &page, false).await?;
+        Ok(page.total_count)
+    })
+    .unwrap_or_else(|error| raise(error))
+}
+
+impl crate::catalog::ForeignTable {
+    /// The query for all rows of the table, with the field that is cheapest to show; none for a table whose columns
+    /// are all constants.
+    pub fn counting_query(&self) -> Option<Query> {
+        let field = match &self.options.row_key {
+            Some(key) => key.clone(),
+            None => {
+                let column = self.columns.iter().find(|column| column.constant.is_none())?;
+                column.field.clone()
+            }
+        };
+        let mut query = Query::new(self.options.object.clone());
+        query.docparid = self.options.docparid.clone();
+        query.select = vec![SelectItem::Field(field)];
+        query.filter = self.options.filter.clone();
+        query.show_private = self.show_private() && self.dialect().capabilities().show_private;
+        Some(query)
+    }
+}
