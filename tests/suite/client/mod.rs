@@ -4,6 +4,7 @@ mod aggregates;
 mod budget;
 mod cancel;
 mod dump;
+mod estimates;
 mod growth;
 mod hostile;
 mod refusals;
