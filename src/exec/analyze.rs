@@ -10,7 +10,8 @@ use crate::error::{Report, raise};
 use crate::io::{self, Emitter, Stream};
 use crate::plan::count;
 use intacct::{
-    Client, CompareOp, Condition, Error, OrderKey, Page, PageRequest, Paging, Query, ReadPlan, SelectItem, Value,
+    Client, CompareOp, Condition, Error, OrderKey, Page, PageRequest, Paging, Query, ReadPlan, SelectItem,
+    Value,
 };
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 use std::hash::{BuildHasher, Hasher};
@@ -53,7 +54,10 @@ fn total(table: &ForeignTable, client: &Client) -> u64 {
     counted.unwrap_or_else(|| {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            format!("object {} does not tell how many rows it has", table.options.object),
+            format!(
+                "object {} does not tell how many rows it has",
+                table.options.object
+            ),
         ))
     })
 }
@@ -168,19 +172,23 @@ impl Former {
             let mut scratch = PgMemoryContexts::new("sage_intacct_fdw sample row");
             scratch.switch_to(|_| {
                 for (slot, cell, converter) in &self.cells {
-                    let Some(bytes) = page.cell(row, *cell) else { continue };
+                    let Some(bytes) = page.cell(row, *cell) else {
+                        continue;
+                    };
                     match converter.datum(bytes, reader) {
                         Ok(datum) => {
                             values[*slot] = datum;
                             nulls[*slot] = false;
                         }
-                        Err(error) => raise(super::place::Place {
-                            company: table.server.company_id.clone(),
-                            object: table.options.object.clone(),
-                            field: self.fields[*cell].clone(),
-                            row: None,
-                        }
-                        .report(&error)),
+                        Err(error) => raise(
+                            super::place::Place {
+                                company: table.server.company_id.clone(),
+                                object: table.options.object.clone(),
+                                field: self.fields[*cell].clone(),
+                                row: None,
+                            }
+                            .report(&error),
+                        ),
                     }
                 }
             });
@@ -208,7 +216,11 @@ impl Sample {
             .counting_query()
             .unwrap_or_else(|| Query::new(table.options.object.clone()));
         query.select = former.fields.iter().cloned().map(SelectItem::Field).collect();
-        let key = table.options.row_key.clone().filter(|_| table.row_key_is_number());
+        let key = table
+            .options
+            .row_key
+            .clone()
+            .filter(|_| table.row_key_is_number());
         query.order_by = match (&key, table.dialect().capabilities().order) {
             (Some(key), true) => vec![OrderKey {
                 field: key.clone(),
@@ -312,9 +324,7 @@ impl Sample {
         }];
         let page = PageRequest { size: 1, offset: 0 };
         let page = client.page(&query, self.dialect, &page, false).await?;
-        let text = page
-            .cell(0, 0)
-            .and_then(|cell| std::str::from_utf8(cell).ok());
+        let text = page.cell(0, 0).and_then(|cell| std::str::from_utf8(cell).ok());
         Ok(text.and_then(|text| text.trim().parse().ok()))
     }
 

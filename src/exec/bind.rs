@@ -74,3 +74,22 @@ pub fn count(count: intacct::Count, bindings: &[Binding]) -> Option<u64> {
         },
     }
 }
+
+/// LIMIT or OFFSET as PostgreSQL reads it: NULL is none. Raises when it is negative.
+pub fn row_count(count: intacct::Count, bindings: &[Binding], is_limit: bool) -> Option<u64> {
+    if let intacct::Count::Param(number) = count
+        && let Some(Binding::Value(Value::Number(digits))) = bindings.get(number as usize - 1)
+        && digits.starts_with('-')
+    {
+        use pgrx::PgSqlErrorCode as Code;
+        let (code, name) = match is_limit {
+            true => (Code::ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT"),
+            false => (Code::ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET"),
+        };
+        crate::error::raise(crate::error::Report::new(
+            code,
+            format!("{name} must not be negative"),
+        ));
+    }
+    self::count(count, bindings)
+}

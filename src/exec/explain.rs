@@ -79,6 +79,7 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
             if private.parts.len() > 1 {
                 query = job::part_query(&query, part, &zone);
                 query.limit = private.query.limit;
+                query.offset = private.query.offset;
             }
             property(es, &numbered(c"Intacct Query", number), &query.to_string());
             if (*es).verbose {
@@ -86,7 +87,11 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
                     Some(intacct::Count::Number(limit)) => limit.clamp(1, 2000) as u32,
                     _ => private.dialect.capabilities().max_page,
                 };
-                let page = PageRequest { size, offset: 0 };
+                let offset = match query.offset {
+                    Some(intacct::Count::Number(offset)) => offset,
+                    _ => 0,
+                };
+                let page = PageRequest { size, offset };
                 let context = RenderContext { zone: zone.clone() };
                 let sent = job::part_query(&private.query, part, &zone);
                 if let Ok(request) = intacct::render_function(private.dialect, &sent, &page, &context) {

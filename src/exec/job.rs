@@ -3,7 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Bound, Client, Condition, Error, GatewayZone, Meter, Page, Paging, Query, ReadPlan, SelectItem, Value,
+    Bound, Client, Condition, Count, Error, ErrorKind, GatewayZone, Meter, Page, Paging, Query, ReadPlan,
+    SelectItem, Value,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -20,6 +21,10 @@ pub struct Job {
     pub page_size: u32,
     /// Rows of the first page.
     pub first_page: u32,
+    /// Rows to leave out first.
+    pub skip: u64,
+    /// Whether the statement may well have enough after the first page.
+    pub sparing: bool,
     /// Counts what is done.
     pub meter: Meter,
 }
@@ -40,12 +45,19 @@ impl Job {
         let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
         // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
         // for. Any other is read to its end, so the next page travels while this one is worked on.
-        let sparing = self.plan.wanted.is_some();
+        let sparing = self.sparing;
+        let mut skip = self.skip;
         let mut sent = 0;
         for part in &self.plan.parts {
-            let plan = self.read_plan(part, &zone);
+            let mut plan = self.read_plan(part, &zone);
+            plan.query.offset = (skip > 0).then_some(Count::Number(skip));
             let mut wanted = true;
+            let mut total = None;
             intacct::read(&self.client, &plan, async |page| {
+                total = total.or(page.total_count);
+                if page.rows() == 0 && skip > 0 {
+                    return true;
+                }
                 sent += 1;
                 wanted = emitter.send(page).await && (!sparing || emitter.asked_beyond(sent).await);
                 wanted
@@ -53,6 +65,16 @@ impl Job {
             .await?;
             if !wanted {
                 break;
+            }
+            if skip > 0 {
+                // What this part could not skip, the next one does.
+                let total = total.ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Malformed,
+                        "the gateway does not tell how many rows there are",
+                    )
+                })?;
+                skip = skip.saturating_sub(total);
             }
         }
         Ok(())
@@ -104,6 +126,7 @@ pub fn part_query(query: &Query, part: &Part, zone: &GatewayZone) -> Query {
     let mut query = query.clone();
     // The statement's LIMIT has sized the first page; how many rows are enough is for the executor to say.
     query.limit = None;
+    query.offset = None;
     query.filter = query.filter.map(|filter| filter.at_wall_clock(zone));
     let condition = match part {
         Part::Whole => return query,

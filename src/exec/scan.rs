@@ -135,6 +135,20 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
         let context = (*node).ss.ps.ps_ExprContext;
         let has_local = !(*node).ss.ps.lefttree.is_null();
         let (found, is_local) = match state {
+            Running::Scan(state) if state.finishes() => {
+                let mut found = state.next(context, has_local, values, nulls);
+                while found {
+                    pg_sys::ExecStoreVirtualTuple(slot);
+                    if passes(node, slot) && state.counts() {
+                        return slot;
+                    }
+                    if let Some(clear) = (*(*slot).tts_ops).clear {
+                        clear(slot);
+                    }
+                    found = state.next(context, has_local, values, nulls);
+                }
+                (false, false)
+            }
             Running::Scan(state) => (state.next(context, has_local, values, nulls), state.is_local()),
             Running::Aggregate(state) => (state.next(context, has_local, values, nulls), state.is_local()),
         };
@@ -145,6 +159,23 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
             pg_sys::ExecStoreVirtualTuple(slot);
         }
         slot
+    }
+}
+
+/// Whether a row passes the conditions that are checked here.
+unsafe fn passes(node: *mut pg_sys::ForeignScanState, slot: *mut pg_sys::TupleTableSlot) -> bool {
+    // SAFETY: the conditions were made ready by the executor; the current memory context is the per-tuple one.
+    unsafe {
+        let conditions = (*node).ss.ps.qual;
+        if conditions.is_null() {
+            return true;
+        }
+        let context = (*node).ss.ps.ps_ExprContext;
+        (*context).ecxt_scantuple = slot;
+        let mut null = false;
+        (*conditions)
+            .evalfunc
+            .is_none_or(|evaluate| evaluate(conditions, context, &mut null).value() != 0 && !null)
     }
 }
 

@@ -42,6 +42,15 @@ pub struct ScanState {
     client: Option<Client>,
     reader: Option<CellReader>,
     progress: Progress,
+    /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
+    left: Option<(Left, Left)>,
+}
+
+/// Rows that are still to be skipped and returned.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    skip: u64,
+    limit: u64,
 }
 
 /// Where the scan stands.
@@ -116,6 +125,27 @@ impl ScanState {
             client: None,
             reader: None,
             progress: Progress::Idle,
+            left: None,
+        }
+    }
+
+    /// Whether LIMIT and OFFSET are carried out here, so that rows must be counted with [`counts`](Self::counts).
+    pub fn finishes(&self) -> bool {
+        self.plan.finish.is_some()
+    }
+
+    /// Whether a row that passed the check of conditions is one to return, and not one to skip.
+    pub fn counts(&mut self) -> bool {
+        match &mut self.left {
+            Some((Left { skip: 0, limit }, _)) => {
+                *limit = limit.saturating_sub(1);
+                true
+            }
+            Some((left, _)) => {
+                left.skip -= 1;
+                false
+            }
+            None => true,
         }
     }
 
@@ -134,6 +164,9 @@ impl ScanState {
         if matches!(self.progress, Progress::Idle) {
             // SAFETY: passed through.
             unsafe { self.start(context, has_local) };
+        }
+        if matches!(self.left, Some((Left { limit: 0, .. }, _))) {
+            return false;
         }
         while let Progress::Reading {
             page,
@@ -175,6 +208,9 @@ impl ScanState {
 
     /// Starts over. When the parameters are the same and the first page is still at hand, it is read again.
     pub fn rewind(&mut self, parameters_changed: bool) {
+        if let Some((left, began)) = &mut self.left {
+            *left = *began;
+        }
         match &mut self.progress {
             Progress::Reading {
                 row, pages: 0..=1, ..
@@ -202,8 +238,23 @@ impl ScanState {
             self.progress = Progress::Local;
             return;
         }
+        let finish = self.plan.finish.map(|finish| {
+            let limit = finish
+                .limit
+                .and_then(|limit| bind::row_count(limit, &bindings, true));
+            let offset = bind::row_count(finish.offset, &bindings, false).unwrap_or(0);
+            // A condition that is loosened for want of words keeps rows that must not count.
+            let at_gateway = bindings.iter().all(aggregate::is_exact);
+            let left = Left {
+                skip: if at_gateway { 0 } else { offset },
+                limit: limit.unwrap_or(u64::MAX),
+            };
+            self.left = Some((left, left));
+            (limit, offset, at_gateway)
+        });
         let rest = match job::bind(&self.plan, &bindings) {
             None => None,
+            Some(_) if matches!(finish, Some((Some(0), ..))) => None,
             Some(plan) => {
                 let client = match crate::connection::client(self.table.server_oid, self.user) {
                     Ok(client) => client,
@@ -215,24 +266,27 @@ impl ScanState {
                     return;
                 }
                 let page_size = self.table.page_size();
-                let first_page = plan
-                    .wanted
-                    .and_then(|wanted| {
+                let wanted = match finish {
+                    Some((limit, _, true)) => limit,
+                    Some((limit, offset, false)) => limit.map(|limit| limit.saturating_add(offset)),
+                    None => plan.wanted.and_then(|wanted| {
                         let limit = bind::count(wanted.limit, &bindings)?;
                         let offset = wanted.offset.and_then(|offset| bind::count(offset, &bindings));
-                        Some(
-                            limit
-                                .saturating_add(offset.unwrap_or(0))
-                                .clamp(1, page_size.into()) as u32,
-                        )
-                    })
-                    .unwrap_or(page_size);
+                        Some(limit.saturating_add(offset.unwrap_or(0)))
+                    }),
+                };
+                let first_page = wanted.map_or(page_size, |wanted| wanted.clamp(1, page_size.into()) as u32);
                 self.client = Some(client.clone());
                 let job = Job {
                     client,
                     plan,
                     page_size,
                     first_page,
+                    skip: match finish {
+                        Some((_, offset, true)) => offset,
+                        _ => 0,
+                    },
+                    sparing: wanted.is_some(),
                     meter: self.received.meter.clone(),
                 };
                 Some(job.start().unwrap_or_else(|error| raise(error)))

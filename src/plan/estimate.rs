@@ -59,10 +59,7 @@ pub unsafe fn counted_rows(
             pg_sys::InvalidOid => pg_sys::GetUserId(),
             user => user,
         };
-        let planning = (
-            (*root).glob as usize,
-            pg_sys::GetCurrentStatementStartTimestamp(),
-        );
+        let planning = ((*root).glob as usize, pg_sys::GetCurrentStatementStartTimestamp());
         (query, planning, user)
     };
     let known = COUNTED.with_borrow_mut(|counted| {

@@ -256,6 +256,7 @@ pub unsafe fn plan(
             row_key,
             keyset,
             wanted,
+            finish: None,
             need_formatting,
             joined: Some(source.relation()),
         }));

@@ -26,15 +26,7 @@ pub unsafe fn wanted(
             parent => parent,
         };
         let alone = pg_sys::bms_equal(stands_for, (*root).all_baserels);
-        let reshaped = (*parse).hasAggs
-            || (*parse).hasWindowFuncs
-            || (*parse).hasTargetSRFs
-            || !(*parse).groupClause.is_null()
-            || !(*parse).groupingSets.is_null()
-            || !(*parse).distinctClause.is_null()
-            || !(*parse).setOperations.is_null()
-            || (*root).hasHavingQual;
-        if !alone || reshaped || !pg_sys::pathkeys_contained_in((*root).sort_pathkeys, pathkeys) {
+        if !alone || reshapes(root) || !pg_sys::pathkeys_contained_in((*root).sort_pathkeys, pathkeys) {
             return None;
         }
         if (*parse).limitCount.is_null() {
@@ -53,7 +45,30 @@ pub unsafe fn wanted(
     }
 }
 
-unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Count> {
+/// Whether rows do not go through the statement one by one.
+///
+/// # Safety
+/// Planner nodes of the current planning.
+pub unsafe fn reshapes(root: *mut pg_sys::PlannerInfo) -> bool {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let parse = (*root).parse;
+        (*parse).hasAggs
+            || (*parse).hasWindowFuncs
+            || (*parse).hasTargetSRFs
+            || !(*parse).groupClause.is_null()
+            || !(*parse).groupingSets.is_null()
+            || !(*parse).distinctClause.is_null()
+            || !(*parse).setOperations.is_null()
+            || (*root).hasHavingQual
+    }
+}
+
+/// A number of rows, known now or at execution.
+///
+/// # Safety
+/// `node` must be a valid expression of the current planning.
+pub unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Count> {
     // SAFETY: the caller vouches for the node; its type is checked before the cast.
     unsafe {
         if is_a(node, pg_sys::NodeTag::T_Const) {

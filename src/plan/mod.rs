@@ -3,6 +3,7 @@
 mod aggregate;
 pub mod cost;
 mod estimate;
+mod final_;
 mod join;
 mod limit;
 mod parameterized;
@@ -10,19 +11,20 @@ pub mod private;
 pub mod qual;
 mod sort;
 mod source;
+mod upper;
 
 use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::guc;
 use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
-pub use aggregate::get_foreign_upper_paths;
+pub use estimate::count;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 use qual::{Params, Translator};
-pub use estimate::count;
 pub use source::sayable_exactly;
+pub use upper::get_foreign_upper_paths;
 
 /// What planning one table needs to remember between its callbacks.
 struct RelationState {
@@ -55,12 +57,11 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
         if (*rel).tuples < 0.0 || ((*rel).tuples == 0.0 && (*rel).pages == 0) {
             (*rel).tuples = cost::UNKNOWN_ROWS;
         }
-        let state =
-            PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
-                table,
-                push,
-                counted: None,
-            });
+        let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
+            table,
+            push,
+            counted: None,
+        });
         (*rel).fdw_private = state.cast();
         pg_sys::set_baserel_size_estimates(root, rel);
         if let Some(counted) = estimate::counted_rows(root, rel, &*state) {
@@ -230,7 +231,14 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             Some(order) => (order.keys, order.parts),
             None => (row_order(table), vec![Part::Whole]),
         };
-        let wanted = if state.push.limit {
+        let finish = if final_::is_final(best_path) {
+            final_::finish(root, &mut translator.params)
+        } else {
+            None
+        };
+        let wanted = if finish.is_some() {
+            None
+        } else if state.push.limit {
             limit::wanted(root, rel, pathkeys, &mut translator.params)
         } else {
             None
@@ -287,7 +295,11 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         } else {
             Vec::new()
         };
-        query.limit = wanted.map(|wanted| wanted.rows());
+        query.limit = match finish {
+            Some(finish) => finish.limit,
+            None => wanted.map(|wanted| wanted.rows()),
+        };
+        query.offset = finish.map(|finish| finish.offset);
         query.case_insensitive = case_insensitive;
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
         let (expressions, shapes) = translator.params.into_parts();
@@ -300,6 +312,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             row_key,
             keyset,
             wanted,
+            finish,
             need_formatting,
             joined: None,
         };

@@ -27,6 +27,8 @@ pub struct ScanPrivate {
     pub keyset: bool,
     /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
     pub wanted: Option<Wanted>,
+    /// The scan itself skips and limits: nothing above it does.
+    pub finish: Option<Finish>,
     /// Values depend on the user's formatting, so it must be known before the first row is read.
     pub need_formatting: bool,
     /// Rows of several tables: which of the scan's relations is the one that is asked, counted from the lowest; columns
@@ -44,6 +46,15 @@ pub enum Part {
     Null(String),
     /// Those where it has one.
     NotNull(String),
+}
+
+/// LIMIT and OFFSET that a scan carries out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finish {
+    /// `LIMIT`
+    pub limit: Option<Count>,
+    /// `OFFSET`
+    pub offset: Count,
 }
 
 /// LIMIT and OFFSET of the statement.

@@ -134,7 +134,9 @@ pub unsafe fn useful_for_merging(
                 continue;
             }
             let families = PgList::<pg_sys::Oid>::from_pg((*class).ec_opfamilies);
-            let Some(family) = families.get_oid(0) else { continue };
+            let Some(family) = families.get_oid(0) else {
+                continue;
+            };
             let mut pathkeys = PgList::<pg_sys::PathKey>::new();
             pathkeys.push(crate::compat::ascending_pathkey(root, class, family));
             orders.push(pathkeys.into_pg());

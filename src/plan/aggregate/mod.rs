@@ -14,9 +14,8 @@ use crate::error::raise_internal;
 use call::Call;
 use grouping::Grouping;
 use intacct::{Condition, OrderKey, Query, SelectItem};
-use pgrx::{PgList, pg_guard, pg_sys};
+use pgrx::{PgList, pg_sys};
 use requests::Requests;
-use std::ffi::c_void;
 
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
 const MOST_GROUPS: f64 = 50_000.0;
@@ -25,21 +24,18 @@ const MOST_GROUPS: f64 = 50_000.0;
 const BESIDE: f64 = 0.001;
 
 /// Offers to let the gateway group.
-#[pg_guard]
-pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
+///
+/// # Safety
+/// As the callback GetForeignUpperPaths for grouping and DISTINCT: nodes of the current planning.
+pub unsafe fn add_paths(
     root: *mut pg_sys::PlannerInfo,
     stage: pg_sys::UpperRelationKind::Type,
     input: *mut pg_sys::RelOptInfo,
     output: *mut pg_sys::RelOptInfo,
-    _extra: *mut c_void,
 ) {
-    use pg_sys::UpperRelationKind::{UPPERREL_DISTINCT, UPPERREL_GROUP_AGG};
-    if stage != UPPERREL_GROUP_AGG && stage != UPPERREL_DISTINCT {
-        return;
-    }
-    // SAFETY: planner callback on the main thread with nodes of the current planning.
+    // SAFETY: the caller vouches for the nodes.
     unsafe {
-        let distinct = stage == UPPERREL_DISTINCT;
+        let distinct = stage == pg_sys::UpperRelationKind::UPPERREL_DISTINCT;
         if let Some(source) = Source::of(root, input)
             && let Some(plan) = Pushed::new(root, stage, input, &source)
         {

@@ -122,7 +122,10 @@ fn remote_estimates_count_each_condition_once() {
         .parse()
         .expect("a number");
     requests(&company);
-    let plan = lines(&mut client, "EXPLAIN SELECT * FROM arinvoice WHERE recordno <= 40");
+    let plan = lines(
+        &mut client,
+        "EXPLAIN SELECT * FROM arinvoice WHERE recordno <= 40",
+    );
     assert!(plan.contains(&format!("rows={few} ")), "{plan}");
     assert_eq!(requests(&company), 1);
     // The same condition twice in one statement is counted once; another one is another count.
@@ -243,18 +246,16 @@ fn every_format_is_well_formed() {
     ];
     for sql in statements {
         for options in ["ANALYZE, VERBOSE", "VERBOSE, COSTS OFF"] {
-            let call = |format: &str| {
-                format!(
-                    "plan('{format}', '{options}', {})",
-                    postgres_literal(sql)
-                )
-            };
+            let call = |format: &str| format!("plan('{format}', '{options}', {})", postgres_literal(sql));
             let json = lines(
                 &mut client,
                 &format!("SELECT ({}::jsonb -> 0 -> 'Plan') IS NOT NULL", call("json")),
             );
             assert_eq!(json, "t");
-            let xml = lines(&mut client, &format!("SELECT xml_is_well_formed_document({})", call("xml")));
+            let xml = lines(
+                &mut client,
+                &format!("SELECT xml_is_well_formed_document({})", call("xml")),
+            );
             assert_eq!(xml, "t");
             let yaml = lines(&mut client, &format!("SELECT {}", call("yaml")));
             assert!(yaml.contains("Intacct Query: \"select "), "{yaml}");
@@ -264,4 +265,84 @@ fn every_format_is_well_formed() {
 
 fn postgres_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+#[test]
+fn skipped_rows_do_not_travel() {
+    let (company, mut client) = company("offset");
+    let limited = "SELECT recordno FROM arinvoice WHERE recordno > 3 ORDER BY recordno LIMIT 5 OFFSET 100";
+    let plan = lines(&mut client, &format!("EXPLAIN (COSTS OFF) {limited}"));
+    assert!(
+        plan.contains(" limit 5 offset 100") && !plan.contains("Limit"),
+        "{plan}"
+    );
+    requests(&company);
+    let rows = lines(&mut client, limited);
+    assert_eq!(requests(&company), 1);
+    let all = lines(
+        &mut client,
+        "SELECT recordno FROM arinvoice WHERE recordno > 3 ORDER BY recordno",
+    );
+    let expected: Vec<_> = all.lines().skip(100).take(5).collect();
+    assert_eq!(rows.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(expected.len(), 5);
+    // What is checked here alone, or is not exact there, is skipped here.
+    for local in [
+        "length(recordid) > 0",
+        "recordid ILIKE '%v%'",
+        "whenmodified > '2020-01-01 00:00:00.5'",
+    ] {
+        let plan = lines(
+            &mut client,
+            &format!("EXPLAIN (COSTS OFF) SELECT recordno FROM arinvoice WHERE {local} LIMIT 5 OFFSET 100"),
+        );
+        assert!(!plan.contains("offset") && plan.contains("Limit"), "{plan}");
+    }
+    // A parameter that cannot be said is found out at execution.
+    let expected = lines(
+        &mut client,
+        "SELECT recordno FROM arinvoice WHERE recordid IS DISTINCT FROM '' ORDER BY recordno LIMIT 3 OFFSET 7",
+    );
+    let found = lines(
+        &mut client,
+        "SET plan_cache_mode = force_generic_plan;
+         PREPARE s (text, bigint, bigint) AS SELECT recordno FROM arinvoice WHERE recordid IS DISTINCT FROM $1
+           ORDER BY recordno LIMIT $2 OFFSET $3;
+         EXECUTE s ('', 3, 7)",
+    );
+    assert_eq!(found, expected);
+    let plan = lines(&mut client, "EXPLAIN (COSTS OFF) EXECUTE s ('', 3, 7)");
+    assert!(plan.contains(" limit $2 offset $3"), "{plan}");
+    assert_eq!(lines(&mut client, "EXECUTE s ('', 3, NULL)").lines().count(), 3);
+    assert_eq!(lines(&mut client, "EXECUTE s ('', 0, 1)"), "");
+    let error = client
+        .simple_query("EXECUTE s ('', -1, 1)")
+        .expect_err("a negative limit");
+    assert_eq!(error.code().expect("a code").code(), "2201W");
+    let error = client
+        .simple_query("EXECUTE s ('', 1, -1)")
+        .expect_err("a negative offset");
+    assert_eq!(error.code().expect("a code").code(), "2201X");
+}
+
+#[test]
+fn an_offset_goes_through_the_rows_without_a_value() {
+    let (company, mut client) = company("offset_parts");
+    lines(&mut client, "ALTER SERVER acme OPTIONS (ADD page_size '20')");
+    for direction in ["NULLS FIRST", "NULLS LAST"] {
+        let order = format!("SELECT recordno FROM customer ORDER BY creditlimit {direction}, recordno");
+        let all = lines(&mut client, &order);
+        for offset in [0, 1, 19, 20, 21, 60, 100, 149, 150, 200] {
+            requests(&company);
+            let rows = lines(&mut client, &format!("{order} LIMIT 7 OFFSET {offset}"));
+            let expected: Vec<_> = all.lines().skip(offset).take(7).collect();
+            assert_eq!(
+                rows.lines().collect::<Vec<_>>(),
+                expected,
+                "{order} OFFSET {offset}"
+            );
+            // One for each part at most, and one more when the first part ends within the rows wanted.
+            assert!(requests(&company) <= 3);
+        }
+    }
 }

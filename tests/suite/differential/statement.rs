@@ -107,6 +107,8 @@ fn simple(rng: &mut Rng, table: &Table, time_zone: &'static str) -> Statement {
         }
     } else if total && rng.u8(..8) == 0 {
         sql += " FETCH FIRST 7 ROWS WITH TIES";
+    } else if total && rng.u8(..8) == 0 {
+        sql += &format!(" OFFSET {}", rng.u16(..200));
     }
     Statement {
         sql: finish(&sql, &constants),

@@ -1,0 +1,25 @@
+//! Steps above scans and joins: which of them are offered to the gateway.
+
+use super::{aggregate, final_};
+use pgrx::{pg_guard, pg_sys};
+use std::ffi::c_void;
+
+/// Offers to let the gateway group, and to finish a statement.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
+    root: *mut pg_sys::PlannerInfo,
+    stage: pg_sys::UpperRelationKind::Type,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    extra: *mut c_void,
+) {
+    use pg_sys::UpperRelationKind::{UPPERREL_DISTINCT, UPPERREL_FINAL, UPPERREL_GROUP_AGG};
+    // SAFETY: planner callback on the main thread with nodes of the current planning; `extra` is what the stage says.
+    unsafe {
+        match stage {
+            UPPERREL_GROUP_AGG | UPPERREL_DISTINCT => aggregate::add_paths(root, stage, input, output),
+            UPPERREL_FINAL => final_::add_paths(root, output, extra.cast()),
+            _ => {}
+        }
+    }
+}
