@@ -33,11 +33,15 @@ pub unsafe fn add_paths(
         if target.is_null() || pg_sys::contain_volatile_functions((*target).exprs.cast()) {
             return;
         }
-        let skipped = (*extra).offset_est.max(0) as f64;
-        let left = ((*rel).rows - skipped).max(1.0);
+        // As the planner's own estimate: a number that is not known yet is a tenth of the rows.
+        let estimated = |estimate: i64| match estimate {
+            known if known >= 0 => known as f64,
+            _ => pg_sys::clamp_row_est((*rel).rows * 0.1),
+        };
+        let left = ((*rel).rows - estimated((*extra).offset_est)).max(1.0);
         let rows = match (*extra).count_est {
-            count if count > 0 => left.min(count as f64),
-            _ => left,
+            0 => left,
+            count => left.min(estimated(count)).max(1.0),
         };
         let local = (*rel).baserestrictcost.per_tuple;
         let cost = cost::scan(&state.table, rows, 1, local, pg_sys::cpu_tuple_cost);
@@ -79,12 +83,12 @@ pub unsafe fn finish(root: *mut pg_sys::PlannerInfo, params: &mut Params) -> Opt
         if (*parse).limitOffset.is_null() || (*parse).limitOption != pg_sys::LimitOption::LIMIT_OPTION_COUNT {
             return None;
         }
-        let offset = limit::count((*parse).limitOffset, params)?;
         let limit = if (*parse).limitCount.is_null() {
             None
         } else {
             Some(limit::count((*parse).limitCount, params)?)
         };
+        let offset = limit::count((*parse).limitOffset, params)?;
         Some(Finish { limit, offset })
     }
 }
