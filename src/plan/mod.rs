@@ -105,7 +105,10 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
         }
         if state.push.order {
             for pathkeys in sort::useful_for_merging(root, rel) {
-                if let Some(order) = sort::push(&state.table, rel, pathkeys, filter) {
+                // Sorting here is cheaper than a request for the rows without a value.
+                if let Some(order) = sort::push(&state.table, rel, pathkeys, filter)
+                    && order.parts.len() == 1
+                {
                     add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
                 }
             }
