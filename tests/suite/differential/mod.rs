@@ -207,7 +207,7 @@ fn copies_hold_what_the_company_holds() {
 /// The gateway may take 'abc ' for 'abc'. SQL does not, and a row that the gateway leaves out is lost.
 #[test]
 fn values_with_trailing_blanks_are_neither_lost_nor_added() {
-    let company = prepare("blanks", "apiuser", &[("trailing_blanks", "ignored")]);
+    let company = prepare("blanks", "apiuser", &[("trailing_blanks", "ignored")], "");
     let mut client = company.connect();
     let mut differences = Vec::new();
     let mut values = 0;
