@@ -98,6 +98,7 @@ unsafe fn columns(
                     slot,
                     cell: usize::from(*cell),
                     converter,
+                    not_null: attribute.attnotnull,
                 }
             })
             .collect();

@@ -21,6 +21,8 @@ pub struct Output {
     pub cell: usize,
     /// How the cell is read.
     pub converter: Converter,
+    /// The column is declared NOT NULL. The planner relies on that, so a row that has nothing there is an error.
+    pub not_null: bool,
 }
 
 /// A running scan. Owned by the executor's memory context, so that an error drops it too.
@@ -333,6 +335,10 @@ impl ScanState {
                         found: String::new(),
                     }))
                 }
+                None if output.not_null => raise(self.place(page, row, output.cell).report(&CellError {
+                    expected: "a value, and its column is declared NOT NULL",
+                    found: String::new(),
+                })),
                 None => {}
             }
         }
