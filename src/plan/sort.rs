@@ -192,7 +192,7 @@ unsafe fn order_is_ours(table: &ForeignTable, class: ValueClass, pathkey: *mut p
             ValueClass::Timestamp => table.zone_is_fixed(),
             ValueClass::Text => {
                 table.server.ordering == crate::options::Ordering::Binary
-                    && (*(*pathkey).pk_eclass).ec_collation == pg_sys::Oid::from(pg_sys::C_COLLATION_OID)
+                    && (*(*pathkey).pk_eclass).ec_collation == pg_sys::C_COLLATION_OID
             }
             // False before true is likely, but nobody has said so.
             ValueClass::Boolean => false,

@@ -284,5 +284,5 @@ pub unsafe fn rows(
 /// Whether the user vouches that the gateway orders text as this collation does.
 fn text_order_is_ours(translator: &Translator, collation: pg_sys::Oid) -> bool {
     translator.table.server.ordering == crate::options::Ordering::Binary
-        && collation == pg_sys::Oid::from(pg_sys::C_COLLATION_OID)
+        && collation == pg_sys::C_COLLATION_OID
 }
