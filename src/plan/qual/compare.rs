@@ -119,6 +119,10 @@ pub unsafe fn with_column(
             return None;
         }
     }
+    if class == ValueClass::Text && op == CompareOp::Ne {
+        // Whether trailing blanks matter to the gateway is not documented: it might leave out 'abc ' for 'abc'.
+        return Pushed::superset(not_null(&column.field));
+    }
     let exact = is_exact(translator, class, &value);
     condition(translator, &column.field, op, value, exact)
 }
@@ -209,6 +213,10 @@ pub unsafe fn distinct(
         let exact = is_exact(translator, class, &value);
         if negated {
             return condition(translator, field, CompareOp::Eq, value, exact);
+        }
+        if class == ValueClass::Text {
+            // As `<>`, and even the rows without a value are wanted.
+            return None;
         }
         if !translator
             .table

@@ -72,6 +72,10 @@ pub unsafe fn translate(
         if values.is_empty() {
             return None;
         }
+        if class == ValueClass::Text && !wants_member {
+            // As `<>` of text.
+            return Pushed::superset(not_null(&column.field));
+        }
         let exact = values
             .iter()
             .all(|value| compare::is_exact(translator, class, value));
