@@ -313,7 +313,10 @@ fn skipped_rows_do_not_travel() {
     assert_eq!(found, expected);
     let plan = lines(&mut client, "EXPLAIN (COSTS OFF) EXECUTE s ('NaN', 3, 7)");
     assert!(plan.contains(" limit $2 offset $3"), "{plan}");
-    assert_eq!(lines(&mut client, "EXECUTE s ('NaN', 3, NULL)").lines().count(), 3);
+    assert_eq!(
+        lines(&mut client, "EXECUTE s ('NaN', 3, NULL)").lines().count(),
+        3
+    );
     assert_eq!(lines(&mut client, "EXECUTE s ('NaN', 0, 1)"), "");
     let error = client
         .simple_query("EXECUTE s ('NaN', -1, 1)")
