@@ -13,7 +13,7 @@ SELECT t IS NULL AS empty, t IS NOT NULL AS full FROM customer t ORDER BY record
 
 -- System columns.
 SELECT tableoid::regclass, recordno FROM territory ORDER BY recordno LIMIT 2;
-SELECT tableoid::regclass, count(*) FROM (SELECT tableoid FROM territory UNION ALL SELECT tableoid FROM arterm) x GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass, count(*) FROM (SELECT tableoid FROM territory UNION ALL SELECT tableoid FROM arterm) x GROUP BY 1 ORDER BY min(x.tableoid::regclass::text);
 SELECT ctid, xmin FROM territory ORDER BY recordno LIMIT 1;
 
 -- Row locks have nothing to lock, and say nothing wrong.

@@ -52,9 +52,9 @@ impl Pushed {
             self.limits >= statements / 20,
             "{self:?} of {statements} statements"
         );
-        // Each of the two is a small part of the statements.
+        // Each of the two is a small part of the statements: a short run may hold none.
         assert!(
-            self.aggregates + self.joins >= statements / 40,
+            statements < 200 || self.aggregates + self.joins >= statements / 40,
             "{self:?} of {statements} statements"
         );
     }
