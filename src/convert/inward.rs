@@ -1,13 +1,9 @@
 //! Cells of a page as PostgreSQL values.
 
+use super::outward::EPOCH_MICROS;
 use intacct::{CellError, CellReader};
 use pgrx::pg_sys;
 use std::ffi::{CString, c_char};
-
-/// Days from the Unix epoch to PostgreSQL's (2000-01-01).
-const EPOCH_DAYS: i64 = 10_957;
-/// The same in microseconds.
-const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
 
 /// How the cells of one column become datums, chosen once per scan.
 pub enum Converter {

@@ -411,3 +411,18 @@ unsafe fn used_columns(rel: *mut pg_sys::RelOptInfo, local: *mut pg_sys::List) -
     }
     UsedColumns { numbers }
 }
+
+/// An expression without the casts around it that change its type and nothing of its value (varchar to text).
+///
+/// # Safety
+/// `expression` must be null or a valid expression node.
+unsafe fn unrelabelled(expression: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    let mut node = expression;
+    // SAFETY: the caller vouches for the node; its type is checked before the cast.
+    unsafe {
+        while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
+            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        }
+    }
+    node
+}

@@ -88,10 +88,7 @@ unsafe extern "C-unwind" fn is_column(
 ) -> bool {
     // SAFETY: called by the planner with valid nodes and the pointer given above; types are checked before each cast.
     unsafe {
-        let mut node: *mut pg_sys::Node = (*member).em_expr.cast();
-        while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-        }
+        let node = crate::plan::unrelabelled((*member).em_expr.cast());
         if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
             return false;
         }

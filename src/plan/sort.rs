@@ -159,10 +159,7 @@ unsafe fn column_of(
         }
         let members = PgList::<pg_sys::EquivalenceMember>::from_pg((*class).ec_members);
         for member in members.iter_ptr() {
-            let mut node: *mut pg_sys::Node = (*member).em_expr.cast();
-            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
-                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-            }
+            let node = crate::plan::unrelabelled((*member).em_expr.cast());
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 continue;
             }

@@ -241,10 +241,7 @@ impl<'a> Source<'a> {
     pub unsafe fn column<'s>(&'s self, expression: *mut pg_sys::Node) -> Option<Field<'a, 's>> {
         // SAFETY: node types are checked before each cast.
         unsafe {
-            let mut node = expression;
-            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
-                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-            }
+            let node = crate::plan::unrelabelled(expression);
             let (member, column) = self.any_column(node)?;
             Some(Field {
                 member,

@@ -72,10 +72,7 @@ impl<'a> Translator<'a> {
     pub unsafe fn column(&self, expression: *mut pg_sys::Node) -> Option<(&'a Column, ValueClass)> {
         // SAFETY: node types are checked before each cast.
         unsafe {
-            let mut node = expression;
-            while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
-                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-            }
+            let node = crate::plan::unrelabelled(expression);
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 return None;
             }
@@ -103,10 +100,7 @@ impl<'a> Translator<'a> {
             if expression.is_null() || !expected.contains(&pg_sys::exprType(expression)) {
                 return None;
             }
-            let mut node = expression;
-            while is_a(node, pg_sys::NodeTag::T_RelabelType) {
-                node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-            }
+            let node = crate::plan::unrelabelled(expression);
             if is_a(node, pg_sys::NodeTag::T_Const) && shape.is_immutable() {
                 let constant = node.cast::<pg_sys::Const>();
                 if (*constant).constisnull {
@@ -150,10 +144,7 @@ impl<'a> Translator<'a> {
 pub unsafe fn constant_text(expression: *mut pg_sys::Node) -> Option<String> {
     // SAFETY: node types are checked before each cast.
     unsafe {
-        let mut node = expression;
-        while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
-        }
+        let node = crate::plan::unrelabelled(expression);
         if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Const) {
             return None;
         }
