@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql sqlsmith bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ golden: build ## run the golden SQL tests and rewrite tests/expected; review the
 
 fuzz-sql: build ## differential test with N statements (default 20000), SEED=… replays
 	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
+
+sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
+	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith
 
 bench: setup ## measurements, reported as ratios
 	@scripts/bench

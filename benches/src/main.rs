@@ -9,6 +9,7 @@ mod gateway;
 mod interrupts;
 mod queries;
 mod report;
+mod resources;
 
 use std::process::ExitCode;
 

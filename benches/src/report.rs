@@ -1,5 +1,6 @@
 //! What was measured, as lines of a table.
 
+use crate::resources::Resources;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +23,25 @@ impl Report {
             times.len(),
             milliseconds(worst),
             milliseconds(bound),
+        );
+    }
+
+    /// What a backend holds before and after many rounds, of which each could have left something.
+    pub fn leak(&mut self, what: &str, before: Resources, after: Resources) {
+        let kept = after.descriptors <= before.descriptors
+            && after.threads <= before.threads
+            && after.memory_kib <= before.memory_kib + 1024;
+        self.missed += usize::from(!kept);
+        println!(
+            "{:<58} descriptors {} to {}, threads {} to {}, memory {} to {} KiB  {}",
+            format!("{what}: what the backend holds"),
+            before.descriptors,
+            after.descriptors,
+            before.threads,
+            after.threads,
+            before.memory_kib,
+            after.memory_kib,
+            if kept { "ok" } else { "MISSED" },
         );
     }
 

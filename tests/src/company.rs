@@ -57,7 +57,12 @@ pub fn small() -> Config {
 impl Gateway {
     /// Starts a small simulator and a tap before it.
     pub fn start() -> Self {
-        let simulator = Simulator::start(small()).expect("the simulator starts");
+        Self::start_with(small())
+    }
+
+    /// Starts a simulator of another size.
+    pub fn start_with(config: Config) -> Self {
+        let simulator = Simulator::start(config).expect("the simulator starts");
         let address = host_and_port(&simulator.url());
         let gateway = Self {
             tap: Tap::start(address),
@@ -76,6 +81,13 @@ impl Gateway {
     /// Changes a setting of the simulator.
     pub fn set(&self, key: &str, value: &str) {
         self.simulator.set(key, value);
+    }
+
+    /// What the simulator has been asked since the last call, and what it answered.
+    pub fn log(&self) -> Vec<intacct_simulator::log::Entry> {
+        let log = self.simulator.log();
+        self.simulator.clear_log();
+        log
     }
 
     /// Ends all sessions.
@@ -123,9 +135,14 @@ pub struct Company {
 impl Company {
     /// Starts a gateway, creates a database, server and user mapping.
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, small())
+    }
+
+    /// The same over a simulator of another size.
+    pub fn start_with(name: &str, config: Config) -> Self {
         let company = Self {
             database: Database::create(name),
-            gateway: Gateway::start(),
+            gateway: Gateway::start_with(config),
         };
         company
             .connect()

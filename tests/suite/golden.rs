@@ -35,11 +35,12 @@ macro_rules! golden {
 }
 
 golden!(
-    aggregates, check, errors, explain, extension, import, joins, options, prepared, quals, rescan, rows,
-    scan, views
+    aggregates, check, errors, explain, extension, import, joins, options, planner, prepared, quals, rescan,
+    rows, scan, views
 );
 
-fn folder(name: &str) -> PathBuf {
+/// A folder of the tests.
+pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -66,23 +67,26 @@ fn compare(name: &str) {
         .text(company.database.name(), "DATABASE")
         .text(&cluster::server_directory().to_string_lossy(), "DIRECTORY")
         .apply(&output);
-    let file = expected_file(name);
+    check_file(&expected_file(name), name, &output);
+}
+
+/// Compares `output` with an expected file, or writes it.
+pub fn check_file(file: &Path, name: &str, output: &str) {
     if std::env::var("SAGE_GOLDEN").as_deref() == Ok("rewrite") {
-        fs::write(&file, output).expect("the expected file can be written");
+        fs::write(file, output).expect("the expected file can be written");
         return;
     }
-    let expected = fs::read_to_string(&file).unwrap_or_default();
+    let expected = fs::read_to_string(file).unwrap_or_default();
     if let (true, Ok(folder)) = (output != expected, std::env::var("SAGE_GOT")) {
         // For a machine where the expected files cannot be written, such as a matrix root.
         fs::create_dir_all(&folder).expect("the folder can be made");
-        fs::write(Path::new(&folder).join(format!("{name}.out")), &output)
-            .expect("the output can be written");
+        fs::write(Path::new(&folder).join(format!("{name}.out")), output).expect("the output can be written");
     }
     assert!(
         output == expected,
         "{} differs (- expected, + got):\n{}",
         file.display(),
-        difference(&expected, &output)
+        difference(&expected, output)
     );
 }
 

@@ -4,7 +4,7 @@
 use crate::exec::job;
 use crate::plan::private::AggregatePrivate;
 use futures_util::future::{try_join, try_join_all};
-use intacct::{Client, Error, ErrorKind, Page, PageRequest, Query, SelectItem};
+use intacct::{Client, Error, ErrorKind, Page, PageRequest, Paging, Query, ReadPlan, SelectItem};
 
 /// Groups held at most; with more the rows themselves are read.
 const MOST_GROUPS: u64 = 200_000;
@@ -15,12 +15,15 @@ pub struct Answer {
     pub groups: Option<Vec<Vec<Page>>>,
     /// A page that tells the number of rows without groups, where it was asked for.
     pub total: Option<Page>,
+    /// That number, where the gateway does not tell it and the rows were counted.
+    counted: Option<u64>,
 }
 
 impl Answer {
     /// The number of rows without groups, where the gateway told it.
     pub fn total(&self) -> Option<u64> {
-        self.total.as_ref().and_then(|page| page.total_count)
+        let told = self.total.as_ref().and_then(|page| page.total_count);
+        told.or(self.counted)
     }
 }
 
@@ -49,9 +52,14 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
     };
     if plan.only_count {
         let total = rows(&client, &plan, &queries[0]).await?;
+        let counted = match total.total_count {
+            None => Some(count(&client, &plan, &queries[0], page_size).await?),
+            Some(_) => None,
+        };
         return Ok(Answer {
             groups: Some(Vec::new()),
             total: Some(total),
+            counted,
         });
     }
     let groups = try_join_all(
@@ -63,6 +71,7 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
     Ok(Answer {
         groups: groups.into_iter().collect(),
         total,
+        counted: None,
     })
 }
 
@@ -85,6 +94,25 @@ pub fn total_query(query: &Query) -> Option<Query> {
 async fn rows(client: &Client, plan: &AggregatePrivate, query: &Query) -> Result<Page, Error> {
     let request = PageRequest { size: 1, offset: 0 };
     client.page(query, plan.dialect, &request, false).await
+}
+
+/// The number of rows of a query, each of which is read: for a gateway that does not tell it.
+async fn count(
+    client: &Client,
+    plan: &AggregatePrivate,
+    query: &Query,
+    page_size: u32,
+) -> Result<u64, Error> {
+    let plan = ReadPlan {
+        query: query.clone(),
+        kind: plan.dialect,
+        page_size,
+        first_page: page_size,
+        paging: Paging::Offset,
+        need_formatting: false,
+    };
+    let read = intacct::read(client, &plan, async |_| true).await?;
+    Ok(read.rows)
 }
 
 /// All groups; none when they do not fit into what can be read, or moved while they were read.

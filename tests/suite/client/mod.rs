@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod budget;
+mod budget_table;
 mod cancel;
 mod dump;
 mod estimates;

@@ -2,7 +2,7 @@
 //! every reading of what the gateway's documentation leaves open.
 //!
 //! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run, `SAGE_FUZZ_ONLY` makes all of
-//! them `aggregates` or `joins`.
+//! them `aggregates`, `joins` or `shapes`. Every difference is kept in a file of the folder that `SAGE_GOT` names.
 
 mod aggregate;
 mod column;
@@ -11,8 +11,12 @@ mod constructs;
 mod join;
 mod pushed;
 mod run;
+mod shapes;
 mod statement;
 mod truth;
+
+use std::io::Write;
+use std::time::Instant;
 
 use column::Table;
 use fastrand::Rng;
@@ -110,19 +114,25 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
         "differential {name} {readings:?}: seed {seed}, {} statements",
         statements()
     );
+    let began = Instant::now();
     let mut differences = Vec::new();
     let mut pushed = pushed::Pushed::default();
     for number in 0..statements() {
         let statement = statement::statement(&mut rng, &tables);
-        pushed.count(&company.gateway.tap.requests());
         company.gateway.tap.forget();
-        if let Err(difference) = run::check(&mut client, &statement) {
-            differences.push(format!("statement {number}: {difference}"));
+        let checked = run::check(&mut client, &statement);
+        let requests = company.gateway.tap.requests();
+        pushed.count(&requests);
+        if let Err(difference) = checked {
+            let difference = format!("statement {number}: {difference}");
+            keep(name, seed, &difference, &requests);
+            differences.push(difference);
             if differences.len() == SHOWN {
                 break;
             }
         }
     }
+    println!("differential {name}: {:.0} s", began.elapsed().as_secs_f64());
     assert!(
         differences.is_empty(),
         "differences under {readings:?}, user {user}, seed {seed} (SEED={seed} replays):\n{}",
@@ -130,6 +140,24 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     );
     // A comparison of local plans with local plans would find nothing.
     pushed.assert_plenty(statements());
+}
+
+/// Keeps a difference in a file, with the requests of all runs of the statement: what a machine under load shows once
+/// may not be seen again.
+fn keep(name: &str, seed: u64, difference: &str, requests: &[String]) {
+    let Ok(folder) = std::env::var("SAGE_GOT") else {
+        return;
+    };
+    let file = std::path::Path::new(&folder).join(format!("differences-{name}-{seed}.txt"));
+    let text = format!("{difference}\n\n{}\n\n", requests.join("\n"));
+    let kept = std::fs::create_dir_all(&folder).and_then(|()| {
+        let mut file = std::fs::File::options().append(true).create(true).open(&file)?;
+        file.write_all(text.as_bytes())
+    });
+    match kept {
+        Ok(()) => println!("kept in {}", file.display()),
+        Err(error) => println!("cannot be kept in {}: {error}", file.display()),
+    }
 }
 
 /// Makes a test of each reading: name, user, settings of the simulator.

@@ -31,7 +31,7 @@ pub const VARIANTS: &[&[&str]] = &[
 /// Rows as text, or the SQLSTATE of the error.
 type Answer = Result<Vec<Vec<Option<String>>>, String>;
 
-/// Runs `statement` in every variant.
+/// Runs `statement` in every variant. Variants whose plans are the same, down to the requests, are run once.
 ///
 /// # Errors
 /// A description of the first difference.
@@ -41,11 +41,22 @@ pub fn check(client: &mut Client, statement: &Statement) -> Result<(), String> {
         Compare::Part { whole } => Some(answer(client, whole, LOCAL, statement.time_zone, &[])),
         _ => None,
     };
-    for off in VARIANTS {
+    let plans = plans(client, statement);
+    for (number, off) in VARIANTS.iter().enumerate() {
+        let known = |plans: &Vec<_>| plans[..number].contains(&plans[number]);
+        if plans.as_ref().is_some_and(known) {
+            continue;
+        }
         let got = answer(client, &statement.sql, FOREIGN, statement.time_zone, off);
         difference(&expected, whole.as_ref(), &got, &statement.compare).map_err(|difference| {
+            // Whether it comes again tells a wrong plan from something that passed.
+            let again = answer(client, &statement.sql, FOREIGN, statement.time_zone, off);
+            let again = match again == got {
+                true => "the same when repeated",
+                false => "another answer when repeated",
+            };
             format!(
-                "{difference}\n  off: {off:?}  time zone: {}\n  {}\n{}",
+                "{difference} ({again})\n  off: {off:?}  time zone: {}\n  {}\n{}",
                 statement.time_zone,
                 statement.sql,
                 explain(client, statement, off)
@@ -55,15 +66,49 @@ pub fn check(client: &mut Client, statement: &Statement) -> Result<(), String> {
     Ok(())
 }
 
+/// The plan of every variant; `None`: one of them cannot be made.
+fn plans(client: &mut Client, statement: &Statement) -> Option<Vec<String>> {
+    let mut sql = String::from("BEGIN;");
+    for off in VARIANTS {
+        sql += &preamble(FOREIGN, statement.time_zone, off);
+        sql += &explained(&statement.sql);
+        sql += "; RESET ALL;";
+    }
+    let messages = client.simple_query(&(sql + "ROLLBACK"));
+    let Ok(messages) = messages else {
+        // The statement's own error is for the runs to compare.
+        let _ = client.batch_execute("ROLLBACK");
+        return None;
+    };
+    let mut plans = vec![String::new()];
+    let mut complete = true;
+    for message in messages {
+        match message {
+            SimpleQueryMessage::Row(row) => {
+                if complete {
+                    plans.push(String::new());
+                }
+                complete = false;
+                let plan = plans.last_mut().expect("one was pushed");
+                plan.push_str(row.get(0).unwrap_or_default());
+                plan.push('\n');
+            }
+            _ => complete = true,
+        }
+    }
+    plans.remove(0);
+    (plans.len() == VARIANTS.len()).then_some(plans)
+}
+
 fn answer(client: &mut Client, sql: &str, schema: &str, time_zone: &str, off: &[&str]) -> Answer {
     let result = client.simple_query(&format!("BEGIN; {} {sql}", preamble(schema, time_zone, off)));
-    client
-        .batch_execute("ROLLBACK")
-        .unwrap_or_else(|error| panic!("the connection is lost: {error:?}\n{sql}"));
+    let ended = client.batch_execute("ROLLBACK");
+    let lost = |error: &postgres::Error| format!("08006 the connection is lost: {error:?}");
     let messages = result.map_err(|error| match error.as_db_error() {
         Some(database) => format!("{} {}", database.code().code(), database.message()),
-        None => panic!("the connection is lost: {error:?}\n{sql}"),
+        None => lost(&error),
     })?;
+    ended.map_err(|error| lost(&error))?;
     Ok(messages
         .iter()
         .filter_map(|message| match message {
@@ -83,11 +128,16 @@ fn preamble(schema: &str, time_zone: &str, off: &[&str]) -> String {
     text
 }
 
-fn explain(client: &mut Client, statement: &Statement, off: &[&str]) -> String {
-    let sql = match statement.sql.rsplit_once("EXECUTE s") {
+/// The statement's EXPLAIN, down to the requests.
+fn explained(sql: &str) -> String {
+    match sql.rsplit_once("EXECUTE s") {
         Some((before, arguments)) => format!("{before}EXPLAIN (VERBOSE, COSTS OFF) EXECUTE s{arguments}"),
-        None => format!("EXPLAIN (VERBOSE, COSTS OFF) {}", statement.sql),
-    };
+        None => format!("EXPLAIN (VERBOSE, COSTS OFF) {sql}"),
+    }
+}
+
+fn explain(client: &mut Client, statement: &Statement, off: &[&str]) -> String {
+    let sql = explained(&statement.sql);
     match answer(client, &sql, FOREIGN, statement.time_zone, off) {
         Ok(rows) => rows
             .into_iter()

@@ -6,6 +6,7 @@ use super::aggregate::aggregate;
 use super::column::{Kind, Table, Value};
 use super::condition::{Constants, condition};
 use super::join::join;
+use super::shapes::shape;
 
 /// How the answers of two runs are to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +52,9 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     let kind = match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
         Ok("aggregates") => 2,
         Ok("joins") => 4,
-        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates or joins, not {other}"),
-        Err(_) => rng.u8(..14),
+        Ok("shapes") => 5,
+        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins or shapes, not {other}"),
+        Err(_) => rng.u8(..16),
     };
     let (sql, compare) = match kind {
         0 => (lateral(rng, table), Compare::Unordered),
@@ -64,6 +66,11 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
                 _ => aggregate(rng, table, &mut constants),
             };
             (finish(&sql, &constants), Compare::Unordered)
+        }
+        5 | 6 => {
+            let mut constants = Constants::new(rng.u8(..4) == 0);
+            let (sql, compare) = shape(rng, tables, &mut constants);
+            (finish(&sql, &constants), compare)
         }
         _ => return simple(rng, table, time_zone),
     };

@@ -1,0 +1,182 @@
+//! The request budget: statements, and the requests that the simulator's log shows for them, as a table in
+//! `tests/expected/budget.txt`. `make golden` rewrites it.
+
+use intacct_simulator::log::Entry;
+use postgres::SimpleQueryMessage;
+use sage_intacct_fdw_tests::company::{Company, small};
+
+use crate::golden;
+
+/// What is measured, and its statement. The first sets a limit on everything that is bought by the call.
+const STATEMENTS: &[(&str, &str)] = &[
+    (
+        "point lookup by the row key",
+        "SELECT recordid, totaldue FROM arinvoice WHERE recordno = 100",
+    ),
+    (
+        "point lookup by an identifier",
+        "SELECT name FROM customer WHERE customerid = 'C-00007'",
+    ),
+    ("count(*)", "SELECT count(*) FROM arinvoice"),
+    (
+        "count(*) under a condition",
+        "SELECT count(*) FROM arinvoice WHERE totaldue > 100",
+    ),
+    ("LIMIT 10", "SELECT * FROM arinvoice LIMIT 10"),
+    (
+        "top 10 by amount, no NULL among them",
+        "SELECT recordid, totaldue FROM arinvoice WHERE totaldue > 0 ORDER BY totaldue DESC LIMIT 10",
+    ),
+    (
+        "top 10 by amount, NULL last",
+        "SELECT recordid, totaldue FROM arinvoice ORDER BY totaldue DESC NULLS LAST LIMIT 10",
+    ),
+    (
+        "top 10 by amount, NULL first: part by part",
+        "SELECT recordid, totaldue FROM arinvoice ORDER BY totaldue DESC LIMIT 10",
+    ),
+    (
+        "a page far behind",
+        "SELECT recordid FROM arinvoice ORDER BY recordno LIMIT 10 OFFSET 2000",
+    ),
+    (
+        "GROUP BY, and the number of rows that the groups must add up to",
+        "SELECT state, count(*), sum(totaldue) FROM arinvoice GROUP BY state",
+    ),
+    (
+        "the same, verification off",
+        "SELECT state, count(*), sum(totaldue) FROM unverified.arinvoice WHERE state IS NOT NULL GROUP BY state",
+    ),
+    ("DISTINCT", "SELECT DISTINCT state, currency FROM arinvoice"),
+    (
+        "three tables along relations, grouped",
+        "SELECT t.name, sum(i.totaldue) FROM arinvoice i JOIN customer c USING (customerid)
+         JOIN territory t USING (territoryid) GROUP BY t.name",
+    ),
+    (
+        "two tables along a relation, a page of them",
+        "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) LIMIT 10",
+    ),
+    (
+        "semi-join along a relation",
+        "SELECT count(*) FROM arinvoice WHERE customerid IN (SELECT customerid FROM customer WHERE status = 'active')",
+    ),
+    (
+        "EXISTS",
+        "SELECT EXISTS (SELECT FROM arinvoice WHERE totaldue > 100)",
+    ),
+    ("min", "SELECT min(whencreated) FROM arinvoice"),
+    ("max", "SELECT max(totaldue) FROM arinvoice"),
+    (
+        "max under a condition that is checked here",
+        "SELECT max(totaldue) FROM arinvoice WHERE upper(state) = 'POSTED'",
+    ),
+    (
+        "IN with 2,500 keys, 2,500 rows",
+        "SELECT recordid FROM arinvoice WHERE recordno IN ({keys})",
+    ),
+    (
+        "IN with 2,500 keys, few rows",
+        "SELECT recordid FROM arinvoice WHERE recordno IN ({absent}, 100)",
+    ),
+    (
+        "an array of a subquery",
+        "SELECT recordid FROM arinvoice WHERE customerid = ANY (ARRAY(SELECT customerid FROM customer WHERE creditlimit > 90000)) LIMIT 5",
+    ),
+    ("all columns, 2,000 rows a request", "SELECT * FROM arinvoice"),
+    (
+        "100 columns and more, 2,000 rows a request",
+        "SELECT * FROM wide.customer",
+    ),
+    ("nothing to ask", "SELECT * FROM arinvoice WHERE recordno = NULL"),
+    (
+        "EXPLAIN",
+        "EXPLAIN (VERBOSE) SELECT * FROM arinvoice WHERE totaldue > 100",
+    ),
+];
+
+/// One request: its functions, the object, the size asked for, the rows that came, and how a long list was said.
+fn line(entry: &Entry) -> String {
+    let number = |label: &str, number: Option<u64>| match number {
+        Some(number) if label == " offset " && number == 0 => String::new(),
+        Some(number) => format!("{label}{number}"),
+        None => String::new(),
+    };
+    let lists = match entry.query.matches("<in>").count() {
+        0 | 1 => String::new(),
+        lists => format!(", an or of {lists} in"),
+    };
+    format!(
+        "    {} {}{}{}: {} rows{lists}\n",
+        entry.functions.join(" + "),
+        entry.object,
+        number(" pagesize ", entry.pagesize),
+        number(" offset ", entry.offset),
+        entry.rows
+    )
+}
+
+#[test]
+fn the_request_budget() {
+    let config = small().rows("ARINVOICE", 5000).rows("CUSTOMER", 2500);
+    let company = Company::start_with("budget_table", config);
+    company.import("arinvoice, customer, territory");
+    let mut client = company.connect();
+    let mapping =
+        "OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw')";
+    client
+        .batch_execute(&format!(
+            "CREATE SCHEMA wide; CREATE SCHEMA unverified;
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer) FROM SERVER acme INTO wide
+               OPTIONS (import_related 'on');
+             CREATE SERVER unverified FOREIGN DATA WRAPPER sage_intacct_fdw
+               OPTIONS (company_id 'acme', url '{}', verify_aggregates 'off');
+             CREATE USER MAPPING FOR CURRENT_USER SERVER unverified {mapping};
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER unverified INTO unverified;
+             DO $$ BEGIN
+               PERFORM whenmodified FROM arinvoice LIMIT 1;
+               PERFORM whenmodified FROM unverified.arinvoice LIMIT 1;
+               ASSERT (SELECT count(*) >= 100 FROM pg_attribute WHERE attrelid = 'wide.customer'::regclass AND attnum > 0);
+             END $$",
+            company.gateway.url()
+        ))
+        .expect("tables, signed in");
+    let keys: Vec<String> = client
+        .query(
+            "SELECT recordno::text FROM arinvoice WHERE recordno > 0 ORDER BY recordno LIMIT 2500",
+            &[],
+        )
+        .expect("rows")
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(keys.len(), 2500);
+    let absent: Vec<String> = (1..2500).map(|number| (-number).to_string()).collect();
+    let mut table = String::new();
+    for (what, statement) in STATEMENTS {
+        company.gateway.log();
+        let sql = statement
+            .replace("{keys}", &keys.join(", "))
+            .replace("{absent}", &absent.join(", "));
+        let messages = client
+            .simple_query(&sql)
+            .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        let rows = messages
+            .iter()
+            .filter(|message| matches!(message, SimpleQueryMessage::Row(_)))
+            .count();
+        let log = company.gateway.log();
+        let requests = match log.len() {
+            0 => "no request".to_owned(),
+            1 => "1 request".to_owned(),
+            many => format!("{many} requests"),
+        };
+        let mut lines: Vec<_> = log.iter().map(line).collect();
+        // Those of one statement may travel at the same time.
+        lines.sort();
+        let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        table += &format!("{what}: {requests}\n    {statement}\n    rows: {rows}\n");
+        table += &lines.concat();
+    }
+    golden::check_file(&golden::folder("expected").join("budget.txt"), "budget", &table);
+}
