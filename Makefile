@@ -38,7 +38,7 @@ sql: build ## only the tests that need a server
 golden: build ## run the golden SQL tests and rewrite tests/expected; review the diff
 	@scripts/sql-tests --golden
 
-fuzz-sql: build ## differential test with N statements (default 20000), SEED=… replays
+fuzz-sql: setup ## differential test, N statements under each reading (default 20000), SEED=… replays
 	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
 
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
