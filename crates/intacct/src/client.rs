@@ -249,6 +249,10 @@ impl Client {
         self.inner.requester.counters.snapshot()
     }
 
+    pub(crate) fn requester(&self) -> &Requester {
+        &self.inner.requester
+    }
+
     fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {
         error.at(&self.config().company_id, object, function, "")
     }

@@ -25,6 +25,7 @@ mod secret;
 mod session;
 mod stats;
 mod transport;
+pub mod write;
 pub mod xml;
 
 pub use client::{Client, SessionInfo};

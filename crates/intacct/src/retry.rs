@@ -26,6 +26,15 @@ impl Default for Backoff {
     }
 }
 
+/// What a failure leaves open about the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The gateway executed nothing of it, provably.
+    NotRun,
+    /// It may have been executed.
+    Unknown,
+}
+
 /// An attempt that failed.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -33,6 +42,8 @@ pub(crate) struct Failed {
     pub retry: Retry,
     /// What the gateway asked to wait.
     pub retry_after: Option<Duration>,
+    /// Whether it may have been executed.
+    pub fate: Fate,
 }
 
 impl Failed {
@@ -41,7 +52,14 @@ impl Failed {
             error,
             retry,
             retry_after: None,
+            fate: Fate::Unknown,
         }
+    }
+
+    /// A failure before anything was executed.
+    pub(crate) fn not_run(mut self) -> Self {
+        self.fate = Fate::NotRun;
+        self
     }
 
     /// A failure that is final.

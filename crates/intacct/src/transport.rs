@@ -182,7 +182,10 @@ fn failure(error: reqwest::Error) -> Failed {
         ErrorKind::ConnectionLost => "the connection to the gateway was lost",
         _ => "the request could not be sent",
     };
-    Failed::new(Error::new(kind, format!("{what}: {why}")), retry)
+    let lost = kind == ErrorKind::ConnectionLost;
+    let failed = Failed::new(Error::new(kind, format!("{what}: {why}")), retry);
+    // Without a connection nothing was sent.
+    if lost { failed } else { failed.not_run() }
 }
 
 /// The last cause: the texts above it repeat what `failure` says.

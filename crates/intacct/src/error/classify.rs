@@ -24,6 +24,7 @@ pub(crate) enum Retry {
 /// Makes an error of what the gateway said.
 pub(crate) fn refusal(level: Level, function: &str, errors: Vec<GatewayError>) -> (Error, Retry) {
     let (kind, retry) = classify(level, function, &errors);
+    let writes = is_write(function);
     let what = match (level, &kind) {
         (_, ErrorKind::RateLimited) => "the gateway limits the rate of requests",
         (_, ErrorKind::GatewayTimeout) => "the gateway is not available",
@@ -32,7 +33,11 @@ pub(crate) fn refusal(level: Level, function: &str, errors: Vec<GatewayError>) -
         (_, ErrorKind::SignInRefused) => "the gateway refused the sign-in",
         (_, ErrorKind::CompanyUnavailable) => "the company is not available",
         (_, ErrorKind::InvalidSession) => "the gateway does not accept the session",
+        (_, ErrorKind::Permission) if writes => "no permission to write the object",
         (_, ErrorKind::Permission) => "no permission to read the object",
+        (_, ErrorKind::Duplicate) => "the record exists already",
+        (_, ErrorKind::MissingRequired) => "a required field is missing",
+        (_, ErrorKind::BadReference) => "a reference is not valid",
         (_, ErrorKind::UnknownObject) => "the object does not exist",
         (_, ErrorKind::UnknownFields(_)) => "fields cannot be queried",
         (_, ErrorKind::InvalidRequest) => "the gateway does not accept the request",
@@ -46,6 +51,38 @@ pub(crate) fn refusal(level: Level, function: &str, errors: Vec<GatewayError>) -
         Error::new(kind, format!("{what}: {one_line}")).with_gateway_errors(errors),
         retry,
     )
+}
+
+/// Whether a function changes data.
+pub(crate) fn is_write(function: &str) -> bool {
+    ["create", "update", "delete"].iter().any(|verb| {
+        function
+            .strip_prefix(verb)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
+
+/// What the gateway has against a record; numbers and texts are those of the protocol reference §2.5.
+fn refused_record(lower: &str, numbered: &dyn Fn(&str) -> bool) -> Option<ErrorKind> {
+    let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    // A control id that was used before is no duplicate record.
+    if says(&["control id", "controlid"]) {
+        return None;
+    }
+    if numbered("BL34000061") || says(&["already exists", "duplicate"]) {
+        return Some(ErrorKind::Duplicate);
+    }
+    if says(&["missing required", "required field", "is required", "is missing"]) {
+        return Some(ErrorKind::MissingRequired);
+    }
+    let referred = [
+        "cannot find",
+        "does not exist",
+        "invalid reference",
+        "used by",
+        "is in use",
+    ];
+    says(&referred).then_some(ErrorKind::BadReference)
 }
 
 fn classify(level: Level, function: &str, errors: &[GatewayError]) -> (ErrorKind, Retry) {
@@ -88,6 +125,12 @@ fn classify(level: Level, function: &str, errors: &[GatewayError]) -> (ErrorKind
             && (says("inactive") || says("not active") || says("suspended") || says("disabled")))
     {
         return (ErrorKind::CompanyUnavailable, Retry::Never);
+    }
+    if level == Level::Function
+        && is_write(function)
+        && let Some(kind) = refused_record(&lower, &numbered)
+    {
+        return (kind, Retry::Never);
     }
     let kind = match level {
         _ if numbered("XL03000003") => ErrorKind::InvalidRequest,

@@ -48,6 +48,16 @@ pub enum ErrorKind {
     RequestTimeout,
     /// The gateway refused the function for another reason.
     Refused,
+    /// A record with this key exists already.
+    Duplicate,
+    /// A field that the gateway requires was not given.
+    MissingRequired,
+    /// Something that the record refers to does not exist, or something refers to the record.
+    BadReference,
+    /// A field was to be emptied, and is not empty.
+    NotCleared,
+    /// A write may have been executed, and nothing tells whether it was.
+    OutcomeUnknown,
     /// The gateway does not accept the form of the request.
     InvalidRequest,
     /// The response is not what the protocol says.

@@ -70,6 +70,18 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         ErrorKind::Refused => {
             "See the gateway's own words in the detail; if they do not help, ask Sage's support with the control id."
         }
+        ErrorKind::Duplicate => "Use another key, or update the record that exists.",
+        ErrorKind::MissingRequired => "Give a value for the field that the gateway names in the detail.",
+        ErrorKind::BadReference => {
+            "Create the record that is referred to first; a record that others refer to cannot be deleted."
+        }
+        ErrorKind::NotCleared => {
+            "The gateway keeps a value in this field: set one instead of NULL, or clear it in Intacct."
+        }
+        ErrorKind::OutcomeUnknown => {
+            "Look in Intacct whether the rows named in the detail are stored before you write them again: a second try \
+             may store them twice."
+        }
         ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
         ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
         ErrorKind::Internal => "This is a bug in sage_intacct_fdw: please report the statement.",

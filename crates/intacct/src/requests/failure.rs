@@ -2,7 +2,7 @@
 
 use crate::error::classify::Retry;
 use crate::error::{Error, ErrorKind};
-use crate::retry::Failed;
+use crate::retry::{Failed, Fate};
 use crate::xml::scanner::ParseError;
 use std::time::Duration;
 
@@ -22,10 +22,16 @@ pub(super) fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed
         _ => (ErrorKind::Refused, Retry::Never),
     };
     let message = format!("the gateway answered with HTTP status {status}");
+    let fate = match status {
+        408 | 499 | 500.. => Fate::Unknown,
+        // The request was turned away at the door.
+        _ => Fate::NotRun,
+    };
     Failed {
         error: Error::new(kind, message),
         retry,
         retry_after,
+        fate,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::classify::{Retry, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Gate;
 use crate::observer::{Event, Outcome};
-use crate::retry::{Backoff, Failed};
+use crate::retry::{Backoff, Failed, Fate};
 use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
 use crate::stats::Counters;
@@ -21,6 +21,7 @@ use failure::{by_status, http_failure, looks_like_html, unreadable};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -38,6 +39,16 @@ pub(crate) struct CallFunction<'a> {
     pub body: String,
     /// The columns of its rows; `None` for an answer as a tree.
     pub columns: Option<&'a Columns>,
+}
+
+/// What makes a call one that writes.
+pub(crate) struct Writing<'a> {
+    /// All functions or none.
+    pub transaction: bool,
+    /// Control ids of the functions: the same in every try, so that the gateway can tell a repetition.
+    pub ids: &'a [String],
+    /// True while the gateway may have executed the call without our knowing.
+    pub uncertain: &'a AtomicBool,
 }
 
 /// Sends requests for one user of one company.
@@ -115,7 +126,7 @@ impl Requester {
             location_id: config.location_id.as_deref().filter(|id| !id.is_empty()),
         };
         let response = self
-            .exchange(call, &self.url, login, run)
+            .exchange(call, &self.url, login, run, None)
             .await
             .map_err(|mut failed| {
                 if failed.retry == Retry::SignIn {
@@ -158,10 +169,20 @@ impl Requester {
     /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
     /// are repeated after failures of which nobody knows how far they came.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
+        self.call_as(call, None).await
+    }
+
+    /// Sends a request that writes. It is repeated only while the gateway provably executed nothing of it. The answers
+    /// hold refusals too; after an error, `writing.uncertain` tells whether the gateway may have executed it.
+    pub(crate) async fn write(&self, call: &Call<'_>, writing: &Writing<'_>) -> Result<Vec<Answer>, Error> {
+        self.call_as(call, Some(writing)).await
+    }
+
+    async fn call_as(&self, call: &Call<'_>, writing: Option<&Writing<'_>>) -> Result<Vec<Answer>, Error> {
         let mut run = Run::new(self);
         let ended = timeout_at(run.deadline, async {
             loop {
-                match self.try_call(call, &mut run).await {
+                match self.try_call(call, &mut run, writing).await {
                     Ok(answers) => return Ok(answers),
                     Err(failed) => run.pause(self, failed).await?,
                 }
@@ -171,10 +192,21 @@ impl Requester {
         run.end(self, call, ended)
     }
 
-    async fn try_call(&self, call: &Call<'_>, run: &mut Run) -> Result<Vec<Answer>, Failed> {
-        let session = self.session().await.map_err(Failed::finally)?;
+    async fn try_call(
+        &self,
+        call: &Call<'_>,
+        run: &mut Run,
+        writing: Option<&Writing<'_>>,
+    ) -> Result<Vec<Answer>, Failed> {
+        let session = self
+            .session()
+            .await
+            .map_err(|error| Failed::finally(error).not_run())?;
         let authentication = Authentication::Session(session.id.expose());
-        match self.exchange(call, &session.url, authentication, run).await {
+        match self
+            .exchange(call, &session.url, authentication, run, writing)
+            .await
+        {
             Ok(response) => {
                 session.used(response.session_timestamp, response.session_timeout);
                 Ok(response.answers)
@@ -203,6 +235,7 @@ impl Requester {
         url: &Url,
         authentication: Authentication<'_>,
         run: &mut Run,
+        writing: Option<&Writing<'_>>,
     ) -> Result<Response, Failed> {
         run.number += 1;
         let control_id = run.control_id.as_str();
@@ -215,12 +248,15 @@ impl Requester {
             self.config.sender_password.expose(),
             session_id,
         ];
-        let ids: Vec<String> = (1..=call.functions.len())
-            .map(|n| format!("{control_id}-{n}"))
-            .collect();
+        let ids: Vec<String> = match writing {
+            Some(writing) => writing.ids.to_vec(),
+            None => (1..=call.functions.len())
+                .map(|n| format!("{control_id}-{n}"))
+                .collect(),
+        };
         let document = self
-            .document(call, authentication, control_id, &ids)
-            .map_err(Failed::finally)?;
+            .document(call, authentication, control_id, &ids, writing)
+            .map_err(|error| Failed::finally(error).not_run())?;
         let _pass = self.gate.enter().await;
         let start = Instant::now();
         let mut sizes = Sizes {
@@ -228,8 +264,11 @@ impl Requester {
             ..Sizes::default()
         };
         self.counters.count(|stats| stats.requests += 1);
+        if let Some(writing) = writing {
+            writing.uncertain.store(true, Ordering::Relaxed);
+        }
         let ended = match self.transport.post(url, document).await {
-            Ok(received) => self.read(call, received, &ids, &mut sizes),
+            Ok(received) => self.read(call, received, &ids, &mut sizes, writing.is_some()),
             Err(failed) => Err(failed),
         };
         let ended = ended.map_err(|mut failed| {
@@ -239,6 +278,12 @@ impl Requester {
                 call.function,
                 control_id,
             );
+            if let Some(writing) = writing {
+                match failed.fate {
+                    Fate::NotRun => writing.uncertain.store(false, Ordering::Relaxed),
+                    Fate::Unknown => failed.retry = Retry::Never,
+                }
+            }
             failed
         });
         self.account(call, run, start.elapsed(), &sizes, &ended);
@@ -251,6 +296,7 @@ impl Requester {
         authentication: Authentication<'_>,
         control_id: &str,
         ids: &[String],
+        writing: Option<&Writing<'_>>,
     ) -> Result<String, Error> {
         let functions: Vec<Function<'_>> = call
             .functions
@@ -266,6 +312,8 @@ impl Requester {
             sender_password: self.config.sender_password.expose(),
             control_id,
             dtd_version: call.dtd_version,
+            unique: writing.is_some(),
+            transaction: writing.is_some_and(|writing| writing.transaction),
             authentication,
         };
         envelope.render(&functions).map_err(|_| {
@@ -276,13 +324,15 @@ impl Requester {
         })
     }
 
-    /// Reads what came back; a response in which the first function failed is a failure.
+    /// Reads what came back; a response in which the first function failed is a failure, unless the caller looks at
+    /// `each` function.
     fn read(
         &self,
         call: &Call<'_>,
         received: Received,
         ids: &[String],
         sizes: &mut Sizes,
+        each: bool,
     ) -> Result<Response, Failed> {
         sizes.wire_bytes = received.wire_bytes;
         sizes.decoded_bytes = received.body.len() as u64;
@@ -314,6 +364,11 @@ impl Requester {
                     error,
                     retry,
                     retry_after: received.retry_after,
+                    // Control and authentication are settled before any function runs.
+                    fate: match level {
+                        Level::Control | Level::Authentication if status < 500 => Fate::NotRun,
+                        _ => Fate::Unknown,
+                    },
                 },
             ))
         };
@@ -325,7 +380,9 @@ impl Requester {
             }
             Err(Failure::Document(error)) => return Err(unreadable(error)),
         };
-        if let Some(Answer::Failure(errors)) = response.answers.first_mut() {
+        if let Some(Answer::Failure(errors) | Answer::Partial(errors)) = response.answers.first_mut()
+            && !each
+        {
             return refused(Level::Function, std::mem::take(errors));
         }
         for answer in &mut response.answers {

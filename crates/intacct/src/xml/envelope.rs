@@ -32,21 +32,28 @@ pub(crate) struct Envelope<'a> {
     pub sender_password: &'a str,
     pub control_id: &'a str,
     pub dtd_version: DtdVersion,
+    /// The gateway refuses functions whose control id it has seen complete: for what must not happen twice.
+    pub unique: bool,
+    /// All functions are executed or none.
+    pub transaction: bool,
     pub authentication: Authentication<'a>,
 }
 
 impl Envelope<'_> {
-    /// The request document. `uniqueid` is false: these functions only read, and may be repeated.
+    /// The request document.
     pub(crate) fn render(&self, functions: &[Function<'_>]) -> Result<String, IllegalCharacter> {
         let mut out = String::with_capacity(1024 + functions.iter().map(|f| f.body.len()).sum::<usize>());
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<request><control>");
         push_element(&mut out, "senderid", self.sender_id)?;
         push_element(&mut out, "password", self.sender_password)?;
         push_element(&mut out, "controlid", self.control_id)?;
-        push_element(&mut out, "uniqueid", "false")?;
+        push_element(&mut out, "uniqueid", if self.unique { "true" } else { "false" })?;
         push_element(&mut out, "dtdversion", self.dtd_version.as_str())?;
         push_element(&mut out, "includewhitespace", "false")?;
-        out.push_str("</control><operation transaction=\"false\"><authentication>");
+        let transaction = if self.transaction { "true" } else { "false" };
+        out.push_str("</control><operation transaction=\"");
+        out.push_str(transaction);
+        out.push_str("\"><authentication>");
         match &self.authentication {
             Authentication::Session(id) => push_element(&mut out, "sessionid", id)?,
             Authentication::Login {

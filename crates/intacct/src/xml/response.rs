@@ -33,7 +33,11 @@ pub(crate) enum Answer {
     Rows(Page),
     /// The `data` element, if there was one.
     Tree(Option<Element>),
+    /// The key of what a legacy function made.
+    Key(String),
     Failure(Vec<GatewayError>),
+    /// A failure that names objects as stored all the same (protocol reference §2.3).
+    Partial(Vec<GatewayError>),
 }
 
 /// A response that got as far as the functions.
@@ -189,6 +193,7 @@ impl Parser<'_> {
         let mut control_id: Option<String> = None;
         let mut errors = Vec::new();
         let mut answer = None;
+        let mut key = None;
         self.children(scanner, |this, scanner, start, empty| {
             match start.name().as_ref() {
                 "status" => {
@@ -203,6 +208,10 @@ impl Parser<'_> {
                     errors.extend(gateway_errors(&element(scanner, start, empty)?));
                     Ok(())
                 }
+                "key" => {
+                    key = Some(element(scanner, start, empty)?.text.trim().to_owned());
+                    Ok(())
+                }
                 "data" => {
                     let index = this.index_of(control_id.as_deref(), position)?;
                     answer = Some(this.data(scanner, start, empty, index)?);
@@ -213,13 +222,15 @@ impl Parser<'_> {
         })?;
         let index = self.index_of(control_id.as_deref(), position)?;
         let answer = match status.as_deref() {
-            Some("success") if !errors.is_empty() => Answer::Failure(errors),
-            Some("success") => match (answer, self.expected[index].columns) {
+            Some("success") if errors.is_empty() => match (answer, self.expected[index].columns) {
                 (Some(answer), _) => answer,
-                (None, None) => Answer::Tree(None),
+                (None, None) => key.map_or(Answer::Tree(None), Answer::Key),
                 (None, Some(_)) => return malformed("holds no data for a function that reads rows"),
             },
-            Some(_) => Answer::Failure(errors),
+            Some(_) => match answer {
+                Some(Answer::Tree(Some(data))) if !data.children.is_empty() => Answer::Partial(errors),
+                _ => Answer::Failure(errors),
+            },
             None => return malformed("has a result without a status"),
         };
         match self.parts.answers[index].replace(answer) {
