@@ -3,6 +3,7 @@
 use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
 use intacct::{DataType, DialectKind};
 use pgrx::pg_sys;
+use std::ffi::CStr;
 
 /// The kinds of value that the planner can compare remotely, one for each canonical type mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,6 +50,8 @@ impl ValueClass {
 pub struct Column {
     /// Its number in the table, from 1.
     pub attnum: i16,
+    /// Its name.
+    pub name: String,
     /// Its path in Intacct.
     pub field: String,
     /// PostgreSQL type.
@@ -61,6 +64,21 @@ pub struct Column {
     pub constant: Option<String>,
     /// Many-to-one relation that it is the key of.
     pub references: Option<Reference>,
+    /// It identifies the row for writes.
+    pub key: bool,
+    /// It is never written.
+    pub read_only: bool,
+    /// It is computed here, by GENERATED ALWAYS AS.
+    pub generated: bool,
+}
+
+impl Column {
+    /// Whether it holds the lines that a record owns: their path as JSON.
+    pub fn is_lines(&self) -> bool {
+        self.constant.is_none()
+            && self.field.contains('.')
+            && matches!(self.type_oid, pg_sys::JSONBOID | pg_sys::JSONOID)
+    }
 }
 
 /// A foreign table with everything that its options say.
@@ -191,12 +209,18 @@ fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> 
                 });
             columns.push(Column {
                 attnum: attribute.attnum,
+                name: CStr::from_ptr(attribute.attname.data.as_ptr())
+                    .to_string_lossy()
+                    .into_owned(),
                 field: options.field,
                 type_oid: attribute.atttypid,
                 not_null: attribute.attnotnull,
                 class,
                 constant: options.constant,
                 references: options.references,
+                key: options.key,
+                read_only: options.read_only,
+                generated: attribute.attgenerated != 0,
             });
         }
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);

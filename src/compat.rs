@@ -200,6 +200,35 @@ pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
     }
 }
 
+/// The user whose mapping a write uses: the owner of the view that the table is written through, else the current user.
+///
+/// # Safety
+/// A result relation of a running statement and its executor state.
+pub unsafe fn result_user(estate: *mut pg_sys::EState, rinfo: *mut pg_sys::ResultRelInfo) -> pg_sys::Oid {
+    // SAFETY: the caller vouches for the nodes. A partition that rows are routed to has no entry of its own.
+    unsafe {
+        #[cfg(not(feature = "pg15"))]
+        let user = pg_sys::ExecGetResultRelCheckAsUser(rinfo, estate);
+        #[cfg(feature = "pg15")]
+        let user = {
+            let named = match (*rinfo).ri_RangeTableIndex {
+                0 if !(*rinfo).ri_RootResultRelInfo.is_null() => (*rinfo).ri_RootResultRelInfo,
+                _ => rinfo,
+            };
+            let entries = pgrx::PgList::<pg_sys::RangeTblEntry>::from_pg((*estate).es_range_table);
+            let index = ((*named).ri_RangeTableIndex as usize).wrapping_sub(1);
+            entries
+                .get_ptr(index)
+                .map_or(pg_sys::InvalidOid, |entry| (*entry).checkAsUser)
+        };
+        if user == pg_sys::InvalidOid {
+            pg_sys::GetUserId()
+        } else {
+            user
+        }
+    }
+}
+
 /// The table that a scan reads: its only one, or of those that it joins the one of this number, counted from the
 /// lowest in the range table.
 ///

@@ -151,6 +151,11 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         ErrorKind::Moved => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
         ErrorKind::Formatting | ErrorKind::Unsupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         ErrorKind::Syntax => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+        ErrorKind::OutcomeUnknown => PgSqlErrorCode::ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+        ErrorKind::Duplicate => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+        ErrorKind::MissingRequired => PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
+        ErrorKind::BadReference => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
+        ErrorKind::NotCleared => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
         ErrorKind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         ErrorKind::Refused
         | ErrorKind::InvalidRequest
@@ -192,6 +197,11 @@ mod tests {
             (ErrorKind::EndpointRefused, "HV000"),
             (ErrorKind::Refused, "HV000"),
             (ErrorKind::InvalidRequest, "HV000"),
+            (ErrorKind::OutcomeUnknown, "08007"),
+            (ErrorKind::Duplicate, "23505"),
+            (ErrorKind::MissingRequired, "23502"),
+            (ErrorKind::BadReference, "23503"),
+            (ErrorKind::NotCleared, "22004"),
             (ErrorKind::Internal, "XX000"),
         ];
         for (kind, state) in expected {

@@ -1,6 +1,6 @@
 //! The handler: which callbacks PostgreSQL calls.
 
-use crate::{exec, import, plan};
+use crate::{exec, import, modify, plan};
 use pgrx::{pg_sys, prelude::*};
 
 /// The routines of the foreign data wrapper.
@@ -23,6 +23,20 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.RecheckForeignScan = Some(exec::recheck_foreign_scan);
     routine.EndForeignScan = Some(exec::end_foreign_scan);
     routine.ExplainForeignScan = Some(exec::explain_foreign_scan);
+    routine.IsForeignRelUpdatable = Some(modify::is_foreign_rel_updatable);
+    routine.AddForeignUpdateTargets = Some(modify::add_foreign_update_targets);
+    routine.PlanForeignModify = Some(modify::plan_foreign_modify);
+    routine.BeginForeignModify = Some(modify::begin_foreign_modify);
+    routine.ExecForeignInsert = Some(modify::exec_foreign_insert);
+    routine.GetForeignModifyBatchSize = Some(modify::get_foreign_modify_batch_size);
+    routine.ExecForeignBatchInsert = Some(modify::exec_foreign_batch_insert);
+    routine.ExecForeignUpdate = Some(modify::exec_foreign_update);
+    routine.ExecForeignDelete = Some(modify::exec_foreign_delete);
+    routine.EndForeignModify = Some(modify::end_foreign_modify);
+    routine.BeginForeignInsert = Some(modify::begin_foreign_insert);
+    routine.EndForeignInsert = Some(modify::end_foreign_modify);
+    routine.ExplainForeignModify = Some(modify::explain_foreign_modify);
+    routine.ExecForeignTruncate = Some(modify::exec_foreign_truncate);
     routine.ImportForeignSchema = Some(import::import_foreign_schema);
     routine.into_pg_boxed()
 }

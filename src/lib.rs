@@ -10,6 +10,7 @@ mod guc;
 mod handler;
 mod import;
 mod io;
+mod modify;
 mod options;
 mod plan;
 

@@ -164,7 +164,8 @@ fn date(days: i32) -> Option<jiff::civil::Date> {
     (1..=9999).contains(&date.year()).then_some(date)
 }
 
-pub(super) fn instant(micros: i64) -> Option<jiff::Timestamp> {
+/// The point in time of PostgreSQL's microseconds; none for infinities and beyond years of four digits.
+pub fn instant(micros: i64) -> Option<jiff::Timestamp> {
     if micros == i64::MIN || micros == i64::MAX {
         return None;
     }

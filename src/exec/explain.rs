@@ -184,7 +184,11 @@ fn numbered(label: &CStr, number: usize) -> CString {
     CString::new(format!("{} {}", label.to_string_lossy(), number + 1)).unwrap_or_else(|_| label.to_owned())
 }
 
-unsafe fn property(es: *mut pg_sys::ExplainState, label: &CStr, text: &str) {
+/// Adds a property to what EXPLAIN shows.
+///
+/// # Safety
+/// `es` must be a valid explain state.
+pub unsafe fn property(es: *mut pg_sys::ExplainState, label: &CStr, text: &str) {
     let text = CString::new(text.replace('\0', "")).unwrap_or_default();
     // SAFETY: both strings are copied into the output.
     unsafe { pg_sys::ExplainPropertyText(label.as_ptr(), text.as_ptr(), es) };

@@ -10,8 +10,9 @@ mod scan;
 mod state;
 
 pub use analyze::analyze_foreign_table;
-pub use explain::explain_foreign_scan;
+pub use explain::{explain_foreign_scan, property};
 pub use job::zone;
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,
 };
+pub use state::cell_reader;

@@ -72,7 +72,7 @@ fn server(name: &str) -> pg_sys::Oid {
 }
 
 /// Whether a server's wrapper has this extension's handler, whatever the wrapper is called.
-fn is_ours(server: pg_sys::Oid) -> bool {
+pub fn is_ours(server: pg_sys::Oid) -> bool {
     // SAFETY: main thread inside a transaction; each call raises or returns NULL for what does not exist.
     unsafe {
         let wrapper = pg_sys::GetForeignDataWrapper((*pg_sys::GetForeignServer(server)).fdwid);

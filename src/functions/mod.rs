@@ -6,6 +6,7 @@ mod comments;
 mod objects;
 mod options;
 mod sessions;
+mod upsert;
 
 use pgrx::prelude::*;
 

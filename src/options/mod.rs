@@ -19,6 +19,6 @@ pub use client::{ca_certificates, client_config};
 pub use error::{OptionError, OptionErrorKind};
 pub use nearest::nearest;
 pub use reference::Reference;
-pub use server::{Ordering, PushSwitches, ServerOptions};
+pub use server::{Ordering, PushSwitches, ServerOptions, WriteMode};
 pub use table::{TableOptions, is_keyless};
 pub use values::OptionValues;

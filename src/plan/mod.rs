@@ -254,7 +254,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         }
 
         let local = pg_sys::extract_actual_clauses(scan_clauses, false);
-        let used = used_columns(rel, local);
+        let used = used_columns(root, rel, local);
         let mut select = Select::default();
         for key in &keys {
             select.index(&key.field);
@@ -399,7 +399,11 @@ impl UsedColumns {
 }
 
 /// The columns that the target list above the scan or a local condition names.
-unsafe fn used_columns(rel: *mut pg_sys::RelOptInfo, local: *mut pg_sys::List) -> UsedColumns {
+unsafe fn used_columns(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    local: *mut pg_sys::List,
+) -> UsedColumns {
     let mut numbers = std::ptr::null_mut();
     // SAFETY: nodes of the current planning.
     unsafe {
@@ -407,6 +411,9 @@ unsafe fn used_columns(rel: *mut pg_sys::RelOptInfo, local: *mut pg_sys::List) -
         for clause in PgList::<pg_sys::Node>::from_pg(local).iter_ptr() {
             debug_assert!(!is_a(clause, pg_sys::NodeTag::T_RestrictInfo));
             pg_sys::pull_varattnos(clause, (*rel).relid, &mut numbers);
+        }
+        if !crate::modify::needs_whole_row(root, rel) {
+            numbers = pg_sys::bms_del_member(numbers, -pg_sys::FirstLowInvalidHeapAttributeNumber);
         }
     }
     UsedColumns { numbers }

@@ -5,6 +5,7 @@ use crate::catalog::ValueClass;
 use crate::plan::qual::shape::Shape;
 use intacct::{Count, DialectKind, Query};
 use pgrx::{PgList, pg_sys};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString};
 
@@ -156,29 +157,49 @@ impl Private {
     /// # Errors
     /// Only if serde refuses, which it does for no value of this type.
     pub fn to_list(&self) -> Result<*mut pg_sys::List, String> {
-        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
-        let text = CString::new(text).map_err(|error| error.to_string())?;
-        let mut list = PgList::<pg_sys::Node>::new();
-        // SAFETY: main thread; both calls allocate in the current memory context.
-        list.push(unsafe { pg_sys::makeString(pg_sys::pstrdup(text.as_ptr())).cast() });
-        Ok(list.into_pg())
+        to_list(self)
     }
 
     /// Reads the value back from a plan.
     ///
     /// # Safety
-    /// `list` must be what [`to_list`](Self::to_list) made, or a copy of it.
+    /// As [`from_list`].
     ///
     /// # Errors
     /// A plan of another version of the extension.
     pub unsafe fn from_list(list: *mut pg_sys::List) -> Result<Private, String> {
-        // SAFETY: the caller vouches for the list.
-        let text = unsafe {
-            let nodes = PgList::<pg_sys::String>::from_pg(list);
-            let node = nodes.get_ptr(0).ok_or("the plan holds nothing of ours")?;
-            CStr::from_ptr((*node).sval)
-        };
-        let text = text.to_str().map_err(|error| error.to_string())?;
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        // SAFETY: passed through.
+        unsafe { from_list(list) }
     }
+}
+
+/// A value as a list of one String node.
+///
+/// # Errors
+/// Only if serde refuses.
+pub fn to_list(value: &impl Serialize) -> Result<*mut pg_sys::List, String> {
+    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    let text = CString::new(text).map_err(|error| error.to_string())?;
+    let mut list = PgList::<pg_sys::Node>::new();
+    // SAFETY: main thread; both calls allocate in the current memory context.
+    list.push(unsafe { pg_sys::makeString(pg_sys::pstrdup(text.as_ptr())).cast() });
+    Ok(list.into_pg())
+}
+
+/// Reads a value back from a plan.
+///
+/// # Safety
+/// `list` must be what [`to_list`] made, or a copy of it.
+///
+/// # Errors
+/// A plan of another version of the extension.
+pub unsafe fn from_list<T: DeserializeOwned>(list: *mut pg_sys::List) -> Result<T, String> {
+    // SAFETY: the caller vouches for the list.
+    let text = unsafe {
+        let nodes = PgList::<pg_sys::String>::from_pg(list);
+        let node = nodes.get_ptr(0).ok_or("the plan holds nothing of ours")?;
+        CStr::from_ptr((*node).sval)
+    };
+    let text = text.to_str().map_err(|error| error.to_string())?;
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }

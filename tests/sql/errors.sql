@@ -44,10 +44,5 @@ SELECT * FROM sage_intacct.check('elsewhere');
 SELECT * FROM sage_intacct.check('nowhere');
 SELECT sage_intacct.apply_comments('nowhere');
 
--- Writing is not offered.
-INSERT INTO customer VALUES (1, 'C1');
-UPDATE customer SET customerid = 'C2';
-DELETE FROM customer;
-
 DROP OWNED BY nobody_in_particular;
 DROP ROLE nobody_in_particular;

@@ -35,8 +35,24 @@ macro_rules! golden {
 }
 
 golden!(
-    aggregates, check, errors, explain, extension, import, joins, options, planner, prepared, quals, rescan,
-    rows, scan, views
+    aggregates,
+    check,
+    errors,
+    explain,
+    extension,
+    import,
+    joins,
+    options,
+    planner,
+    prepared,
+    quals,
+    rescan,
+    rows,
+    scan,
+    views,
+    writes,
+    writes_errors,
+    writes_on_commit
 );
 
 /// A folder of the tests.

@@ -1,0 +1,293 @@
+//! `upsert`: rows that are there by their natural key are updated, the others are created.
+
+use super::access::is_ours;
+use crate::catalog::Column;
+use crate::error::{Report, raise};
+use crate::modify::Target;
+use crate::options::nearest;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+use pgrx::spi::{self, SpiClient, quote_identifier, quote_qualified_identifier};
+use pgrx::{JsonB, pg_sys};
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::ffi::CStr;
+
+/// Rows as objects of the columns to be written.
+type Rows = Vec<Map<String, Value>>;
+
+/// Creates the rows that are not there yet and updates the others; says how many of each. Rows are JSON objects, their
+/// members columns of the table. The key is the column that is marked with the option `key`, else that of the object's
+/// natural key. Rows are written as INSERT and UPDATE write them.
+#[pg_extern(sql = r#"
+CREATE FUNCTION upsert("table" regclass, rows jsonb) RETURNS TABLE (created bigint, updated bigint)
+    STRICT VOLATILE PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
+fn upsert(
+    table: pg_sys::Oid,
+    rows: JsonB,
+) -> TableIterator<'static, (name!(created, i64), name!(updated, i64))> {
+    let target = target(table);
+    let key = key(&target);
+    let rows = read(rows.0, &target, key);
+    let statements = Statements::new(table, &target, key);
+    let written = Spi::connect_mut(|client| statements.run(client, rows));
+    let counts = written.unwrap_or_else(|error| {
+        raise(Report::new(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("the rows could not be written: {error}"),
+        ))
+    });
+    TableIterator::once(counts)
+}
+
+/// The table, which must be one of this extension.
+fn target(table: pg_sys::Oid) -> Target {
+    // SAFETY: main thread inside a transaction; what is not a foreign table is found out first.
+    let ours = unsafe {
+        pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_FOREIGN_TABLE
+            && is_ours((*pg_sys::GetForeignTable(table)).serverid)
+    };
+    if !ours {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                "upsert() writes to foreign tables of Sage Intacct only",
+            )
+            .hint("Ordinary tables have INSERT ... ON CONFLICT DO UPDATE."),
+        );
+    }
+    Target::load(table)
+}
+
+/// The column by which rows are found.
+fn key(target: &Target) -> &Column {
+    let known = || {
+        let gateway = target.gateway();
+        let field = gateway.natural_key.clone()?;
+        target.table.column_of_field(&field)
+    };
+    match target.natural_key().or_else(known) {
+        Some(column) => column,
+        None => raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!(
+                    "foreign table \"{}\" has no column for a natural key",
+                    target.name
+                ),
+            )
+            .detail(format!(
+                "upsert() finds the rows that are there by a key of {} that people give.",
+                target.table.options.object
+            ))
+            .hint("Set the column option key to on for a column that Intacct keeps unique."),
+        ),
+    }
+}
+
+/// The rows of a JSON array, checked: columns that exist, and a key in each.
+fn read(rows: Value, target: &Target, key: &Column) -> Rows {
+    let wrong = |message: String| {
+        Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
+            .hint("Rows are given as [{\"column\": value, ...}, ...].")
+    };
+    let rows = match rows {
+        Value::Array(rows) => rows,
+        row @ Value::Object(_) => vec![row],
+        _ => raise(wrong("the rows are not an array of objects".into())),
+    };
+    let names: Vec<&str> = target
+        .table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    (1..)
+        .zip(rows)
+        .map(|(number, row)| {
+            let Value::Object(row) = row else {
+                raise(wrong(format!("row {number} is not an object")))
+            };
+            if let Some(stranger) = row.keys().find(|name| !names.contains(&name.as_str())) {
+                let report = Report::new(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                    format!(
+                        "column \"{stranger}\" of row {number} does not exist in foreign table \"{}\"",
+                        target.name
+                    ),
+                );
+                raise(match nearest(stranger, names.iter().copied()) {
+                    Some(name) => report.hint(format!("Did you mean \"{name}\"?")),
+                    None => report,
+                });
+            }
+            if row.get(&key.name).is_none_or(Value::is_null) {
+                raise(
+                    Report::new(
+                        PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
+                        format!("row {number} has no value for its key, column \"{}\"", key.name),
+                    )
+                    .hint("The key says whether the row is there already."),
+                );
+            }
+            row
+        })
+        .collect()
+}
+
+/// The statements that an upsert consists of; `$1` is always an array of rows as jsonb.
+struct Statements {
+    table: String,
+    key: String,
+    name: String,
+}
+
+impl Statements {
+    fn new(table: pg_sys::Oid, target: &Target, key: &Column) -> Statements {
+        // SAFETY: main thread inside a transaction; the caller has found the table, so that its schema is there.
+        let schema = unsafe {
+            let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(table));
+            CStr::from_ptr(schema).to_string_lossy().into_owned()
+        };
+        Statements {
+            table: quote_qualified_identifier(&schema, &target.name),
+            key: quote_identifier(&key.name),
+            name: key.name.clone(),
+        }
+    }
+
+    /// Writes the rows; says how many were created and updated.
+    fn run(&self, client: &mut SpiClient<'_>, rows: Rows) -> spi::Result<(i64, i64)> {
+        if rows.is_empty() {
+            return Ok((0, 0));
+        }
+        let keys = self.keys(client, &rows)?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = keys.iter().find(|key| !seen.insert(key.as_str())) {
+            raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
+                    format!("key {twice} is given more than once"),
+                )
+                .hint("Each row can be written once in an upsert."),
+            );
+        }
+        let there = self.there(client, &rows)?;
+        let (old, new): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .zip(rows)
+            .partition(|(key, _)| there.contains(key));
+        let rows = |pairs: Vec<(String, Map<String, Value>)>| alike(pairs.into_iter().map(|(_, row)| row));
+        let (mut created, mut updated) = (0, 0);
+        for (columns, rows) in rows(new) {
+            created += execute(client, &self.insert(&columns), rows)?;
+        }
+        for (columns, rows) in rows(old) {
+            let assigned: Vec<&String> = columns.iter().filter(|column| **column != self.name).collect();
+            if !assigned.is_empty() {
+                updated += execute(client, &self.update(&assigned), rows)?;
+            }
+        }
+        Ok((created, updated))
+    }
+
+    /// The keys of the rows as the key's type prints them, in order.
+    fn keys(&self, client: &SpiClient<'_>, rows: &Rows) -> spi::Result<Vec<String>> {
+        let statement = format!(
+            "SELECT pg_catalog.array_agg(r.{}::pg_catalog.text ORDER BY r.ordinality)
+             FROM pg_catalog.jsonb_populate_recordset(NULL::{}, $1) WITH ORDINALITY r",
+            self.key, self.table
+        );
+        self.texts(client, &statement, rows)
+    }
+
+    /// Those keys of the rows that are there.
+    fn there(&self, client: &SpiClient<'_>, rows: &Rows) -> spi::Result<HashSet<String>> {
+        let statement = format!(
+            "SELECT pg_catalog.array_agg(DISTINCT t.{key}::pg_catalog.text) FROM {table} t
+             WHERE t.{key} = ANY (ARRAY(SELECT r.{key}
+                 FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) r))",
+            key = self.key,
+            table = self.table
+        );
+        Ok(self.texts(client, &statement, rows)?.into_iter().collect())
+    }
+
+    fn texts(&self, client: &SpiClient<'_>, statement: &str, rows: &Rows) -> spi::Result<Vec<String>> {
+        let found: Option<Vec<Option<String>>> = client
+            .select(statement, None, &[json(rows).into()])?
+            .first()
+            .get(1)?;
+        Ok(found.unwrap_or_default().into_iter().flatten().collect())
+    }
+
+    fn insert(&self, columns: &[String]) -> String {
+        let columns: Vec<String> = columns.iter().map(quote_identifier).collect();
+        let columns = columns.join(", ");
+        format!(
+            "INSERT INTO {table} ({columns})
+             SELECT {columns} FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1)",
+            table = self.table
+        )
+    }
+
+    fn update(&self, columns: &[&String]) -> String {
+        let assignments: Vec<String> = columns
+            .iter()
+            .map(|column| {
+                let column = quote_identifier(column);
+                format!("{column} = r.{column}")
+            })
+            .collect();
+        format!(
+            "UPDATE {table} t SET {} FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) r
+             WHERE t.{key} = r.{key} AND t.{key} = ANY (ARRAY(SELECT k.{key}
+                 FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) k))",
+            assignments.join(", "),
+            key = self.key,
+            table = self.table
+        )
+    }
+}
+
+fn execute(client: &mut SpiClient<'_>, statement: &str, rows: Rows) -> spi::Result<i64> {
+    Ok(client.update(statement, None, &[json(&rows).into()])?.len() as i64)
+}
+
+fn json(rows: &Rows) -> JsonB {
+    JsonB(Value::Array(rows.iter().cloned().map(Value::Object).collect()))
+}
+
+/// Rows that give values to the same columns, together.
+fn alike(rows: impl Iterator<Item = Map<String, Value>>) -> Vec<(Vec<String>, Rows)> {
+    let mut groups: Vec<(Vec<String>, Rows)> = Vec::new();
+    for row in rows {
+        let mut columns: Vec<String> = row.keys().cloned().collect();
+        columns.sort_unstable();
+        match groups.iter_mut().find(|(known, _)| *known == columns) {
+            Some((_, group)) => group.push(row),
+            None => groups.push((columns, vec![row])),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_grouped_by_their_columns() {
+        let rows: Rows = [r#"{"a": 1, "b": 2}"#, r#"{"a": 3}"#, r#"{"b": null, "a": 4}"#]
+            .into_iter()
+            .map(|text| serde_json::from_str(text).expect("an object"))
+            .collect();
+        let groups = alike(rows.into_iter());
+        let shapes: Vec<_> = groups
+            .iter()
+            .map(|(columns, rows)| (columns.join(","), rows.len()))
+            .collect();
+        assert_eq!(shapes, [("a,b".to_owned(), 2), ("a".to_owned(), 1)]);
+    }
+}

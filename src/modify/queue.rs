@@ -1,0 +1,189 @@
+//! `write_mode 'on_commit'`: rows wait here and are sent when the transaction is about to commit, as one operation of
+//! the gateway. A rollback, also one to a savepoint, forgets them; a refusal by the gateway aborts the transaction.
+
+use super::row::Row;
+use super::{ledger, outcome, send};
+use crate::connection;
+use crate::error::{Report, raise};
+use crate::options;
+use intacct::Client;
+use intacct::write::{OnDuplicate, WriteOptions};
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// Rows that may wait: one operation must carry them, and Intacct takes about a hundred at a time lightly.
+const MOST_ROWS: usize = 1000;
+
+struct Queue {
+    server: pg_sys::Oid,
+    user: pg_sys::Oid,
+    client: Client,
+    rows: Vec<Waiting>,
+}
+
+/// A row, and the nesting of the subtransaction that wrote it; 1 is the transaction itself.
+struct Waiting {
+    level: i32,
+    row: Row,
+}
+
+thread_local! {
+    static QUEUE: RefCell<Option<Queue>> = const { RefCell::new(None) };
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets a row wait for the commit. Raises when it cannot.
+pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
+    register();
+    let open = QUEUE.with_borrow(|queue| {
+        queue
+            .as_ref()
+            .map(|queue| (queue.server, queue.user, queue.rows.len()))
+    });
+    match open {
+        Some((other, ..)) if other != server => raise(
+            refusal("a transaction can write to one server only when its rows wait for the commit")
+                .detail(format!(
+                    "Rows for server \"{}\" wait already.",
+                    options::server_name(other)
+                ))
+                .hint("Commit first, or set the server option write_mode to immediate."),
+        ),
+        Some((_, other, _)) if other != user => raise(
+            refusal("a transaction can write as one role only when its rows wait for the commit")
+                .detail(format!(
+                    "Rows of role \"{}\" wait already.",
+                    options::role_name(other)
+                ))
+                .hint("Commit first, or set the server option write_mode to immediate."),
+        ),
+        Some((.., MOST_ROWS..)) => raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("more than {MOST_ROWS} rows would wait for the commit"),
+            )
+            .detail("Rows that wait are sent to Sage Intacct as one operation.")
+            .hint("Commit more often, or set the server option write_mode to immediate."),
+        ),
+        Some(_) => {}
+        None => {
+            // Catalogs are read outside of the borrow: they may raise.
+            let client = connection::client(server, user).unwrap_or_else(|report| raise(report));
+            QUEUE.replace(Some(Queue {
+                server,
+                user,
+                client,
+                rows: Vec::new(),
+            }));
+        }
+    }
+    // SAFETY: main thread; reads a counter of the transaction state.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    QUEUE.with_borrow_mut(|queue| {
+        if let Some(queue) = queue {
+            queue.rows.push(Waiting { level, row });
+        }
+    });
+}
+
+fn refusal(message: &str) -> Report {
+    Report::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
+}
+
+/// Asks once to be told of the ends of transactions.
+fn register() {
+    if REGISTERED.replace(true) {
+        return;
+    }
+    // SAFETY: main thread; the callbacks live as long as the library, which is never unloaded.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction_ends), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
+    match event {
+        // Errors may still be raised here, and interrupts are served: nothing has been committed yet.
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT => {
+            if let Some(queue) = QUEUE.take() {
+                queue.send();
+            }
+        }
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
+            let waiting =
+                QUEUE.with_borrow(|queue| queue.as_ref().is_some_and(|queue| !queue.rows.is_empty()));
+            if waiting {
+                raise(
+                    refusal(
+                        "cannot PREPARE a transaction that has written to a server with write_mode on_commit",
+                    )
+                    .detail("Sage Intacct cannot be asked to hold rows until COMMIT PREPARED.")
+                    .hint("Use COMMIT, or set the server option write_mode to immediate."),
+                );
+            }
+        }
+        pg_sys::XactEvent::XACT_EVENT_ABORT => {
+            QUEUE.take();
+        }
+        _ => {}
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn subtransaction_ends(
+    event: pg_sys::SubXactEvent::Type,
+    _own: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut c_void,
+) {
+    // SAFETY: main thread; reads a counter of the transaction state.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    QUEUE.with_borrow_mut(|queue| {
+        let Some(queue) = queue else { return };
+        match event {
+            pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => {
+                for waiting in queue.rows.iter_mut().filter(|waiting| waiting.level >= level) {
+                    waiting.level = level - 1;
+                }
+            }
+            pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+                queue.rows.retain(|waiting| waiting.level < level);
+            }
+            _ => {}
+        }
+    });
+    // A transaction that has taken back all that it wrote may go on with another server.
+    QUEUE.with_borrow_mut(|queue| {
+        if queue.as_ref().is_some_and(|queue| queue.rows.is_empty()) {
+            *queue = None;
+        }
+    });
+}
+
+impl Queue {
+    /// Sends all rows as one operation. Raises when they are not stored, so that the transaction is not committed.
+    fn send(self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let rows: Arc<Vec<Row>> = Arc::new(self.rows.into_iter().map(|waiting| waiting.row).collect());
+        let options = WriteOptions {
+            batch_size: rows.len(),
+            on_duplicate: OnDuplicate::Fail,
+        };
+        match send::send(&self.client, &rows, options) {
+            Ok(_) => {
+                // Should the commit fail now, the rows are stored nevertheless.
+                let statement = ledger::statement();
+                for row in rows.iter() {
+                    ledger::note(statement, &row.target.object, row.verb, 1);
+                }
+            }
+            Err(failure) => raise(outcome::report(&failure, &rows, 0, &[])),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What RETURNING and row triggers see: key fields from the gateway's answer, other columns by reading the row again.
+
+use super::state::{WriteState, attributes};
+use super::target::Target;
+use crate::convert::inward::{Converter, constant};
+use crate::error::{Report, raise};
+use crate::{exec, io};
+use intacct::{Condition, Page, PageRequest, Query, SelectItem, Value};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+/// A column that is shown afterwards.
+pub struct Shown {
+    /// Position in the slot, from 0.
+    slot: usize,
+    field: String,
+    converter: Converter,
+    /// It is the same in every row.
+    constant: Option<pg_sys::Datum>,
+    /// Reading it depends on the user's formatting.
+    formatted: bool,
+}
+
+impl Shown {
+    /// How the columns of these numbers are shown. Owned lines are shown as they were sent.
+    ///
+    /// # Safety
+    /// Main thread; `descriptor` must be the table's, and the current memory context must outlive the statement.
+    pub unsafe fn columns(target: &Target, numbers: &[i16], descriptor: pg_sys::TupleDesc) -> Vec<Shown> {
+        target
+            .table
+            .columns
+            .iter()
+            .filter(|column| numbers.contains(&column.attnum) && !column.is_lines())
+            .map(|column| {
+                let slot = column.attnum as usize - 1;
+                // SAFETY: the caller vouches for the descriptor.
+                unsafe {
+                    let attribute = crate::compat::attribute(descriptor, slot);
+                    Shown {
+                        slot,
+                        field: column.field.clone(),
+                        converter: Converter::new(attribute.atttypid, attribute.atttypmod),
+                        constant: column
+                            .constant
+                            .as_deref()
+                            .map(|text| constant(text, attribute.atttypid, attribute.atttypmod)),
+                        formatted: Converter::needs_formatting(attribute.atttypid),
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Whether the column is known without reading the row again, when these fields are.
+    pub fn is_known(&self, fields: &[(String, String)]) -> bool {
+        self.constant.is_some() || self.known(fields).is_some()
+    }
+
+    fn known<'a>(&self, fields: &'a [(String, String)]) -> Option<&'a str> {
+        if self.formatted {
+            return None;
+        }
+        fields
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(&self.field))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl WriteState {
+    /// Puts what the gateway holds into the slot of a row that was written. `known` are fields that need no reading.
+    ///
+    /// # Safety
+    /// `slot` must hold a row of the table.
+    pub unsafe fn show(&mut self, slot: *mut pg_sys::TupleTableSlot, known: &[(String, String)]) {
+        if self.shown.is_empty() {
+            return;
+        }
+        let unknown: Vec<&Shown> = self
+            .shown
+            .iter()
+            .filter(|column| !column.is_known(known))
+            .collect();
+        let page = if unknown.is_empty() {
+            None
+        } else {
+            Some(self.read_again(&unknown, known))
+        };
+        let fields: Vec<&str> = unknown.iter().map(|column| column.field.as_str()).collect();
+        let reader = exec::cell_reader(self.client.as_ref());
+        // SAFETY: the caller vouches for the slot; values are copied into a tuple of the caller's memory context.
+        unsafe {
+            let (values, nulls) = attributes(slot);
+            let (mut values, mut nulls) = (values.to_vec(), nulls.to_vec());
+            for column in &self.shown {
+                let cell = match (&page, column.known(known)) {
+                    _ if column.constant.is_some() => None,
+                    (_, Some(text)) => Some(text.as_bytes()),
+                    (Some(page), None) => {
+                        let place = fields.iter().position(|field| *field == column.field);
+                        place.and_then(|place| page.cell(0, place))
+                    }
+                    (None, None) => None,
+                };
+                (values[column.slot], nulls[column.slot]) = match (column.constant, cell) {
+                    (Some(constant), _) => (constant, false),
+                    (None, Some(cell)) if !cell.is_empty() => {
+                        let datum = column.converter.datum(cell, &reader).unwrap_or_else(|error| {
+                            raise(Report::new(
+                                PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+                                format!(
+                                    "the row is written, but field {} of {} holds {error}",
+                                    column.field, self.target.table.options.object
+                                ),
+                            ))
+                        });
+                        (datum, false)
+                    }
+                    _ => (pg_sys::Datum::from(0), true),
+                };
+            }
+            store(slot, &mut values, &mut nulls);
+        }
+    }
+
+    /// Reads the row that was just written.
+    fn read_again(&self, columns: &[&Shown], known: &[(String, String)]) -> Page {
+        let table = &self.target.table;
+        let Some(client) = self.client.clone() else {
+            return Page::default();
+        };
+        let find = |name: &str| known.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+        let record = find(&self.gateway.id_field);
+        let natural = self.gateway.natural_key.as_deref().and_then(find);
+        let Some((field, value)) = record.or(natural) else {
+            raise(self.unreadable("Sage Intacct did not tell its key"))
+        };
+        let mut query = Query::new(table.options.object.clone());
+        query.docparid = table.options.docparid.clone();
+        query.select = columns
+            .iter()
+            .map(|column| SelectItem::Field(column.field.clone()))
+            .collect();
+        query.filter = Some(Condition::Compare {
+            field: field.clone(),
+            op: intacct::CompareOp::Eq,
+            value: Value::number(value)
+                .filter(|_| record.is_some())
+                .unwrap_or_else(|| Value::Text(value.clone())),
+        });
+        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        let formatted = columns.iter().any(|column| column.formatted);
+        let (dialect, page) = (table.dialect(), PageRequest { size: 2, offset: 0 });
+        let read = io::run(move || async move { client.page(&query, dialect, &page, formatted).await });
+        match read {
+            Ok(page) if page.rows() == 1 => page,
+            Ok(page) => raise(self.unreadable(&format!("{} rows have its key", page.rows()))),
+            Err(error) => {
+                let mut report = Report::from(&error);
+                report.detail = format!("{}\nThe row itself is written.", report.detail);
+                raise(report)
+            }
+        }
+    }
+
+    fn unreadable(&self, why: &str) -> Report {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_FDW_ERROR,
+            format!(
+                "the row of {} is written, but cannot be read for RETURNING: {why}",
+                self.target.table.options.object
+            ),
+        )
+        .hint("Leave out RETURNING, or return key fields only.")
+    }
+}
+
+/// Replaces the row of a slot.
+///
+/// # Safety
+/// `slot` must be a valid slot, the arrays as long as its descriptor; values are copied.
+pub unsafe fn store(slot: *mut pg_sys::TupleTableSlot, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
+    // SAFETY: the caller vouches for the slot; the tuple is the slot's to free.
+    unsafe {
+        let tuple = pg_sys::heap_form_tuple(
+            (*slot).tts_tupleDescriptor,
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+        );
+        pg_sys::ExecForceStoreHeapTuple(tuple, slot, true);
+    }
+}

@@ -1,0 +1,325 @@
+//! Values of a row on their way to the gateway.
+
+use super::target::Target;
+use crate::catalog::Column;
+use crate::convert::outward;
+use crate::error::{Report, raise};
+use intacct::GatewayZone;
+use intacct::write::{Change, Verb, WriteTarget, WriteValue};
+use jiff::civil;
+use pgrx::{PgSqlErrorCode, pg_sys};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+/// A value that can be said, up to the gateway's zone, which may still have to be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    /// As it travels.
+    Text(String),
+    /// A point in time.
+    Instant(jiff::Timestamp),
+    /// No value.
+    Null,
+    /// Owned lines.
+    Lines(serde_json::Value),
+}
+
+/// One row to create, update or delete.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The object and how its rows are found.
+    pub target: Arc<WriteTarget>,
+    /// What is done.
+    pub verb: Verb,
+    /// Field and value that name the row; none for a new one.
+    pub key: Option<(String, String)>,
+    /// Fields and their values.
+    pub cells: Vec<(String, Outgoing)>,
+}
+
+impl Row {
+    /// Whether saying the row takes the gateway's zone.
+    pub fn has_instant(&self) -> bool {
+        self.cells
+            .iter()
+            .any(|(_, value)| matches!(value, Outgoing::Instant(_)))
+    }
+
+    /// The row as the library takes it.
+    pub fn change(&self, zone: &GatewayZone) -> Change {
+        let cells = self.cells.iter().map(|(field, value)| {
+            let value = match value {
+                Outgoing::Text(text) => WriteValue::Text(text.clone()),
+                Outgoing::Instant(instant) => WriteValue::Text(moment(zone.render(*instant))),
+                Outgoing::Null => WriteValue::Empty,
+                Outgoing::Lines(lines) => WriteValue::Lines(lines.clone()),
+            };
+            (field.clone(), value)
+        });
+        Change {
+            target: self.target.clone(),
+            verb: self.verb,
+            key: self.key.clone(),
+            cells: cells.collect(),
+        }
+    }
+
+    /// What people call the row: its key, or the natural key that it is given.
+    pub fn name(&self) -> Option<String> {
+        if let Some((field, value)) = &self.key {
+            return Some(format!("{field} {value}"));
+        }
+        let natural = self.target.natural_key.as_deref()?;
+        self.cells.iter().find_map(|(field, value)| match value {
+            Outgoing::Text(text) if field.eq_ignore_ascii_case(natural) => Some(format!("{field} {text}")),
+            _ => None,
+        })
+    }
+}
+
+/// One column, and how its values are said.
+pub struct Outbound {
+    /// Its number in the table.
+    pub attnum: i16,
+    /// Its path in Intacct.
+    pub field: String,
+    name: String,
+    how: How,
+}
+
+enum How {
+    Text { padded: bool },
+    Number,
+    Float,
+    Boolean,
+    Date,
+    WallClock,
+    Instant,
+    Lines,
+    Other,
+}
+
+impl Outbound {
+    /// How the values of a column are said.
+    pub fn new(column: &Column) -> Outbound {
+        // SAFETY: main thread inside a transaction; a catalog look-up.
+        let base = unsafe { pg_sys::getBaseType(column.type_oid) };
+        let how = match base {
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => How::Text { padded: false },
+            pg_sys::BPCHAROID => How::Text { padded: true },
+            pg_sys::INT8OID | pg_sys::INT4OID | pg_sys::INT2OID | pg_sys::NUMERICOID => How::Number,
+            pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => How::Float,
+            pg_sys::BOOLOID => How::Boolean,
+            pg_sys::DATEOID => How::Date,
+            pg_sys::TIMESTAMPOID => How::WallClock,
+            pg_sys::TIMESTAMPTZOID => How::Instant,
+            // Anything else that is JSON here is text there.
+            _ if column.is_lines() => How::Lines,
+            _ => How::Other,
+        };
+        Outbound {
+            attnum: column.attnum,
+            field: column.field.clone(),
+            name: column.name.clone(),
+            how,
+        }
+    }
+
+    /// The value as it is said. Raises for one that the gateway cannot be told.
+    ///
+    /// # Safety
+    /// `datum` must be a valid value of the column, unless `null`; memory is taken from the current context.
+    pub unsafe fn value(&self, datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -> Outgoing {
+        if null {
+            return Outgoing::Null;
+        }
+        // SAFETY: the caller vouches for the datum's type.
+        unsafe {
+            match self.how {
+                How::Text { padded } => {
+                    let text = outward::text(datum).unwrap_or_else(|| self.refuse("is not valid UTF-8"));
+                    let text = if padded {
+                        text.trim_end_matches(' ').to_owned()
+                    } else {
+                        text
+                    };
+                    self.text(text)
+                }
+                How::Boolean => Outgoing::Text((datum.value() as u8 != 0).to_string()),
+                How::Number => {
+                    let digits = output(datum, type_oid);
+                    if !digits
+                        .bytes()
+                        .all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.'))
+                    {
+                        self.refuse("is not a finite number");
+                    }
+                    Outgoing::Text(digits)
+                }
+                How::Float => match output(datum, type_oid).parse::<f64>() {
+                    // Display writes no exponent, which the gateway does not read.
+                    Ok(number) if number.is_finite() => Outgoing::Text(number.to_string()),
+                    _ => self.refuse("is not a finite number"),
+                },
+                How::Date => match outward::value(datum, pg_sys::DATEOID) {
+                    Some(intacct::Value::Date(date)) => Outgoing::Text(day(date)),
+                    _ => self.refuse("is not a day between the years 1 and 9999"),
+                },
+                How::Instant => match outward::value(datum, pg_sys::TIMESTAMPTZOID) {
+                    Some(intacct::Value::Instant(instant)) => {
+                        self.whole_seconds(instant.subsec_nanosecond());
+                        Outgoing::Instant(instant)
+                    }
+                    _ => self.refuse("is not a time between the years 2 and 9998"),
+                },
+                How::WallClock => match outward::instant(datum.value() as i64) {
+                    Some(instant) => {
+                        self.whole_seconds(instant.subsec_nanosecond());
+                        Outgoing::Text(moment(jiff::tz::Offset::UTC.to_datetime(instant)))
+                    }
+                    None => self.refuse("is not a time between the years 2 and 9998"),
+                },
+                How::Lines => match serde_json::from_str(&output(datum, type_oid)) {
+                    Ok(serde_json::Value::Null) => Outgoing::Null,
+                    Ok(lines) => Outgoing::Lines(lines),
+                    Err(_) => self.refuse("cannot be read as JSON"),
+                },
+                How::Other => self.text(output(datum, type_oid)),
+            }
+        }
+    }
+
+    /// Text; the empty one is no value to the gateway.
+    fn text(&self, text: String) -> Outgoing {
+        let unsayable = |c: char| {
+            (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{7f}'..='\u{9f}'))
+                || matches!(c, '\u{fffe}' | '\u{ffff}')
+        };
+        if text.chars().any(unsayable) {
+            self.refuse("holds a control character, which XML has no word for");
+        }
+        if text.is_empty() {
+            return Outgoing::Null;
+        }
+        Outgoing::Text(text)
+    }
+
+    fn whole_seconds(&self, nanoseconds: i32) {
+        if nanoseconds != 0 {
+            raise(
+                self.report(
+                    PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+                    "has a fraction of a second",
+                )
+                .detail("Sage Intacct keeps whole seconds.")
+                .hint("Use date_trunc('second', ...)."),
+            );
+        }
+    }
+
+    fn refuse(&self, why: &str) -> ! {
+        raise(self.report(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, why))
+    }
+
+    fn report(&self, code: PgSqlErrorCode, why: &str) -> Report {
+        Report::new(
+            code,
+            format!(
+                "the value for column \"{}\" cannot be sent to Sage Intacct: it {why}",
+                self.name
+            ),
+        )
+    }
+}
+
+/// The columns of a table that can be given values.
+pub fn writable(target: &Target) -> Vec<Outbound> {
+    target
+        .table
+        .columns
+        .iter()
+        .filter(|column| {
+            column.constant.is_none()
+                && !column.generated
+                && !column.read_only
+                && !target.table.is_row_key(&column.field)
+        })
+        .map(Outbound::new)
+        .collect()
+}
+
+/// A value as its type prints it.
+///
+/// # Safety
+/// `datum` must be a valid, non-null value of the type.
+pub unsafe fn output(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
+    // SAFETY: the caller vouches for the datum; conversion copies when the database is not UTF-8.
+    unsafe {
+        let (mut function, mut varlena) = (pg_sys::InvalidOid, false);
+        pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut varlena);
+        let printed = pg_sys::OidOutputFunctionCall(function, datum);
+        let length = CStr::from_ptr(printed).count_bytes();
+        let utf8 = pg_sys::pg_server_to_any(printed, length as i32, pg_sys::pg_enc::PG_UTF8 as i32);
+        CStr::from_ptr(utf8).to_string_lossy().into_owned()
+    }
+}
+
+/// A day as the gateway reads it.
+fn day(date: civil::Date) -> String {
+    format!("{:02}/{:02}/{:04}", date.month(), date.day(), date.year())
+}
+
+/// A time on the gateway's wall clock as it reads it.
+fn moment(at: civil::DateTime) -> String {
+    format!(
+        "{} {:02}:{:02}:{:02}",
+        day(at.date()),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_times_are_written_as_the_gateway_reads_them() {
+        assert_eq!(day(civil::date(2024, 6, 3)), "06/03/2024");
+        assert_eq!(day(civil::date(987, 12, 31)), "12/31/0987");
+        assert_eq!(
+            moment(civil::date(2024, 6, 3).at(7, 8, 9, 0)),
+            "06/03/2024 07:08:09"
+        );
+    }
+
+    #[test]
+    fn a_row_is_said_in_the_gateways_zone_and_named_by_its_key() {
+        let target = Arc::new(WriteTarget::new("CUSTOMER"));
+        let instant: jiff::Timestamp = "2024-06-03T23:30:00Z".parse().expect("a time");
+        let row = Row {
+            target,
+            verb: Verb::Create,
+            key: None,
+            cells: vec![
+                ("CUSTOMERID".into(), Outgoing::Text("C-1".into())),
+                ("SINCE".into(), Outgoing::Instant(instant)),
+            ],
+        };
+        assert!(row.has_instant());
+        assert_eq!(row.name().as_deref(), Some("CUSTOMERID C-1"));
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+        let change = row.change(&GatewayZone::new(Some(&zone), None));
+        let said = change.cells.into_iter().map(|(_, value)| match value {
+            WriteValue::Text(text) => text,
+            _ => String::new(),
+        });
+        assert_eq!(said.collect::<Vec<_>>(), ["C-1", "06/04/2024 01:30:00"]);
+        let row = Row {
+            key: Some(("RECORDNO".into(), "12".into())),
+            ..row
+        };
+        assert_eq!(row.name().as_deref(), Some("RECORDNO 12"));
+    }
+}

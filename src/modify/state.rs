@@ -1,0 +1,506 @@
+//! What a statement that writes to one table remembers.
+
+use super::private::ModifyPrivate;
+use super::returning::{Shown, store};
+use super::row::{Outbound, Outgoing, Row, output, writable};
+use super::target::Target;
+use super::{ledger, outcome, plan, queue, send};
+use crate::connection;
+use crate::error::{Report, raise};
+use intacct::write::{OnDuplicate, RowWritten, Verb, WriteOptions, WriteTarget};
+use intacct::{Client, DialectKind};
+use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_sys};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A write that has begun. Owned by the executor's memory context, so that an error drops it with the rows that were
+/// not handed over.
+pub struct WriteState {
+    /// The table.
+    pub target: Target,
+    /// The same for the library.
+    pub gateway: Arc<WriteTarget>,
+    /// The columns that RETURNING and row triggers see.
+    pub shown: Vec<Shown>,
+    /// Who is asked, once somebody was.
+    pub client: Option<Client>,
+    plan: ModifyPrivate,
+    user: pg_sys::Oid,
+    /// Columns that may be sent.
+    outbound: Vec<Outbound>,
+    /// What names a row: number of the column, and its place in the rows of the scan.
+    identity: Option<(i16, i16)>,
+    /// DELETE: columns that RETURNING shows, and their places in the rows of the scan.
+    carried: Vec<(i16, i16)>,
+    mode: Mode,
+    /// A trigger may have changed columns that UPDATE does not assign.
+    compares: bool,
+    buffer: Vec<Row>,
+    /// Rows of the statement that were handed over.
+    handed_over: usize,
+    /// Those of them, from 1, that were duplicates to leave out.
+    left_out: Vec<usize>,
+    /// Keys of the rows that were updated or deleted: each is only once.
+    seen: HashSet<String>,
+    statement: u64,
+    /// For values of one row.
+    memory: pg_sys::MemoryContext,
+}
+
+/// When rows are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Each at once: what the gateway makes of it is shown.
+    Single,
+    /// When a batch is full, and at the end of the statement.
+    Batch,
+    /// At the end of the statement: it reads what it writes, and must not see its own rows.
+    End,
+    /// When the transaction commits.
+    Commit,
+}
+
+/// How a write begins, beside its table and its plan.
+pub struct Beginning {
+    /// The user whose mapping is used.
+    pub user: pg_sys::Oid,
+    /// Places of the columns that the scan carries for the write, by number of the column.
+    pub places: Vec<(i16, i16)>,
+    /// The statement reads from the same server.
+    pub reads_server: bool,
+    /// A trigger may change rows before they are written.
+    pub before_triggers: bool,
+    /// A trigger looks at rows after they were written.
+    pub after_triggers: bool,
+}
+
+impl WriteState {
+    /// A write that has asked nobody yet.
+    ///
+    /// # Safety
+    /// Main thread; `descriptor` must be the table's, and the current memory context must be the statement's.
+    pub unsafe fn new(
+        target: Target,
+        plan: ModifyPrivate,
+        beginning: Beginning,
+        descriptor: pg_sys::TupleDesc,
+    ) -> WriteState {
+        let commits = target.waits_for_commit();
+        let mut returning = plan.returning.clone();
+        if beginning.after_triggers && !commits && plan.verb != Verb::Delete {
+            returning = target.table.columns.iter().map(|column| column.attnum).collect();
+        }
+        let place = |attnum: i16| {
+            beginning
+                .places
+                .iter()
+                .find(|(number, _)| *number == attnum)
+                .copied()
+        };
+        let identity = target.identity().and_then(|column| place(column.attnum));
+        let key: Vec<(String, String)> = target
+            .identity()
+            .filter(|_| plan.verb == Verb::Update)
+            .map(|column| (column.field.clone(), String::new()))
+            .into_iter()
+            .collect();
+        let (mut shown, mut carried) = (Vec::new(), Vec::new());
+        if plan.verb == Verb::Delete {
+            carried = returning.iter().filter_map(|attnum| place(*attnum)).collect();
+        } else if !commits {
+            // SAFETY: passed through.
+            shown = unsafe { Shown::columns(&target, &returning, descriptor) };
+        }
+        let mode = if commits {
+            Mode::Commit
+        } else if plan.skip_duplicates || shown.iter().any(|column| !column.is_known(&key)) {
+            Mode::Single
+        } else if beginning.reads_server || (plan.verb != Verb::Create && !reads_by_key(&target)) {
+            Mode::End
+        } else {
+            Mode::Batch
+        };
+        let compares = plan.verb == Verb::Update && beginning.before_triggers;
+        let mut outbound = writable(&target);
+        if plan.verb == Verb::Update && !compares {
+            outbound.retain(|column| plan.assigned.contains(&column.attnum));
+        }
+        // SAFETY: main thread; the context goes with the statement's.
+        let memory = unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::CurrentMemoryContext,
+                c"sage_intacct_fdw row".as_ptr(),
+                pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+                pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+            )
+        };
+        WriteState {
+            gateway: target.gateway(),
+            target,
+            shown,
+            client: None,
+            plan,
+            user: beginning.user,
+            outbound,
+            identity,
+            carried,
+            mode,
+            compares,
+            buffer: Vec::new(),
+            handed_over: 0,
+            left_out: Vec::new(),
+            seen: HashSet::new(),
+            statement: ledger::statement(),
+            memory,
+        }
+    }
+
+    /// Takes a row to insert; `false`: it was there already, and is left out.
+    ///
+    /// # Safety
+    /// `slot` must hold a row of the table.
+    pub unsafe fn insert(&mut self, slot: *mut pg_sys::TupleTableSlot) -> bool {
+        // SAFETY: passed through.
+        let row = unsafe { self.new_row(slot) };
+        if self.mode == Mode::Commit {
+            // SAFETY: passed through.
+            unsafe { self.check_known(slot) };
+        }
+        self.take(row);
+        if self.mode != Mode::Single {
+            return true;
+        }
+        let written = self.hand_over();
+        match written.last() {
+            Some(row) if row.stored => {
+                // SAFETY: passed through.
+                unsafe { self.show(slot, &row.keys) };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes rows to insert of which nothing is shown; says for each whether it was not left out as there already.
+    ///
+    /// # Safety
+    /// The slots must hold rows of the table.
+    pub unsafe fn insert_all(&mut self, slots: &[*mut pg_sys::TupleTableSlot]) -> Vec<bool> {
+        let batch = self.target.batch_size();
+        for slot in slots {
+            // SAFETY: passed through.
+            let row = unsafe { self.new_row(*slot) };
+            if self.mode == Mode::Commit {
+                // SAFETY: passed through.
+                unsafe { self.check_known(*slot) };
+            }
+            if self.mode == Mode::Single {
+                self.buffer.push(row);
+            } else {
+                self.take(row);
+            }
+        }
+        match self.mode {
+            Mode::Single => self.hand_over().iter().map(|row| row.stored).collect(),
+            // PostgreSQL hands over a full batch, or the last rows of a table; a trigger makes it hand over one by one.
+            Mode::Batch if slots.len() < batch && slots.len() > 1 => {
+                self.hand_over();
+                vec![true; slots.len()]
+            }
+            _ => vec![true; slots.len()],
+        }
+    }
+
+    /// Takes a row to update; `false`: it was updated already.
+    ///
+    /// # Safety
+    /// `slot` must hold the new row, `scanned` the row of the scan, and `old` the row before, if it was brought.
+    pub unsafe fn update(
+        &mut self,
+        slot: *mut pg_sys::TupleTableSlot,
+        scanned: *mut pg_sys::TupleTableSlot,
+        old: *mut pg_sys::TupleTableSlot,
+    ) -> bool {
+        // SAFETY: passed through.
+        let key = unsafe { self.key(scanned) };
+        if !self.seen.insert(key.1.clone()) {
+            return false;
+        }
+        // SAFETY: passed through.
+        let cells = unsafe { self.changes(slot, old) };
+        let known = [key.clone()];
+        self.take(Row {
+            target: self.gateway.clone(),
+            verb: Verb::Update,
+            key: Some(key),
+            cells,
+        });
+        if self.mode == Mode::Single {
+            self.hand_over();
+        }
+        // SAFETY: passed through.
+        unsafe {
+            self.show(slot, &known);
+            self.carry(slot, scanned, self.identity.as_slice());
+        }
+        true
+    }
+
+    /// Takes a row to delete; `false`: it was deleted already.
+    ///
+    /// # Safety
+    /// `scanned` must hold the row of the scan; `slot` is filled with what RETURNING shows of it.
+    pub unsafe fn delete(
+        &mut self,
+        slot: *mut pg_sys::TupleTableSlot,
+        scanned: *mut pg_sys::TupleTableSlot,
+    ) -> bool {
+        // SAFETY: passed through.
+        let key = unsafe { self.key(scanned) };
+        if !self.seen.insert(key.1.clone()) {
+            return false;
+        }
+        self.take(Row {
+            target: self.gateway.clone(),
+            verb: Verb::Delete,
+            key: Some(key),
+            cells: Vec::new(),
+        });
+        // SAFETY: passed through.
+        unsafe { self.carry(slot, scanned, &self.carried) };
+        true
+    }
+
+    /// Hands over what is left. Raises when it is not written.
+    pub fn finish(&mut self) {
+        self.hand_over();
+    }
+
+    /// Lets a row wait, or hands over the batch that it makes full.
+    fn take(&mut self, row: Row) {
+        if self.mode == Mode::Commit {
+            queue::push(self.target.table.server_oid, self.user, row);
+            return;
+        }
+        self.buffer.push(row);
+        if self.mode == Mode::Batch && self.buffer.len() >= self.target.batch_size() {
+            self.hand_over();
+        }
+    }
+
+    /// Sends the rows that wait, and says what became of them. Raises when they are not all written.
+    fn hand_over(&mut self) -> Vec<RowWritten> {
+        if self.buffer.is_empty() {
+            return Vec::new();
+        }
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => {
+                let client = connection::client(self.target.table.server_oid, self.user)
+                    .unwrap_or_else(|report| raise(report));
+                self.client.insert(client).clone()
+            }
+        };
+        let rows = Arc::new(std::mem::take(&mut self.buffer));
+        let options = WriteOptions {
+            batch_size: self.target.batch_size(),
+            on_duplicate: match self.plan.skip_duplicates {
+                true => OnDuplicate::Skip,
+                false => OnDuplicate::Fail,
+            },
+        };
+        match send::send(&client, &rows, options) {
+            Ok(written) => {
+                let stored = written.rows.iter().filter(|row| row.stored).count();
+                for (index, row) in written.rows.iter().enumerate() {
+                    if !row.stored {
+                        self.left_out.push(self.handed_over + index + 1);
+                    }
+                }
+                self.handed_over += rows.len();
+                ledger::note(self.statement, &self.gateway.object, self.plan.verb, stored);
+                written.rows
+            }
+            Err(failure) => {
+                // The error tells of all rows of the statement.
+                ledger::told(self.statement);
+                raise(outcome::report(&failure, &rows, self.handed_over, &self.left_out))
+            }
+        }
+    }
+
+    /// A new row: the values that are not null. Intacct fills in the others.
+    unsafe fn new_row(&mut self, slot: *mut pg_sys::TupleTableSlot) -> Row {
+        // SAFETY: the caller vouches for the slot; what is kept is copied out of the row's memory.
+        let cells = unsafe {
+            let (values, nulls) = attributes(slot);
+            for column in &self.target.table.columns {
+                let given = !nulls[column.attnum as usize - 1];
+                let sent = self
+                    .outbound
+                    .iter()
+                    .any(|outbound| outbound.attnum == column.attnum);
+                if given && !sent && !column.generated {
+                    self.target.check_column(column, true);
+                }
+            }
+            self.in_row_memory(|| {
+                self.outbound
+                    .iter()
+                    .filter_map(|column| {
+                        let index = column.attnum as usize - 1;
+                        let value = column.value(values[index], nulls[index], type_of(slot, index));
+                        (value != Outgoing::Null).then(|| (column.field.clone(), value))
+                    })
+                    .collect()
+            })
+        };
+        Row {
+            target: self.gateway.clone(),
+            verb: Verb::Create,
+            key: None,
+            cells,
+        }
+    }
+
+    /// The values that an update sends: those that are assigned, and those that a trigger has changed.
+    unsafe fn changes(
+        &self,
+        slot: *mut pg_sys::TupleTableSlot,
+        old: *mut pg_sys::TupleTableSlot,
+    ) -> Vec<(String, Outgoing)> {
+        // SAFETY: the caller vouches for the slots.
+        unsafe {
+            let (values, nulls) = attributes(slot);
+            let before = (self.compares && !old.is_null()).then(|| attributes(old));
+            self.in_row_memory(|| {
+                self.outbound
+                    .iter()
+                    .filter_map(|column| {
+                        let index = column.attnum as usize - 1;
+                        let type_oid = type_of(slot, index);
+                        let assigned = self.plan.assigned.contains(&column.attnum);
+                        let value = column.value(values[index], nulls[index], type_oid);
+                        let same = || {
+                            before.is_none_or(|(values, nulls)| {
+                                column.value(values[index], nulls[index], type_oid) == value
+                            })
+                        };
+                        (assigned || !same()).then(|| (column.field.clone(), value))
+                    })
+                    .collect()
+            })
+        }
+    }
+
+    /// Field and value that name the row of a scan.
+    unsafe fn key(&self, scanned: *mut pg_sys::TupleTableSlot) -> (String, String) {
+        // SAFETY: the caller vouches for the slot.
+        unsafe {
+            let (values, nulls) = attributes(scanned);
+            let column = self.target.identity();
+            let (Some(column), Some((_, place))) = (column, self.identity) else {
+                raise(
+                    self.target
+                        .refusal("the plan does not bring the keys of the rows"),
+                )
+            };
+            let index = place as usize - 1;
+            if nulls[index] {
+                raise(
+                    Report::new(
+                        PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
+                        format!(
+                            "a row of \"{}\" has no value in column \"{}\", which tells its rows apart",
+                            self.target.name, column.name
+                        ),
+                    )
+                    .hint("Exclude it with IS NOT NULL, or add a column for RECORDNO."),
+                );
+            }
+            let value = self.in_row_memory(|| output(values[index], type_of(scanned, index)));
+            (column.field.clone(), value)
+        }
+    }
+
+    /// Copies columns from the row of a scan into the slot of the statement's row.
+    unsafe fn carry(
+        &self,
+        slot: *mut pg_sys::TupleTableSlot,
+        scanned: *mut pg_sys::TupleTableSlot,
+        columns: &[(i16, i16)],
+    ) {
+        if columns.is_empty() {
+            return;
+        }
+        // SAFETY: the caller vouches for the slots; `store` copies the values.
+        unsafe {
+            let natts = (*(*slot).tts_tupleDescriptor).natts as usize;
+            let empty = u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
+            let (mut values, mut nulls) = match empty {
+                true => (vec![pg_sys::Datum::from(0); natts], vec![true; natts]),
+                false => {
+                    let (values, nulls) = attributes(slot);
+                    (values.to_vec(), nulls.to_vec())
+                }
+            };
+            let (source, missing) = attributes(scanned);
+            for (attnum, place) in columns {
+                values[*attnum as usize - 1] = source[*place as usize - 1];
+                nulls[*attnum as usize - 1] = missing[*place as usize - 1];
+            }
+            store(slot, &mut values, &mut nulls);
+        }
+    }
+
+    /// Raises when RETURNING shows a column of a new row that has no value yet: the gateway may give it one.
+    unsafe fn check_known(&self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the caller vouches for the slot.
+        let (_, nulls) = unsafe { attributes(slot) };
+        let unknown =
+            self.target.table.columns.iter().find(|column| {
+                self.plan.returning.contains(&column.attnum) && nulls[column.attnum as usize - 1]
+            });
+        if let Some(column) = unknown {
+            plan::refuse_returning(&self.target, column);
+        }
+    }
+
+    unsafe fn in_row_memory<T>(&self, work: impl FnOnce() -> T) -> T {
+        // SAFETY: the context lives as long as the statement; what `work` keeps it copies.
+        unsafe {
+            pg_sys::MemoryContextReset(self.memory);
+            PgMemoryContexts::For(self.memory).switch_to(|_| work())
+        }
+    }
+}
+
+/// Whether the scan finds its next page by the keys of rows, so that rows may be changed while it goes on.
+fn reads_by_key(target: &Target) -> bool {
+    target.table.dialect() == DialectKind::Query && target.table.row_key_is_number()
+}
+
+/// The values of a slot, and which of them are null.
+///
+/// # Safety
+/// `slot` must hold a row; the arrays are valid as long as it does.
+pub unsafe fn attributes<'a>(slot: *mut pg_sys::TupleTableSlot) -> (&'a [pg_sys::Datum], &'a [bool]) {
+    // SAFETY: the caller vouches for the slot; its arrays are as long as its descriptor.
+    unsafe {
+        let natts = (*(*slot).tts_tupleDescriptor).natts;
+        if i32::from((*slot).tts_nvalid) < natts {
+            pg_sys::slot_getsomeattrs_int(slot, natts);
+        }
+        (
+            std::slice::from_raw_parts((*slot).tts_values, natts as usize),
+            std::slice::from_raw_parts((*slot).tts_isnull, natts as usize),
+        )
+    }
+}
+
+/// The type of a column of a slot.
+unsafe fn type_of(slot: *mut pg_sys::TupleTableSlot, index: usize) -> pg_sys::Oid {
+    // SAFETY: the caller passes a slot and an index below its number of columns.
+    unsafe { crate::compat::attribute((*slot).tts_tupleDescriptor, index).atttypid }
+}

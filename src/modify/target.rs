@@ -1,0 +1,205 @@
+//! A foreign table as something that can be written.
+
+use crate::catalog::{Column, ForeignTable};
+use crate::error::{Report, raise};
+use crate::options::WriteMode;
+use intacct::write::{Verb, WriteTarget};
+use pgrx::{PgSqlErrorCode, pg_sys};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+/// A foreign table that is written.
+pub struct Target {
+    /// Its options and columns.
+    pub table: ForeignTable,
+    /// Its name, for messages.
+    pub name: String,
+}
+
+impl Target {
+    /// Reads the table from the catalogs. Raises when an option cannot be understood.
+    pub fn load(relid: pg_sys::Oid) -> Target {
+        // SAFETY: main thread inside a transaction; the name is copied.
+        let name = unsafe {
+            let name = pg_sys::get_rel_name(relid);
+            match name.is_null() {
+                true => String::new(),
+                false => CStr::from_ptr(name).to_string_lossy().into_owned(),
+            }
+        };
+        Target {
+            table: ForeignTable::load(relid).unwrap_or_else(|error| raise(error)),
+            name,
+        }
+    }
+
+    /// What the library is told of the table.
+    pub fn gateway(&self) -> Arc<WriteTarget> {
+        let options = &self.table.options;
+        let mut target = WriteTarget::new(&options.object);
+        target.docparid = options.docparid.clone();
+        target.show_private = self.table.show_private();
+        if let Some(key) = &options.row_key {
+            target.id_field = key.clone();
+        }
+        if let Some(natural) = self.natural_key() {
+            target.natural_key = Some(natural.field.clone());
+        }
+        Arc::new(target)
+    }
+
+    /// The column that tells rows apart for UPDATE and DELETE: that of the record number where there is one, else that
+    /// which is marked as key.
+    pub fn identity(&self) -> Option<&Column> {
+        let record = self
+            .table
+            .options
+            .row_key
+            .as_deref()
+            .and_then(|key| self.table.column_of_field(key));
+        match (record, self.natural_key()) {
+            (Some(record), _) if record.key => Some(record),
+            (_, Some(natural)) => Some(natural),
+            (record, None) => record,
+        }
+    }
+
+    /// The column that is marked as key and is not the record number.
+    pub fn natural_key(&self) -> Option<&Column> {
+        self.table
+            .columns
+            .iter()
+            .find(|column| column.key && column.constant.is_none() && !self.table.is_row_key(&column.field))
+    }
+
+    /// Whether the options allow to write.
+    pub fn is_updatable(&self) -> bool {
+        self.table
+            .options
+            .updatable
+            .unwrap_or(self.table.server.updatable)
+    }
+
+    /// Rows of one create, update or delete.
+    pub fn batch_size(&self) -> usize {
+        self.table
+            .options
+            .batch_size
+            .unwrap_or(self.table.server.batch_size) as usize
+    }
+
+    /// Whether rows wait for the commit.
+    pub fn waits_for_commit(&self) -> bool {
+        self.table.server.write_mode == WriteMode::OnCommit
+    }
+
+    /// Raises when this cannot be done to rows of the table, whatever the rows are.
+    pub fn check(&self, verb: Verb) {
+        if !self.is_updatable() {
+            let verbs = match verb {
+                Verb::Create => "inserts",
+                Verb::Update => "updates",
+                Verb::Delete => "deletes",
+            };
+            let place = match self.table.options.updatable {
+                Some(_) => format!("ALTER FOREIGN TABLE {} OPTIONS (SET updatable 'on')", self.name),
+                None => "ALTER SERVER ... OPTIONS (SET updatable 'on')".to_owned(),
+            };
+            raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("foreign table \"{}\" does not allow {verbs}", self.name),
+                )
+                .detail("Option updatable is off.")
+                .hint(format!("{place} allows to write.")),
+            );
+        }
+        if let Err(error) = intacct::write::function(&self.table.options.object, verb) {
+            raise(error);
+        }
+        if verb != Verb::Delete
+            && let Some(column) = self
+                .table
+                .columns
+                .iter()
+                .find(|column| column.generated && !column.read_only)
+        {
+            raise(
+                self.refusal(&format!(
+                    "column \"{}\" of foreign table \"{}\" is generated here and cannot be kept at Sage Intacct",
+                    column.name, self.name
+                ))
+                .detail("Its expression would be computed for the rows that this server writes, and for no others.")
+                .hint("Set the column option read_only to on to leave it out, or make an ordinary column of it."),
+            );
+        }
+        if verb != Verb::Create && self.identity().is_none() {
+            raise(
+                self.refusal(&format!(
+                    "foreign table \"{}\" has no column that tells its rows apart",
+                    self.name
+                ))
+                .hint(format!(
+                    "Add a column for field {}, or set the column option key to on for the column of its natural key.",
+                    self.table.options.row_key.as_deref().unwrap_or("RECORDNO")
+                )),
+            );
+        }
+    }
+
+    /// Raises when a column cannot be given a value; `creating`: in a new row.
+    pub fn check_column(&self, column: &Column, creating: bool) {
+        let report = |why: &str, hint: &str| {
+            raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_GENERATED_ALWAYS,
+                    format!(
+                        "column \"{}\" of foreign table \"{}\" cannot be written",
+                        column.name, self.name
+                    ),
+                )
+                .detail(format!(
+                    "Field {} of {} {why}.",
+                    column.field, self.table.options.object
+                ))
+                .hint(hint.to_owned()),
+            )
+        };
+        if column.constant.is_some() {
+            return report(
+                "is not in Intacct: the column has option constant",
+                "Leave the column out.",
+            );
+        }
+        if self.table.is_row_key(&column.field) {
+            return report(
+                "is the record number, which Intacct gives itself",
+                if creating {
+                    "Leave the column out; RETURNING tells which number Intacct gave."
+                } else {
+                    "A row keeps its record number: name the row in WHERE."
+                },
+            );
+        }
+        if !creating && self.identity().is_some_and(|key| key.attnum == column.attnum) {
+            return report(
+                "is the key by which rows are updated",
+                "Add a column for RECORDNO to the table, so that its rows keep an identity.",
+            );
+        }
+        if column.generated {
+            return report("is computed here", "Leave the column out.");
+        }
+        if column.read_only {
+            report(
+                "is computed by Intacct: the column has option read_only",
+                "Leave the column out. If Intacct does take a value, set the column option read_only to off.",
+            );
+        }
+    }
+
+    /// Something about the table that cannot be done.
+    pub fn refusal(&self, message: &str) -> Report {
+        Report::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
+    }
+}

@@ -1,0 +1,52 @@
+//! A backend that is terminated while a write is under way leaves a line in the server's log: nobody else can tell
+//! which rows are in doubt.
+
+use crate::error::Report;
+use intacct::write::Journal;
+use intacct::{Error, ErrorKind};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    static UNDER_WAY: RefCell<Option<Journal>> = const { RefCell::new(None) };
+    static HOOK_PID: Cell<u32> = const { Cell::new(0) };
+}
+
+/// While this lives, a write is under way.
+pub struct Watch(());
+
+/// Watches over a write.
+pub fn over(journal: &Journal) -> Watch {
+    let pid = std::process::id();
+    if HOOK_PID.replace(pid) != pid {
+        // SAFETY: main thread; the callback takes no argument and lives as long as the library.
+        unsafe { pg_sys::before_shmem_exit(Some(tell_at_exit), pg_sys::Datum::from(0)) };
+    }
+    UNDER_WAY.replace(Some(journal.clone()));
+    Watch(())
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        UNDER_WAY.replace(None);
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn tell_at_exit(_code: i32, _argument: pg_sys::Datum) {
+    let Some(journal) = UNDER_WAY.take() else { return };
+    let failure = journal.failure(Error::new(ErrorKind::Internal, "the backend was terminated"));
+    if failure.possible.is_empty() {
+        return;
+    }
+    Report::new(
+        PgSqlErrorCode::ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+        "a backend was terminated while Sage Intacct was writing: it is not known which rows are stored",
+    )
+    .detail(format!(
+        "Rows in doubt: {}. Control ids: {}.",
+        failure.possible.len(),
+        failure.control_ids.join(", ")
+    ))
+    .tell(PgLogLevel::LOG);
+}
