@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql sqlsmith bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-writes sqlsmith bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ golden: build ## run the golden SQL tests and rewrite tests/expected; review the
 
 fuzz-sql: setup ## differential test, N statements under each reading (default 20000), SEED=… replays
 	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
+
+fuzz-writes: build ## N writes under random faults (default 500), SEED=… replays: nothing doubled, nothing lost
+	@N=$(or $(N),500) SEED=$(SEED) scripts/sql-tests --fuzz-writes
 
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith

@@ -90,6 +90,16 @@ impl Gateway {
         log
     }
 
+    /// Arms faults of the simulator, as JSON.
+    pub fn faults(&self, json: &str) {
+        self.simulator.faults(json);
+    }
+
+    /// Disarms all faults.
+    pub fn clear_faults(&self) {
+        self.simulator.clear_faults();
+    }
+
     /// Ends all sessions.
     pub fn expire_sessions(&self) {
         assert!(self.simulator.expire_sessions() > 0, "there was no session");

@@ -25,6 +25,8 @@ pub enum Answer {
     Stall,
     /// A head and the beginning of a body, then nothing, until the other side gives up.
     StallInBody,
+    /// The simulator executes the request, and its answer is lost: the connection stays open without a word.
+    Swallow,
     /// The connection is closed without an answer.
     Close,
 }
@@ -39,6 +41,7 @@ impl std::fmt::Debug for Answer {
             Self::Raw(_) => "Raw",
             Self::Stall => "Stall",
             Self::StallInBody => "StallInBody",
+            Self::Swallow => "Swallow",
             Self::Close => "Close",
         })
     }
@@ -271,6 +274,10 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             Answer::Body(body) => respond(&mut writer, &xml_head(), &body, body.len())?,
             Answer::Raw(bytes) => return writer.write_all(&bytes),
             Answer::Stall => return stall(&mut reader, shared),
+            Answer::Swallow => {
+                ask(&request, shared, false)?;
+                return stall(&mut reader, shared);
+            }
             Answer::StallInBody => {
                 respond(
                     &mut writer,

@@ -4,3 +4,4 @@
 mod client;
 mod differential;
 mod golden;
+mod writes;

@@ -12,3 +12,4 @@ mod refusals;
 mod retries;
 mod secrets;
 mod tls;
+mod writes;
