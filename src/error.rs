@@ -148,6 +148,7 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         }
         ErrorKind::TooLarge => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         ErrorKind::Cell => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+        ErrorKind::NotOne => PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
         ErrorKind::Moved => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
         ErrorKind::Formatting | ErrorKind::Unsupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         ErrorKind::Syntax => PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
@@ -189,6 +190,7 @@ mod tests {
             (ErrorKind::RequestTimeout, "08006"),
             (ErrorKind::TooLarge, "54000"),
             (ErrorKind::Cell, "22P02"),
+            (ErrorKind::NotOne, "21000"),
             (ErrorKind::Moved, "40001"),
             (ErrorKind::Formatting, "0A000"),
             (ErrorKind::Unsupported, "0A000"),

@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod inward;
+pub mod json;
 pub mod outward;
 pub mod pattern;
 pub mod shape;

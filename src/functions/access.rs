@@ -1,7 +1,9 @@
 //! Servers by name, and the right to use them.
 
+use crate::connection;
 use crate::error::{Report, raise};
 use crate::options::role_name;
+use intacct::Client;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::{CStr, CString};
@@ -25,6 +27,16 @@ pub fn usable_server(name: &str) -> pg_sys::Oid {
         );
     }
     oid
+}
+
+/// The client of the current user for a server that the user may use.
+///
+/// Raises what is wrong with the server, the mapping or their options.
+pub fn callers_client(server: &str) -> Client {
+    let server = usable_server(server);
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    connection::client(server, user).unwrap_or_else(|report| raise(report))
 }
 
 /// Whether the current user has USAGE on a server.

@@ -5,6 +5,7 @@ mod check;
 mod comments;
 mod objects;
 mod options;
+mod query;
 mod sessions;
 mod upsert;
 

@@ -1,10 +1,9 @@
 //! What a company has: its objects and their fields.
 
-use super::access::usable_server;
+use super::access::callers_client;
 use crate::error::{Report, raise};
-use crate::options::nearest;
-use crate::{connection, io};
-use intacct::{Client, ObjectDefinition, ObjectName};
+use crate::io;
+use intacct::{Client, ObjectDefinition, ObjectName, nearest};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
@@ -89,13 +88,6 @@ async fn describe_remotely(client: Client, wanted: String) -> Result<Found, inta
             nearest: nearest(&wanted, objects.iter().map(|object| object.name.as_str())).map(str::to_owned),
         }),
     }
-}
-
-fn callers_client(server: &str) -> Client {
-    let server = usable_server(server);
-    // SAFETY: main thread inside a transaction.
-    let user = unsafe { pg_sys::GetUserId() };
-    connection::client(server, user).unwrap_or_else(|report| raise(report))
 }
 
 fn unknown(object: &str, nearest: Option<String>) -> Report {

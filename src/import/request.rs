@@ -1,8 +1,8 @@
 //! What IMPORT FOREIGN SCHEMA is asked for.
 
 use super::naming::{Case, plain};
-use crate::options::{OptionError, OptionValues, nearest};
-use intacct::ObjectName;
+use crate::options::{OptionError, OptionValues};
+use intacct::{ObjectName, nearest};
 
 /// Which objects.
 #[derive(Debug, Clone, PartialEq, Eq)]

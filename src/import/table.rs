@@ -2,8 +2,8 @@
 
 use super::fetch::{Described, leads_to_one};
 use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
-use crate::options::{Reference, is_keyless};
-use intacct::{DataType, FieldDefinition, ObjectDefinition};
+use crate::options::Reference;
+use intacct::{DataType, FieldDefinition, ObjectDefinition, is_keyless};
 
 /// Columns of a PostgreSQL table, at most.
 const MAX_COLUMNS: usize = 1600;

@@ -1,6 +1,6 @@
 //! Mistakes in options, in words that say what would be right.
 
-use super::nearest::nearest;
+use super::nearest;
 use super::spec::{Level, OptionSpec};
 
 /// What kind of mistake; each has its own SQLSTATE.

@@ -3,15 +3,7 @@
 use super::error::OptionError;
 use super::reference::Reference;
 use super::values::OptionValues;
-use intacct::{Condition, DataType, DialectKind};
-
-/// Views of the gateway whose rows have no unique, ordered key.
-const KEYLESS: [&str; 2] = ["GLDETAIL", "GLACCOUNTBALANCE"];
-
-/// Whether rows of this object have no key of their own, as far as is known without asking.
-pub fn is_keyless(object: &str) -> bool {
-    KEYLESS.iter().any(|name| name.eq_ignore_ascii_case(object))
-}
+use intacct::{Condition, DataType, DialectKind, is_keyless};
 
 /// Options of a foreign table; `None` is left to the server.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,12 +10,14 @@ SELECT pg_describe_object(classid, objid, 0) AS object
  WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
  ORDER BY object COLLATE "C";
 
--- Results, volatility, strictness, who may execute.
+-- Results, volatility, strictness, who may execute. Unaligned: one more function is one more line.
+\pset format unaligned
 SELECT proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
        provolatile AS volatile, proisstrict AS strict, prosecdef AS definer, proparallel AS parallel, proacl AS privileges
   FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
  ORDER BY proname, arguments;
+\pset format aligned
 
 -- Any role may look at the schema; the functions themselves ask for USAGE on the server.
 SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'sage_intacct';

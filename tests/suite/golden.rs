@@ -46,6 +46,7 @@ golden!(
     planner,
     prepared,
     quals,
+    query,
     rescan,
     rows,
     scan,

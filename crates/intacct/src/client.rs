@@ -7,6 +7,7 @@ use crate::formatting::{GatewayZone, UserFormatting};
 use crate::query::{Query, Value};
 use crate::requests::{Call, CallFunction, Requester};
 use crate::retry::Backoff;
+use crate::schema::known::KnownObjects;
 use crate::schema::{ObjectDefinition, ObjectName};
 use crate::session::Session;
 use crate::stats::RequestStats;
@@ -49,6 +50,7 @@ pub struct Client {
 struct Inner {
     requester: Requester,
     formatting: Mutex<Option<UserFormatting>>,
+    objects: KnownObjects,
 }
 
 impl Client {
@@ -64,6 +66,7 @@ impl Client {
             inner: Arc::new(Inner {
                 requester,
                 formatting: Mutex::new(None),
+                objects: KnownObjects::default(),
             }),
         })
     }
@@ -237,6 +240,7 @@ impl Client {
     /// Lets go of the session and of what was learnt under it.
     pub async fn forget_session(&self) {
         self.inner.requester.session.clear();
+        self.inner.objects.forget();
         *self
             .inner
             .formatting
@@ -253,7 +257,11 @@ impl Client {
         &self.inner.requester
     }
 
-    fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {
+    pub(crate) fn known_objects(&self) -> &KnownObjects {
+        &self.inner.objects
+    }
+
+    pub(crate) fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {
         error.at(&self.config().company_id, object, function, "")
     }
 

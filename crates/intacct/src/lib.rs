@@ -12,17 +12,21 @@ mod endpoint;
 pub mod error;
 pub mod formatting;
 mod gate;
+mod json;
 #[doc(hidden)]
 pub mod measure;
+mod nearest;
 mod observer;
 pub mod pages;
 pub mod query;
 mod records;
+mod report;
 mod requests;
 mod retry;
 pub mod schema;
 mod secret;
 mod session;
+pub mod statement;
 mod stats;
 mod transport;
 pub mod write;
@@ -33,6 +37,7 @@ pub use config::{Caps, Config, DtdVersion};
 pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};
 pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
 pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
+pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
 pub use pages::{Paging, ReadPlan, ReadSummary, read};
 pub use query::{
@@ -40,8 +45,12 @@ pub use query::{
     Value,
 };
 pub use records::{FieldValue, KeyKind, Record};
+pub use report::{Argument, ReportRequest};
 pub use retry::Backoff;
-pub use schema::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
+pub use schema::{
+    DataType, Entity, FieldDefinition, ObjectDefinition, ObjectName, Readable, Relationship,
+    concerns_one_object, is_keyless,
+};
 pub use secret::Secret;
 pub use stats::{Meter, RequestStats};
 pub use xml::rows::Page;

@@ -70,6 +70,8 @@ pub enum ErrorKind {
     Formatting,
     /// A cell does not parse.
     Cell,
+    /// More than one record where one was asked for.
+    NotOne,
     /// Data moved while it was read.
     Moved,
     /// The dialect cannot say this.

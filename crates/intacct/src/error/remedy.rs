@@ -66,6 +66,7 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         ErrorKind::Cell => {
             "Compare the column's type with the field in Intacct, or declare the column as text."
         }
+        ErrorKind::NotOne => "Narrow the condition to the key of one record, or list the records.",
         ErrorKind::Moved => "Rows changed while they were read: run the statement again.",
         ErrorKind::Refused => {
             "See the gateway's own words in the detail; if they do not help, ask Sage's support with the control id."

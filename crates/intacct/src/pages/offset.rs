@@ -66,9 +66,12 @@ fn cells(page: &Page, row: usize) -> Vec<Option<Vec<u8>>> {
         .collect()
 }
 
-/// The order asked for, then the selected fields that it does not name.
+/// The order asked for, then the selected fields that it does not name. RECORDNO leaves nothing to tell apart.
 fn total_order(query: &Query) -> Vec<OrderKey> {
     let mut order = query.order_by.clone();
+    if order.iter().any(|key| key.field.eq_ignore_ascii_case("RECORDNO")) {
+        return order;
+    }
     let fields = query.select.iter().filter_map(|item| match item {
         SelectItem::Field(field) if !field.contains('.') => Some(field),
         _ => None,

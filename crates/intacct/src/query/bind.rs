@@ -239,7 +239,7 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 }
 
 /// Compares two canonical decimals exactly.
-fn compare_numbers(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_numbers(a: &str, b: &str) -> Ordering {
     let magnitude = |a: &str, b: &str| {
         let (a_whole, a_fraction) = a.split_once('.').unwrap_or((a, ""));
         let (b_whole, b_fraction) = b.split_once('.').unwrap_or((b, ""));

@@ -9,6 +9,7 @@ mod instants;
 mod literal;
 mod parse;
 
+pub(crate) use bind::compare_numbers;
 pub use bind::{Binding, Bound};
 pub(crate) use literal::{write_us_date, write_us_datetime};
 pub use parse::SyntaxError;

@@ -1,6 +1,13 @@
 //! What a company has: objects, fields and relations.
 
+mod class;
+pub(crate) mod known;
 mod read;
+mod survey;
+
+pub(crate) use class::Class;
+pub use known::is_keyless;
+pub use survey::{Entity, Readable, concerns_one_object};
 
 /// An object type of the company, as `inspect` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

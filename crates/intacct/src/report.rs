@@ -1,0 +1,310 @@
+//! Custom reports (`readReport`): started, waited for, and read page by page.
+//!
+//! Facts: the vendor's page on custom reports and `api.xsd`. A run that takes longer than it may wait answers with a
+//! report id and the status PENDING; `readMore` with that id asks again and then pages through the rows. How rows are
+//! named is not documented: every child of the data that is not a status is a row.
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::json;
+use crate::xml::escape::push_element;
+use crate::xml::tree::Element;
+use std::time::Duration;
+
+/// Rows of a page: the gateway's limit for reports.
+const PAGE: u32 = 1000;
+
+/// Seconds that the gateway may wait for a report before it answers that it is pending: its own limit.
+const LONGEST_WAIT: u64 = 30;
+
+/// Waits between the questions whether a report is ready: the first and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A run-time argument of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// A value.
+    Value(String),
+    /// Named parts, such as the two ends of a range.
+    Parts(Vec<(String, Argument)>),
+}
+
+/// Which report, and how it is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// Its name.
+    pub report: String,
+    /// Made with the interactive report writer, not with the original one.
+    pub is_interactive: bool,
+    /// Run-time arguments by name.
+    pub arguments: Vec<(String, Argument)>,
+    /// Rows of a page, at most; clamped to what the gateway allows.
+    pub page_size: u32,
+}
+
+/// What an answer says.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    report_id: Option<String>,
+    status: Option<String>,
+    rows: Vec<String>,
+    remaining: Option<u64>,
+}
+
+impl Client {
+    /// Runs a report and hands each page of rows, as JSON objects of text, to `emit`, until it ends or `emit` says
+    /// false. Can be dropped at any await; the gateway then goes on by itself.
+    ///
+    /// Fails with [`ErrorKind::Refused`] when the gateway says that the run failed.
+    pub async fn report(
+        &self,
+        request: &ReportRequest,
+        mut emit: impl AsyncFnMut(Vec<String>) -> bool,
+    ) -> Result<(), Error> {
+        let patience = (self.config().request_timeout.as_secs() / 2).min(LONGEST_WAIT);
+        let place = |error: Error, function: &str| self.place(error, Some(&request.report), function);
+        let body = request
+            .body(patience)
+            .map_err(|error| place(error, "readReport"))?;
+        let data = self.data("readReport", Some(&request.report), body).await?;
+        let mut answer = Answer::read(&data).map_err(|error| place(error, "readReport"))?;
+        let mut report_id = None;
+        let mut pause = FIRST_PAUSE;
+        // A run that is done may say so without rows; they come with the next question.
+        let mut expects_rows = true;
+        loop {
+            report_id = answer.report_id.take().or(report_id);
+            let is_pending = answer.is_pending().map_err(|error| place(error, "readReport"))?;
+            let got_rows = !answer.rows.is_empty();
+            if got_rows && !emit(std::mem::take(&mut answer.rows)).await {
+                return Ok(());
+            }
+            let ended = match (got_rows, answer.remaining) {
+                (_, Some(remaining)) => remaining == 0,
+                (true, None) => false,
+                (false, None) => !is_pending && !expects_rows,
+            };
+            if ended && !is_pending {
+                return Ok(());
+            }
+            let Some(id) = &report_id else {
+                // Everything came at once.
+                return match is_pending {
+                    false => Ok(()),
+                    true => Err(place(
+                        Error::new(ErrorKind::Malformed, "the report is pending and has no id"),
+                        "readReport",
+                    )),
+                };
+            };
+            if is_pending {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                expects_rows = answer.status.is_some() && !got_rows && expects_rows;
+                if !expects_rows && !got_rows {
+                    return Ok(());
+                }
+                expects_rows = false;
+            }
+            let mut body = String::from("<readMore>");
+            push_element(&mut body, "reportId", id)
+                .map_err(|_| Error::new(ErrorKind::Malformed, "the report's id holds a control character"))?;
+            body.push_str("</readMore>");
+            let data = self.data("readMore", Some(&request.report), body).await?;
+            answer = Answer::read(&data).map_err(|error| place(error, "readMore"))?;
+        }
+    }
+}
+
+impl ReportRequest {
+    fn body(&self, patience: u64) -> Result<String, Error> {
+        let mut body = String::from(match self.is_interactive {
+            true => "<readReport type=\"interactive\">",
+            false => "<readReport>",
+        });
+        element(&mut body, "report", &self.report)?;
+        if !self.arguments.is_empty() {
+            body.push_str("<arguments>");
+            push_arguments(&mut body, &self.arguments)?;
+            body.push_str("</arguments>");
+        }
+        element(&mut body, "waitTime", &patience.to_string())?;
+        element(&mut body, "pagesize", &self.page_size.clamp(1, PAGE).to_string())?;
+        element(&mut body, "returnFormat", "xml")?;
+        body.push_str("</readReport>");
+        Ok(body)
+    }
+}
+
+fn element(body: &mut String, name: &str, text: &str) -> Result<(), Error> {
+    push_element(body, name, text).map_err(|_| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("{name} holds a control character"),
+        )
+    })
+}
+
+fn push_arguments(body: &mut String, arguments: &[(String, Argument)]) -> Result<(), Error> {
+    for (name, argument) in arguments {
+        let starts = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let goes_on = name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        if !(starts && goes_on) {
+            let message = format!("\"{name}\" cannot be the name of an argument");
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_hint("Arguments go by the name of the report's parameter, such as APBILL.TEST_DATE."));
+        }
+        match argument {
+            Argument::Value(text) => element(body, name, text)?,
+            Argument::Parts(parts) => {
+                body.push_str(&format!("<{name}>"));
+                push_arguments(body, parts)?;
+                body.push_str(&format!("</{name}>"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Answer {
+    fn read(data: &Element) -> Result<Answer, Error> {
+        let is_status =
+            |element: &&Element| element.child("STATUS").is_some() && element.child("REPORTID").is_some();
+        let status = data.children.iter().find(is_status);
+        let told = |name: &str| {
+            let of = status.unwrap_or(data);
+            Some(of.text_of(name).to_owned()).filter(|text| !text.is_empty())
+        };
+        let number = |name: &str| -> Result<Option<u64>, Error> {
+            let told = data
+                .attribute(name)
+                .map(str::trim)
+                .filter(|text| !text.is_empty());
+            told.map(|text| text.parse::<u64>())
+                .transpose()
+                .map_err(|_| malformed(format!("attribute {name} of a report's page is not a number")))
+        };
+        let rows: Vec<String> = data
+            .children
+            .iter()
+            .filter(|element| !is_status(element) && !element.children.is_empty())
+            .map(row)
+            .collect();
+        let answer = Answer {
+            report_id: told("REPORTID").or_else(|| data.attribute("reportId").map(str::to_owned)),
+            status: told("STATUS"),
+            remaining: number("numremaining")?,
+            rows,
+        };
+        match number("count")? {
+            // A page that is cut off must not pass for the end of the report.
+            Some(count) if count != answer.rows.len() as u64 && answer.status.is_none() => {
+                let shown = answer.rows.len();
+                Err(malformed(format!(
+                    "a page of the report has {shown} rows and counts {count}"
+                )))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// Whether the run goes on; fails when it failed.
+    fn is_pending(&self) -> Result<bool, Error> {
+        match self.status.as_deref().map(str::to_ascii_uppercase).as_deref() {
+            None | Some("DONE" | "COMPLETE" | "COMPLETED" | "SUCCESS") => Ok(false),
+            Some("PENDING" | "INPROGRESS" | "IN PROGRESS" | "IN_PROGRESS" | "QUEUED" | "RUNNING") => Ok(true),
+            Some(other) => Err(Error::new(
+                ErrorKind::Refused,
+                format!("the run of the report ended with status {other}"),
+            )),
+        }
+    }
+}
+
+fn malformed(message: String) -> Error {
+    Error::new(ErrorKind::Malformed, message)
+}
+
+/// A row as a JSON object: text, null where there is none, objects for what is nested.
+fn row(element: &Element) -> String {
+    let mut out = String::from("{");
+    for (index, field) in element.children.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        json::push_text(&mut out, &field.name);
+        out.push_str(": ");
+        if !field.children.is_empty() {
+            out.push_str(&row(field));
+        } else if field.text.is_empty() {
+            out.push_str("null");
+        } else {
+            json::push_text(&mut out, &field.text);
+        }
+    }
+    out.push('}');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Caps;
+    use crate::xml::tree::parse;
+
+    fn answer(body: &str) -> Result<Answer, Error> {
+        Answer::read(&parse(body.as_bytes(), &Caps::default()).expect("well-formed"))
+    }
+
+    #[test]
+    fn a_request_has_nested_arguments() {
+        let request = ReportRequest {
+            report: "Aging & more".into(),
+            is_interactive: true,
+            arguments: vec![
+                ("REPORTINGPERIOD".into(), Argument::Value("Q1 < Q2".into())),
+                (
+                    "APBILL.TEST_DATE".into(),
+                    Argument::Parts(vec![("FROM_DATE".into(), Argument::Value("1/1/2014".into()))]),
+                ),
+            ],
+            page_size: 2000,
+        };
+        assert_eq!(
+            request.body(30).expect("a body"),
+            "<readReport type=\"interactive\"><report>Aging &amp; more</report><arguments><REPORTINGPERIOD>Q1 &lt; Q2\
+             </REPORTINGPERIOD><APBILL.TEST_DATE><FROM_DATE>1/1/2014</FROM_DATE></APBILL.TEST_DATE></arguments>\
+             <waitTime>30</waitTime><pagesize>1000</pagesize><returnFormat>xml</returnFormat></readReport>"
+        );
+        let wrong = ReportRequest {
+            arguments: vec![("a><b".into(), Argument::Value(String::new()))],
+            ..request
+        };
+        assert!(wrong.body(1).is_err());
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        let pending =
+            "<data><report_results><REPORTID>R1</REPORTID><STATUS>PENDING</STATUS></report_results></data>";
+        let pending = answer(pending).expect("an answer");
+        assert_eq!(pending.report_id.as_deref(), Some("R1"));
+        assert!(pending.is_pending().expect("a status") && pending.rows.is_empty());
+
+        let page = "<data listtype=\"report\" count=\"1\" totalcount=\"2\" numremaining=\"1\"><row><A>1</A><B/>\
+                    <C><D>\"x\"</D></C></row></data>";
+        let page = answer(page).expect("an answer");
+        assert_eq!(page.rows, [r#"{"A": "1", "B": null, "C": {"D": "\"x\""}}"#]);
+        assert_eq!((page.remaining, page.status), (Some(1), None));
+
+        let failed =
+            "<data><report_results><REPORTID>R1</REPORTID><STATUS>ERROR</STATUS></report_results></data>";
+        assert!(answer(failed).expect("an answer").is_pending().is_err());
+        let cut = "<data count=\"2\" numremaining=\"0\"><row><A>1</A></row></data>";
+        assert!(answer(cut).is_err());
+    }
+}

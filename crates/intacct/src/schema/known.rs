@@ -1,0 +1,157 @@
+//! Definitions that a client remembers, so that a statement does not pay for a lookup each time.
+
+use super::{FieldDefinition, ObjectDefinition};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::nearest::nearest;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After so long a definition is asked for anew: administrators add fields at any time.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// An object as typed and the transaction definition.
+type Key = (String, String);
+
+/// What is known of the objects of a company.
+#[derive(Debug, Default)]
+pub(crate) struct KnownObjects {
+    definitions: Mutex<HashMap<Key, Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    asked: Instant,
+    definition: Arc<ObjectDefinition>,
+    /// Fields that `lookup` lists and `query` refuses.
+    refused: Vec<String>,
+}
+
+impl KnownObjects {
+    fn fresh(&self, key: &Key) -> Option<Known> {
+        let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = definitions.get(key);
+        known.filter(|known| known.asked.elapsed() < FRESH).cloned()
+    }
+
+    fn remember(&self, key: Key, definition: Arc<ObjectDefinition>) {
+        let known = Known {
+            asked: Instant::now(),
+            definition,
+            refused: Vec::new(),
+        };
+        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.insert(key, known);
+    }
+
+    pub(crate) fn forget(&self) {
+        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.clear();
+    }
+}
+
+impl Client {
+    /// The definition of an object whose name is matched without regard to case; remembered for five minutes.
+    ///
+    /// Fails with [`ErrorKind::UnknownObject`], whose hint names the nearest object that there is.
+    pub async fn definition(
+        &self,
+        object: &str,
+        docparid: Option<&str>,
+    ) -> Result<Arc<ObjectDefinition>, Error> {
+        let key = (object.to_owned(), docparid.unwrap_or_default().to_owned());
+        if let Some(known) = self.known_objects().fresh(&key) {
+            return Ok(known.definition);
+        }
+        // Standard objects are upper case; the list of all objects is only asked for where that finds nothing.
+        let standard = object.to_uppercase();
+        let definition = match self.lookup_named(&standard, docparid).await {
+            Err(error) if matches!(error.kind(), ErrorKind::UnknownObject) => {
+                let name = self.spelled(object).await?;
+                self.lookup_named(&name, docparid).await?
+            }
+            ended => ended?,
+        };
+        let definition = Arc::new(definition);
+        self.known_objects().remember(key, Arc::clone(&definition));
+        Ok(definition)
+    }
+
+    /// A definition under the name that was asked for: some lookups answer in another case.
+    async fn lookup_named(&self, name: &str, docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
+        let mut definition = self.lookup(name, docparid).await?;
+        name.clone_into(&mut definition.name);
+        Ok(definition)
+    }
+
+    /// The company's spelling of an object's name.
+    async fn spelled(&self, typed: &str) -> Result<String, Error> {
+        let objects = self.inspect_all().await?;
+        let exact = objects.iter().find(|object| object.name == typed);
+        let alike = || {
+            objects
+                .iter()
+                .find(|object| object.name.eq_ignore_ascii_case(typed))
+        };
+        if let Some(object) = exact.or_else(alike) {
+            return Ok(object.name.clone());
+        }
+        let error = Error::new(
+            ErrorKind::UnknownObject,
+            format!("object \"{typed}\" does not exist in the company"),
+        );
+        let hint = match nearest(typed, objects.iter().map(|object| object.name.as_str())) {
+            Some(name) => format!("Did you mean {name}?"),
+            None => "sage_intacct.objects('...') lists the objects of the company.".to_owned(),
+        };
+        Err(error
+            .with_hint(hint)
+            .at(&self.config().company_id, Some(typed), "inspect", ""))
+    }
+
+    /// The fields of an object that can be read: those that the gateway refused before are left out.
+    pub(crate) fn refused_fields(&self, object: &str, docparid: Option<&str>) -> Vec<String> {
+        let key = (object.to_owned(), docparid.unwrap_or_default().to_owned());
+        let known = self.known_objects().fresh(&key);
+        known.map(|known| known.refused).unwrap_or_default()
+    }
+
+    /// Remembers that the gateway does not let these fields be queried.
+    pub(crate) fn remember_refused(&self, object: &str, docparid: Option<&str>, fields: &[String]) {
+        let key = (object.to_owned(), docparid.unwrap_or_default().to_owned());
+        let known = &self.known_objects().definitions;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&key) {
+            known.refused.extend_from_slice(fields);
+        }
+    }
+}
+
+/// Objects whose rows have no field that is unique.
+const KEYLESS: [&str; 2] = ["GLDETAIL", "GLACCOUNTBALANCE"];
+
+/// Whether the rows of an object have no key, as those of views.
+pub fn is_keyless(object: &str) -> bool {
+    KEYLESS.iter().any(|name| name.eq_ignore_ascii_case(object))
+}
+
+impl ObjectDefinition {
+    /// The field of this name; an exact spelling goes before one that differs in case.
+    pub fn field(&self, name: &str) -> Option<&FieldDefinition> {
+        let exact = self.fields.iter().find(|field| field.id == name);
+        exact.or_else(|| {
+            self.fields
+                .iter()
+                .find(|field| field.id.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// The field that is unique and ordered: RECORDNO, or `id` of the company's own objects; none for views.
+    pub fn row_key(&self) -> Option<&FieldDefinition> {
+        if is_keyless(&self.name) {
+            return None;
+        }
+        self.field("RECORDNO").or_else(|| self.field("id"))
+    }
+}

@@ -1,0 +1,160 @@
+//! What a user can see of a company: which objects, and which entities.
+
+use crate::client::Client;
+use crate::config::DtdVersion;
+use crate::dialect::{DialectKind, PageRequest};
+use crate::error::{Error, ErrorKind};
+use crate::query::{Query, SelectItem};
+use crate::xml::tree::Element;
+
+/// Whether an object can be read.
+#[derive(Debug, Clone)]
+pub enum Readable {
+    /// Yes; so many rows, where the gateway tells.
+    Yes {
+        /// Rows that the user sees.
+        rows: Option<u64>,
+        /// The key is `id`, as that of the company's own objects.
+        is_custom: bool,
+    },
+    /// No, and what the gateway says.
+    No(Error),
+}
+
+/// An entity of a shared company that the user may sign in at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entity {
+    /// Its id, for the option `location_id`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Record number of its LOCATIONENTITY.
+    pub record_no: String,
+    /// Base currency.
+    pub currency: String,
+    /// First month of the fiscal year.
+    pub first_fiscal_month: String,
+    /// First month of the tax year.
+    pub first_tax_month: String,
+    /// First day of the week.
+    pub week_start: String,
+}
+
+impl Client {
+    /// Asks for one row of an object, to learn whether it can be read and how many rows it has: one request, two for
+    /// the company's own objects.
+    pub async fn survey(&self, object: &str, show_private: bool) -> Result<Readable, Error> {
+        let kind = match self.config().dtd_version {
+            DtdVersion::V3_0 => DialectKind::Query,
+            DtdVersion::V2_1 => DialectKind::GetList,
+        };
+        let page = PageRequest { size: 1, offset: 0 };
+        let mut refusal = None;
+        for (field, is_custom) in [("RECORDNO", false), ("id", true)] {
+            let mut query = Query::new(object);
+            query.select = vec![SelectItem::Field(field.to_owned())];
+            query.show_private = show_private && kind.capabilities().show_private;
+            match self.page(&query, kind, &page, false).await {
+                Ok(page) => {
+                    let rows = page.total_count;
+                    return Ok(Readable::Yes { rows, is_custom });
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::UnknownFields(_)) => {
+                    refusal.get_or_insert(error);
+                }
+                Err(error) if concerns_one_object(&error) => return Ok(Readable::No(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        let error = refusal.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no field was asked for"));
+        self.survey_other(object, kind, show_private, error).await
+    }
+
+    /// As [`survey`](Self::survey), for objects that have neither of the usual keys.
+    async fn survey_other(
+        &self,
+        object: &str,
+        kind: DialectKind,
+        show_private: bool,
+        refusal: Error,
+    ) -> Result<Readable, Error> {
+        let definition = match self.lookup(object, None).await {
+            Ok(definition) => definition,
+            Err(error) if concerns_one_object(&error) => return Ok(Readable::No(error)),
+            Err(error) => return Err(error),
+        };
+        let Some(field) = definition.fields.first() else {
+            return Ok(Readable::No(refusal));
+        };
+        let mut query = Query::new(object);
+        query.select = vec![SelectItem::Field(field.id.clone())];
+        query.show_private = show_private && kind.capabilities().show_private;
+        let page = PageRequest { size: 1, offset: 0 };
+        match self.page(&query, kind, &page, false).await {
+            Ok(page) => Ok(Readable::Yes {
+                rows: page.total_count,
+                is_custom: false,
+            }),
+            Err(error) if concerns_one_object(&error) => Ok(Readable::No(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entities that the user may sign in at.
+    pub async fn entities(&self) -> Result<Vec<Entity>, Error> {
+        let data = self
+            .data("readEntityDetails", None, "<readEntityDetails/>".into())
+            .await?;
+        Ok(data.children_named("entity").map(Entity::read).collect())
+    }
+}
+
+impl Entity {
+    fn read(element: &Element) -> Entity {
+        let text = |name: &str| element.text_of(name).to_owned();
+        Entity {
+            id: text("id"),
+            name: text("name"),
+            record_no: text("recordno"),
+            currency: text("currency"),
+            first_fiscal_month: text("firstfiscalmonth"),
+            first_tax_month: text("firstfiscaltaxmonth"),
+            week_start: text("weekstart"),
+        }
+    }
+}
+
+/// Whether an error is about this object alone, so that the others can still be looked at.
+pub fn concerns_one_object(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Permission
+            | ErrorKind::UnknownObject
+            | ErrorKind::UnknownFields(_)
+            | ErrorKind::Refused
+            | ErrorKind::Unsupported
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Caps;
+    use crate::xml::tree::parse;
+
+    #[test]
+    fn entities_are_read_whatever_the_case() {
+        let data = parse(
+            b"<data><entity><id>E1</id><Name>First</Name><recordno>7</recordno><currency/></entity></data>",
+            &Caps::default(),
+        );
+        let data = data.expect("well-formed");
+        let entities: Vec<Entity> = data.children_named("entity").map(Entity::read).collect();
+        assert_eq!(entities.len(), 1);
+        assert_eq!(
+            (&entities[0].id, &entities[0].name, &entities[0].record_no),
+            (&"E1".to_owned(), &"First".to_owned(), &"7".to_owned())
+        );
+        assert_eq!(entities[0].currency, "");
+    }
+}
