@@ -1,5 +1,6 @@
 //! What a client needs to know of a gateway and of its user.
 
+use crate::budget::Budget;
 use crate::observer::Observer;
 use crate::secret::Secret;
 use std::fmt;
@@ -86,6 +87,8 @@ pub struct Config {
     pub caps: Caps,
     /// Who is told of each request.
     pub observer: Option<Arc<dyn Observer>>,
+    /// A budget that others draw on too, beside `max_concurrency`, which bounds this client.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 impl Config {
@@ -118,6 +121,7 @@ impl Config {
             ca_pem: None,
             caps: Caps::default(),
             observer: None,
+            budget: None,
         }
     }
 }

@@ -1,38 +1,64 @@
 //! How many requests are in flight at once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::budget::Budget;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Successful requests after which one more is allowed at once.
 const SUCCESSES_TO_GROW: u32 = 20;
 
-/// A limit that halves when the gateway asks to slow down and grows back by and by.
+/// How often a shared budget is asked for a place. Nobody can wake us when another process gives one back; beside a
+/// request this is little.
+const ASK_AGAIN: Duration = Duration::from_millis(4);
+
+/// A limit that halves when the gateway asks to slow down and grows back by and by. Behind it there may be a budget
+/// that others draw on too.
 pub(crate) struct Gate {
     state: Mutex<State>,
     freed: Notify,
     max: usize,
+    shared: Option<Arc<dyn Budget>>,
 }
 
 struct State {
     in_flight: usize,
     limit: usize,
     successes: u32,
+    /// Nobody enters before.
+    held_until: Option<Instant>,
 }
 
 /// The right to one request; given back when dropped.
-pub(crate) struct Pass<'a>(&'a Gate);
+pub(crate) struct Pass<'a> {
+    // The place in the shared budget goes first.
+    _place: Option<Place<'a>>,
+    _turn: Turn<'a>,
+}
+
+/// A place within the limit of this client.
+struct Turn<'a>(&'a Gate);
+
+/// A place in the shared budget, or in the queue for it.
+struct Place<'a> {
+    budget: &'a dyn Budget,
+    ticket: u64,
+}
 
 impl Gate {
-    pub(crate) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize, shared: Option<Arc<dyn Budget>>) -> Self {
         let max = max.max(1);
         Gate {
             state: Mutex::new(State {
                 in_flight: 0,
                 limit: max,
                 successes: 0,
+                held_until: None,
             }),
             freed: Notify::new(),
             max,
+            shared,
         }
     }
 
@@ -42,6 +68,31 @@ impl Gate {
 
     /// Waits for a turn.
     pub(crate) async fn enter(&self) -> Pass<'_> {
+        let turn = self.turn().await;
+        while let Some(until) = self.held_until() {
+            tokio::time::sleep_until(until).await;
+        }
+        let Some(budget) = self.shared.as_deref() else {
+            return Pass {
+                _place: None,
+                _turn: turn,
+            };
+        };
+        let place = Place {
+            ticket: budget.join(),
+            budget,
+        };
+        while !budget.try_enter(place.ticket) {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        Pass {
+            _place: Some(place),
+            _turn: turn,
+        }
+    }
+
+    /// Waits for a place within the limit of this client.
+    async fn turn(&self) -> Turn<'_> {
         loop {
             let freed = self.freed.notified();
             {
@@ -52,11 +103,15 @@ impl Gate {
                         // Two places freed at once leave one notice only: pass it on.
                         self.freed.notify_one();
                     }
-                    return Pass(self);
+                    return Turn(self);
                 }
             }
             freed.await;
         }
+    }
+
+    fn held_until(&self) -> Option<Instant> {
+        self.state().held_until.filter(|until| Instant::now() < *until)
     }
 
     /// The gateway asked to slow down.
@@ -64,10 +119,28 @@ impl Gate {
         let mut state = self.state();
         state.limit = (state.limit / 2).max(1);
         state.successes = 0;
+        drop(state);
+        if let Some(budget) = &self.shared {
+            budget.slow_down();
+        }
+    }
+
+    /// Lets nobody in until `time` is over.
+    pub(crate) fn hold(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        state.held_until = state.held_until.max(Some(until));
+        drop(state);
+        if let Some(budget) = &self.shared {
+            budget.hold(time);
+        }
     }
 
     /// A request went well.
     pub(crate) fn went_well(&self) {
+        if let Some(budget) = &self.shared {
+            budget.went_well();
+        }
         let mut state = self.state();
         if state.limit == self.max {
             return;
@@ -81,10 +154,16 @@ impl Gate {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.state().in_flight -= 1;
         self.0.freed.notify_one();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.budget.leave(self.ticket);
     }
 }
 
@@ -93,6 +172,7 @@ mod tests {
     use super::*;
     use std::future::Future;
     use std::pin::pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::task::{Context, Poll, Waker};
 
     fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -101,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_limit_holds_and_a_waiter_gets_the_place() {
-        let gate = Gate::new(2);
+        let gate = Gate::new(2, None);
         let Poll::Ready(first) = poll(pin!(gate.enter())) else {
             panic!("first must enter")
         };
@@ -116,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_waiter_that_gives_up_passes_its_turn_on() {
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, None);
         let Poll::Ready(first) = poll(pin!(gate.enter())) else {
             panic!("first must enter")
         };
@@ -131,7 +211,7 @@ mod tests {
 
     #[test]
     fn it_halves_and_grows_back() {
-        let gate = Gate::new(4);
+        let gate = Gate::new(4, None);
         gate.slow_down();
         assert_eq!(gate.state().limit, 2);
         gate.slow_down();
@@ -141,5 +221,73 @@ mod tests {
             gate.went_well();
         }
         assert_eq!(gate.state().limit, 4);
+    }
+
+    #[tokio::test]
+    async fn nobody_enters_while_it_is_held() {
+        let gate = Gate::new(4, None);
+        let start = Instant::now();
+        gate.hold(Duration::from_millis(60));
+        gate.hold(Duration::from_millis(5));
+        drop(gate.enter().await);
+        assert!(start.elapsed() >= Duration::from_millis(60));
+        assert!(poll(pin!(gate.enter())).is_ready());
+    }
+
+    /// One place, which the ticket in it holds.
+    #[derive(Default)]
+    struct OnePlace {
+        last: AtomicU64,
+        holder: AtomicU64,
+        left: AtomicU64,
+    }
+
+    impl Budget for OnePlace {
+        fn join(&self) -> u64 {
+            self.last.fetch_add(1, Ordering::SeqCst) + 1
+        }
+
+        fn try_enter(&self, ticket: u64) -> bool {
+            self.holder
+                .compare_exchange(0, ticket, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+        }
+
+        fn leave(&self, ticket: u64) {
+            self.left.fetch_add(1, Ordering::SeqCst);
+            let _ = self
+                .holder
+                .compare_exchange(ticket, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
+
+        fn went_well(&self) {}
+        fn slow_down(&self) {}
+        fn hold(&self, _time: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn two_clients_share_a_budget() {
+        let budget = Arc::new(OnePlace::default());
+        let gates = [(); 2].map(|()| Gate::new(4, Some(budget.clone())));
+        let first = gates[0].enter().await;
+        {
+            let mut gives_up = pin!(gates[0].enter());
+            assert!(poll(gives_up.as_mut()).is_pending());
+        }
+        assert_eq!(
+            budget.left.load(Ordering::SeqCst),
+            1,
+            "who gives up leaves the queue"
+        );
+        let mut second = pin!(gates[1].enter());
+        assert!(
+            tokio::time::timeout(ASK_AGAIN * 3, second.as_mut())
+                .await
+                .is_err(),
+            "the only place is taken"
+        );
+        drop(first);
+        drop(second.await);
+        assert_eq!(budget.left.load(Ordering::SeqCst), 3);
     }
 }

@@ -5,6 +5,7 @@
 //! another. Nothing here knows of PostgreSQL.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod client;
 mod config;
 pub mod dialect;
@@ -19,6 +20,7 @@ mod nearest;
 mod observer;
 pub mod pages;
 pub mod query;
+pub mod quota;
 mod records;
 mod report;
 mod requests;
@@ -32,6 +34,7 @@ mod transport;
 pub mod write;
 pub mod xml;
 
+pub use budget::Budget;
 pub use client::{Client, SessionInfo};
 pub use config::{Caps, Config, DtdVersion};
 pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};

@@ -6,6 +6,9 @@ use std::time::Duration;
 pub trait Observer: Send + Sync {
     /// One attempt ended.
     fn event(&self, event: &Event<'_>);
+
+    /// A failed request waits so long before it is tried again.
+    fn pause(&self, _time: Duration) {}
 }
 
 /// One attempt of a request. Holds no secrets.
@@ -20,6 +23,8 @@ pub struct Event<'a> {
     pub control_id: &'a str,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// What it waited for its turn before that.
+    pub queued: Duration,
     /// From the first byte sent to the last byte parsed.
     pub duration: Duration,
     /// Rows received.
@@ -44,4 +49,6 @@ pub enum Outcome<'a> {
     Retry(&'a crate::Error),
     /// Failed for good.
     Failure(&'a crate::Error),
+    /// Nobody waits for the answer any more: cancelled, or out of time.
+    Abandoned,
 }

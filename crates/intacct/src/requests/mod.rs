@@ -78,7 +78,7 @@ impl Requester {
             Ok(Requester {
                 url: endpoint::configured(&config.url)?,
                 transport: Transport::new(&config)?,
-                gate: Gate::new(config.max_concurrency),
+                gate: Gate::new(config.max_concurrency, config.budget.clone()),
                 session: SessionSlot::default(),
                 counters: Counters::default(),
                 backoff,
@@ -257,18 +257,26 @@ impl Requester {
         let document = self
             .document(call, authentication, control_id, &ids, writing)
             .map_err(|error| Failed::finally(error).not_run())?;
+        let joined = Instant::now();
         let _pass = self.gate.enter().await;
-        let start = Instant::now();
-        let mut sizes = Sizes {
-            sent_bytes: document.len() as u64,
-            ..Sizes::default()
+        let mut attempt = Attempt {
+            requester: self,
+            call,
+            run,
+            queued: joined.elapsed(),
+            start: Instant::now(),
+            sizes: Sizes {
+                sent_bytes: document.len() as u64,
+                ..Sizes::default()
+            },
+            ended: false,
         };
         self.counters.count(|stats| stats.requests += 1);
         if let Some(writing) = writing {
             writing.uncertain.store(true, Ordering::Relaxed);
         }
         let ended = match self.transport.post(url, document).await {
-            Ok(received) => self.read(call, received, &ids, &mut sizes, writing.is_some()),
+            Ok(received) => self.read(call, received, &ids, &mut attempt.sizes, writing.is_some()),
             Err(failed) => Err(failed),
         };
         let ended = ended.map_err(|mut failed| {
@@ -286,7 +294,7 @@ impl Requester {
             }
             failed
         });
-        self.account(call, run, start.elapsed(), &sizes, &ended);
+        attempt.end(&ended);
         ended
     }
 
@@ -394,45 +402,67 @@ impl Requester {
         }
         Ok(response)
     }
+}
 
-    fn account(
-        &self,
-        call: &Call<'_>,
-        run: &Run,
-        duration: Duration,
-        sizes: &Sizes,
-        ended: &Result<Response, Failed>,
-    ) {
+/// One attempt on its way. Dropped before its end, it tells that nobody waits for it any more.
+struct Attempt<'a> {
+    requester: &'a Requester,
+    call: &'a Call<'a>,
+    run: &'a Run,
+    /// How long it waited for its turn.
+    queued: Duration,
+    start: Instant,
+    sizes: Sizes,
+    ended: bool,
+}
+
+impl Attempt<'_> {
+    /// Draws the conclusions from how it ended, and counts it.
+    fn end(&mut self, ended: &Result<Response, Failed>) {
+        self.ended = true;
         let slower = matches!(ended, Err(failed) if failed.retry == Retry::Slower);
         match ended {
-            Ok(_) => self.gate.went_well(),
-            Err(_) if slower => self.gate.slow_down(),
+            Ok(_) => self.requester.gate.went_well(),
+            Err(_) if slower => self.requester.gate.slow_down(),
             Err(_) => {}
         }
-        self.counters.count(|stats| {
-            stats.rows += sizes.rows;
-            stats.wire_bytes += sizes.wire_bytes;
-            stats.decoded_bytes += sizes.decoded_bytes;
+        self.requester.counters.count(|stats| {
+            stats.rows += self.sizes.rows;
+            stats.wire_bytes += self.sizes.wire_bytes;
+            stats.decoded_bytes += self.sizes.decoded_bytes;
             stats.rate_limited += u64::from(slower);
         });
-        let Some(observer) = &self.config.observer else {
+        self.tell(match ended {
+            Ok(_) => Outcome::Success,
+            Err(failed) if self.run.has_next(failed) => Outcome::Retry(&failed.error),
+            Err(failed) => Outcome::Failure(&failed.error),
+        });
+    }
+
+    fn tell(&self, outcome: Outcome<'_>) {
+        let Some(observer) = &self.requester.config.observer else {
             return;
         };
         observer.event(&Event {
-            function: call.function,
-            object: call.object,
-            control_id: &run.control_id,
-            attempt: run.number,
-            duration,
-            rows: sizes.rows,
-            sent_bytes: sizes.sent_bytes,
-            wire_bytes: sizes.wire_bytes,
-            decoded_bytes: sizes.decoded_bytes,
-            outcome: match ended {
-                Ok(_) => Outcome::Success,
-                Err(failed) if run.has_next(failed) => Outcome::Retry(&failed.error),
-                Err(failed) => Outcome::Failure(&failed.error),
-            },
+            function: self.call.function,
+            object: self.call.object,
+            control_id: &self.run.control_id,
+            attempt: self.run.number,
+            queued: self.queued,
+            duration: self.start.elapsed(),
+            rows: self.sizes.rows,
+            sent_bytes: self.sizes.sent_bytes,
+            wire_bytes: self.sizes.wire_bytes,
+            decoded_bytes: self.sizes.decoded_bytes,
+            outcome,
         });
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Outcome::Abandoned);
+        }
     }
 }

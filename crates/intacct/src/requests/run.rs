@@ -2,6 +2,7 @@
 
 use super::{Call, Requester};
 use crate::error::Error;
+use crate::error::classify::Retry;
 use crate::retry::{Failed, Tries, timed_out};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,6 +45,13 @@ impl Run {
             return Err(failed.error);
         };
         requester.counters.count(|stats| stats.retries += 1);
+        if failed.retry == Retry::Slower {
+            // Others shall not run into the same refusal meanwhile.
+            requester.gate.hold(wait);
+        }
+        if let Some(observer) = &requester.config.observer {
+            observer.pause(wait);
+        }
         self.last = Some(failed.error);
         tokio::time::sleep(wait).await;
         Ok(())
