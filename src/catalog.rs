@@ -56,6 +56,10 @@ pub struct Column {
     pub field: String,
     /// PostgreSQL type.
     pub type_oid: pg_sys::Oid,
+    /// Its modifier.
+    pub typmod: i32,
+    /// Collation.
+    pub collation: pg_sys::Oid,
     /// Declared NOT NULL.
     pub not_null: bool,
     /// How it may be compared remotely; none: only locally.
@@ -84,6 +88,8 @@ impl Column {
 /// A foreign table with everything that its options say.
 #[derive(Debug, Clone)]
 pub struct ForeignTable {
+    /// Itself.
+    pub oid: pg_sys::Oid,
     /// Its server.
     pub server_oid: pg_sys::Oid,
     /// The server's options.
@@ -107,6 +113,7 @@ impl ForeignTable {
         let options = options::table(relid)?;
         let (columns, dropped) = load_columns(relid)?;
         Ok(ForeignTable {
+            oid: relid,
             server_oid,
             server: options::server(server_oid)?,
             // Only an import writes labels.
@@ -147,6 +154,11 @@ impl ForeignTable {
     /// Whether rows private to an entity are asked for.
     pub fn show_private(&self) -> bool {
         self.options.show_private.unwrap_or(self.server.show_private)
+    }
+
+    /// Whether it may be read at the same time as its siblings.
+    pub fn async_capable(&self) -> bool {
+        self.options.async_capable.unwrap_or(self.server.async_capable)
     }
 
     /// Whether `field` is the row key.
@@ -214,6 +226,8 @@ fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> 
                     .into_owned(),
                 field: options.field,
                 type_oid: attribute.atttypid,
+                typmod: attribute.atttypmod,
+                collation: attribute.attcollation,
                 not_null: attribute.attnotnull,
                 class,
                 constant: options.constant,

@@ -1,8 +1,11 @@
 //! Connections of this backend: one client, with one gateway session, for each user mapping of a server.
 
 use crate::error::Report;
-use crate::{io, options};
-use intacct::{Client, Config, Event, Observer, Outcome};
+use crate::io;
+use crate::options::{self, ClientConfig, FileStamp};
+use crate::requests::Teller;
+use crate::shared::{self, ServerBudget};
+use intacct::{Budget, Client, Config};
 use pgrx::{pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -14,6 +17,8 @@ struct Connection {
     client: Client,
     /// The I/O thread whose runtime holds the client's connections.
     generation: u64,
+    /// The files that options name, as they were when they were read.
+    files: Vec<FileStamp>,
     /// Server or mapping options may have changed since the client was made.
     stale: bool,
 }
@@ -45,17 +50,25 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         connections
             .iter()
             .find(|open| open.server == server && open.mapping == mapping && open.generation == generation)
-            .map(|open| (open.client.clone(), open.stale))
+            .map(|open| (open.client.clone(), open.stale, open.files.clone()))
     });
-    if let Some((client, false)) = open {
-        return Ok(client);
-    }
     // Catalogs and files are read outside of the borrow: they may raise.
-    let mut config = options::client_config(server, user)?;
-    config.observer = Some(Arc::new(Narrator));
+    if let Some((client, false, files)) = &open
+        && !files.iter().any(FileStamp::has_changed)
+    {
+        return Ok(client.clone());
+    }
+    let ClientConfig { mut config, files } = options::client_config(server, user)?;
     let client = match open {
-        Some((client, _)) if same(client.config(), &config) => client,
-        _ => Client::new(config)?,
+        Some((client, ..)) if same(client.config(), &config) => client,
+        _ => {
+            let is_shared = shared::attach();
+            let place = shared::place(server).filter(|_| is_shared);
+            config.observer = Some(Arc::new(Teller::new(server, options::server_name(server), place)));
+            let max = config.max_concurrency;
+            config.budget = place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
+            Client::new(config)?
+        }
     };
     CONNECTIONS.with_borrow_mut(|connections| {
         connections.retain(|open| {
@@ -66,15 +79,17 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             mapping,
             client: client.clone(),
             generation,
+            files,
             stale: false,
         });
     });
     Ok(client)
 }
 
-/// Connections that are open, in the order in which they were opened.
+/// Connections that are open, in the order in which they were opened. Lets go of those whose server or mapping was
+/// dropped.
 pub fn open() -> Vec<OpenConnection> {
-    CONNECTIONS.with_borrow(|connections| {
+    let open: Vec<_> = CONNECTIONS.with_borrow(|connections| {
         connections
             .iter()
             .map(|open| OpenConnection {
@@ -83,7 +98,23 @@ pub fn open() -> Vec<OpenConnection> {
                 client: open.client.clone(),
             })
             .collect()
-    })
+    });
+    // The catalogs are asked outside of the borrow: they may raise.
+    let (live, gone): (Vec<_>, Vec<_>) = open.into_iter().partition(|open| exists(open.mapping));
+    CONNECTIONS.with_borrow_mut(|connections| {
+        connections.retain(|open| !gone.iter().any(|gone| gone.mapping == open.mapping));
+    });
+    live
+}
+
+/// Whether there is such a mapping; those of a server go with it.
+fn exists(mapping: pg_sys::Oid) -> bool {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: main thread inside a transaction.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::USERMAPPINGOID as i32;
+        pg_sys::SearchSysCacheExists(cache, mapping.into(), none, none, none)
+    }
 }
 
 /// Lets go of a server's connections and sessions; says how many there were. Scans under way keep theirs.
@@ -164,31 +195,4 @@ unsafe extern "C-unwind" fn options_changed(_argument: pg_sys::Datum, _cache: i3
             connections.iter_mut().for_each(|open| open.stale = true);
         }
     });
-}
-
-/// Tells the log, at level `debug1`, of each request.
-struct Narrator;
-
-impl Observer for Narrator {
-    fn event(&self, event: &Event<'_>) {
-        let object = event
-            .object
-            .map(|object| format!(" {object}"))
-            .unwrap_or_default();
-        let outcome = match event.outcome {
-            Outcome::Success => "ok".to_owned(),
-            Outcome::Retry(error) => format!("will be repeated: {error}"),
-            Outcome::Failure(error) => format!("failed: {error}"),
-            _ => "ended".to_owned(),
-        };
-        io::say(format!(
-            "{}{object}: {outcome}, {} rows, {} bytes, {:.1} ms, attempt {}, controlid {}",
-            event.function,
-            event.rows,
-            event.wire_bytes,
-            event.duration.as_secs_f64() * 1000.0,
-            event.attempt,
-            event.control_id,
-        ));
-    }
 }

@@ -43,10 +43,7 @@ impl Report {
 
     /// The five characters of the SQLSTATE.
     pub fn sqlstate(&self) -> String {
-        // Six bits a character, least significant first, as MAKE_SQLSTATE packs them.
-        (0..5)
-            .map(|index| char::from(b'0' + ((self.code as i32 >> (6 * index)) & 0x3f) as u8))
-            .collect()
+        state_name(self.code as i32)
     }
 
     /// Sends the message at a level below ERROR.
@@ -73,6 +70,14 @@ impl Report {
         }
         report
     }
+}
+
+/// The five characters of a SQLSTATE as PostgreSQL packs it.
+pub fn state_name(code: i32) -> String {
+    // Six bits a character, least significant first, as MAKE_SQLSTATE packs them.
+    (0..5)
+        .map(|index| char::from(b'0' + ((code >> (6 * index)) & 0x3f) as u8))
+        .collect()
 }
 
 /// Raises a failure as an ERROR with its SQLSTATE, DETAIL and HINT.

@@ -5,6 +5,7 @@ mod connection;
 mod convert;
 mod error;
 mod exec;
+mod ffi;
 mod functions;
 mod guc;
 mod handler;
@@ -13,12 +14,15 @@ mod io;
 mod modify;
 mod options;
 mod plan;
+mod requests;
+mod shared;
 
 pgrx::pg_module_magic!(name, version);
 
 /// Called once when the library is loaded: by the first use in a backend, or by the postmaster when it is preloaded.
-/// Only settings are made here; threads and connections wait for the first request.
+/// Only settings are made and shared memory is reserved here; threads and connections wait for the first request.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     guc::init();
+    shared::init();
 }

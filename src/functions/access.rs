@@ -57,6 +57,13 @@ pub fn may_use(server: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// Whether there is such a server.
+pub fn exists(server: pg_sys::Oid) -> bool {
+    const MISSING_OK: pg_sys::bits16 = pg_sys::FSV_MISSING_OK as pg_sys::bits16;
+    // SAFETY: main thread inside a transaction; a server that is gone gives NULL.
+    unsafe { !pg_sys::GetForeignServerExtended(server, MISSING_OK).is_null() }
+}
+
 fn server(name: &str) -> pg_sys::Oid {
     // A name with a NUL in it cannot come from SQL.
     let wanted = CString::new(name).unwrap_or_default();

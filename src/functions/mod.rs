@@ -5,7 +5,9 @@ mod check;
 mod comments;
 mod objects;
 mod options;
+mod progress;
 mod query;
+mod request_stats;
 mod sessions;
 mod upsert;
 

@@ -22,14 +22,10 @@ fn sessions() -> TableIterator<
         name!(expires, Option<TimestampWithTimeZone>),
     ),
 > {
-    let rows = connection::open().into_iter().filter_map(|open| {
-        // A server that was dropped leaves its connection until the next one is made.
-        if !exists(open.server) {
-            return None;
-        }
+    let rows = connection::open().into_iter().map(|open| {
         let config = open.client.config();
         let session = open.client.session_info();
-        Some((
+        (
             server_name(open.server),
             mapped_role(open.mapping),
             config.user_id.clone(),
@@ -40,7 +36,7 @@ fn sessions() -> TableIterator<
                 .or_else(|| config.location_id.clone()),
             session.as_ref().map(|session| session.endpoint_host.clone()),
             session.and_then(|session| session.expires).and_then(timestamp),
-        ))
+        )
     });
     TableIterator::new(rows.collect::<Vec<_>>())
 }
@@ -50,12 +46,6 @@ fn sessions() -> TableIterator<
 fn disconnect(server: &str) -> i32 {
     let closed = connection::close(usable_server(server));
     i32::try_from(closed).unwrap_or(i32::MAX)
-}
-
-fn exists(server: pg_sys::Oid) -> bool {
-    const MISSING_OK: pg_sys::bits16 = pg_sys::FSV_MISSING_OK as pg_sys::bits16;
-    // SAFETY: main thread inside a transaction; a server that is gone gives NULL.
-    unsafe { !pg_sys::GetForeignServerExtended(server, MISSING_OK).is_null() }
 }
 
 /// The role that a user mapping is for; none when the mapping is gone.

@@ -1,7 +1,7 @@
 //! Log lines of the I/O thread: they cross as data and are reported by the backend when it next wakes.
 
 use once_cell::sync::Lazy;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,15 +23,28 @@ static LINES: Lazy<Lines> = Lazy::new(|| {
     }
 });
 
+/// Whether anybody would read a line.
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Finds out whether lines are wanted: `log_min_messages` or `client_min_messages` says so. Main thread only.
+pub(super) fn listen() {
+    // SAFETY: main thread; only looks at settings.
+    let wanted = unsafe { pgrx::pg_sys::message_level_is_interesting(pgrx::pg_sys::DEBUG1 as i32) };
+    WANTED.store(wanted, Ordering::Relaxed);
+}
+
 /// Hands a line to the backend's log (level `debug1`). Callable from any thread; never blocks.
-pub fn say(line: String) {
-    if LINES.sender.try_send(line).is_err() {
+pub fn say(line: impl FnOnce() -> String) {
+    if !WANTED.load(Ordering::Relaxed) {
+        return;
+    }
+    if LINES.sender.try_send(line()).is_err() {
         LINES.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Reports the lines that have arrived. Main thread only.
-pub(super) fn report() {
+/// Reports the lines that have arrived. Main thread only; may raise.
+pub fn report() {
     loop {
         // The lock ends with this statement: reporting may raise, and must not unwind through a held lock.
         let line = LINES

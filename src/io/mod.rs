@@ -10,8 +10,8 @@ mod stream;
 mod thread;
 mod wait;
 
-pub use lines::say;
-pub use stream::{Emitter, Stream, stream};
+pub use lines::{report as report_lines, say};
+pub use stream::{Emitter, Ready, Stream, stream};
 pub use thread::generation;
 
 use std::future::Future;

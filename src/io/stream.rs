@@ -1,8 +1,9 @@
 //! A job on the I/O thread and the bounded queue of what it sends back.
 
 use super::notifier::{Bell, Notifier};
-use super::{thread, wait::wait};
+use super::{lines, thread, wait::wait};
 use std::future::Future;
+use std::os::fd::RawFd;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, watch};
 
@@ -55,7 +56,20 @@ pub struct Stream<T> {
     queue: mpsc::Receiver<Message<T>>,
     notifier: Notifier,
     asked: watch::Sender<u64>,
+    /// The next item has been asked for.
+    waiting: bool,
     finished: bool,
+}
+
+/// What a stream has at the moment.
+#[derive(Debug)]
+pub enum Ready<T> {
+    /// The next item.
+    Item(T),
+    /// Nothing, and nothing will come.
+    End,
+    /// Nothing yet: the descriptor will become readable.
+    NotYet,
 }
 
 /// Starts a job on the I/O thread; at most `capacity` items wait in the queue.
@@ -70,6 +84,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<(), intacct::Error>> + 'static,
 {
+    lines::listen();
     let notifier =
         Notifier::new().map_err(|error| internal(&format!("no descriptor to wait on: {error}")))?;
     let bell = notifier.bell();
@@ -101,6 +116,7 @@ where
         queue,
         notifier,
         asked,
+        waiting: false,
         finished: false,
     })
 }
@@ -114,24 +130,69 @@ impl<T> Stream<T> {
         if self.finished {
             return Ok(None);
         }
-        self.asked.send_modify(|asked| *asked += 1);
+        self.ask();
         let queue = &mut self.queue;
-        let message = wait(&self.notifier, || match queue.try_recv() {
-            Ok(message) => Some(message),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Message::Failed(vanished("its job died"))),
-        });
+        let message = wait(&self.notifier, || poll(queue));
+        match self.take(message)? {
+            Ready::Item(item) => Ok(Some(item)),
+            Ready::End | Ready::NotYet => Ok(None),
+        }
+    }
+
+    /// The next item if it is there, and asks for it if not: [`descriptor`](Self::descriptor) becomes readable when
+    /// there is something to see. Does not wait.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn try_next(&mut self) -> Result<Ready<T>, intacct::Error> {
+        if self.finished {
+            return Ok(Ready::End);
+        }
+        self.ask();
+        // Drained before the queue is looked at: a ring after this line makes the descriptor readable again.
+        self.notifier.drain();
+        lines::report();
+        match poll(&mut self.queue) {
+            Some(message) => self.take(message),
+            None => Ok(Ready::NotYet),
+        }
+    }
+
+    /// The descriptor to wait on, for whoever waits in another place than [`next`](Self::next).
+    pub fn descriptor(&self) -> RawFd {
+        self.notifier.raw()
+    }
+
+    /// Asks for the next item, once.
+    fn ask(&mut self) {
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.asked.send_modify(|asked| *asked += 1);
+        }
+    }
+
+    fn take(&mut self, message: Message<T>) -> Result<Ready<T>, intacct::Error> {
         match message {
-            Message::Item(item) => Ok(Some(item)),
+            Message::Item(item) => {
+                self.waiting = false;
+                Ok(Ready::Item(item))
+            }
             Message::End => {
                 self.finished = true;
-                Ok(None)
+                Ok(Ready::End)
             }
             Message::Failed(error) => {
                 self.finished = true;
                 Err(error)
             }
         }
+    }
+}
+
+fn poll<T>(queue: &mut mpsc::Receiver<Message<T>>) -> Option<Message<T>> {
+    match queue.try_recv() {
+        Ok(message) => Some(message),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Disconnected) => Some(Message::Failed(vanished("its job died"))),
     }
 }
 

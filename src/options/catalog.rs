@@ -1,7 +1,7 @@
 //! Options as the catalogs hold them.
 
 use super::error::OptionError;
-use super::files;
+use super::files::{self, FileStamp};
 use super::server::ServerOptions;
 use super::spec::Level;
 use super::table::{ColumnOptions, TableOptions};
@@ -20,18 +20,24 @@ pub fn server(server_oid: pg_sys::Oid) -> Result<ServerOptions, OptionError> {
     ServerOptions::read(&values)
 }
 
-/// Options of the mapping that this user has for this server, else of the mapping for PUBLIC; files are read.
+/// Options of the mapping that this user has for this server, else of the mapping for PUBLIC; files are read, and
+/// noted in `stamps`.
 ///
 /// # Errors
 /// No mapping, an option that is missing, or a file that nobody responsible may read.
-pub fn user(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<UserOptions, OptionError> {
+pub fn user(
+    server_oid: pg_sys::Oid,
+    user_oid: pg_sys::Oid,
+    stamps: &mut Vec<FileStamp>,
+) -> Result<UserOptions, OptionError> {
     let Some(values) = mapping(server_oid, user_oid) else {
         return Err(OptionError::no_user_mapping(
             &role_name(user_oid),
             &server_name(server_oid),
         ));
     };
-    UserOptions::read(&values, &|option, path| {
+    UserOptions::read(&values, &mut |option, path| {
+        stamps.push(FileStamp::of(path));
         files::read_for_mapping(option, path, server_oid, user_oid)
     })
 }

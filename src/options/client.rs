@@ -2,7 +2,7 @@
 
 use super::catalog;
 use super::error::OptionError;
-use super::files;
+use super::files::{self, FileStamp};
 use super::kind;
 use super::server::ServerOptions;
 use intacct::Config;
@@ -22,13 +22,22 @@ pub fn ca_certificates(
     }
 }
 
+/// What a client is made from.
+pub struct ClientConfig {
+    /// For the client library.
+    pub config: Config,
+    /// The files that were read, as they were.
+    pub files: Vec<FileStamp>,
+}
+
 /// The configuration of a client for this server and this user.
 ///
 /// # Errors
 /// Whatever is missing or wrong in the options, no user mapping, or a file that cannot be read.
-pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<Config, OptionError> {
+pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<ClientConfig, OptionError> {
     let server = catalog::server(server_oid)?;
-    let user = catalog::user(server_oid, user_oid)?;
+    let mut files: Vec<FileStamp> = server.ca_file.iter().map(|path| FileStamp::of(path)).collect();
+    let user = catalog::user(server_oid, user_oid, &mut files)?;
     let ca_pem = ca_certificates(&server, server_oid)?;
     let mut config = Config::new(
         server.company_id,
@@ -47,5 +56,5 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
     config.max_concurrency = server.max_concurrency;
     config.time_zone = server.time_zone.as_deref().and_then(kind::time_zone);
     config.ca_pem = ca_pem;
-    Ok(config)
+    Ok(ClientConfig { config, files })
 }

@@ -4,9 +4,42 @@ use super::catalog::role_name;
 use super::error::OptionError;
 use pgrx::pg_sys;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 /// No password or certificate bundle is larger; a device or a log file is.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// A file as it was when an option's value was read from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStamp {
+    path: String,
+    state: Option<(u64, u64, u64, i64, i64)>,
+}
+
+impl FileStamp {
+    /// The file as it is now. Take it before reading: what is written in between is then noticed later.
+    pub fn of(path: &str) -> FileStamp {
+        FileStamp {
+            path: path.to_owned(),
+            state: std::fs::metadata(path).ok().map(|file| {
+                (
+                    file.dev(),
+                    file.ino(),
+                    file.size(),
+                    file.mtime(),
+                    file.mtime_nsec(),
+                )
+            }),
+        }
+    }
+
+    /// Whether there is another file now, or the same with other contents. One that is gone has not changed: it may
+    /// have been there just to be read.
+    pub fn has_changed(&self) -> bool {
+        let now = FileStamp::of(&self.path);
+        now.state.is_some() && now != *self
+    }
+}
 
 /// Whether a role may read files of the server: a superuser, or a member of `pg_read_server_files`.
 pub fn may_read(role: pg_sys::Oid) -> bool {

@@ -14,8 +14,9 @@ mod validator;
 mod values;
 
 pub use catalog::{column, role_name, server, server_name, table, values};
-pub use client::{ca_certificates, client_config};
+pub use client::{ClientConfig, ca_certificates, client_config};
 pub use error::{OptionError, OptionErrorKind};
+pub use files::FileStamp;
 pub use intacct::nearest;
 pub use reference::Reference;
 pub use server::{Ordering, PushSwitches, ServerOptions, WriteMode};

@@ -22,7 +22,7 @@ pub struct UserOptions {
 }
 
 /// Reads the file that an option names: the option's name, then the path.
-pub type ReadFile<'a> = &'a dyn Fn(&str, &str) -> Result<Vec<u8>, OptionError>;
+pub type ReadFile<'a> = &'a mut dyn FnMut(&str, &str) -> Result<Vec<u8>, OptionError>;
 
 impl UserOptions {
     /// Reads the options, and through `read_file` the files that they name.
@@ -30,7 +30,7 @@ impl UserOptions {
     /// # Errors
     /// An option that is missing, or a file that cannot be read.
     pub fn read(values: &OptionValues, read_file: ReadFile<'_>) -> Result<UserOptions, OptionError> {
-        let secret = |name: &'static str, file: &'static str| -> Result<Secret, OptionError> {
+        let mut secret = |name: &'static str, file: &'static str| -> Result<Secret, OptionError> {
             match (values.get(name), values.get(file)) {
                 (Some(value), None) => Ok(Secret::new(value)),
                 (None, Some(path)) => secret_line(file, path, read_file(file, path)?),
@@ -81,31 +81,31 @@ mod tests {
     fn a_password_comes_from_the_option_or_from_the_first_line_of_a_file() {
         let mut pairs = REST.to_vec();
         pairs.push(("password", "pw"));
-        let read = UserOptions::read(&values(&pairs), &no_files).expect("complete");
+        let read = UserOptions::read(&values(&pairs), &mut no_files).expect("complete");
         assert_eq!(read.password, Secret::new("pw"));
 
         let mut pairs = REST.to_vec();
         pairs.push(("password_file", "/run/pw"));
-        let from_file = |option: &str, path: &str| {
+        let mut from_file = |option: &str, path: &str| {
             assert_eq!((option, path), ("password_file", "/run/pw"));
             Ok(b"from file\r\nrest".to_vec())
         };
-        let read = UserOptions::read(&values(&pairs), &from_file).expect("complete");
+        let read = UserOptions::read(&values(&pairs), &mut from_file).expect("complete");
         assert_eq!(read.password, Secret::new("from file"));
-        let empty = |_: &str, _: &str| Ok(b"\n".to_vec());
-        let error = UserOptions::read(&values(&pairs), &empty).expect_err("empty");
+        let mut empty = |_: &str, _: &str| Ok(b"\n".to_vec());
+        let error = UserOptions::read(&values(&pairs), &mut empty).expect_err("empty");
         assert_eq!(error.kind, OptionErrorKind::File);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let error = UserOptions::read(&values(&REST), &no_files).expect_err("no password");
+        let error = UserOptions::read(&values(&REST), &mut no_files).expect_err("no password");
         assert_eq!(error.kind, OptionErrorKind::Missing);
         assert!(
             error.message.contains("\"password\" nor \"password_file\""),
             "{error}"
         );
-        let error = UserOptions::read(&values(&REST[1..]), &no_files).expect_err("no user");
+        let error = UserOptions::read(&values(&REST[1..]), &mut no_files).expect_err("no user");
         assert!(error.message.contains("\"user_id\""), "{error}");
     }
 
@@ -113,7 +113,7 @@ mod tests {
     fn debug_shows_no_password() {
         let mut pairs = REST.to_vec();
         pairs.push(("password", "hunter2"));
-        let read = UserOptions::read(&values(&pairs), &no_files).expect("complete");
+        let read = UserOptions::read(&values(&pairs), &mut no_files).expect("complete");
         let shown = format!("{read:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("sp\""), "{shown}");
     }

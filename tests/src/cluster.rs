@@ -138,3 +138,70 @@ impl Drop for Database {
             .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
     }
 }
+
+/// A second cluster, in which the library is preloaded: backends share counters, budget and progress. It is started
+/// at its first use, and stopped with the other one by `scripts/sql-tests`.
+///
+/// # Panics
+/// If it does not start.
+pub fn preloaded() -> &'static Preloaded {
+    static STARTED: OnceLock<Preloaded> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let name = variable("SAGE_PRELOADED_CLUSTER");
+        let script = |arguments: &[&str]| {
+            let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/cluster"))
+                .args(arguments)
+                .output()
+                .expect("scripts/cluster can be run");
+            assert!(
+                output.status.success(),
+                "scripts/cluster {arguments:?}: {output:?}"
+            );
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        script(&["start", &name, "--preload", "sage_intacct_fdw"]);
+        let environment = script(&["env", &name]);
+        let value = |name: &str| {
+            let prefix = format!("export {name}=");
+            environment
+                .lines()
+                .find_map(|line| line.strip_prefix(&prefix))
+                .unwrap_or_else(|| panic!("{name} is in {environment}"))
+                .to_owned()
+        };
+        Preloaded {
+            host: value("PGHOST"),
+            port: value("PGPORT").parse().expect("a port"),
+        }
+    })
+}
+
+/// Where the cluster of [`preloaded`] is.
+#[derive(Debug)]
+pub struct Preloaded {
+    host: String,
+    port: u16,
+}
+
+impl Preloaded {
+    /// A connection as the superuser; after a crash it waits until there is one to be had.
+    ///
+    /// # Panics
+    /// If the server does not accept it within a minute.
+    pub fn connect(&self, database: &str) -> Client {
+        let mut configuration = postgres::Config::new();
+        configuration
+            .host(&self.host)
+            .port(self.port)
+            .user("postgres")
+            .dbname(database);
+        for attempt in 1.. {
+            match configuration.connect(NoTls) {
+                Ok(client) => return client,
+                Err(_) if attempt < 600 => std::thread::sleep(std::time::Duration::from_millis(100)),
+                Err(error) => panic!("no connection to the preloaded cluster: {error:?}"),
+            }
+        }
+        unreachable!("the loop ends by returning or by a panic")
+    }
+}

@@ -156,14 +156,20 @@ impl Company {
         };
         company
             .connect()
-            .batch_execute(&format!(
-                "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
-                 CREATE USER MAPPING FOR CURRENT_USER SERVER acme
-                   OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw')",
-                company.gateway.url()
-            ))
+            .batch_execute(&Self::server_statements(&company.gateway, ""))
             .expect("a server and a mapping");
         company
+    }
+
+    /// Statements that make server `acme` over a gateway, with more options (`, page_size '10'`), and a mapping for the
+    /// current user.
+    pub fn server_statements(gateway: &Gateway, options: &str) -> String {
+        format!(
+            "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}'{options});
+             CREATE USER MAPPING FOR CURRENT_USER SERVER acme
+               OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');",
+            gateway.url()
+        )
     }
 
     /// A connection as the superuser.
@@ -180,21 +186,25 @@ impl Company {
             .unwrap_or_else(|error| panic!("import of {objects}: {error:?}"));
     }
 
-    /// How many rows of an object the top level of the company shows: those that no entity owns.
+    /// How many rows of an object the top level of the company shows.
     pub fn rows(&self, object: &str) -> i64 {
-        let owned = self.gateway.truth(&format!(
-            "SELECT 1 FROM pragma_table_info('{object}') WHERE name = 'MEGAENTITYKEY'"
-        ));
-        let filter = if owned.is_empty() {
-            ""
-        } else {
-            " WHERE MEGAENTITYKEY IS NULL"
-        };
-        self.gateway
-            .truth(&format!("SELECT count(*) AS n FROM \"{object}\"{filter}"))[0]["n"]
-            .as_i64()
-            .expect("a number")
+        rows(&self.gateway, object)
     }
+}
+
+/// How many rows of an object the top level of company `acme` shows: those that no entity owns.
+pub fn rows(gateway: &Gateway, object: &str) -> i64 {
+    let owned = gateway.truth(&format!(
+        "SELECT 1 FROM pragma_table_info('{object}') WHERE name = 'MEGAENTITYKEY'"
+    ));
+    let filter = if owned.is_empty() {
+        ""
+    } else {
+        " WHERE MEGAENTITYKEY IS NULL"
+    };
+    gateway.truth(&format!("SELECT count(*) AS n FROM \"{object}\"{filter}"))[0]["n"]
+        .as_i64()
+        .expect("a number")
 }
 
 /// A directory that the server can read, for files that options name; removed with the value.

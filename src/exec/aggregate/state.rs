@@ -10,6 +10,7 @@ use crate::exec::job;
 use crate::exec::place::Place as CellPlace;
 use crate::exec::state::{Received, cell_reader};
 use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
+use crate::shared::Tracked;
 use intacct::{Binding, CellError, CellReader, Client, Page};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
@@ -209,6 +210,8 @@ impl AggregateState {
     }
 
     fn ask(&mut self, client: &Client, plan: &AggregatePrivate) -> Result<Answer, intacct::Error> {
+        // Until the answer is here.
+        let _tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
         let (client, plan, size) = (client.clone(), plan.clone(), self.table.page_size());
         let meter = self.received.meter.clone();
         self.received

@@ -73,7 +73,7 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
     read.ok()?;
 
     let started = Instant::now();
-    let config = options::client_config(server, user);
+    let config = options::client_config(server, user).map(|made| made.config);
     let outcome = match &config {
         Ok(config) => {
             let entity = match &config.location_id {

@@ -1,0 +1,14 @@
+//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append.
+#![allow(non_snake_case, reason = "these are names of C")]
+
+// `pg_guard` looks for the boundary in a module of this name and place.
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+use pgrx::{pg_guard, pg_sys};
+
+#[pg_guard]
+unsafe extern "C-unwind" {
+    /// The request is answered; a null slot is the end of the rows.
+    pub fn ExecAsyncRequestDone(areq: *mut pg_sys::AsyncRequest, result: *mut pg_sys::TupleTableSlot);
+    /// The request will be answered after a callback.
+    pub fn ExecAsyncRequestPending(areq: *mut pg_sys::AsyncRequest);
+}

@@ -1,0 +1,60 @@
+//! What is going on now, and how far it has come.
+
+use super::access::{exists, may_use};
+use crate::options::server_name;
+use crate::shared;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+/// Scans that run in this database: those of all backends where they share memory, else those of this backend. Only of
+/// servers that the current user may use.
+#[pg_extern(volatile, parallel_restricted)]
+#[allow(clippy::type_complexity)]
+fn running_scans() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(server, String),
+        name!(object, String),
+        name!(relation, pg_sys::Oid),
+        name!(rows_done, i64),
+        name!(rows_total, Option<i64>),
+        name!(pages, i64),
+        name!(started, Option<TimestampWithTimeZone>),
+    ),
+> {
+    shared::attach();
+    let scans = shared::running().into_iter();
+    let rows = scans
+        .filter(|scan| exists(scan.server) && may_use(scan.server))
+        .map(|scan| {
+            (
+                scan.process as i32,
+                server_name(scan.server),
+                scan.object,
+                scan.relation,
+                scan.rows as i64,
+                scan.total.map(|total| total as i64),
+                scan.pages as i64,
+                TimestampWithTimeZone::try_from(scan.started).ok(),
+            )
+        });
+    TableIterator::new(rows.collect::<Vec<_>>())
+}
+
+extension_sql!(
+    r"
+CREATE VIEW @extschema@.progress AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans();
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
+",
+    name = "progress",
+    requires = [running_scans]
+);

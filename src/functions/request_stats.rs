@@ -1,0 +1,80 @@
+//! Counters of requests.
+
+use super::access::{exists, may_use};
+use crate::options::server_name;
+use crate::shared::Snapshot;
+use crate::{requests, shared};
+use pgrx::JsonB;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::prelude::*;
+
+/// What was asked of each server: by this backend since it began, and by all backends where they share memory. Only of
+/// servers that the current user may use.
+#[pg_extern(volatile, parallel_restricted)]
+#[allow(clippy::type_complexity)]
+fn request_stats() -> TableIterator<
+    'static,
+    (
+        name!(server, String),
+        name!(scope, &'static str),
+        name!(since, Option<TimestampWithTimeZone>),
+        name!(requests, i64),
+        name!(retries, i64),
+        name!(failures, i64),
+        name!(abandoned, i64),
+        name!(sign_ins, i64),
+        name!(errors, JsonB),
+        name!(rows, i64),
+        name!(sent_bytes, i64),
+        name!(wire_bytes, i64),
+        name!(decoded_bytes, i64),
+        name!(gateway_ms, f64),
+        name!(queued_ms, f64),
+        name!(paused_ms, f64),
+    ),
+> {
+    let own = requests::own().into_iter();
+    let mut all: Vec<_> = own
+        .map(|own| ("backend", own.server, own.since, own.counters))
+        .collect();
+    if shared::attach() {
+        let shared = shared::servers().into_iter();
+        all.extend(shared.map(|known| ("all backends", known.server, known.since, known.counters)));
+    }
+    let rows = all
+        .into_iter()
+        .filter(|(_, server, ..)| exists(*server) && may_use(*server))
+        .map(|(scope, server, since, counters)| {
+            let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+            let errors = errors(&counters);
+            (
+                server_name(server),
+                scope,
+                TimestampWithTimeZone::try_from(since).ok(),
+                counters.requests as i64,
+                counters.retries as i64,
+                counters.failures as i64,
+                counters.abandoned as i64,
+                counters.sign_ins as i64,
+                errors,
+                counters.rows as i64,
+                counters.sent_bytes as i64,
+                counters.wire_bytes as i64,
+                counters.decoded_bytes as i64,
+                milliseconds(counters.gateway),
+                milliseconds(counters.queued),
+                milliseconds(counters.paused),
+            )
+        });
+    TableIterator::new(rows.collect::<Vec<_>>())
+}
+
+/// Failed attempts by SQLSTATE.
+fn errors(counters: &Snapshot) -> JsonB {
+    let errors = counters
+        .errors
+        .iter()
+        .map(|(state, count)| (crate::error::state_name(*state), (*count).into()));
+    JsonB(serde_json::Value::Object(errors.collect()))
+}
