@@ -37,6 +37,10 @@ fn sage_intacct_fdw_handler() -> pgrx::PgBox<pg_sys::FdwRoutine, pgrx::Allocated
     routine.EndForeignInsert = Some(modify::end_foreign_modify);
     routine.ExplainForeignModify = Some(modify::explain_foreign_modify);
     routine.ExecForeignTruncate = Some(modify::exec_foreign_truncate);
+    routine.IsForeignPathAsyncCapable = Some(plan::is_foreign_path_async_capable);
+    routine.ForeignAsyncRequest = Some(exec::foreign_async_request);
+    routine.ForeignAsyncConfigureWait = Some(exec::foreign_async_configure_wait);
+    routine.ForeignAsyncNotify = Some(exec::foreign_async_notify);
     routine.ImportForeignSchema = Some(import::import_foreign_schema);
     routine.into_pg_boxed()
 }

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod analyze;
+mod append;
 mod bind;
 mod explain;
 mod job;
@@ -10,6 +11,7 @@ mod scan;
 mod state;
 
 pub use analyze::analyze_foreign_table;
+pub use append::{foreign_async_configure_wait, foreign_async_notify, foreign_async_request};
 pub use explain::{explain_foreign_scan, property};
 pub use job::zone;
 pub use scan::{

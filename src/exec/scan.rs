@@ -245,4 +245,5 @@ pub unsafe extern "C-unwind" fn end_foreign_scan(node: *mut pg_sys::ForeignScanS
             None => {}
         }
     }
+    crate::io::report_lines();
 }

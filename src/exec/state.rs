@@ -7,10 +7,12 @@ use super::place::Place;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
 use crate::error::{Report, raise};
-use crate::io::Stream;
-use crate::plan::private::ScanPrivate;
+use crate::io::{Ready, Stream};
+use crate::plan::private::{Part, ScanPrivate};
+use crate::shared::Tracked;
 use intacct::{CellError, CellReader, Client, Meter, Page, UserFormatting};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 /// One column that the scan fills.
@@ -41,6 +43,9 @@ pub struct ScanState {
     pub constants: Vec<(usize, pg_sys::Datum)>,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: Received,
+    /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
+    /// [`awaits`](Self::awaits) tells why.
+    pub patient: bool,
     client: Option<Client>,
     reader: Option<CellReader>,
     progress: Progress,
@@ -68,7 +73,37 @@ enum Progress {
         row: usize,
         pages: u64,
         rest: Option<Stream<Page>>,
+        shown: Shown,
     },
+}
+
+/// What others may see of the scan.
+#[derive(Default)]
+struct Shown {
+    tracked: Option<Tracked>,
+    /// Rows that the statement wants, where it says so.
+    wanted: Option<u64>,
+    /// The first page tells how many rows there are: they are not read in parts.
+    tells: bool,
+    rows: u64,
+    total: Option<u64>,
+    /// Since when the scan has no row at hand, while somebody else waits for it.
+    idle: Option<Instant>,
+}
+
+impl Shown {
+    /// Counts a page and tells others.
+    fn add(&mut self, page: &Page, pages: u64) {
+        if self.tells && pages == 1 {
+            let total = page.total_count.map(|total| total.saturating_sub(page.offset));
+            self.total = total.map(|total| total.min(self.wanted.unwrap_or(u64::MAX)));
+        }
+        self.rows += page.rows() as u64;
+        self.total = self.total.map(|total| total.max(self.rows));
+        if let Some(tracked) = &self.tracked {
+            tracked.progress(self.rows, self.total, pages);
+        }
+    }
 }
 
 /// What was asked and what arrived, for EXPLAIN ANALYZE.
@@ -124,6 +159,7 @@ impl ScanState {
             outputs,
             constants,
             received: Received::default(),
+            patient: true,
             client: None,
             reader: None,
             progress: Progress::Idle,
@@ -175,6 +211,7 @@ impl ScanState {
             row,
             pages,
             rest,
+            shown,
         } = &mut self.progress
         {
             if *row < page.rows() {
@@ -185,15 +222,30 @@ impl ScanState {
                 return true;
             }
             let Some(stream) = rest else { return false };
-            match self.received.wait(|| stream.next()) {
-                Ok(Some(next)) => {
+            let next = if self.patient {
+                let next = self.received.wait(|| stream.next());
+                next.map(|next| next.map_or(Ready::End, Ready::Item))
+            } else {
+                stream.try_next()
+            };
+            match next {
+                Ok(Ready::NotYet) => {
+                    shown.idle.get_or_insert_with(Instant::now);
+                    return false;
+                }
+                Ok(Ready::Item(next)) => {
                     *pages += 1;
+                    self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
                     self.received.add(&next);
+                    shown.add(&next, *pages);
                     *page = next;
                     *row = 0;
                     self.prepare_reader();
                 }
-                Ok(None) => *rest = None,
+                Ok(Ready::End) => {
+                    *rest = None;
+                    shown.tracked = None;
+                }
                 // The gateway follows many paths, and not all.
                 Err(error) if has_local && *pages == 0 && aggregate::may_read_rows(&error) => {
                     local_join(&self.plan.query.object, &error).tell(PgLogLevel::WARNING);
@@ -201,6 +253,7 @@ impl ScanState {
                 }
                 Err(error) => {
                     *rest = None;
+                    shown.tracked = None;
                     raise(error)
                 }
             }
@@ -219,6 +272,21 @@ impl ScanState {
             } if !parameters_changed => *row = 0,
             Progress::Local if !parameters_changed => {}
             _ => self.stop(),
+        }
+    }
+
+    /// The descriptor that becomes readable when the scan can go on; none when it has a row at hand, or has ended.
+    pub fn awaits(&self) -> Option<RawFd> {
+        match &self.progress {
+            Progress::Reading {
+                page,
+                row,
+                rest: Some(stream),
+                ..
+            } if *row >= page.rows() && !matches!(self.left, Some((Left { limit: 0, .. }, _))) => {
+                Some(stream.descriptor())
+            }
+            _ => None,
         }
     }
 
@@ -254,6 +322,7 @@ impl ScanState {
             self.left = Some((left, left));
             (limit, offset, at_gateway)
         });
+        let mut shown = Shown::default();
         let rest = match job::bind(&self.plan, &bindings) {
             None => None,
             Some(_) if matches!(finish, Some((Some(0), ..))) => None,
@@ -278,6 +347,9 @@ impl ScanState {
                     }),
                 };
                 let first_page = wanted.map_or(page_size, |wanted| wanted.clamp(1, page_size.into()) as u32);
+                shown.wanted = wanted;
+                shown.tells = matches!(plan.parts[..], [Part::Whole]);
+                shown.tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.query.object);
                 self.client = Some(client.clone());
                 let job = Job {
                     client,
@@ -299,6 +371,7 @@ impl ScanState {
             row: 0,
             pages: 0,
             rest,
+            shown,
         };
     }
 

@@ -1,6 +1,7 @@
 //! The planner's side of a scan: sizes, paths, and the plan with its [`Query`].
 
 mod aggregate;
+mod concurrent;
 pub mod cost;
 mod estimate;
 mod final_;
@@ -18,6 +19,7 @@ use crate::error::{raise, raise_internal};
 use crate::guc;
 use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
+pub use concurrent::is_foreign_path_async_capable;
 pub use estimate::count;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
@@ -32,6 +34,8 @@ struct RelationState {
     push: PushSwitches,
     /// Rows that the gateway has counted under the conditions that it can check.
     counted: Option<f64>,
+    /// The first page may be all that the statement takes.
+    brief: bool,
 }
 
 /// The state made by [`get_foreign_rel_size`].
@@ -61,6 +65,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             table,
             push,
             counted: None,
+            brief: false,
         });
         (*rel).fdw_private = state.cast();
         pg_sys::set_baserel_size_estimates(root, rel);
@@ -69,6 +74,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             (*rel).rows = pg_sys::clamp_row_est(counted);
             (*state).counted = Some(counted);
         }
+        (*state).brief = concurrent::is_brief(root, rel, &(*state).table);
     }
 }
 

@@ -4,6 +4,7 @@ mod aggregates;
 mod budget;
 mod budget_table;
 mod cancel;
+mod concurrent;
 mod dump;
 mod estimates;
 mod growth;
