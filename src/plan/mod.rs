@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod concurrent;
+mod constants;
 pub mod cost;
 mod estimate;
 mod final_;
@@ -68,6 +69,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             brief: false,
         });
         (*rel).fdw_private = state.cast();
+        constants::decide(rel, &(*state).table);
         pg_sys::set_baserel_size_estimates(root, rel);
         if let Some(counted) = estimate::counted_rows(root, rel, &*state) {
             (*rel).tuples = (*rel).tuples.max(counted);

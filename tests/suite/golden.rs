@@ -37,6 +37,7 @@ macro_rules! golden {
 golden!(
     aggregates,
     check,
+    consolidation,
     errors,
     explain,
     extension,
