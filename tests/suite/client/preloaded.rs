@@ -172,6 +172,10 @@ fn backends_that_end_leave_no_place_taken() {
                     .expect("terminated");
             }
             _ => {
+                // The cluster does not flush its log at commit.
+                watcher
+                    .batch_execute("CHECKPOINT")
+                    .expect("everything is on disk");
                 let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
                 assert!(killed.is_ok_and(|status| status.success()));
             }
@@ -184,11 +188,7 @@ fn backends_that_end_leave_no_place_taken() {
             watcher = shared.connect();
         }
         assert_eq!(number(&mut watcher, COUNT), shared.customers(), "{end}");
-        assert_eq!(
-            number(&mut watcher, "SELECT count(*) FROM sage_intacct.progress"),
-            0,
-            "{end}"
-        );
+        until(|| number(&mut watcher, "SELECT count(*) FROM sage_intacct.progress") == 0);
     }
 }
 
@@ -226,12 +226,13 @@ fn others_see_counters_and_progress() {
     let (mut scanner, failed) = running.join().expect("it ends");
     assert!(failed);
     shared.gateway.tap.pass();
-    assert!(
+    // The client is told of the error a moment before the scan is cleared away.
+    until(|| {
         watcher
             .query(progress, &[&scanner_pid])
             .expect("progress")
             .is_empty()
-    );
+    });
 
     number(&mut scanner, COUNT);
     let stats =
@@ -243,7 +244,7 @@ fn others_see_counters_and_progress() {
     }
     assert_eq!(own.get::<_, i64>(2), 1);
     assert_eq!(own.get::<_, i64>(3), 1, "one request was cancelled");
-    assert!(own.get::<_, i64>(1) >= shared.customers());
+    assert_eq!(own.get::<_, i64>(1), 50 + shared.customers());
     assert!(
         watcher
             .query(stats, &[&"backend"])
