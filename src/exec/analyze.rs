@@ -267,6 +267,7 @@ impl Sample {
             first_page: self.page_size,
             paging: self.paging.clone(),
             need_formatting: self.need_formatting,
+            ahead: 0,
         };
         let mut pages = 0;
         intacct::read(client, &plan, async |page| {

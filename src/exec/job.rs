@@ -4,7 +4,7 @@ use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
     Bound, Client, Condition, Count, Error, ErrorKind, GatewayZone, Meter, Page, Paging, Query, ReadPlan,
-    SelectItem, Value,
+    Seen, SelectItem, Value,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -44,8 +44,12 @@ impl Job {
     async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
         let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
         // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
-        // for. Any other is read to its end, so the next page travels while this one is worked on.
+        // for. Any other is likely to read to the end: the second page travels while the first is worked on, and
+        // the first that is used up lets many more be asked for.
         let sparing = self.sparing;
+        // In the order of the row key alone, no row comes up again.
+        let moving = self.plan.parts.len() > 1 || self.plan.query.order_by.len() > 1;
+        let mut seen = Seen::default();
         let mut skip = self.skip;
         let mut sent = 0;
         for part in &self.plan.parts {
@@ -53,13 +57,14 @@ impl Job {
             plan.query.offset = (skip > 0).then_some(Count::Number(skip));
             let mut wanted = true;
             let mut total = None;
-            intacct::read(&self.client, &plan, async |page| {
+            intacct::read_part(&self.client, &plan, moving.then_some(&mut seen), async |page| {
                 total = total.or(page.total_count);
                 if page.rows() == 0 && skip > 0 {
                     return true;
                 }
                 sent += 1;
-                wanted = emitter.send(page).await && (!sparing || emitter.asked_beyond(sent).await);
+                let wait = sparing || sent == 1 && page.remaining != Some(0);
+                wanted = emitter.send(page).await && (!wait || emitter.asked_beyond(sent).await);
                 wanted
             })
             .await?;
@@ -96,6 +101,10 @@ impl Job {
             first_page: self.first_page,
             paging,
             need_formatting: self.plan.need_formatting,
+            ahead: match self.sparing {
+                true => 0,
+                false => self.client.config().max_concurrency,
+            },
         }
     }
 }

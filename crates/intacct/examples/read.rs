@@ -66,6 +66,7 @@ async fn run(text: &str) -> Result<(), Error> {
         first_page: 2000,
         paging,
         need_formatting: true,
+        ahead: 2,
     };
     let summary = intacct::read(&client, &plan, async |page: Page| {
         print(&page);

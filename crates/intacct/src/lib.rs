@@ -42,7 +42,7 @@ pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
 pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
-pub use pages::{Paging, ReadPlan, ReadSummary, read};
+pub use pages::{Paging, ReadPlan, ReadSummary, Seen, read, read_part};
 pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,

@@ -202,6 +202,7 @@ async fn stored_results() {
         first_page: 1000,
         paging: intacct::Paging::Offset,
         need_formatting: false,
+        ahead: 0,
     };
     intacct::read(&gateway.client(), &plan, async |_| true)
         .await
@@ -256,6 +257,7 @@ async fn a_keyset_continues() {
             keys: vec![key("RECORDNO")],
         },
         need_formatting: false,
+        ahead: 0,
     };
     let pages = Arc::new(Mutex::new(0));
     intacct::read(&gateway.client(), &plan, async |_| {

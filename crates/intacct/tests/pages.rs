@@ -14,6 +14,7 @@ fn plan(paging: Paging, first_page: u32, page_size: u32) -> ReadPlan {
         first_page,
         paging,
         need_formatting: false,
+        ahead: 0,
     }
 }
 
@@ -274,4 +275,186 @@ async fn a_failure_in_the_middle_repeats_no_row() {
     let (found, ended) = collect(&gateway.client(), &plan(by_key(), 10, 10), usize::MAX).await;
     assert_eq!(found, keys(40));
     assert!(ended.expect("read").complete);
+}
+
+fn reading_ahead(paging: Paging, page_size: u32, ahead: usize) -> ReadPlan {
+    ReadPlan {
+        ahead,
+        ..plan(paging, page_size, page_size)
+    }
+}
+
+fn offsets(gateway: &Gateway) -> Vec<String> {
+    let queries = gateway
+        .requests()
+        .into_iter()
+        .filter(|request| request.contains("<query>"));
+    queries
+        .map(|request| between(&request, "<offset>", "<").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn pages_ahead_cost_no_request_more_and_keep_the_order() {
+    for paging in [by_key(), Paging::Offset] {
+        for ahead in [1, 2, 3, 8, 40] {
+            let gateway = serving(keys(100)).await;
+            let (found, ended) = collect(
+                &gateway.client(),
+                &reading_ahead(paging.clone(), 12, ahead),
+                usize::MAX,
+            )
+            .await;
+            assert_eq!(found, keys(100), "{paging:?} {ahead}");
+            assert!(ended.expect("read").complete);
+            // 12 rows, then 12 behind their keys or 11 new ones behind the row that is shown again.
+            assert_eq!(sizes(&gateway), ["12"; 9], "{paging:?} {ahead}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_page_alone_is_asked_for_once() {
+    for count in [0, 1, 12] {
+        let gateway = serving(keys(count)).await;
+        let (found, _) = collect(&gateway.client(), &reading_ahead(by_key(), 12, 8), usize::MAX).await;
+        assert_eq!(found, keys(count));
+        assert_eq!(sizes(&gateway).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn until_the_first_page_is_taken_one_is_asked_for_ahead() {
+    let gateway = serving(keys(500)).await;
+    let client = gateway.client();
+    let plan = reading_ahead(by_key(), 10, 8);
+    let ended = read(&client, &plan, async |_| {
+        // Long enough for the pages ahead to arrive.
+        while offsets(&gateway).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert_eq!(offsets(&gateway).len(), 2);
+        false
+    })
+    .await;
+    assert!(!ended.expect("stopped").complete);
+}
+
+#[tokio::test]
+async fn no_more_pages_are_asked_for_than_may_wait() {
+    let gateway = serving(keys(500)).await;
+    let client = gateway.client();
+    let plan = reading_ahead(by_key(), 10, 4);
+    let mut pages = 0;
+    let ended = read(&client, &plan, async |_| {
+        pages += 1;
+        if pages == 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            // Two taken, and at most twice four under way or waiting, and one more that was let in.
+            assert!(offsets(&gateway).len() <= 2 + 4 + 5, "{:?}", offsets(&gateway));
+            assert!(offsets(&gateway).len() >= 2 + 4);
+        }
+        pages < 2
+    })
+    .await;
+    assert!(!ended.expect("stopped").complete);
+}
+
+#[tokio::test]
+async fn a_gateway_without_counts_is_read_page_after_page() {
+    let all = keys(100);
+    let gateway = Gateway::start(move |request| {
+        let page = page_of(request, &all);
+        let rows = &page[page.find('>').expect("a tag")..];
+        Reply::xml(success(request, &[&format!("<data{rows}")]))
+    })
+    .await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 12, 8), usize::MAX).await;
+    assert_eq!(found, keys(100));
+    assert!(ended.expect("read").complete);
+    assert!(
+        offsets(&gateway).iter().all(String::is_empty),
+        "{:?}",
+        offsets(&gateway)
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_ignores_offsets_is_read_by_keys() {
+    let all = keys(100);
+    let gateway = Gateway::start(move |request| {
+        let without = request.replace("<offset>", "<other>");
+        Reply::xml(success(request, &[&page_of(&without, &all)]))
+    })
+    .await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 12, 3), usize::MAX).await;
+    assert_eq!(found, keys(100));
+    assert!(ended.expect("read").complete);
+}
+
+#[tokio::test]
+async fn a_gateway_with_smaller_pages_than_asked_for_is_read_to_the_end() {
+    let all = keys(100);
+    let gateway = Gateway::start(move |request| {
+        let smaller = request.replace("<pagesize>50<", "<pagesize>7<");
+        Reply::xml(success(request, &[&page_of(&smaller, &all)]))
+    })
+    .await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 50, 3), usize::MAX).await;
+    assert_eq!(found, keys(100));
+    assert!(ended.expect("read").complete);
+    // Seven rows, then six new ones a page; a few were asked for in vain before that was known.
+    assert!(sizes(&gateway).len() <= 20, "{:?}", sizes(&gateway));
+}
+
+#[tokio::test]
+async fn rows_deleted_in_front_cost_one_request_and_lose_none() {
+    let mut current = keys(100);
+    let mut count = 0;
+    let gateway = Gateway::start(move |request| {
+        count += 1;
+        if count == 3 {
+            current.drain(..5);
+        }
+        Reply::xml(success(request, &[&page_of(request, &current)]))
+    })
+    .await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 12, 3), usize::MAX).await;
+    assert_eq!(found, keys(100));
+    assert!(ended.expect("read").complete);
+    assert_eq!(gateway.count("<greaterthan>"), 1, "{:?}", offsets(&gateway));
+    assert!(sizes(&gateway).len() <= 11);
+}
+
+#[tokio::test]
+async fn rows_inserted_in_front_double_none() {
+    let mut current = keys(100);
+    let mut count = 0;
+    let gateway = Gateway::start(move |request| {
+        count += 1;
+        if count == 3 {
+            current.splice(0..0, 1..5);
+        }
+        Reply::xml(success(request, &[&page_of(request, &current)]))
+    })
+    .await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 12, 3), usize::MAX).await;
+    assert_eq!(found, keys(100));
+    assert!(ended.expect("read").complete);
+    assert_eq!(gateway.count("<greaterthan>"), 0);
+}
+
+#[tokio::test]
+async fn long_answers_are_counted_from_a_later_row_now_and_then() {
+    let gateway = serving(keys(1500)).await;
+    let (found, ended) = collect(&gateway.client(), &reading_ahead(by_key(), 11, 2), usize::MAX).await;
+    assert_eq!(found, keys(1500));
+    assert!(ended.expect("read").complete);
+    let furthest = offsets(&gateway)
+        .iter()
+        .filter_map(|offset| offset.parse::<u32>().ok())
+        .max();
+    assert!(furthest.is_some_and(|offset| offset < 11 * 36), "{furthest:?}");
+    assert!(sizes(&gateway).len() <= 151, "{}", sizes(&gateway).len());
 }

@@ -55,6 +55,7 @@ async fn collect(
             keys: vec![key("RECORDNO")],
         },
         need_formatting: false,
+        ahead: 0,
     };
     let mut found = Vec::new();
     let mut pages = 0;

@@ -1,114 +1,179 @@
 //! Pages that start after the keys of the last row: nothing that changes elsewhere shifts them.
+//!
+//! Several are asked for at once by counting on from a row that is known ([`super::ahead`]). Such a page is used only if
+//! it shows the last row of the page before, and then it is what a request for the rows behind that row would have
+//! answered. If it does not, the rows behind that row are asked for.
 
+use super::ahead::Ahead;
 use super::order::Keys;
-use super::{ReadSummary, Reader};
+use super::{ReadSummary, Reader, Seen};
 use crate::error::{Error, ErrorKind};
-use crate::query::{Condition, OrderKey, Query};
+use crate::formatting::reading;
+use crate::query::{Condition, OrderKey, Query, Value};
 use crate::xml::rows::Page;
+
+/// The values of the keys of a row.
+type Cells = Vec<Vec<u8>>;
 
 fn internal(message: String) -> Error {
     Error::new(ErrorKind::Internal, message)
 }
 
 pub(super) async fn read(
-    mut reader: Reader<'_>,
+    reader: Reader<'_>,
     keys: &[OrderKey],
+    seen: Option<&mut Seen>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
     let plan = reader.plan;
     if keys.is_empty() {
         return Err(internal("keyset paging without keys".into()));
     }
-    let mut keys = Keys::new(&plan.query, keys)
+    let keys = Keys::new(&plan.query, keys)
         .map_err(|field| internal(format!("keyset paging needs field {field} in the select list")))?;
-    let mut query = Query {
-        order_by: keys.keys.to_vec(),
-        limit: None,
-        offset: None,
-        ..plan.query.clone()
+    let mut own = Seen::default();
+    let mut walk = Walk {
+        seen: seen.or((keys.keys.len() > 1).then_some(&mut own)),
+        query: Query {
+            order_by: keys.keys.to_vec(),
+            limit: None,
+            offset: None,
+            ..plan.query.clone()
+        },
+        keys,
+        last: None,
     };
-    let mut offset = reader.first_offset();
-    let mut last: Option<Vec<Vec<u8>>> = None;
-    let mut expected_more = false;
-    loop {
-        let page = reader.page(&query, offset).await?;
-        if expected_more && page.rows() == 0 && page.total_count == Some(0) {
+    let mut ahead = Ahead::new(&reader, walk.query.clone());
+    let mut summary = ReadSummary::default();
+    let mut idle_pages = 0;
+    while let Some((asked, page)) = ahead.next().await {
+        let mut page = page?;
+        let rows = page.rows() as u64;
+        let joins = match walk.last.as_ref().filter(|_| asked.overlaps) {
+            None => 0,
+            Some(last) => match walk.keys.find(&page, last) {
+                Some(row) => row + 1,
+                None => {
+                    let (query, uncertain) = walk.behind(last);
+                    if asked.missed {
+                        ahead.go_on(query, uncertain);
+                    } else {
+                        ahead.go_on_before(asked, page, query, uncertain);
+                    }
+                    continue;
+                }
+            },
+        };
+        if asked.uncertain && rows == 0 && page.total_count == Some(0) {
             return Err(vanished(&plan.query));
         }
-        check_order(&mut keys, &page, last.as_deref(), &plan.query)?;
-        let complete = reader.is_last(&page)?;
-        if let Some(row) = page.rows().checked_sub(1) {
-            let cells = key_cells(&keys, &page, row, &plan.query)?;
-            last = Some(cells.into_iter().map(<[u8]>::to_vec).collect());
+        let complete = reader.is_last(asked.size, &page)?;
+        page.drop_first_rows(joins);
+        walk.accept(&page)?;
+        idle_pages = if page.rows() > 0 { 0 } else { idle_pages + 1 };
+        if let Some(last) = walk.last.as_ref().filter(|_| !complete) {
+            if idle_pages > 1 {
+                // A gateway that shows the same rows whatever the offset.
+                ahead.width = 0;
+                idle_pages = 0;
+                let (query, uncertain) = walk.behind(last);
+                ahead.go_on(query, uncertain);
+            } else {
+                ahead.move_up(&asked, rows, || walk.behind(last).0);
+                if ahead.is_idle() && ahead.width > 0 {
+                    let (query, uncertain) = walk.behind(last);
+                    ahead.go_on(query, uncertain);
+                }
+            }
         }
-        reader.count(&page);
-        if !emit(page).await {
-            return Ok(reader.ended(false));
+        if let Some(seen) = &mut walk.seen {
+            seen.take_out(&mut page, walk.keys.last_column());
         }
-        let Some(last) = last.as_ref().filter(|_| !complete) else {
-            return Ok(reader.ended(true));
-        };
-        let after = keys.after(last);
-        // Only where a value was put into another form can the comparison have gone astray.
-        expected_more = after
-            .values()
-            .iter()
-            .zip(last)
-            .any(|(value, cell)| is_reformed(value, cell));
-        query.filter = Some(Condition::and(plan.query.filter.clone(), after));
-        offset = 0;
+        summary.count(&page);
+        if !ahead.beside(emit(page)).await {
+            return Ok(summary);
+        }
+        ahead.wanted = true;
+        ahead.refill();
+        if complete {
+            summary.complete = true;
+            return Ok(summary);
+        }
+        if ahead.is_idle() {
+            let last = walk
+                .last
+                .as_ref()
+                .ok_or_else(|| internal("rows remain and there is none to go on behind".into()))?;
+            let (query, uncertain) = walk.behind(last);
+            ahead.go_on(query, uncertain);
+        }
     }
+    Err(internal("reading stopped before the end".into()))
 }
 
-fn is_reformed(value: &crate::query::Value, cell: &[u8]) -> bool {
-    !matches!(value, crate::query::Value::Text(text) | crate::query::Value::Number(text) if text.as_bytes() == cell)
+/// Where the reading stands.
+struct Walk<'k> {
+    /// In the order of the keys.
+    query: Query,
+    keys: Keys<'k>,
+    /// Of the last row taken.
+    last: Option<Cells>,
+    seen: Option<&'k mut Seen>,
 }
 
-fn key_cells<'p>(keys: &Keys<'_>, page: &'p Page, row: usize, query: &Query) -> Result<Vec<&'p [u8]>, Error> {
-    keys.of_row(page, row).map_err(|field| {
-        let message = format!(
-            "a row of {} has no {field}, by which its pages are read",
-            query.object
-        );
-        Error::new(ErrorKind::Cell, message).with_hint(
-            "Set the table's row_key to a field that every row has, or to nothing if there is none.",
-        )
-    })
-}
+impl Walk<'_> {
+    /// The query for the rows behind one with these keys, and whether its condition could have gone astray: only
+    /// where a value was put into another form.
+    fn behind(&self, last: &Cells) -> (Query, bool) {
+        let uncertain = last.iter().any(|cell| is_reformed(cell));
+        let after = self.keys.after(last);
+        let query = Query {
+            filter: Some(Condition::and(self.query.filter.clone(), after)),
+            ..self.query.clone()
+        };
+        (query, uncertain)
+    }
 
-/// Every row must come after the one before it, across pages too: else rows would be lost or come twice.
-fn check_order(
-    keys: &mut Keys<'_>,
-    page: &Page,
-    last: Option<&[Vec<u8>]>,
-    query: &Query,
-) -> Result<(), Error> {
-    let fields = keys.keys;
-    let disorder = |message: &str| {
-        let fields: Vec<&str> = fields.iter().map(|key| key.field.as_str()).collect();
+    /// Every row must come after the one before it, across pages too: else rows would be lost or come twice.
+    fn accept(&mut self, page: &Page) -> Result<(), Error> {
+        let Some(end) = page.rows().checked_sub(1) else {
+            return Ok(());
+        };
+        let missing = |field: &str| no_key(&self.query, field);
+        match self.keys.advance(page, self.last.as_ref()).map_err(missing)? {
+            None => {}
+            Some(0) => return Err(self.disorder("the gateway's next page does not come after the last")),
+            Some(_) => return Err(self.disorder("the gateway's rows do not come in the order asked for")),
+        }
+        let cells = self.keys.of_row(page, end).map_err(missing)?;
+        self.last = Some(cells.into_iter().map(<[u8]>::to_vec).collect());
+        Ok(())
+    }
+
+    fn disorder(&self, message: &str) -> Error {
+        let fields: Vec<&str> = self.keys.keys.iter().map(|key| key.field.as_str()).collect();
         let message = format!(
             "{message} (object {}, ordered by {})",
-            query.object,
+            self.query.object,
             fields.join(", ")
         );
-        Err(Error::new(ErrorKind::Malformed, message).with_hint(
+        Error::new(ErrorKind::Malformed, message).with_hint(
             "If the server is declared with ordering 'binary', its text order may be another: see check().",
-        ))
-    };
-    let mut before: Option<Vec<&[u8]>> = last.map(|cells| cells.iter().map(Vec::as_slice).collect());
-    for row in 0..page.rows() {
-        let cells = key_cells(keys, page, row, query)?;
-        if let Some(before) = &before
-            && !keys.in_order(before, &cells)
-        {
-            return match row {
-                0 => disorder("the gateway's next page does not come after the last"),
-                _ => disorder("the gateway's rows do not come in the order asked for"),
-            };
-        }
-        before = Some(cells);
+        )
     }
-    Ok(())
+}
+
+fn is_reformed(cell: &[u8]) -> bool {
+    !matches!(reading::value_to_send(cell), Value::Text(text) | Value::Number(text) if text.as_bytes() == cell)
+}
+
+fn no_key(query: &Query, field: &str) -> Error {
+    let message = format!(
+        "a row of {} has no {field}, by which its pages are read",
+        query.object
+    );
+    Error::new(ErrorKind::Cell, message)
+        .with_hint("Set the table's row_key to a field that every row has, or to nothing if there is none.")
 }
 
 fn vanished(query: &Query) -> Error {

@@ -1,9 +1,13 @@
 //! One page after another, none lost and none doubled.
 
+mod ahead;
 mod keyset;
 mod offset;
 mod order;
+mod seen;
 mod stored;
+
+pub use seen::Seen;
 
 use crate::client::Client;
 use crate::dialect::{DialectKind, PageRequest};
@@ -46,6 +50,11 @@ pub struct ReadPlan {
     pub paging: Paging,
     /// The user's formatting must be known before the first page is handed out.
     pub need_formatting: bool,
+    /// Pages that may be under way at once; the client's own limit holds beside it. With more than one, they are asked
+    /// for before they are needed, once the gateway has told how many rows there are: one until `emit` has taken the
+    /// first page, then as many as this. As many again may wait for their turn. 0: a page is asked for when the one
+    /// before has been taken.
+    pub ahead: usize,
 }
 
 /// What a read came to.
@@ -59,67 +68,75 @@ pub struct ReadSummary {
     pub complete: bool,
 }
 
-/// Reads pages and hands each to `emit` until the answer ends or `emit` says false. Can be dropped at any await.
+/// Reads pages and hands each to `emit`, in the order of rows, until the answer ends or `emit` says false. Can be dropped
+/// at any await. Made for one thread, as [`Client`] is.
 ///
-/// Fails with [`ErrorKind::Malformed`] when the gateway's pages do not follow each other as asked, and with
-/// [`ErrorKind::Moved`] when rows changed place between two offset pages: no row is lost or doubled in silence.
+/// Rows that are there all the time, and that neither the condition nor the order's keys move, are handed out once each
+/// whatever else changes; no row key comes twice. Fails with [`ErrorKind::Malformed`] when the gateway's pages do not
+/// follow each other as asked, and with [`ErrorKind::Moved`] when rows without a key changed place between two pages: no
+/// row is lost or doubled in silence.
 pub async fn read(
     client: &Client,
     plan: &ReadPlan,
     emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
-    let reader = Reader::new(client, plan);
+    read_part(client, plan, None, emit).await
+}
+
+/// As [`read`], for one of several reads that shall not give one row key twice between them.
+pub async fn read_part(
+    client: &Client,
+    plan: &ReadPlan,
+    seen: Option<&mut Seen>,
+    emit: impl AsyncFnMut(Page) -> bool,
+) -> Result<ReadSummary, Error> {
+    let reader = Reader { client, plan };
     let company = &client.config().company_id;
     let ended = match &plan.paging {
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
             stored::read(reader, emit).await
         }
-        Paging::Keyset { keys } => keyset::read(reader, keys, emit).await,
+        Paging::Keyset { keys } => keyset::read(reader, keys, seen, emit).await,
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,
     };
     ended.map_err(|error| error.at(company, Some(&plan.query.object), plan.kind.function(), ""))
 }
 
-async fn single(
-    mut reader: Reader<'_>,
-    mut emit: impl AsyncFnMut(Page) -> bool,
-) -> Result<ReadSummary, Error> {
-    let page = reader.page(&reader.plan.query, reader.first_offset()).await?;
-    let complete = reader.is_last(&page)?;
-    reader.count(&page);
+async fn single(reader: Reader<'_>, mut emit: impl AsyncFnMut(Page) -> bool) -> Result<ReadSummary, Error> {
+    let size = reader.first_size();
+    let page = reader
+        .page(&reader.plan.query, reader.first_offset(), size)
+        .await?;
+    let complete = reader.is_last(size, &page)?;
+    let mut summary = ReadSummary::default();
+    summary.count(&page);
     let wanted = emit(page).await;
-    Ok(reader.ended(complete && wanted))
+    summary.complete = complete && wanted;
+    Ok(summary)
 }
 
 /// What the ways of paging share.
 struct Reader<'a> {
     client: &'a Client,
     plan: &'a ReadPlan,
-    /// Rows to ask for next.
-    size: u32,
-    max_size: u32,
-    /// Rows asked for last.
-    asked: u32,
-    summary: ReadSummary,
 }
 
-impl<'a> Reader<'a> {
-    fn new(client: &'a Client, plan: &'a ReadPlan) -> Self {
-        let max_size = plan.page_size.clamp(1, plan.kind.capabilities().max_page);
-        let limit = match plan.query.limit {
+impl Reader<'_> {
+    /// Rows of a page, at most.
+    fn max_size(&self) -> u32 {
+        self.plan
+            .page_size
+            .clamp(1, self.plan.kind.capabilities().max_page)
+    }
+
+    /// Rows to ask for first.
+    fn first_size(&self) -> u32 {
+        let limit = match self.plan.query.limit {
             Some(Count::Number(limit)) => u32::try_from(limit).unwrap_or(u32::MAX),
             _ => u32::MAX,
         };
-        let size = plan.first_page.min(limit).clamp(1, max_size);
-        Reader {
-            client,
-            plan,
-            size,
-            max_size,
-            asked: 0,
-            summary: ReadSummary::default(),
-        }
+        self.plan.first_page.min(limit).clamp(1, self.max_size())
     }
 
     fn first_offset(&self) -> u64 {
@@ -129,35 +146,29 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Asks for the next page of `query`; the page after it will be larger.
-    async fn page(&mut self, query: &Query, offset: u64) -> Result<Page, Error> {
-        self.asked = self.size;
-        self.size = self.size.saturating_mul(GROWTH).min(self.max_size);
-        let request = PageRequest {
-            size: self.asked,
-            offset,
-        };
+    /// Asks for `size` rows of `query`.
+    async fn page(&self, query: &Query, offset: u64, size: u32) -> Result<Page, Error> {
+        let request = PageRequest { size, offset };
         let page = self
             .client
             .page(query, self.plan.kind, &request, self.plan.need_formatting)
             .await?;
-        if page.rows() as u64 > u64::from(self.asked) {
+        if page.rows() as u64 > u64::from(size) {
             let message = format!(
-                "the gateway sent {} rows where {} were asked for",
+                "the gateway sent {} rows where {size} were asked for",
                 page.rows(),
-                self.asked
             );
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         Ok(page)
     }
 
-    /// Whether nothing follows the page.
-    fn is_last(&self, page: &Page) -> Result<bool, Error> {
+    /// Whether nothing follows the page of this many rows.
+    fn is_last(&self, asked: u32, page: &Page) -> Result<bool, Error> {
         let shown = page.offset + page.rows() as u64;
         if let (Some(0) | None, Some(total)) = (page.remaining, page.total_count)
             && shown < total
-            && (page.remaining.is_some() || page.rows() < self.asked as usize)
+            && (page.remaining.is_some() || page.rows() < asked as usize)
         {
             // The two counts of one response contradict each other: better no answer than a short one.
             let message =
@@ -171,17 +182,14 @@ impl<'a> Reader<'a> {
                 Err(Error::new(ErrorKind::Malformed, message))
             }
             Some(_) => Ok(false),
-            None => Ok(page.rows() < self.asked as usize),
+            None => Ok(page.rows() < asked as usize),
         }
     }
+}
 
+impl ReadSummary {
     fn count(&mut self, page: &Page) {
-        self.summary.pages += 1;
-        self.summary.rows += page.rows() as u64;
-    }
-
-    fn ended(mut self, complete: bool) -> ReadSummary {
-        self.summary.complete = complete;
-        self.summary
+        self.pages += 1;
+        self.rows += page.rows() as u64;
     }
 }

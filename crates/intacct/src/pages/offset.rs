@@ -1,13 +1,14 @@
 //! Pages counted from the start, for objects without a key. Each shows the last row of the page before once more: if
 //! it is not the same row, rows moved in between.
 
+use super::ahead::Ahead;
 use super::{ReadSummary, Reader};
 use crate::error::{Error, ErrorKind};
 use crate::query::{OrderKey, Query, SelectItem};
 use crate::xml::rows::Page;
 
 pub(super) async fn read(
-    mut reader: Reader<'_>,
+    reader: Reader<'_>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
     let plan = reader.plan;
@@ -17,30 +18,29 @@ pub(super) async fn read(
         offset: None,
         ..plan.query.clone()
     };
-    let mut offset = reader.first_offset();
-    let mut last: Option<Vec<Option<Vec<u8>>>> = None;
-    loop {
-        if last.is_some() {
-            // Room for the row that is shown again and for one more.
-            reader.size = reader.size.max(2);
-        }
-        let mut page = reader.page(&query, offset).await?;
-        if page.rows() > 0 && page.offset != offset {
+    let mut ahead = Ahead::new(&reader, query);
+    let mut summary = ReadSummary::default();
+    let mut last: Option<Cells> = None;
+    while let Some((asked, page)) = ahead.next().await {
+        let mut page = page?;
+        if page.rows() > 0 && page.offset != asked.offset {
             let message = format!(
-                "the gateway sent rows from {} where {offset} was asked for",
-                page.offset
+                "the gateway sent rows from {} where {} was asked for",
+                page.offset, asked.offset
             );
             return Err(Error::new(ErrorKind::Malformed, message));
         }
-        let complete = reader.is_last(&page)?;
-        let next = offset + page.rows() as u64;
+        let next = asked.offset + page.rows() as u64;
         let row = page.rows().checked_sub(1).map(|row| cells(&page, row));
-        if let Some(last) = &last {
-            if page.rows() == 0 || cells(&page, 0) != *last {
-                let message = format!("rows of {} changed place while they were read", query.object);
-                return Err(Error::new(ErrorKind::Moved, message));
-            }
-            page.drop_first_row();
+        if let Some(last) = &last
+            && (page.rows() == 0 || cells(&page, 0) != *last)
+        {
+            let message = format!("rows of {} changed place while they were read", plan.query.object);
+            return Err(Error::new(ErrorKind::Moved, message));
+        }
+        let complete = reader.is_last(asked.size, &page)?;
+        if last.is_some() {
+            page.drop_first_rows(1);
             if page.rows() == 0 && !complete {
                 return Err(Error::new(
                     ErrorKind::Malformed,
@@ -49,18 +49,30 @@ pub(super) async fn read(
             }
         }
         last = row;
-        reader.count(&page);
-        if !emit(page).await {
-            return Ok(reader.ended(false));
+        if !complete && ahead.is_idle() && ahead.width > 0 {
+            ahead.go_on_at(next - 1);
         }
+        summary.count(&page);
+        if !ahead.beside(emit(page)).await {
+            return Ok(summary);
+        }
+        ahead.wanted = true;
+        ahead.refill();
         if complete {
-            return Ok(reader.ended(true));
+            summary.complete = true;
+            return Ok(summary);
         }
-        offset = next - 1;
+        if ahead.is_idle() {
+            ahead.go_on_at(next - 1);
+        }
     }
+    Err(Error::new(ErrorKind::Internal, "reading stopped before the end"))
 }
 
-fn cells(page: &Page, row: usize) -> Vec<Option<Vec<u8>>> {
+/// What a row holds.
+type Cells = Vec<Option<Vec<u8>>>;
+
+fn cells(page: &Page, row: usize) -> Cells {
     (0..page.columns())
         .map(|column| page.cell(row, column).map(<[u8]>::to_vec))
         .collect()

@@ -49,10 +49,54 @@ impl<'a> Keys<'a> {
             .collect()
     }
 
-    /// Whether a row with keys `b` may follow one with keys `a`, by what all calls so far have in common.
-    pub(super) fn in_order(&mut self, a: &[impl AsRef<[u8]>], b: &[impl AsRef<[u8]>]) -> bool {
-        for (((key, readings), a), b) in self.keys.iter().zip(&mut self.readings).zip(a).zip(b) {
-            let (a, b) = (a.as_ref(), b.as_ref());
+    /// The row with just these keys.
+    pub(super) fn find(&self, page: &Page, keys: &[Vec<u8>]) -> Option<usize> {
+        let is_it = |row: &usize| {
+            let cells = self.columns.iter().map(|column| page.cell(*row, *column));
+            cells.eq(keys.iter().map(|key| Some(key.as_slice())))
+        };
+        (0..page.rows()).find(is_it)
+    }
+
+    /// The column of the last key, which is unique.
+    pub(super) fn last_column(&self) -> usize {
+        self.columns.last().copied().unwrap_or_default()
+    }
+
+    /// Goes through the rows of a page, the first of which follows `last`. Gives the first row that may not come where
+    /// it comes; `Err` names a key without a value.
+    pub(super) fn advance(
+        &mut self,
+        page: &Page,
+        last: Option<&Vec<Vec<u8>>>,
+    ) -> Result<Option<usize>, &'a str> {
+        for row in 0..page.rows() {
+            for (key, column) in self.keys.iter().zip(&self.columns) {
+                page.cell(row, *column).ok_or(key.field.as_str())?;
+            }
+            let follows = match (row.checked_sub(1), last) {
+                (Some(before), _) => self.in_order(|columns, key| page.cell(before, columns[key]), page, row),
+                (None, Some(last)) => self.in_order(|_, key| last.get(key).map(Vec::as_slice), page, row),
+                (None, None) => true,
+            };
+            if !follows {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a row of the page may follow one with the keys that `before` gives, by what all calls so far have in
+    /// common.
+    fn in_order<'p>(
+        &mut self,
+        before: impl Fn(&[usize], usize) -> Option<&'p [u8]>,
+        page: &Page,
+        row: usize,
+    ) -> bool {
+        for (number, (key, readings)) in self.keys.iter().zip(&mut self.readings).enumerate() {
+            let a = before(&self.columns, number).unwrap_or_default();
+            let b = page.cell(row, self.columns[number]).unwrap_or_default();
             if a == b {
                 continue;
             }
@@ -172,7 +216,7 @@ mod tests {
     fn in_order(descending: &[bool], rows: &[&[&str]]) -> bool {
         let keys = keys(descending);
         let mut keys = Keys::of_columns(&keys, (0..keys.len()).collect());
-        rows.windows(2).all(|pair| keys.in_order(pair[0], pair[1]))
+        keys.advance(&Page::of_cells(rows), None) == Ok(None)
     }
 
     #[test]

@@ -8,12 +8,13 @@ use crate::xml::rows::Page;
 const MIN_PAGE: u32 = 100;
 
 pub(super) async fn read(
-    mut reader: Reader<'_>,
+    reader: Reader<'_>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
     let query = &reader.plan.query;
-    reader.size = reader.size.max(MIN_PAGE).min(reader.max_size);
-    let mut page = reader.page(query, reader.first_offset()).await?;
+    let size = reader.first_size().max(MIN_PAGE).min(reader.max_size());
+    let mut summary = ReadSummary::default();
+    let mut page = reader.page(query, reader.first_offset(), size).await?;
     loop {
         // The counts are all that tells whether a page was lost between a request and its repetition.
         let remaining = page.remaining.ok_or_else(|| {
@@ -27,12 +28,13 @@ pub(super) async fn read(
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         let result_id = page.result_id.take();
-        reader.count(&page);
+        summary.count(&page);
         if !emit(page).await {
-            return Ok(reader.ended(false));
+            return Ok(summary);
         }
         if remaining == 0 {
-            return Ok(reader.ended(true));
+            summary.complete = true;
+            return Ok(summary);
         }
         let result_id = result_id.ok_or_else(|| {
             Error::new(
@@ -41,7 +43,7 @@ pub(super) async fn read(
             )
         })?;
         page = reader.client.read_more(query, &result_id).await?;
-        page.offset = reader.summary.rows;
+        page.offset = summary.rows;
         if page.remaining.map(|after| after + page.rows() as u64) != Some(remaining) {
             let message = format!(
                 "a page of {} was lost: {remaining} rows remained, and the next page has {} and leaves {}",

@@ -62,14 +62,41 @@ impl Page {
         self.bytes.capacity() + self.cells.capacity() * size_of::<(u32, u32)>()
     }
 
-    /// Without the first row, which another page showed already.
-    pub(crate) fn drop_first_row(&mut self) {
-        if self.rows > 0 {
-            self.cells.drain(..self.columns);
-            self.rows -= 1;
-            self.offset += 1;
-            self.count -= 1;
+    /// Without the first rows, which another page showed already.
+    pub(crate) fn drop_first_rows(&mut self, rows: usize) {
+        let rows = rows.min(self.rows);
+        self.cells.drain(..rows * self.columns);
+        self.rows -= rows;
+        self.offset += rows as u64;
+        self.count = self.rows as u64;
+    }
+
+    /// Without these rows, given in ascending order.
+    pub(crate) fn drop_rows(&mut self, rows: &[usize]) {
+        for row in rows.iter().rev() {
+            let start = row * self.columns;
+            self.cells.drain(start..start + self.columns);
         }
+        self.rows -= rows.len();
+        self.count = self.rows as u64;
+    }
+
+    /// A page of these rows.
+    #[cfg(test)]
+    pub(crate) fn of_cells(rows: &[&[&str]]) -> Page {
+        let mut page = Page {
+            columns: rows.first().map_or(0, |row| row.len()),
+            ..Page::default()
+        };
+        for row in rows {
+            page.begin_row();
+            for (column, cell) in row.iter().enumerate() {
+                let start = page.bytes.len() as u32;
+                page.bytes.extend_from_slice(cell.as_bytes());
+                page.set(column, (start, page.bytes.len() as u32));
+            }
+        }
+        page
     }
 
     /// Reads the children of `data`, whose start tag was just taken, up to its end.
