@@ -1,14 +1,18 @@
 //! Cells of a page as PostgreSQL values.
 
-use super::outward::EPOCH_MICROS;
+use super::memory::{Context, Memory};
+use super::numeric::Decimal;
+use super::outward::{EPOCH_DAYS, EPOCH_MICROS};
 use intacct::{CellError, CellReader};
 use pgrx::pg_sys;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 
 /// How the cells of one column become datums, chosen once per scan.
 pub enum Converter {
-    /// `text`
+    /// `text` in a database of the gateway's encoding.
     Text,
+    /// `text` in another database.
+    ForeignText,
     /// `bigint`
     Integer,
     /// `numeric`
@@ -37,8 +41,13 @@ impl Converter {
     /// Main thread; the current memory context must outlive the scan.
     pub unsafe fn new(type_oid: pg_sys::Oid, typmod: i32) -> Converter {
         match type_oid {
-            pg_sys::TEXTOID => Converter::Text,
-            pg_sys::VARCHAROID if typmod == -1 => Converter::Text,
+            // SAFETY: reads a variable.
+            pg_sys::TEXTOID | pg_sys::VARCHAROID if type_oid == pg_sys::TEXTOID || typmod == -1 => unsafe {
+                match pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 {
+                    true => Converter::Text,
+                    false => Converter::ForeignText,
+                }
+            },
             pg_sys::INT8OID => Converter::Integer,
             pg_sys::NUMERICOID if typmod == -1 => Converter::Numeric,
             pg_sys::BOOLOID => Converter::Boolean,
@@ -75,15 +84,37 @@ impl Converter {
     /// # Safety
     /// Main thread, `cell` is valid UTF-8.
     pub unsafe fn datum(&self, cell: &[u8], reader: &CellReader) -> Result<pg_sys::Datum, CellError> {
+        // SAFETY: passed through.
+        unsafe { self.datum_in(&mut Context, cell, reader) }
+    }
+
+    /// One cell as a datum in `memory`, or in the current memory context.
+    ///
+    /// # Errors
+    /// As [`datum`](Self::datum).
+    ///
+    /// # Safety
+    /// As [`datum`](Self::datum), and the datum is used no longer than `memory` promises.
+    #[inline]
+    pub unsafe fn datum_in(
+        &self,
+        memory: &mut impl Memory,
+        cell: &[u8],
+        reader: &CellReader,
+    ) -> Result<pg_sys::Datum, CellError> {
         // SAFETY: the calls below copy what they are given.
         unsafe {
             Ok(match self {
-                Converter::Text => text(cell),
+                Converter::Text => text(memory, cell),
+                Converter::ForeignText => converted_text(cell),
                 Converter::Integer => pg_sys::Datum::from(reader.integer(cell)?),
                 Converter::Boolean => pg_sys::Datum::from(reader.boolean(cell)?),
-                Converter::Date => pg_sys::Datum::from(days(reader.date(cell)?)),
+                Converter::Date => pg_sys::Datum::from((reader.days(cell)? - EPOCH_DAYS) as i32),
                 Converter::Timestamp => pg_sys::Datum::from(reader.timestamp(cell)? - EPOCH_MICROS),
-                Converter::Numeric => numeric(cell)?,
+                Converter::Numeric => match Decimal::read(cell) {
+                    Some(decimal) => stored(memory, &decimal),
+                    None => numeric(cell)?,
+                },
                 Converter::Input {
                     function,
                     parameter,
@@ -111,20 +142,56 @@ pub unsafe fn constant(text: &str, type_oid: pg_sys::Oid, typmod: i32) -> pg_sys
     }
 }
 
-unsafe fn text(cell: &[u8]) -> pg_sys::Datum {
-    // SAFETY: the length bounds the read; conversion allocates in the current context when the database is not UTF-8.
+/// Bytes of the length word before a value.
+const LENGTH_WORD: usize = size_of::<u32>();
+
+/// Room for a value of this many bytes behind its length word, which is written.
+unsafe fn varlena(memory: &mut impl Memory, bytes: usize) -> (*mut pg_sys::varlena, *mut u8) {
+    // SAFETY: the room is as long as is written to.
     unsafe {
-        if pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 {
-            return pg_sys::cstring_to_text_with_len(cell.as_ptr().cast::<c_char>(), cell.len() as i32)
-                .into();
-        }
-        let terminated = CString::new(cell).unwrap_or_default();
+        let room = memory.take(LENGTH_WORD + bytes);
+        let value = room.cast::<pg_sys::varlena>();
+        pgrx::set_varsize_4b(value, (LENGTH_WORD + bytes) as i32);
+        (value, room.add(LENGTH_WORD))
+    }
+}
+
+#[inline]
+unsafe fn text(memory: &mut impl Memory, cell: &[u8]) -> pg_sys::Datum {
+    // SAFETY: the room is as long as the cell.
+    unsafe {
+        let (value, room) = varlena(memory, cell.len());
+        std::ptr::copy_nonoverlapping(cell.as_ptr(), room, cell.len());
+        pg_sys::Datum::from(value)
+    }
+}
+
+/// Text for a database that is not UTF-8.
+unsafe fn converted_text(cell: &[u8]) -> pg_sys::Datum {
+    let terminated = CString::new(cell).unwrap_or_default();
+    // SAFETY: the length bounds the read; the conversion allocates in the current context.
+    unsafe {
         let converted = pg_sys::pg_any_to_server(
             terminated.as_ptr().cast_mut(),
             cell.len() as i32,
             pg_sys::pg_enc::PG_UTF8 as i32,
         );
         pg_sys::cstring_to_text(converted).into()
+    }
+}
+
+#[inline]
+unsafe fn stored(memory: &mut impl Memory, decimal: &Decimal) -> pg_sys::Datum {
+    let words = decimal.words();
+    // SAFETY: the room holds the words; it is aligned by four bytes.
+    unsafe {
+        let (value, room) = varlena(memory, words.len() * size_of::<u16>());
+        let mut room = room.cast::<u16>();
+        for word in words {
+            room.write(word);
+            room = room.add(1);
+        }
+        pg_sys::Datum::from(value)
     }
 }
 
@@ -173,12 +240,6 @@ fn is_decimal(cell: &[u8]) -> bool {
         !plain.is_empty() && plain.len() <= 3 && digits(plain)
     });
     digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty()) && exponent_ok
-}
-
-fn days(date: jiff::civil::Date) -> i32 {
-    let epoch = jiff::civil::date(2000, 1, 1);
-    // Whole days between two calendar days fit; the unit of `since` is days.
-    (date - epoch).get_days()
 }
 
 fn c_string(cell: &[u8]) -> Result<CString, CellError> {

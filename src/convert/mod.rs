@@ -3,6 +3,8 @@
 pub mod calendar;
 pub mod inward;
 pub mod json;
+pub mod memory;
+pub mod numeric;
 pub mod outward;
 pub mod pattern;
 pub mod shape;

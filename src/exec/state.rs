@@ -6,6 +6,7 @@ use super::job::{self, Job};
 use super::place::Place;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
+use crate::convert::memory::RowMemory;
 use crate::error::{Report, raise};
 use crate::io::{Ready, Stream};
 use crate::plan::private::{Part, ScanPrivate};
@@ -48,6 +49,8 @@ pub struct ScanState {
     pub patient: bool,
     client: Option<Client>,
     reader: Option<CellReader>,
+    /// Holds the values of the current row.
+    memory: RowMemory,
     progress: Progress,
     /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
     left: Option<(Left, Left)>,
@@ -162,6 +165,7 @@ impl ScanState {
             patient: true,
             client: None,
             reader: None,
+            memory: RowMemory::default(),
             progress: Progress::Idle,
             left: None,
         }
@@ -190,8 +194,8 @@ impl ScanState {
     /// Fills the slot with the next row; `false`: there is none. Raises what goes wrong.
     ///
     /// # Safety
-    /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor; memory
-    /// for values is taken from the current context. `has_local` says whether there is a local plan.
+    /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor. Values live
+    /// until the next call or in the current memory context. `has_local` says whether there is a local plan.
     pub unsafe fn next(
         &mut self,
         context: *mut pg_sys::ExprContext,
@@ -383,10 +387,11 @@ impl ScanState {
         self.reader = Some(cell_reader(self.client.as_ref()));
     }
 
-    unsafe fn fill(&self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
+    unsafe fn fill(&mut self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
         let (Progress::Reading { page, .. }, Some(reader)) = (&self.progress, &self.reader) else {
             return;
         };
+        self.memory.begin();
         nulls.fill(true);
         for (slot, value) in &self.constants {
             values[*slot] = *value;
@@ -395,7 +400,7 @@ impl ScanState {
         for output in &self.outputs {
             match page.cell(row, output.cell) {
                 // SAFETY: pages hold valid UTF-8.
-                Some(cell) => match unsafe { output.converter.datum(cell, reader) } {
+                Some(cell) => match unsafe { output.converter.datum_in(&mut self.memory, cell, reader) } {
                     Ok(datum) => {
                         values[output.slot] = datum;
                         nulls[output.slot] = false;

@@ -62,6 +62,11 @@ impl CellReader {
         }
     }
 
+    /// As [`date`](Self::date), in days since 1970-01-01.
+    pub fn days(&self, cell: &[u8]) -> Result<i64, CellError> {
+        self.date(cell).map(days_since_epoch)
+    }
+
     /// Microseconds since 1970-01-01 00:00:00 UTC.
     ///
     /// A reading without an offset is of the gateway's clock, and midnight when it has no time. Where the clock is set

@@ -205,6 +205,7 @@ async fn by_gateway(
         first_page: statement.page_size,
         need_formatting: statement.needs_formatting(&query.select),
         paging: if has_keys { Paging::Offset } else { Paging::Single },
+        ahead: 0,
         query,
     };
     let mut failure = None;
@@ -270,6 +271,7 @@ async fn from_rows(
         first_page: statement.page_size,
         need_formatting: statement.needs_formatting(&told.select),
         paging,
+        ahead: client.config().max_concurrency,
         query: told,
     };
     let select = &plan.query.select;

@@ -94,6 +94,10 @@ async fn list(
         first_page: u32::try_from(wanted).unwrap_or(u32::MAX).min(statement.page_size),
         need_formatting: statement.needs_formatting(&told.select),
         paging,
+        ahead: match limit {
+            u64::MAX => client.config().max_concurrency,
+            _ => 0,
+        },
         query: told,
     };
     let select = &plan.query.select;
