@@ -47,8 +47,8 @@ fuzz-writes: build ## N writes under random faults (default 500), SEED=… repla
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith
 
-bench: setup ## measurements, reported as ratios
-	@scripts/bench
+bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans or "scans short"
+	@scripts/bench $(PART)
 
 matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own
 	@scripts/matrix $(VERSIONS)

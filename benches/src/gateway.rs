@@ -41,6 +41,14 @@ impl Gateway {
         &self.url
     }
 
+    /// Changes a setting.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn set(&self, key: &str, value: &str) {
+        self.control("POST", "settings", &format!("{{\"{key}\": \"{value}\"}}"));
+    }
+
     /// Talks to the simulator's control interface; gives the body of the answer.
     ///
     /// # Panics

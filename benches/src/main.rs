@@ -1,21 +1,35 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
+//! Arguments name the parts to run (`interrupts`, `queries`, `scans`); `short` leaves the million rows out.
+//!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
 //! simulator's binary, started here.
 #![forbid(unsafe_code)]
 
 mod company;
+mod floor;
 mod gateway;
 mod interrupts;
+mod process;
 mod queries;
 mod report;
 mod resources;
+mod scans;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut report = report::Report::default();
-    interrupts::run(&mut report);
-    queries::run(&mut report);
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| part == name);
+    if is_wanted("interrupts") {
+        interrupts::run(&mut report);
+    }
+    if is_wanted("queries") {
+        queries::run(&mut report);
+    }
+    if is_wanted("scans") {
+        scans::run(&mut report, !wanted.iter().any(|part| part == "short"));
+    }
     report.finish()
 }

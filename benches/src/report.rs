@@ -55,6 +55,43 @@ impl Report {
         );
     }
 
+    /// A time beside the time of something else, measured in the same run, of which it may be a multiple at most.
+    pub fn goal(&mut self, what: &str, time: Duration, against: &str, floor: Duration, bound: f64) {
+        let ratio = time.as_secs_f64() / floor.as_secs_f64();
+        println!(
+            "{what:<58} {:>8.1} ms = {ratio:.2} × {against} ({:.1} ms), bound {bound:.2}  {}",
+            milliseconds(time),
+            milliseconds(floor),
+            self.verdict(ratio <= bound),
+        );
+    }
+
+    /// A time of which the median has a bound.
+    pub fn median_bounded(&mut self, what: &str, mut times: Vec<Duration>, bound: Duration) {
+        times.sort();
+        let median = times[times.len() / 2];
+        println!(
+            "{what:<58} median of {} {:>8.1} ms, bound {:>6.0} ms  {}",
+            times.len(),
+            milliseconds(median),
+            milliseconds(bound),
+            self.verdict(median <= bound),
+        );
+    }
+
+    /// A count that has a bound.
+    pub fn bounded_count(&mut self, what: &str, count: u64, bound: u64) {
+        println!(
+            "{what:<58} {count:>8}, bound {bound}  {}",
+            self.verdict(count <= bound)
+        );
+    }
+
+    fn verdict(&mut self, kept: bool) -> &'static str {
+        self.missed += usize::from(!kept);
+        if kept { "ok" } else { "MISSED" }
+    }
+
     /// A count.
     pub fn count(&mut self, what: &str, count: u64) {
         println!("{what:<58} {count:>8}");

@@ -110,6 +110,7 @@ async fn count(
         first_page: page_size,
         paging: Paging::Offset,
         need_formatting: false,
+        ahead: client.config().max_concurrency,
     };
     let read = intacct::read(client, &plan, async |_| true).await?;
     Ok(read.rows)
