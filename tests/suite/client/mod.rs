@@ -9,6 +9,7 @@ mod dump;
 mod estimates;
 mod growth;
 mod hostile;
+mod numbers;
 mod preloaded;
 mod refusals;
 mod retries;
