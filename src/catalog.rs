@@ -77,6 +77,11 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether a query can ask for it: neither constant nor lines.
+    pub fn is_field(&self) -> bool {
+        self.constant.is_none() && !self.is_lines()
+    }
+
     /// Whether it holds the lines that a record owns: their path as JSON.
     pub fn is_lines(&self) -> bool {
         self.constant.is_none()

@@ -136,6 +136,10 @@ impl Former {
                     former.constants.push((slot, datum));
                     continue;
                 }
+                if column.is_lines() {
+                    // Nobody searches by them, and they would cost a request for every hundred rows.
+                    continue;
+                }
                 let known = former
                     .fields
                     .iter()

@@ -82,6 +82,10 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
                 query.offset = private.query.offset;
             }
             property(es, &numbered(c"Intacct Query", number), &query.to_string());
+            if number == 0 && !private.lines.is_empty() {
+                let paths: Vec<&str> = private.lines.iter().map(|(_, path)| path.as_str()).collect();
+                property(es, c"Intacct Lines", &format!("{}, by record", paths.join(", ")));
+            }
             if (*es).verbose {
                 let size = match query.limit {
                     Some(intacct::Count::Number(limit)) => limit.clamp(1, 2000) as u32,

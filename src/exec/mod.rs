@@ -6,6 +6,7 @@ mod append;
 mod bind;
 mod explain;
 mod job;
+mod lines;
 mod place;
 mod scan;
 mod state;

@@ -87,16 +87,22 @@ unsafe fn columns(
     // SAFETY: the slot's descriptor is set up before BeginForeignScan.
     unsafe {
         let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
-        let outputs = private
+        // Lines come behind the cells of the page.
+        let behind = private.query.select.len()..;
+        let lines = private.lines.iter().map(|(attnum, _)| *attnum).zip(behind);
+        let cells = private
             .columns
             .iter()
+            .map(|(attnum, cell)| (*attnum, usize::from(*cell)));
+        let outputs = cells
+            .chain(lines)
             .map(|(attnum, cell)| {
-                let slot = *attnum as usize - 1;
+                let slot = attnum as usize - 1;
                 let attribute = crate::compat::attribute(descriptor, slot);
                 let converter = Converter::new(attribute.atttypid, attribute.atttypmod);
                 Output {
                     slot,
-                    cell: usize::from(*cell),
+                    cell,
                     converter,
                     not_null: attribute.attnotnull,
                 }

@@ -3,6 +3,7 @@
 use super::aggregate;
 use super::bind::{self, Parameters};
 use super::job::{self, Job};
+use super::lines::Lines;
 use super::place::Place;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
@@ -51,6 +52,8 @@ pub struct ScanState {
     reader: Option<CellReader>,
     /// Holds the values of the current row.
     memory: RowMemory,
+    /// Owned lines of the page's rows.
+    lines: Lines,
     progress: Progress,
     /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
     left: Option<(Left, Left)>,
@@ -166,6 +169,7 @@ impl ScanState {
             client: None,
             reader: None,
             memory: RowMemory::default(),
+            lines: Lines::default(),
             progress: Progress::Idle,
             left: None,
         }
@@ -242,6 +246,7 @@ impl ScanState {
                     self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
                     self.received.add(&next);
                     shown.add(&next, *pages);
+                    self.lines = Lines::of(&self.plan, self.client.as_ref(), &next, &mut self.received);
                     *page = next;
                     *row = 0;
                     self.prepare_reader();
@@ -398,7 +403,8 @@ impl ScanState {
             nulls[*slot] = false;
         }
         for output in &self.outputs {
-            match page.cell(row, output.cell) {
+            let lines = || self.lines.cell(row, output.cell.checked_sub(page.columns())?);
+            match page.cell(row, output.cell).or_else(lines) {
                 // SAFETY: pages hold valid UTF-8.
                 Some(cell) => match unsafe { output.converter.datum_in(&mut self.memory, cell, reader) } {
                     Ok(datum) => {

@@ -51,15 +51,6 @@ pub unsafe extern "C-unwind" fn import_foreign_schema(
         );
     }
     let request = ImportRequest::read(selection, &options).unwrap_or_else(|error| raise(error));
-    if request.lines {
-        raise(
-            Report::new(
-                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "owned lines cannot be imported as columns yet",
-            )
-            .hint("Import the objects of the lines as tables of their own, such as arinvoiceitem, and leave import_lines off."),
-        );
-    }
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };
     let client = connection::client(server_oid, user).unwrap_or_else(|report| raise(report));
@@ -204,7 +195,10 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
             );
         }
         match table::table(object, name, request.case) {
-            Some((table, remarks)) => {
+            Some((mut table, remarks)) => {
+                if request.lines {
+                    table.add_lines(request.case);
+                }
                 remarks.iter().for_each(|remark| tell(&table, remark));
                 tables.push(table);
             }

@@ -83,6 +83,34 @@ pub fn sql_type(data_type: &DataType) -> Option<&'static str> {
     }
 }
 
+impl Table {
+    /// Adds a column for the lines that records of the object own, where it is known to have any.
+    pub fn add_lines(&mut self, case: Case) {
+        let (Some(path), Some(_)) = (intacct::schema::owned_lines(&self.object), &self.row_key) else {
+            return;
+        };
+        if self.columns.len() == MAX_COLUMNS {
+            return;
+        }
+        let mut namer = Namer::new(case, &SYSTEM_COLUMNS);
+        for column in &self.columns {
+            namer.assign(&column.name);
+        }
+        let (Assigned::Plain(name) | Assigned::Changed(name)) = namer.assign(path);
+        self.columns.push(Column {
+            name,
+            sql_type: "jsonb",
+            field: path.to_owned(),
+            data_type: "LINES".to_owned(),
+            label: String::new(),
+            required: false,
+            read_only: false,
+            key: false,
+            references: None,
+        });
+    }
+}
+
 /// The table for an object, and what is to be said about it. None when no field is left.
 pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec<Remark>)> {
     let definition = &object.definition;

@@ -106,7 +106,7 @@ impl crate::catalog::ForeignTable {
         let field = match &self.options.row_key {
             Some(key) => key.clone(),
             None => {
-                let column = self.columns.iter().find(|column| column.constant.is_none())?;
+                let column = self.columns.iter().find(|column| column.is_field())?;
                 column.field.clone()
             }
         };

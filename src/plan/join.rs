@@ -186,7 +186,7 @@ unsafe fn columns<'a>(
             .iter_ptr()
             .map(|expression| {
                 let (member, column) = source.any_column(expression)?;
-                column.constant.is_none().then_some((member, column))
+                column.is_field().then_some((member, column))
             })
             .collect()
     }
@@ -253,6 +253,7 @@ pub unsafe fn plan(
             dialect: table.dialect(),
             parts: vec![Part::Whole],
             columns: places,
+            lines: Vec::new(),
             row_key,
             keyset,
             wanted,

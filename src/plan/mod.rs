@@ -16,7 +16,7 @@ mod source;
 mod upper;
 
 use crate::catalog::ForeignTable;
-use crate::error::{raise, raise_internal};
+use crate::error::{Report, raise, raise_internal};
 use crate::guc;
 use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
@@ -24,7 +24,7 @@ pub use concurrent::is_foreign_path_async_capable;
 pub use estimate::count;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
-use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
+use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, is_a, pg_guard, pg_sys};
 use qual::{Params, Translator};
 pub use source::sayable_exactly;
 pub use upper::get_foreign_upper_paths;
@@ -268,17 +268,22 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             select.index(&key.field);
         }
         let row_key = table.options.row_key.as_deref().map(|key| select.index(key));
-        let mut columns = Vec::new();
+        let (mut columns, mut lines) = (Vec::new(), Vec::new());
         let mut need_formatting = false;
         for column in table.columns.iter().filter(|column| used.contains(column.attnum)) {
-            if column.constant.is_none() {
+            if column.is_lines() {
+                lines.push((column.attnum, column.field.clone()));
+            } else if column.is_field() {
                 columns.push((column.attnum, select.index(&column.field)));
                 need_formatting |= crate::convert::inward::Converter::needs_formatting(column.type_oid);
             }
         }
+        if !lines.is_empty() && row_key.is_none() {
+            raise(lines_without_key(table));
+        }
         if select.fields.is_empty() {
             // Only the number of rows matters, but something must be asked for.
-            match table.columns.iter().find(|column| column.constant.is_none()) {
+            match table.columns.iter().find(|column| column.is_field()) {
                 Some(column) => select.index(&column.field),
                 None => select.index("RECORDNO"),
             };
@@ -320,6 +325,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             dialect: table.dialect(),
             parts,
             columns,
+            lines,
             row_key,
             keyset,
             wanted,
@@ -341,6 +347,18 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             outer_plan,
         )
     }
+}
+
+/// What is said when lines are wanted of records that cannot be told apart.
+fn lines_without_key(table: &ForeignTable) -> Report {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!(
+            "the lines of {} cannot be read without a record number",
+            table.options.object
+        ),
+    )
+    .hint("Set the table option row_key, or drop the columns of lines.")
 }
 
 /// The order in which an unsorted scan reads, so that its pages are stable.

@@ -22,6 +22,8 @@ pub struct ScanPrivate {
     pub parts: Vec<Part>,
     /// Columns to fill: attribute number and index in `query.select`.
     pub columns: Vec<(i16, u16)>,
+    /// Columns of owned lines to fill: attribute number and path. They are read by record, page for page.
+    pub lines: Vec<(i16, String)>,
     /// Index of the row key in `query.select`.
     pub row_key: Option<u16>,
     /// Pages follow each other by the order's keys, which are unique and never null in a part; else by offset.

@@ -54,6 +54,7 @@ golden!(
     views,
     writes,
     writes_errors,
+    writes_lines,
     writes_on_commit
 );
 

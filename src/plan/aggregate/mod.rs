@@ -339,7 +339,7 @@ fn private(
     let (selects, outputs) = if only_count {
         let some_field = || {
             let plain = |field: &&str| !field.contains('.');
-            let columns = table.columns.iter().filter(|column| column.constant.is_none());
+            let columns = table.columns.iter().filter(|column| column.is_field());
             columns.map(|column| column.field.as_str()).find(plain)
         };
         let field = source.row_key().or_else(some_field)?;

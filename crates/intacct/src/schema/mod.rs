@@ -2,11 +2,13 @@
 
 mod class;
 pub(crate) mod known;
+mod lines;
 mod read;
 mod survey;
 
 pub(crate) use class::Class;
 pub use known::is_keyless;
+pub use lines::owned_lines;
 pub use survey::{Entity, Readable, concerns_one_object};
 
 /// An object type of the company, as `inspect` lists it.

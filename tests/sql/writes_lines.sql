@@ -1,0 +1,41 @@
+-- Documents are read and written with the lines that they own.
+\set QUIET off
+CREATE SCHEMA acme;
+\set VERBOSITY terse
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (apbill, arinvoice, glbatch, arpymt, appymt, glaccount, apbillitem, apterm) FROM SERVER acme INTO acme OPTIONS (import_lines 'on');
+\set VERBOSITY default
+SET search_path = acme;
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attfdwoptions FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+  WHERE c.relnamespace = 'acme'::regnamespace AND a.atttypid = 'jsonb'::regtype ORDER BY 1;
+
+-- Lines are read when they are asked for, by record.
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordno, apbillitems_apbillitem FROM apbill;
+SELECT count(*) > 0 AS some, bool_and(b.recordno = (line->>'RECORDKEY')::bigint AND (line->>'AMOUNT')::numeric = i.amount) AS same
+  FROM apbill b CROSS JOIN jsonb_array_elements(b.apbillitems_apbillitem) line
+  LEFT JOIN apbillitem i ON i.recordno = (line->>'RECORDNO')::bigint;
+SELECT count(*) = (SELECT count(*) FROM apbillitem WHERE recordkey IN (SELECT recordno FROM apbill)) AS all_of_them
+  FROM apbill, jsonb_array_elements(apbillitems_apbillitem);
+SELECT count(*) FROM apbill WHERE apbillitems_apbillitem IS NULL AND recordno < 0;
+ANALYZE apbill;
+
+SELECT format('[{"ACCOUNTNO": "%s", "TRX_AMOUNT": 120.50, "AMOUNT": 120.50, "ENTRYDESCRIPTION": "One"}, {"ACCOUNTNO": "%1$s", "AMOUNT": 9.9, "TRX_AMOUNT": 9.9}]', accountno) AS items,
+  format('[{"ACCOUNTNO": "%s", "TR_TYPE": 1, "AMOUNT": 5}, {"ACCOUNTNO": "%1$s", "TR_TYPE": -1, "AMOUNT": 6}]', accountno) AS unbalanced,
+  format('[{"ACCOUNTNO": "%s", "TR_TYPE": 1, "AMOUNT": 5}, {"ACCOUNTNO": "%1$s", "TR_TYPE": -1, "AMOUNT": 5}]', accountno) AS balanced
+  FROM glaccount ORDER BY recordno LIMIT 1 \gset
+-- A bill with its lines.
+INSERT INTO apbill (vendorid, whencreated, whendue, recordid, apbillitems_apbillitem)
+  VALUES ('V-00001', '2024-06-01', '2024-07-01', 'B-1', :'items')
+  RETURNING recordno > 0 AS numbered, recordid, vendorid, whendue;
+SELECT recordid, jsonb_array_length(apbillitems_apbillitem) AS lines, apbillitems_apbillitem->0->>'ENTRYDESCRIPTION' AS first
+  FROM apbill WHERE recordid = 'B-1';
+
+-- A journal entry must balance.
+INSERT INTO glbatch (journal, batch_date, batch_title, entries_glentry) VALUES
+  ('GJ', '2024-06-30', 'unbalanced', :'unbalanced');
+INSERT INTO glbatch (journal, batch_date, batch_title, entries_glentry) VALUES
+  ('GJ', '2024-06-30', 'balanced', :'balanced');
+SELECT batch_title, jsonb_array_length(entries_glentry) FROM glbatch WHERE batch_title LIKE '%balanced';
+
+-- Lines are an array of objects.
+INSERT INTO apbill (vendorid, recordid, apbillitems_apbillitem) VALUES ('V-00001', 'B-2', '5');
+INSERT INTO apbill (vendorid, recordid) VALUES ('V-00001', 'B-2');
