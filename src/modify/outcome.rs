@@ -8,13 +8,15 @@ use intacct::write::{Verb, WriteFailure};
 const NAMED: usize = 10;
 
 /// The error for a failure. `before` counts the rows of the statement that were handed over earlier; `left_out` are
-/// those of them that were duplicates to skip. Rows are numbered from 1, in the order of the statement.
+/// those of them that were duplicates to skip, in ascending order. Rows are numbered from 1, in the order of the statement.
 pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[usize]) -> Report {
     let mut report = Report::from(&failure.error);
     let (done, doing) = verbs(rows);
     let mut lines = vec![report.detail];
     lines.retain(|line| !line.is_empty());
-    let mut certain: Vec<usize> = (1..=before).filter(|row| !left_out.contains(row)).collect();
+    let mut certain: Vec<usize> = (1..=before)
+        .filter(|row| left_out.binary_search(row).is_err())
+        .collect();
     certain.extend(failure.certain.iter().map(|index| before + index + 1));
     lines.push(match certain.as_slice() {
         [] => format!("Certainly {done}: no row."),

@@ -5,7 +5,7 @@ use super::target::Target;
 use crate::convert::inward::{Converter, constant};
 use crate::error::{Report, raise};
 use crate::{exec, io};
-use intacct::{Condition, Page, PageRequest, Query, SelectItem, Value};
+use intacct::{Condition, DialectKind, Page, PageRequest, Query, SelectItem, Value};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 /// A column that is shown afterwards.
@@ -150,7 +150,12 @@ impl WriteState {
         });
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
         let formatted = columns.iter().any(|column| column.formatted);
-        let (dialect, page) = (table.dialect(), PageRequest { size: 2, offset: 0 });
+        let dialect = match table.dialect() {
+            // Writes are of schema 3.0 in any case, and only its functions find a record by any field.
+            DialectKind::GetList => DialectKind::Query,
+            other => other,
+        };
+        let page = PageRequest { size: 2, offset: 0 };
         let read = io::run(move || async move { client.page(&query, dialect, &page, formatted).await });
         match read {
             Ok(page) if page.rows() == 1 => page,
