@@ -47,6 +47,9 @@ fuzz-writes: build ## N writes under random faults (default 500), SEED=… repla
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith
 
+fuzz-writes: setup ## writes under N random faults (default 5000), SEED=… replays
+	@WRITE_FAULT_RUNS=$(or $(N),5000) WRITE_FAULT_SEED=$(or $(SEED),1) cargo test -p intacct --test write_faults -- --nocapture
+
 bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans or "scans short"
 	@scripts/bench $(PART)
 

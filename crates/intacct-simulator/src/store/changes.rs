@@ -198,11 +198,14 @@ pub fn insert(
         Some(key) => key,
         None => {
             let sql = format!(
-                "SELECT COALESCE(MAX({}), 0) + 1 FROM {}",
+                "SELECT COALESCE(MAX({}), 0) FROM {}",
                 quote(&object.row_id),
                 quote(&object.table())
             );
-            let key = writer.query_row(&sql, [], |r| r.get(0))?;
+            let largest = writer.query_row(&sql, [], |r| r.get(0))?;
+            let key = Catalog::builtin()
+                .position(&object.name)
+                .map_or(largest + 1, |position| writer.new_key(position, largest));
             cells.push((object.row_id.clone(), Value::Integer(key)));
             key
         }

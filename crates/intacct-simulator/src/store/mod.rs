@@ -30,6 +30,8 @@ pub struct Store {
     /// Readers share it, a change holds it alone: what a reader sees cannot move under it.
     gate: RwLock<()>,
     versions: Vec<std::sync::atomic::AtomicU64>,
+    /// The largest row key ever given, by object: keys of deleted rows are not used again.
+    last_keys: Vec<std::sync::atomic::AtomicI64>,
 }
 
 impl Store {
@@ -60,6 +62,7 @@ impl Store {
             writer: Mutex::new(connection),
             gate: RwLock::default(),
             versions: catalog.objects.iter().map(|_| Default::default()).collect(),
+            last_keys: catalog.objects.iter().map(|_| Default::default()).collect(),
         })
     }
 
@@ -174,6 +177,15 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// A row key that no row of the object has or had; `largest` is that of the rows there are.
+    pub fn new_key(&self, object: usize, largest: i64) -> i64 {
+        use std::sync::atomic::Ordering::AcqRel;
+        let before = self.store.last_keys[object].fetch_max(largest, AcqRel);
+        let key = before.max(largest) + 1;
+        self.store.last_keys[object].fetch_max(key, AcqRel);
+        key
+    }
+
     /// Marks an object as changed, so that cached results are dropped.
     pub fn touch(&self, object: usize) {
         self.store.versions[object].fetch_add(1, std::sync::atomic::Ordering::AcqRel);

@@ -50,7 +50,8 @@ pub(super) fn function_body(
     };
     if let Some(legacy) = legacy::find(function) {
         let cells = with_definition(first);
-        let key = keys.first().map(String::as_str);
+        let key = keys.first().filter(|_| first.verb != Verb::Create);
+        let key = key.map(String::as_str);
         legacy
             .render(first.verb, key, &cells, &context.custom, &mut out)
             .map_err(|error| (0, error.of_object(&first.target.object)))?;

@@ -613,16 +613,35 @@ impl Run<'_> {
             Ok(answers) => self.judge_each(&again, answers),
             Err(error) => Ended::Doubtful(error),
         };
-        match ended {
+        let error = match ended {
             Ended::Stored(stored) => {
+                let all = stored.iter().all(|row| row.stored);
                 for (at, row) in missing.into_iter().zip(stored) {
                     rows[at] = row;
                 }
-                self.accept(operation, rows).await
+                if all {
+                    return self.accept(operation, rows).await;
+                }
+                None
             }
             Ended::Refused { error, .. } | Ended::Disputed { error, .. } | Ended::Doubtful(error) => {
-                Err(self.unknown(lost, &format!("and the second try failed: {error}")))
+                Some(error)
             }
+        };
+        // A duplicate may be the record of the first try, which came through after all.
+        match look(self.client, self.changes, operation.rows.clone()).await {
+            Ok(seen)
+                if !seen
+                    .iter()
+                    .any(|seen| matches!(seen, Seen::Untouched | Seen::Unclear)) =>
+            {
+                self.accept(operation, seen.iter().map(row_seen).collect()).await
+            }
+            Ok(_) => {
+                let why = error.map_or_else(String::new, |error| format!(": {error}"));
+                Err(self.unknown(lost, &format!("and the second try does not tell{why}")))
+            }
+            Err(unread) => Err(self.unknown(lost, &format!("and reading it back failed: {unread}"))),
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Reply {
     pub cut: Option<usize>,
     /// Never answer.
     pub stall: bool,
+    /// Close the connection without a word.
+    pub reset: bool,
 }
 
 impl Reply {
@@ -34,6 +36,7 @@ impl Reply {
             body,
             cut: None,
             stall: false,
+            reset: false,
         }
     }
 
@@ -45,6 +48,13 @@ impl Reply {
     pub fn cut(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
         self
+    }
+
+    pub fn reset() -> Self {
+        Reply {
+            reset: true,
+            ..Reply::xml("")
+        }
     }
 
     pub fn stall() -> Self {
@@ -179,6 +189,9 @@ async fn serve(
     let request = String::from_utf8(buffer[head_end..head_end + length].to_vec()).expect("UTF-8");
     seen.lock().expect("no panic").push(request.clone());
     let reply = (script.lock().expect("no panic"))(&request);
+    if reply.reset {
+        return;
+    }
     if reply.stall {
         std::future::pending::<()>().await;
     }
