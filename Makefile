@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-writes sqlsmith bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-writes fuzz-client sqlsmith bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ fuzz-writes: build ## N writes under random faults (default 500), SEED=… repla
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith
 
-fuzz-writes: setup ## writes under N random faults (default 5000), SEED=… replays
+fuzz-client: setup ## the client's writes under N random faults (default 5000), SEED=… replays
 	@WRITE_FAULT_RUNS=$(or $(N),5000) WRITE_FAULT_SEED=$(or $(SEED),1) cargo test -p intacct --test write_faults -- --nocapture
 
 bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans or "scans short"
