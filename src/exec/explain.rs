@@ -42,6 +42,15 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
                 Running::Aggregate(state) => &state.received,
             };
             explain_received(es, received);
+            if matches!(state, Running::Scan(_))
+                && let Some(instrument) = (*node).ss.ps.instrument.as_ref()
+            {
+                count(
+                    es,
+                    c"Intacct Rows Removed by Recheck",
+                    instrument.nfiltered1 as u64,
+                );
+            }
         }
     }
 }
@@ -161,8 +170,7 @@ unsafe fn request(
     }
 }
 
-/// What was asked and what came back. Rows that the check of conditions drops are PostgreSQL's "Rows Removed by
-/// Filter".
+/// What was asked and what came back.
 unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &Received) {
     // SAFETY: the caller's valid explain state.
     unsafe {

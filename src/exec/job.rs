@@ -3,8 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Bound, Client, Condition, Count, Error, ErrorKind, GatewayZone, Meter, Page, Paging, Query, ReadPlan,
-    Seen, SelectItem, Value,
+    Bound, Client, Condition, Count, Error, GatewayZone, Meter, Page, Paging, Query, ReadPlan, Seen,
+    SelectItem, Value,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -56,12 +56,13 @@ impl Job {
             let mut plan = self.read_plan(part, &zone);
             plan.query.offset = (skip > 0).then_some(Count::Number(skip));
             let mut wanted = true;
-            let mut total = None;
+            let (mut total, mut shown) = (None, false);
             intacct::read_part(&self.client, &plan, moving.then_some(&mut seen), async |page| {
                 total = total.or(page.total_count);
                 if page.rows() == 0 && skip > 0 {
                     return true;
                 }
+                shown = true;
                 sent += 1;
                 let wait = sparing || sent == 1 && page.remaining != Some(0);
                 wanted = emitter.send(page).await && (!wait || emitter.asked_beyond(sent).await);
@@ -73,12 +74,15 @@ impl Job {
             }
             if skip > 0 {
                 // What this part could not skip, the next one does.
-                let total = total.ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Malformed,
-                        "the gateway does not tell how many rows there are",
-                    )
-                })?;
+                let total = match total {
+                    Some(total) => total,
+                    None if shown => skip,
+                    // The gateway does not tell how many rows there are: no more than were to be skipped.
+                    None => {
+                        plan.query.offset = None;
+                        intacct::read(&self.client, &plan, async |_| true).await?.rows
+                    }
+                };
                 skip = skip.saturating_sub(total);
             }
         }

@@ -146,7 +146,11 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                 let mut found = state.next(context, has_local, values, nulls);
                 while found {
                     pg_sys::ExecStoreVirtualTuple(slot);
-                    if passes(node, slot) && state.counts() {
+                    if !passes(node, slot) {
+                        if let Some(instrument) = (*node).ss.ps.instrument.as_mut() {
+                            instrument.nfiltered1 += 1.0;
+                        }
+                    } else if state.counts() {
                         return slot;
                     }
                     if let Some(clear) = (*(*slot).tts_ops).clear {

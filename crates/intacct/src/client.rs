@@ -166,11 +166,13 @@ impl Client {
         if !rows.offset_told {
             rows.offset = page.offset;
         }
-        // What has been skipped, what came and what remains is all there is.
-        let told = rows
-            .remaining
-            .map(|remaining| rows.offset + rows.rows() as u64 + remaining);
-        rows.total_count = rows.total_count.or(told);
+        // What has been skipped, what came and what remains is all there is; behind the end nothing tells how far.
+        if rows.offset == 0 || rows.rows() > 0 {
+            let told = rows
+                .remaining
+                .map(|remaining| rows.offset + rows.rows() as u64 + remaining);
+            rows.total_count = rows.total_count.or(told);
+        }
         if ask_formatting {
             self.take_formatting(answers.next())?;
         }

@@ -2,7 +2,9 @@
 //! be trusted.
 
 use postgres::Client;
+use regex::Regex;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::tap::Answer;
 
 use super::budget::requests;
 
@@ -128,4 +130,55 @@ fn at_an_entity_tables_are_read_one_by_one() {
         .batch_execute("SET sage_intacct.push_joins = off")
         .expect("a setting");
     assert_eq!(client.query(JOINED, &[]).expect("rows").len(), rows);
+}
+
+/// What gateways may say otherwise, and what they may leave out, does not change an answer.
+#[test]
+fn every_form_of_an_answer_is_understood() {
+    let (company, mut client) = prepare("forms_of_answers");
+    let statements = [
+        "SELECT count(*) FROM arinvoice",
+        "SELECT count(whenpaid) FROM arinvoice WHERE totaldue > 10",
+        GROUPS,
+        "SELECT trim_scale(sum(totaldue)), max(whendue), count(*) FROM arinvoice",
+        "SELECT DISTINCT state, is_export FROM arinvoice ORDER BY 1, 2",
+        "SELECT EXISTS (SELECT FROM arinvoice WHERE recordno < 0)",
+        JOINED,
+        "SELECT recordno FROM arinvoice ORDER BY recordno LIMIT 5 OFFSET 40",
+        "SELECT recordno FROM arinvoice ORDER BY totaldue NULLS FIRST, recordno LIMIT 5 OFFSET 40",
+        "SELECT recordno FROM customer ORDER BY creditlimit NULLS FIRST, recordno LIMIT 9 OFFSET 3",
+    ];
+    let expected: Vec<_> = statements.map(|sql| text(&mut client, sql)).into();
+    let forms: [(&str, &str, &str); 6] = [
+        ("no totalcount", r#" totalcount="\d+""#, ""),
+        (
+            "no counts at all",
+            r#" (totalcount|numremaining|offset|count)="\d+""#,
+            "",
+        ),
+        // As the documentation shows a sum.
+        ("plain names", r"<(/?)(?:COUNT|SUM|MIN|MAX)[.]", "<$1"),
+        ("lower case", r"<(/?)COUNT[.]RECORDNO>", "<${1}count.recordno>"),
+        ("rows of one name", r"<(/?)(?:ARINVOICE|CUSTOMER)>", "<${1}row>"),
+        (
+            "rows counted instead of groups",
+            r#"totalcount="\d+"( offset="0" count="\d+" numremaining="0"><\w+>(?:<[^R][^>]*>[^<]*</[^>]*>)*<COUNT)"#,
+            r#"totalcount="281"$1"#,
+        ),
+    ];
+    for (form, pattern, replacement) in forms {
+        let pattern = Regex::new(pattern).expect("a pattern");
+        company.gateway.tap.rule(move |xml| {
+            let pattern = pattern.clone();
+            match xml.contains("<query>") {
+                true => Answer::Edit(Box::new(move |body| {
+                    pattern.replace_all(&body, replacement).into_owned()
+                })),
+                false => Answer::Pass,
+            }
+        });
+        for (sql, expected) in statements.iter().zip(&expected) {
+            assert_eq!(&text(&mut client, sql), expected, "{form}: {sql}");
+        }
+    }
 }

@@ -208,6 +208,30 @@ fn explain_analyze_tells_what_was_asked() {
         number(&plan, "Intacct Rows Received"),
         "{plan}"
     );
+    assert_eq!(
+        number(&plan, "Intacct Rows Removed by Recheck"),
+        number(&plan, "Intacct Rows Received"),
+        "{plan}"
+    );
+    let json = lines(
+        &mut client,
+        "EXPLAIN (ANALYZE, FORMAT json) SELECT recordno FROM customer WHERE length(name) < 0",
+    );
+    for label in [
+        "Requests",
+        "Retries",
+        "Pages",
+        "Rows Received",
+        "Bytes on the Wire",
+        "Bytes Decoded",
+        "Wait Time",
+        "Rows Removed by Recheck",
+    ] {
+        assert!(
+            json.contains(&format!("\"Intacct {label}\": ")),
+            "{label} in {json}"
+        );
+    }
 }
 
 #[test]
