@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-writes fuzz-client sqlsmith bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-mirrors fuzz-writes fuzz-client sqlsmith bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend m
 
 fuzz-client: setup ## the client's writes under N random faults (default 5000), SEED=… replays
 	@WRITE_FAULT_RUNS=$(or $(N),5000) WRITE_FAULT_SEED=$(or $(SEED),1) cargo test -p intacct --test write_faults -- --nocapture
+
+fuzz-mirrors: build ## N rounds of change and misfortune for mirrors (default 2000), SEED=… replays
+	@N=$(or $(N),2000) SEED=$(SEED) scripts/sql-tests --fuzz-mirrors
 
 bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans or "scans short"
 	@scripts/bench $(PART)

@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod comments;
+mod mirrors;
 mod objects;
 mod options;
 mod progress;

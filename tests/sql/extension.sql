@@ -5,17 +5,18 @@ SELECT sage_intacct.version() = extversion AS same_version FROM pg_extension WHE
 SELECT extversion, extrelocatable, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
  WHERE extname = 'sage_intacct_fdw';
 
-SELECT pg_describe_object(classid, objid, 0) AS object
+SELECT pg_describe_object(classid, objid, 0) COLLATE "C" AS object
   FROM pg_depend
  WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
- ORDER BY object COLLATE "C";
+ ORDER BY object;
 
--- Results, volatility, strictness, who may execute. Unaligned: one more function is one more line.
+-- Results, volatility, strictness, who may execute; without the inner works of mirrors. Unaligned: one more function is one more line.
 \pset format unaligned
 SELECT proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
        provolatile AS volatile, proisstrict AS strict, prosecdef AS definer, proparallel AS parallel, proacl AS privileges
   FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
  WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'sage_intacct_fdw')
+   AND proname NOT LIKE 'mirror\_%'
  ORDER BY proname, arguments;
 \pset format aligned
 

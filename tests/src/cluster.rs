@@ -54,13 +54,21 @@ pub fn program(name: &str) -> Command {
 /// # Panics
 /// If the server does not accept it.
 pub fn connect(database: &str, role: &str) -> Client {
+    try_connect(database, role)
+        .unwrap_or_else(|error| panic!("no connection to database {database} as {role}: {error:?}"))
+}
+
+/// Opens a connection as `role`, unless the server refuses.
+///
+/// # Errors
+/// Why it refuses: it may be starting up again.
+pub fn try_connect(database: &str, role: &str) -> Result<Client, postgres::Error> {
     postgres::Config::new()
         .host(&variable("PGHOST"))
         .port(variable("PGPORT").parse().expect("PGPORT is a number"))
         .user(role)
         .dbname(database)
         .connect(NoTls)
-        .unwrap_or_else(|error| panic!("no connection to database {database} as {role}: {error:?}"))
 }
 
 /// A database of one test, with the extension in it; dropped with the value.

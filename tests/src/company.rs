@@ -105,6 +105,37 @@ impl Gateway {
         assert!(self.simulator.expire_sessions() > 0, "there was no session");
     }
 
+    /// Changes data of company `acme` as a person would in the browser (`docs/simulator.md`); the keys of the rows.
+    pub fn change(&self, operations: serde_json::Value) -> Vec<Vec<i64>> {
+        self.apply(operations, false)
+    }
+
+    /// The same, stamped now and visible only with [`Gateway::release`].
+    pub fn change_late(&self, operations: serde_json::Value) {
+        self.apply(operations, true);
+    }
+
+    /// Makes late changes visible; how many batches there were.
+    pub fn release(&self) -> usize {
+        self.simulator.gateway().release().expect("changes that fit")
+    }
+
+    fn apply(&self, operations: serde_json::Value, hold: bool) -> Vec<Vec<i64>> {
+        let changes = serde_json::from_value(operations).expect("a list of changes");
+        let done = self.simulator.gateway().change("acme", changes, hold);
+        done.unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// Adds lines to the fault script.
+    pub fn faults(&self, json: &str) {
+        self.simulator.faults(json);
+    }
+
+    /// Empties the fault script.
+    pub fn clear_faults(&self) {
+        self.simulator.clear_faults();
+    }
+
     /// Rows of a statement on the simulator's own database of company `acme` (SQLite, a view for each object).
     pub fn truth(&self, sql: &str) -> Vec<HashMap<String, serde_json::Value>> {
         let body = serde_json::json!({ "company": "acme", "sql": sql }).to_string();

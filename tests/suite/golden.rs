@@ -43,6 +43,7 @@ golden!(
     extension,
     import,
     joins,
+    mirrors,
     options,
     planner,
     prepared,

@@ -4,4 +4,5 @@
 mod client;
 mod differential;
 mod golden;
+mod mirrors;
 mod writes;

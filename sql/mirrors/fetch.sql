@@ -1,0 +1,522 @@
+-- One step of a refresh, the gateway's half: reads what the task at the head of the list asks for into temporary tables, and
+-- returns what is to be done with it. Nothing of the target is locked while the gateway is waited for. The procedure commits
+-- and hands the answer to mirror_apply:
+--
+--   next       the tasks that take the place of this one
+--   put        the page's rows are to be inserted, or updated where they differ; only these columns, if an array
+--   remove     which rows of the target are deleted: `range` (after, upto) those whose keys the page lacks, `keys` likewise
+--              by the list of keys, `lines` those of the listed headers that the page lacks, `listed` those listed
+--   load       the slice to be read and inserted at once
+--   set        columns of the registry to change
+--   read, expected, say
+
+-- The temporary tables: rows as the target holds them, and keys.
+CREATE FUNCTION sage_intacct.mirror_prepare(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_page AS SELECT %s FROM %s WITH NO DATA',
+                   sage_intacct.mirror_names(shape.columns), m.source);
+    CREATE TEMP TABLE sage_intacct_keys (k bigint);
+END
+$$;
+
+-- Column names as they stand in a select list.
+CREATE FUNCTION sage_intacct.mirror_names(columns name[], alias text DEFAULT '')
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(alias || quote_ident(name), ', ' ORDER BY number) FROM unnest(columns) WITH ORDINALITY AS c (name, number)
+$$;
+
+-- A condition on the key: behind `after`, up to `upto`, where the task has them.
+CREATE FUNCTION sage_intacct.mirror_range(key name, task jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(nullif(concat_ws(' AND ',
+    quote_ident(key) || ' > ' || (task ->> 'after')::bigint, quote_ident(key) || ' <= ' || (task ->> 'upto')::bigint), ''), 'true')
+$$;
+
+-- Whether LIMIT without OFFSET over an order by key costs one page: the sort must be the gateway's.
+CREATE FUNCTION sage_intacct.mirror_sorts_remotely(source regclass, key name)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
+    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+END
+$$;
+
+-- A foreign table for this session over another object of the same server: the headers of lines, the audit trail.
+CREATE FUNCTION sage_intacct.mirror_hidden_table(name text, server name, columns text, object text, docparid text, show_private text, row_key text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+BEGIN
+    EXECUTE format('DROP FOREIGN TABLE IF EXISTS pg_temp.%I', name);
+    EXECUTE format('CREATE FOREIGN TABLE pg_temp.%I (%s) SERVER %I OPTIONS (object %L, row_key %L%s%s)', name, columns, server,
+                   object, row_key, ', docparid ' || quote_literal(docparid), ', show_private ' || quote_literal(show_private));
+END
+$$;
+
+-- The largest time of change among the rows of a table. What lies more than a day ahead is a mistake of somebody's clock.
+CREATE FUNCTION sage_intacct.mirror_newest(relation text, modified name, created name, condition text DEFAULT 'true')
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest timestamptz;
+BEGIN
+    IF modified IS NOT NULL THEN
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
+                       concat_ws(', ', quote_ident(modified), quote_ident(created)), relation, condition) INTO newest;
+    END IF;
+    RETURN newest;
+END
+$$;
+
+-- The registry's changes when a pass over the changes has come to its end. What was changed after the pass began bears a time
+-- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins.
+CREATE FUNCTION sage_intacct.mirror_passed(m sage_intacct.mirror, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    began timestamptz := (task ->> 'began')::timestamptz;
+    watermark timestamptz := greatest(m.watermark,
+        date_trunc('second', (task ->> 'seen')::timestamptz - greatest(clock_timestamp() - began, interval '0')));
+    changed jsonb := jsonb_build_object('watermark', watermark);
+BEGIN
+    IF task ? 'late' THEN
+        changed := changed || jsonb_build_object('late_from', m.late_next, 'late_next', watermark, 'late_at', began);
+    ELSIF m.late_at IS NULL THEN
+        changed := changed || jsonb_build_object('late_from', watermark, 'late_next', watermark, 'late_at', began);
+    END IF;
+    IF task ? 'rescan' THEN
+        changed := changed || jsonb_build_object('rescan_at', began);
+    END IF;
+    RETURN changed;
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_fetch(m sage_intacct.mirror)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    task jsonb := m.todo -> 0;
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+    IF NOT task ? 'began' THEN
+        task := task || jsonb_build_object('began', clock_timestamp());
+    END IF;
+    CASE task ->> 'do'
+        WHEN 'drift' THEN RETURN sage_intacct.mirror_fetch_drift(m, shape);
+        WHEN 'load' THEN RETURN sage_intacct.mirror_fetch_load(m, shape, task);
+        WHEN 'deletes' THEN RETURN sage_intacct.mirror_fetch_deletes(m, shape);
+        WHEN 'changes' THEN RETURN sage_intacct.mirror_fetch_changes(m, shape, task);
+        WHEN 'lines' THEN RETURN sage_intacct.mirror_fetch_lines(m, shape, task);
+        WHEN 'all' THEN RETURN sage_intacct.mirror_fetch_all(m, shape, task);
+        WHEN 'keys' THEN RETURN sage_intacct.mirror_fetch_keys(m, shape, task);
+        WHEN 'check' THEN RETURN sage_intacct.mirror_fetch_check(m, shape, task);
+        WHEN 'halve' THEN RETURN sage_intacct.mirror_fetch_halve(m, shape, task);
+    END CASE;
+END
+$$;
+
+-- The fields that the object has, beside those that are known.
+CREATE FUNCTION sage_intacct.mirror_fetch_drift(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reaction text := sage_intacct.mirror_option(m.options, 'on_drift');
+    now_there text[];
+    new_fields jsonb;
+    lost name[];
+    message text;
+    set_columns jsonb;
+BEGIN
+    CREATE TEMP TABLE sage_intacct_fields ON COMMIT DROP AS
+        SELECT field, data_type FROM sage_intacct.describe(shape.server, shape.object);
+    SELECT array_agg(field) INTO now_there FROM pg_temp.sage_intacct_fields;
+    SELECT jsonb_agg(jsonb_build_object('field', field, 'type', data_type) ORDER BY field COLLATE "C") INTO new_fields
+      FROM pg_temp.sage_intacct_fields WHERE field <> ALL (m.fields) AND cardinality(m.fields) > 0;
+    -- Fields of related objects are theirs, and some that queries know are not described.
+    SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
+     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
+    DROP TABLE pg_temp.sage_intacct_fields;
+
+    message := concat_ws('; ', 'new: ' || (SELECT string_agg(value ->> 'field', ', ') FROM jsonb_array_elements(new_fields)),
+                               'no longer there: ' || array_to_string(lost, ', '));
+    IF message <> '' AND reaction = 'error' THEN
+        RAISE 'the fields of % have changed: %', shape.object, message USING ERRCODE = 'fdw_schema_not_found',
+            DETAIL = format('Mirror %s has option on_drift "error".', m.target),
+            HINT = 'sage_intacct.alter_mirror(target, ''{"on_drift": "add"}'') or "warn" lets the refresh go on.';
+    END IF;
+    -- A field that is back is read again.
+    set_columns := jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
+        'gone', to_jsonb((SELECT coalesce(array_agg(name), '{}') FROM (
+            SELECT c.name FROM unnest(m.gone) AS g JOIN sage_intacct.mirror_columns(m.source, m.target) c ON c.name = g
+             WHERE c.field <> ALL (now_there)
+            UNION SELECT unnest(lost)) still)));
+    RETURN jsonb_strip_nulls(jsonb_build_object('set', set_columns,
+        'say', CASE WHEN message <> '' THEN format('the fields of %s have changed: %s', shape.object, message) END,
+        'add', CASE WHEN reaction = 'add' THEN new_fields END));
+END
+$$;
+
+-- First load: the width of the first slice of keys, or the next slice.
+CREATE FUNCTION sage_intacct.mirror_fetch_load(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    totals record;
+    top bigint;
+    used boolean;
+    newest timestamptz;
+BEGIN
+    IF task ? 'width' THEN
+        RETURN jsonb_build_object('load', task);
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+    SELECT * INTO totals FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    IF used OR totals.rows IS NULL OR NOT sage_intacct.mirror_sorts_remotely(m.source, shape.key) THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(jsonb_build_object('do', 'all', 'loading', true)),
+                                  'expected', totals.rows);
+    END IF;
+    EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
+    IF shape.header IS NOT NULL THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        EXECUTE format('SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < %1$L::timestamptz),
+                                        (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < %1$L::timestamptz))',
+                       date_trunc('second', clock_timestamp() + interval '1 day')) INTO newest;
+        task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
+    END IF;
+    RETURN jsonb_build_object('expected', totals.rows, 'next', jsonb_build_array(task || jsonb_build_object(
+        'top', coalesce(top, 0),
+        'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
+                                  * sage_intacct.mirror_option(m.options, 'slice_rows')::bigint)))));
+END
+$$;
+
+-- Rows deleted, as AUDITHISTORY tells. It is believed only where the gateway does not show the row any more: a key may have
+-- been given to another row since, and the trail may be ahead of the rows.
+CREATE FUNCTION sage_intacct.mirror_fetch_deletes(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names text[];
+    listed bigint[];
+    lines boolean := shape.header IS NOT NULL;
+    -- Its times may be in another zone than those of the rows: a day more costs nothing, since most keys are not ours any more.
+    since timestamptz := sage_intacct.mirror_from(m, '{"late": true}') - interval '1 day';
+BEGIN
+    PERFORM sage_intacct.mirror_hidden_table('sage_intacct_audit', shape.server,
+        'objecttype text OPTIONS (type ''TEXT''), objectkey text OPTIONS (type ''TEXT''),
+         accessmode text OPTIONS (type ''ENUM''), accesstime timestamptz OPTIONS (type ''TIMESTAMP'')',
+        'AUDITHISTORY', NULL, NULL, '');
+    BEGIN
+        SELECT array_agg(DISTINCT key) INTO names FROM (
+            SELECT objectkey AS key FROM pg_temp.sage_intacct_audit
+             WHERE objecttype = lower(shape.audit_object) AND accessmode = 'D'
+               AND accesstime >= since AND accesstime < '2200-01-01 00:00:00+00') a;
+    EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column OR fdw_error THEN
+        RETURN jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM));
+    END;
+    -- Keys that are numbers may have a suffix.
+    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM %s WHERE %I::text IN (SELECT name FROM unnest($1) AS name
+                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')',
+                   CASE WHEN lines THEN shape.link ELSE shape.key END, m.target, shape.audit_column)
+       INTO listed USING names;
+    IF listed IS NULL THEN
+        RETURN '{}';
+    END IF;
+    IF lines THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        INSERT INTO pg_temp.sage_intacct_keys
+            SELECT unnest(listed) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed);
+        RETURN '{"remove": {"by": "lines"}}';
+    END IF;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT unnest($1) EXCEPT SELECT %1$I FROM %2$s WHERE %1$I = ANY ($1)',
+                   shape.key, m.source) USING listed;
+    RETURN '{"remove": {"by": "listed"}}';
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_fetch_changes(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    read bigint;
+    last bigint;
+BEGIN
+    -- Without a watermark there was no row yet.
+    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %1$s FROM %2$s WHERE %3$s AND %4$s%5$s',
+                   sage_intacct.mirror_names(shape.columns), m.source,
+                   sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz),
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    task := task || jsonb_strip_nulls(jsonb_build_object('after', last, 'seen', greatest((task ->> 'seen')::timestamptz,
+        sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    IF pages AND read >= page THEN
+        RETURN jsonb_build_object('put', true, 'read', read, 'next', jsonb_build_array(task));
+    END IF;
+    RETURN jsonb_build_object('put', true, 'read', read, 'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- The headers of lines, with their times of change.
+CREATE FUNCTION sage_intacct.mirror_header_table(shape record)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sage_intacct.mirror_hidden_table('sage_intacct_header', shape.server,
+        format('recordno bigint OPTIONS (type ''INTEGER'') NOT NULL,
+                modified timestamptz OPTIONS (field ''WHENMODIFIED'', type ''TIMESTAMP''),
+                created timestamptz OPTIONS (field %L, type ''TIMESTAMP'')', shape.header_created),
+        shape.header, shape.docparid, shape.show_private, 'RECORDNO');
+END
+$$;
+
+-- Lines are those of their headers: a header that was changed brings all of its lines, and those that do not come are gone.
+CREATE FUNCTION sage_intacct.mirror_fetch_lines(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What one list of values takes.
+    page constant bigint := 1000;
+    headers bigint[];
+    newest timestamptz;
+    wanted text[];
+    read bigint := 0;
+BEGIN
+    PERFORM sage_intacct.mirror_header_table(shape);
+    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    EXECUTE format('SELECT array_agg(recordno ORDER BY recordno), max(stamp) FILTER (WHERE stamp < clock_timestamp() + interval ''1 day'')
+                      FROM (SELECT recordno, greatest(modified, created) AS stamp FROM pg_temp.sage_intacct_header
+                             WHERE %s AND %s ORDER BY recordno LIMIT %s) h',
+                   sage_intacct.mirror_since('modified', 'created', (task ->> 'from')::timestamptz),
+                   sage_intacct.mirror_range('recordno', task), page)
+       INTO headers, newest;
+    IF headers IS NOT NULL THEN
+        wanted := ARRAY[format('%I = ANY (%L::bigint[])', shape.link, headers)];
+    END IF;
+    -- A line may be changed without its header. Its own time of change is looked at once.
+    IF shape.modified IS NOT NULL AND NOT task ? 'after' THEN
+        wanted := wanted || sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz);
+    END IF;
+    IF wanted IS NOT NULL THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s',
+                       sage_intacct.mirror_names(shape.columns), m.source, array_to_string(wanted, ' OR '));
+        GET DIAGNOSTICS read = ROW_COUNT;
+    END IF;
+    INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(headers);
+    task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
+        'seen', greatest((task ->> 'seen')::timestamptz, newest,
+            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    IF cardinality(headers) >= page THEN
+        RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
+                                  'next', jsonb_build_array(task));
+    END IF;
+    RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
+                              'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- Every row, a page at a time. What the target has between two keys and the page has not is gone.
+CREATE FUNCTION sage_intacct.mirror_fetch_all(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    subset name[] := (SELECT array_agg(value::name) FROM jsonb_array_elements_text(task -> 'columns'));
+    read bigint;
+    last bigint;
+    result jsonb;
+BEGIN
+    subset := array_remove(subset, shape.key) || shape.key;
+    PERFORM sage_intacct.mirror_column_option(shape.columns, jsonb_build_object('rescan_columns', c), 'rescan_columns')
+       FROM unnest(subset) c;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page (%1$s) SELECT %1$s FROM %2$s WHERE %3$s%4$s',
+                   sage_intacct.mirror_names(CASE WHEN task ? 'columns' THEN subset ELSE shape.columns END), m.source,
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    result := jsonb_build_object('put', CASE WHEN task ? 'columns' THEN to_jsonb(subset) ELSE 'true' END, 'read', read);
+    IF NOT task ? 'columns' THEN
+        result := result || jsonb_build_object('remove', jsonb_strip_nulls(jsonb_build_object('by', 'range',
+            'after', (task ->> 'after')::bigint, 'upto', CASE WHEN pages AND read >= page THEN last END)));
+        task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
+            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    END IF;
+    IF pages AND read >= page THEN
+        RETURN result || jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('after', last)));
+    END IF;
+    RETURN result || jsonb_build_object('set', CASE
+        WHEN task ? 'columns' AND task ? 'rescan' THEN jsonb_build_object('rescan_at', task -> 'began')
+        WHEN task ? 'columns' THEN '{}'
+        ELSE sage_intacct.mirror_passed(m, task) || jsonb_build_object('loaded_at', coalesce(m.loaded_at, clock_timestamp()),
+                                                                     'sweep_at', task -> 'began') END);
+END
+$$;
+
+-- Every key of a range, a page at a time. Rows that the target lacks are read whole.
+CREATE FUNCTION sage_intacct.mirror_fetch_keys(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    read bigint;
+    last bigint;
+    missing bigint[];
+    finished boolean;
+    result jsonb;
+BEGIN
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT %1$I FROM %2$s WHERE %3$s%4$s', shape.key, m.source,
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
+    EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
+                   m.target, shape.key) INTO missing;
+    IF missing IS NOT NULL THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
+                       sage_intacct.mirror_names(shape.columns), m.source, shape.key, missing);
+    END IF;
+    finished := NOT (pages AND read >= page);
+    result := jsonb_build_object('put', true, 'read', read, 'remove', jsonb_strip_nulls(jsonb_build_object('by', 'keys',
+        'after', (task ->> 'after')::bigint, 'upto', CASE WHEN finished THEN (task ->> 'upto')::bigint ELSE last END)));
+    IF NOT finished THEN
+        RETURN result || jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('after', last)));
+    END IF;
+    -- A part of the keys is no sweep.
+    RETURN result || CASE WHEN task ? 'part' THEN '{}' ELSE
+        jsonb_build_object('set', jsonb_build_object('sweep_at', task -> 'began')) END;
+END
+$$;
+
+-- Number of rows and sum of keys in the target.
+CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('SELECT count(*), coalesce(sum(%1$I), 0) FROM %2$s WHERE %3$s', key, target,
+                   sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
+END
+$$;
+
+-- Are they all there? A difference is looked for, and the question asked again, three times at most: rows may come and go
+-- while it is asked.
+CREATE FUNCTION sage_intacct.mirror_fetch_check(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    there record;
+    here record;
+    round integer := (task ->> 'round')::integer;
+BEGIN
+    SELECT * INTO there FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}');
+    IF there.rows IS NULL THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', shape.audit_column IS NULL));
+    ELSIF there.rows = here.rows AND there.key_sum = here.key_sum THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
+    ELSIF round >= 4 THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
+            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or somebody else changes the mirror',
+                          m.target, here.rows, there.rows));
+    END IF;
+    RETURN jsonb_build_object('next', jsonb_build_array(
+        jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum),
+        jsonb_build_object('do', 'check', 'round', round + 1)));
+END
+$$;
+
+-- A range where the gateway has `rows` rows whose keys add up to `sum`: nothing is to be done, or all keys are read, or each half
+-- is looked at. Keys are never used again, so what differs shows in one of both numbers.
+CREATE FUNCTION sage_intacct.mirror_fetch_halve(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    after bigint := task ->> 'after';
+    upto bigint := task ->> 'upto';
+    rows bigint := task ->> 'rows';
+    sum numeric := task ->> 'sum';
+    here record;
+    middle bigint;
+    lower_half record;
+    keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
+BEGIN
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    IF here.rows = rows AND here.key_sum = sum THEN
+        RETURN '{}';
+    END IF;
+    -- Halving finds a few differences with two requests a step; many are found sooner by reading all keys.
+    IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(keys));
+    END IF;
+    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+                   sage_intacct.mirror_range(shape.key, task), here.rows / 2)
+       INTO middle;
+    IF middle IS NULL OR middle = upto THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(keys));
+    END IF;
+    SELECT t.rows, t.key_sum INTO lower_half FROM sage_intacct.mirror_totals(m.source, after, middle) t;
+    RETURN jsonb_build_object('next', jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object('do', 'halve', 'after', after, 'upto', middle,
+            'rows', lower_half.rows, 'sum', lower_half.key_sum)),
+        jsonb_strip_nulls(jsonb_build_object('do', 'halve', 'after', middle, 'upto', upto,
+            'rows', rows - lower_half.rows, 'sum', sum - lower_half.key_sum))));
+END
+$$;

@@ -1,0 +1,96 @@
+-- What a refresh has to do: tasks in their order. A task is a JSON object; `do` says which:
+--
+--   drift                         compares the fields of the object with those known
+--   load {after, width, top}      first load, slice by slice of the key
+--   deletes                       takes rows out that AUDITHISTORY says are deleted
+--   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
+--   lines {from, after, …}        lines of the headers changed since
+--   all {after, columns, …}       every row, compared with the target; with `columns`, these alone
+--   keys {after, upto}            every key in a range, compared with the target
+--   check {round}                 compares number of rows and sum of keys
+--   halve {after, upto, …}        looks for a difference of both in a range
+--
+-- `after` is the last key that is done. A task that is not finished stands at the head of the list again, changed;
+-- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark.
+
+CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    todo jsonb := '[]';
+    at timestamptz := clock_timestamp();
+    stamped boolean;
+    changes jsonb;
+    rescan text := sage_intacct.mirror_option(m.options, 'rescan');
+    rescans boolean := rescan IS NOT NULL
+        AND coalesce(m.rescan_at, m.loaded_at) + sage_intacct.mirror_option(m.options, 'rescan_interval')::interval <= at;
+    checks boolean := sage_intacct.mirror_option(m.options, 'check')::boolean;
+    sweep_due timestamptz := sage_intacct.mirror_next_sweep(m);
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    stamped := shape.modified IS NOT NULL OR shape.header IS NOT NULL;
+    IF m.drift_at IS NULL OR m.drift_at + sage_intacct.mirror_option(m.options, 'drift_interval')::interval <= at THEN
+        todo := todo || jsonb_build_object('do', 'drift');
+    END IF;
+
+    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' ELSE 'changes' END);
+    IF m.loaded_at IS NULL THEN
+        todo := todo || jsonb_build_object('do', 'load');
+        IF stamped THEN
+            todo := todo || changes;
+        END IF;
+    ELSIF "full" OR NOT stamped OR m.watermark IS NULL THEN
+        todo := todo || jsonb_build_object('do', 'all');
+    ELSE
+        IF shape.audit_column IS NOT NULL THEN
+            todo := todo || jsonb_build_object('do', 'deletes');
+        END IF;
+        -- The second pass and the rescan of a period are the first pass from further back.
+        IF m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= at THEN
+            changes := changes || '{"late": true}';
+        END IF;
+        IF rescans AND rescan <> 'all' THEN
+            changes := changes || jsonb_build_object('rescan', rescan);
+        END IF;
+        todo := todo || changes;
+        IF rescans AND rescan = 'all' THEN
+            todo := todo || jsonb_strip_nulls(jsonb_build_object('do', 'all', 'rescan', 'all',
+                'columns', to_jsonb(sage_intacct.mirror_column_list(m.options ->> 'rescan_columns'))));
+        END IF;
+    END IF;
+
+    -- Reading all rows finds all keys too.
+    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' THEN
+        todo := todo || jsonb_build_object('do', 'keys');
+    END IF;
+    IF checks THEN
+        todo := todo || jsonb_build_object('do', 'check', 'round', 1);
+    END IF;
+    RETURN todo;
+END
+$$;
+
+-- Names separated by commas.
+CREATE FUNCTION sage_intacct.mirror_column_list(names text)
+RETURNS name[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT array_agg(trim(BOTH FROM part)::name) FROM unnest(string_to_array(names, ',')) part
+$$;
+
+-- Where a task begins to read: behind the watermark by the overlap, and further for a second pass or a rescan.
+CREATE FUNCTION sage_intacct.mirror_from(m sage_intacct.mirror, task jsonb)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT date_trunc('second', least(
+    m.watermark - o.back,
+    CASE WHEN task ? 'late' THEN m.late_from - o.back END,
+    CASE WHEN task ? 'rescan' THEN m.watermark - (task ->> 'rescan')::interval END))
+  FROM (SELECT sage_intacct.mirror_overlap(m) AS back) o
+$$;

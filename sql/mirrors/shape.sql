@@ -1,0 +1,184 @@
+-- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
+
+-- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
+-- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
+-- missing here have no known rule: their deleted rows are found by the check and the sweep.
+CREATE FUNCTION sage_intacct.mirror_rules()
+RETURNS TABLE (object text, link text, header text, header_created text, audit_key text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+VALUES
+    ('APBILL', NULL, NULL, NULL, 'RECORDNO'),
+    ('TASK', NULL, NULL, NULL, 'RECORDNO'),
+    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID'),
+    ('VENDOR', NULL, NULL, NULL, 'VENDORID'),
+    ('USERINFO', NULL, NULL, NULL, 'LOGINID'),
+    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL),
+    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL),
+    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL),
+    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL),
+    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL),
+    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL),
+    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL),
+    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL),
+    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL)
+$$;
+
+-- Columns that foreign table and target have in common, with their fields at the gateway (null: a constant).
+CREATE FUNCTION sage_intacct.mirror_columns(source regclass, target regclass)
+RETURNS TABLE (number smallint, name name, field text, type oid, same_type boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.attnum, a.attname,
+       CASE WHEN o.constant THEN NULL ELSE coalesce(o.field, upper(a.attname)) END,
+       a.atttypid, a.atttypid = t.atttypid AND a.atttypmod = t.atttypmod
+  FROM pg_attribute a
+  JOIN pg_attribute t ON t.attrelid = target AND t.attname = a.attname AND t.attnum > 0 AND NOT t.attisdropped
+                     AND t.attgenerated = ''
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) FILTER (WHERE option_name = 'field') AS field,
+               bool_or(option_name = 'constant') AS constant
+          FROM pg_options_to_table(a.attfdwoptions)) o
+ WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+$$;
+
+-- Where the rows come from and how they are told apart. Raises what makes a mirror impossible.
+CREATE FUNCTION sage_intacct.mirror_shape(
+    source regclass, target regclass, options jsonb, gone name[],
+    OUT server name, OUT object text, OUT docparid text, OUT show_private text,
+    OUT columns name[], OUT key name, OUT modified name, OUT created name,
+    OUT link name, OUT header text, OUT header_created text,
+    OUT audit_object text, OUT audit_column name)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    row_key text;
+    rule record;
+    given text;
+BEGIN
+    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private,
+           coalesce(o.row_key, CASE WHEN upper(coalesce(o.object, c.relname)) IN ('GLDETAIL', 'GLACCOUNTBALANCE') THEN '' ELSE 'RECORDNO' END)
+      INTO server, object, docparid, show_private, row_key
+      FROM pg_foreign_table t
+      JOIN pg_class c ON c.oid = t.ftrelid
+      JOIN pg_foreign_server s ON s.oid = t.ftserver
+      JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+      JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
+     CROSS JOIN LATERAL (
+            SELECT max(option_value) FILTER (WHERE option_name = 'object') AS object,
+                   max(option_value) FILTER (WHERE option_name = 'docparid') AS docparid,
+                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private,
+                   max(option_value) FILTER (WHERE option_name = 'row_key') AS row_key
+              FROM pg_options_to_table(t.ftoptions)) o
+     WHERE t.ftrelid = source;
+    IF NOT FOUND THEN
+        RAISE '% is not a foreign table of sage_intacct_fdw', source USING ERRCODE = 'wrong_object_type';
+    END IF;
+
+    -- A field named twice is taken once.
+    SELECT array_agg(c.name ORDER BY c.number),
+           min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+           min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENMODIFIED', 'UPDATEDAT')),
+           coalesce(min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENCREATED', 'CREATEDAT')),
+                    min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) = 'AUWHENCREATED'))
+      INTO columns, key, modified, created
+      FROM sage_intacct.mirror_columns(source, target) c
+     WHERE c.name <> ALL (gone);
+    IF key IS NULL THEN
+        RAISE '% cannot be mirrored: it has no column of type bigint with a unique row key', source
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', coalesce(nullif(row_key, ''), 'none')),
+                HINT = 'A materialized view can hold its rows: REFRESH MATERIALIZED VIEW CONCURRENTLY reads them anew each time.';
+    END IF;
+
+    modified := coalesce(sage_intacct.mirror_column_option(columns, options, 'modified'), modified);
+    created := coalesce(sage_intacct.mirror_column_option(columns, options, 'created'), created);
+
+    SELECT * INTO rule FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.object);
+    header := nullif(coalesce(options ->> 'header', rule.header), '');
+    IF header IS NOT NULL THEN
+        link := coalesce(sage_intacct.mirror_column_option(columns, options, 'link'),
+                         (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                           WHERE upper(c.field) = rule.link AND c.name = ANY (columns) AND c.type = 'int8'::regtype));
+        IF link IS NULL AND options ? 'header' THEN
+            RAISE 'option "header" needs option "link"' USING ERRCODE = 'fdw_invalid_attribute_value',
+                HINT = 'It names the column, of type bigint, with the RECORDNO of a line''s header.';
+        ELSIF link IS NULL THEN
+            header := NULL;
+        ELSE
+            header_created := CASE WHEN header = rule.header THEN rule.header_created ELSE 'WHENCREATED' END;
+            SELECT r.object, mirror_shape.link INTO audit_object, audit_column
+              FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.header) AND r.audit_key = 'RECORDNO';
+        END IF;
+    ELSE
+        given := coalesce(options ->> 'audit_key', '');
+        audit_column := CASE WHEN NOT options ? 'audit_key' THEN
+                (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                  WHERE upper(c.field) = rule.audit_key AND c.name = ANY (columns))
+            WHEN given <> '' THEN sage_intacct.mirror_column_option(columns, options, 'audit_key') END;
+        audit_object := CASE WHEN audit_column IS NOT NULL THEN upper(object) END;
+    END IF;
+END
+$$;
+
+-- The name of a relation, whatever the search_path.
+CREATE FUNCTION sage_intacct.mirror_qualified(relation regclass)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT relation::text
+$$;
+
+-- The column that an option names; null when it is not given.
+CREATE FUNCTION sage_intacct.mirror_column_option(columns name[], options jsonb, option text)
+RETURNS name
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given text := options ->> option;
+BEGIN
+    IF given IS NOT NULL AND given <> ALL (columns::text[]) THEN
+        RAISE 'option "%" names the column "%", which the mirror does not have', option, given
+            USING ERRCODE = 'undefined_column';
+    END IF;
+    RETURN given;
+END
+$$;
+
+-- A condition on foreign table columns: created or changed at this point in time or later. Rows that were never changed may
+-- have no time of change.
+CREATE FUNCTION sage_intacct.mirror_since(modified name, created name, since timestamptz)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+    WHEN since = '-infinity' THEN 'true'
+    WHEN created IS NULL THEN format('%I >= %L::timestamptz', modified, since)
+    ELSE format('(%1$I >= %3$L::timestamptz OR %1$I IS NULL AND %2$I >= %3$L::timestamptz)', modified, created, since) END
+$$;
+
+-- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
+-- older than it looks: in the server's zone, or, where none is given, in the zones that companies live in.
+CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
+RETURNS interval
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT sage_intacct.mirror_option(m.options, 'overlap')::interval
+       + CASE WHEN EXISTS (
+            SELECT FROM unnest(coalesce(
+                (SELECT array_agg(o.option_value)
+                   FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+                  CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
+                  WHERE t.ftrelid = m.source AND o.option_name = 'time_zone'),
+                ARRAY['America/New_York', 'Europe/London', 'Australia/Sydney'])) AS zone
+             WHERE (m.watermark + interval '26 hours') AT TIME ZONE zone - (m.watermark - interval '26 hours') AT TIME ZONE zone
+                   <> interval '52 hours')
+         THEN interval '1 hour' ELSE interval '0' END
+$$;

@@ -1,0 +1,43 @@
+//! Mirrors: local copies of foreign tables that are refreshed. The work is done by the SQL in `sql/mirrors/`; here is
+//! what SQL cannot say.
+
+mod guard;
+mod remote;
+
+use pgrx::prelude::*;
+
+extension_sql_file!(
+    "../../../sql/mirrors/options.sql",
+    name = "mirror_options",
+    requires = ["foreign_data_wrapper"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/registry.sql",
+    name = "mirror_registry",
+    requires = ["mirror_options"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/shape.sql",
+    name = "mirror_shape",
+    requires = ["mirror_registry"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/plan.sql",
+    name = "mirror_plan",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/fetch.sql",
+    name = "mirror_fetch",
+    requires = ["mirror_plan"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/apply.sql",
+    name = "mirror_apply",
+    requires = ["mirror_fetch"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/procedures.sql",
+    name = "mirror_procedures",
+    requires = ["mirror_apply"]
+);

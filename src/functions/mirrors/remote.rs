@@ -1,0 +1,145 @@
+//! What a refresh asks the gateway beside rows.
+
+use super::super::access::is_ours;
+use crate::catalog::ForeignTable;
+use crate::error::{Report, raise};
+use crate::{connection, io};
+use futures_util::future::try_join;
+use intacct::{
+    AggregateFunction, Client, CompareOp, Condition, DialectKind, Error, ErrorKind, PageRequest, Query,
+    SelectItem, Value,
+};
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// Number of rows of a foreign table and sum of their keys, of those behind `after` and up to `upto`. Two requests, of
+/// one row each. Both are null where the gateway's function cannot count.
+#[pg_extern(volatile)]
+fn mirror_totals(
+    source: pg_sys::Oid,
+    after: Option<i64>,
+    upto: Option<i64>,
+) -> TableIterator<'static, (name!(rows, Option<i64>), name!(key_sum, Option<AnyNumeric>))> {
+    let table = readable_table(source);
+    let capabilities = table.dialect().capabilities();
+    let key = table
+        .options
+        .row_key
+        .clone()
+        .filter(|_| table.row_key_is_number());
+    let totals = match key {
+        Some(key) if capabilities.aggregates && capabilities.total_count => {
+            let query = range(&table, &key, after, upto);
+            let (client, dialect) = (client(&table), table.dialect());
+            let asked = io::run(move || ask(client, dialect, query, key));
+            Some(asked.unwrap_or_else(|error| raise(error)))
+        }
+        _ => None,
+    };
+    TableIterator::once((
+        totals.map(|(rows, _)| rows),
+        totals.map(|(_, sum)| AnyNumeric::from(sum)),
+    ))
+}
+
+/// Requests that this session has sent to the server of a foreign table as the current user.
+#[pg_extern(volatile)]
+fn mirror_requests(source: pg_sys::Oid) -> i64 {
+    let requests = client(&readable_table(source)).stats().requests;
+    i64::try_from(requests).unwrap_or(i64::MAX)
+}
+
+/// A foreign table of ours that the current user may read.
+fn readable_table(relid: pg_sys::Oid) -> ForeignTable {
+    // SAFETY: main thread inside a transaction; GetForeignTable raises for what is no foreign table.
+    let (server, allowed) = unsafe {
+        let server = (*pg_sys::GetForeignTable(relid)).serverid;
+        let mode = pg_sys::ACL_SELECT as pg_sys::AclMode;
+        (
+            server,
+            pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), mode),
+        )
+    };
+    if !is_ours(server) || allowed != pg_sys::AclResult::ACLCHECK_OK {
+        raise(Report::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "the foreign table does not belong to sage_intacct_fdw, or may not be read",
+        ));
+    }
+    ForeignTable::load(relid).unwrap_or_else(|error| raise(error))
+}
+
+fn client(table: &ForeignTable) -> Client {
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    connection::client(table.server_oid, user).unwrap_or_else(|report| raise(report))
+}
+
+/// The rows of the table with keys in a range, without a select list.
+fn range(table: &ForeignTable, key: &str, after: Option<i64>, upto: Option<i64>) -> Query {
+    let bound = |op, value: i64| Condition::Compare {
+        field: key.to_owned(),
+        op,
+        value: Value::Number(value.to_string()),
+    };
+    let mut query = Query::new(table.options.object.clone());
+    query.docparid = table.options.docparid.clone();
+    query.show_private = table.show_private();
+    query.filter = table.options.filter.clone();
+    for condition in [
+        after.map(|after| bound(CompareOp::Gt, after)),
+        upto.map(|upto| bound(CompareOp::Le, upto)),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        query.filter = Some(Condition::and(query.filter.take(), condition));
+    }
+    query
+}
+
+/// Asks for the number of rows and for the sum of their keys at the same time.
+async fn ask(client: Client, dialect: DialectKind, query: Query, key: String) -> Result<(i64, i64), Error> {
+    let page = PageRequest { size: 1, offset: 0 };
+    let (mut count, mut sum) = (query.clone(), query);
+    count.select = vec![SelectItem::Field(key.clone())];
+    sum.select = vec![SelectItem::Aggregate {
+        function: AggregateFunction::Sum,
+        field: key,
+    }];
+    let (counted, summed) = try_join(
+        client.page(&count, dialect, &page, false),
+        client.page(&sum, dialect, &page, false),
+    )
+    .await?;
+    let rows = counted
+        .total_count
+        .and_then(|rows| i64::try_from(rows).ok())
+        .ok_or_else(|| malformed("the gateway does not tell how many rows there are"))?;
+    // Over no rows, what comes is the gateway's own affair.
+    if rows == 0 {
+        return Ok((0, 0));
+    }
+    let sum = (summed.rows() > 0)
+        .then(|| summed.cell(0, 0))
+        .flatten()
+        .and_then(whole)
+        .ok_or_else(|| malformed("the sum of the row keys is not a number"))?;
+    Ok((rows, sum))
+}
+
+/// A whole number, which may be written with zeros behind a point.
+fn whole(cell: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(cell).ok()?;
+    let (digits, zeros) = text.split_once('.').unwrap_or((text, ""));
+    zeros
+        .bytes()
+        .all(|b| b == b'0')
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+fn malformed(message: &str) -> Error {
+    Error::new(ErrorKind::Malformed, message)
+}

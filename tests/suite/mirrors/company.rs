@@ -1,0 +1,114 @@
+//! A company with foreign tables in schema `acme` and mirrors in schema `finance`.
+
+use postgres::{Client, SimpleQueryMessage};
+use sage_intacct_fdw_tests::company::Company;
+
+/// A company with `objects` imported and a session that has signed in.
+pub fn company(name: &str, objects: &str) -> (Company, Client) {
+    let company = Company::start(name);
+    let mut client = company.connect();
+    run(
+        &mut client,
+        &format!(
+            "CREATE SCHEMA acme; CREATE SCHEMA finance; CREATE SCHEMA other;
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO ({objects}) FROM SERVER acme INTO acme;"
+        ),
+    );
+    (company, client)
+}
+
+/// Runs statements.
+#[track_caller]
+pub fn run(client: &mut Client, sql: &str) {
+    client
+        .batch_execute(sql)
+        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+}
+
+/// Makes a mirror of `acme.table` in schema `finance`.
+#[track_caller]
+pub fn mirror(client: &mut Client, table: &str, options: &str) {
+    run(
+        client,
+        &format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}', '{options}')"),
+    );
+}
+
+/// Refreshes it.
+#[track_caller]
+pub fn refresh(client: &mut Client, table: &str) {
+    run(
+        client,
+        &format!("CALL sage_intacct.refresh_mirror('finance.{table}')"),
+    );
+}
+
+/// The rows of a statement, columns separated by blanks, one line each.
+#[track_caller]
+pub fn lines(client: &mut Client, sql: &str) -> String {
+    let answer = client
+        .simple_query(sql)
+        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    let rows = answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(
+            (0..row.len())
+                .map(|column| row.get(column).unwrap_or("-"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        ),
+        _ => None,
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+/// What the last refresh did: outcome, rows inserted, updated, deleted.
+#[track_caller]
+pub fn last_run(client: &mut Client, table: &str) -> String {
+    lines(
+        client,
+        &format!(
+            "SELECT last_outcome, inserted, updated, deleted FROM sage_intacct.mirrors
+              WHERE target = 'finance.{table}'::regclass"
+        ),
+    )
+}
+
+/// The rows that the mirror and the gateway do not share, at most three of each.
+#[track_caller]
+pub fn differences(client: &mut Client, table: &str) -> String {
+    lines(
+        client,
+        &format!(
+            "(SELECT 'missing', t::text FROM (SELECT * FROM acme.{table} EXCEPT ALL SELECT * FROM finance.{table}) t LIMIT 3)
+             UNION ALL
+             (SELECT 'surplus', t::text FROM (SELECT * FROM finance.{table} EXCEPT ALL SELECT * FROM acme.{table}) t LIMIT 3)"
+        ),
+    )
+}
+
+/// Fails if the mirror is not what the gateway shows.
+#[track_caller]
+pub fn assert_equal(client: &mut Client, table: &str) {
+    let differences = differences(client, table);
+    assert!(differences.is_empty(), "{table}:\n{differences}");
+}
+
+/// Keys of `count` rows that the top level of the company shows.
+pub fn keys(company: &Company, object: &str, count: usize) -> Vec<i64> {
+    let owned = company.gateway.truth(&format!(
+        "SELECT 1 FROM pragma_table_info('{object}') WHERE name = 'MEGAENTITYKEY'"
+    ));
+    let filter = if owned.is_empty() {
+        ""
+    } else {
+        "WHERE MEGAENTITYKEY IS NULL"
+    };
+    company
+        .gateway
+        .truth(&format!(
+            "SELECT RECORDNO AS k FROM {object} {filter} ORDER BY RECORDNO LIMIT {count}"
+        ))
+        .iter()
+        .map(|row| row["k"].as_i64().expect("a key"))
+        .collect()
+}

@@ -1,0 +1,8 @@
+//! Mirrors: what a refresh brings, what it costs, and what becomes of it when something breaks.
+
+mod broken;
+mod changes;
+mod company;
+mod events;
+mod ownership;
+mod rounds;

@@ -1,0 +1,327 @@
+//! Random rounds of change and misfortune: after each refresh that succeeds, the mirrors are what the gateway shows.
+//!
+//! `make fuzz-mirrors N=…` runs more of them, `SEED=…` replays.
+
+use super::company::{company, differences, mirror, run};
+use fastrand::Rng;
+use postgres::{Client, NoTls};
+use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::tap::Answer;
+use serde_json::{Value, json};
+use std::thread;
+
+/// Mirrors, in the order in which they are refreshed: lines behind their headers.
+const TABLES: [(&str, &str); 6] = [
+    ("apbill", r#"{"page_rows": 7}"#),
+    ("apbillitem", r#"{"page_rows": 9}"#),
+    ("arinvoice", r#"{"page_rows": 40}"#),
+    ("arinvoiceitem", "{}"),
+    ("customer", r#"{"page_rows": 30}"#),
+    ("mca_attendee", "{}"),
+];
+
+/// Seconds that one overlap covers, with a margin for the round's own time.
+const OVERLAP: i64 = 500;
+
+struct World {
+    company: Company,
+    client: Client,
+    random: Rng,
+    /// The gateway's clock minus this machine's, seconds.
+    skew: i64,
+    /// Largest skew so far: the watermark may be there.
+    ahead: i64,
+    /// Skew when the oldest change was made that is not visible yet.
+    held: Option<i64>,
+}
+
+impl World {
+    fn start(seed: u64) -> Self {
+        let objects: Vec<_> = TABLES.iter().map(|(table, _)| *table).collect();
+        let (company, mut client) = company("mirror_rounds", &objects.join(", "));
+        for (table, options) in TABLES {
+            mirror(&mut client, table, options);
+        }
+        Self {
+            company,
+            client,
+            random: Rng::with_seed(seed),
+            skew: 0,
+            ahead: 0,
+            held: None,
+        }
+    }
+
+    /// The gateway's clock moves; when it moves by hours, so much time has passed here too.
+    fn move_clock(&mut self, seconds: i64) {
+        self.skew = (self.skew + seconds).max(self.ahead - OVERLAP);
+        self.ahead = self.ahead.max(self.skew);
+        self.company.gateway.set("clock_skew", &self.skew.to_string());
+        if seconds > 3600 {
+            run(
+                &mut self.client,
+                &format!("UPDATE sage_intacct.mirror SET late_at = late_at - interval '{seconds} seconds'"),
+            );
+        }
+    }
+
+    /// Keys of random rows that the top level shows.
+    fn keys(&mut self, object: &str, count: usize) -> Vec<i64> {
+        let key = if object == "MCA_attendee" {
+            "id"
+        } else {
+            "RECORDNO"
+        };
+        let owned = matches!(object, "APBILL" | "ARINVOICE" | "CUSTOMER");
+        let filter = if owned { "WHERE MEGAENTITYKEY IS NULL" } else { "" };
+        let offset = self.random.usize(..40);
+        self.company
+            .gateway
+            .truth(&format!(
+                "SELECT {key} AS k FROM {object} {filter} ORDER BY k LIMIT {count} OFFSET {offset}"
+            ))
+            .iter()
+            .map(|row| row["k"].as_i64().expect("a key"))
+            .collect()
+    }
+
+    /// Lines of a header that the top level shows, and the header.
+    fn header(&mut self, object: &str) -> i64 {
+        self.keys(object, 1).first().copied().unwrap_or(1)
+    }
+
+    /// One change, or one with what belongs to it.
+    fn operations(&mut self) -> Vec<Value> {
+        let word = format!("w{}", self.random.u32(..1000));
+        let (object, field) = *self
+            .random
+            .choice(&[
+                ("APBILL", "DESCRIPTION"),
+                ("ARINVOICE", "DESCRIPTION"),
+                ("CUSTOMER", "NAME"),
+                ("MCA_attendee", "name"),
+            ])
+            .expect("a choice");
+        match self.random.u32(..10) {
+            0..4 => {
+                let count = self.random.usize(1..30);
+                vec![
+                    json!({ "update": { "object": object, "keys": self.keys(object, count), "values": { (field): word } } }),
+                ]
+            }
+            4 => {
+                let count = self.random.usize(1..3);
+                vec![
+                    json!({ "delete": { "object": object, "keys": self.keys(object, count), "silent": self.random.bool() } }),
+                ]
+            }
+            5..7 => {
+                // A name that was there before, perhaps; a row that is never changed, perhaps.
+                let mut values = json!({ (field): word });
+                if object == "CUSTOMER" {
+                    values["CUSTOMERID"] = json!(format!("C-{:05}", self.random.u32(..20)));
+                }
+                if self.random.u32(..3) == 0 && object != "MCA_attendee" {
+                    values["WHENMODIFIED"] = Value::Null;
+                }
+                vec![json!({ "insert": { "object": object, "values": values } })]
+            }
+            kind => {
+                let (header, line) = *self
+                    .random
+                    .choice(&[("APBILL", "APBILLITEM"), ("ARINVOICE", "ARINVOICEITEM")])
+                    .expect("a choice");
+                let key = self.header(header);
+                let touch = json!({ "update": { "object": header, "keys": [key], "values": {} } });
+                let change = if kind == 7 {
+                    json!({ "insert": { "object": line, "values": { "RECORDKEY": key, "ACCOUNTTITLE": word } } })
+                } else if kind == 8 {
+                    json!({ "delete": { "object": line, "where": format!("RECORDKEY = {key} AND RECORDNO % 2 = 0") } })
+                } else {
+                    json!({ "update": { "object": line, "where": format!("RECORDKEY = {key}"), "values": { "ACCOUNTTITLE": word },
+                                        "silent": true } })
+                };
+                vec![change, touch]
+            }
+        }
+    }
+
+    fn change(&mut self) {
+        for _ in 0..self.random.usize(..5) {
+            let operations = Value::Array(self.operations());
+            // What waits must fit when it comes: later changes do not take its rows away.
+            let updates = operations
+                .as_array()
+                .is_some_and(|all| all.iter().all(|one| one.get("update").is_some()));
+            if updates && self.random.u32(..4) == 0 {
+                self.company.gateway.change_late(operations);
+                self.held.get_or_insert(self.skew);
+            } else {
+                self.company.gateway.change(operations);
+            }
+        }
+        match self.random.u32(..8) {
+            0 => self.move_clock(-300),
+            1 => self.move_clock(400),
+            2 => self.move_clock(7000),
+            _ => {}
+        }
+    }
+
+    /// Makes late changes visible. What is older than the overlap is only found by the second pass: its time comes.
+    fn release(&mut self) {
+        let Some(since) = self.held.take() else { return };
+        self.company.gateway.release();
+        if self.ahead - since > OVERLAP {
+            let age = self.ahead - since;
+            assert!(age <= 7200, "held for {age} seconds");
+            self.move_clock(7300);
+        }
+    }
+
+    /// Something goes wrong, or nothing.
+    fn misfortune(&mut self) -> &'static str {
+        let nth = self.random.u32(1..9);
+        let fault = |action: &str| {
+            format!(r#"{{"match": {{"function": "query", "nth": {nth}}}, "times": 1, "action": {action}}}"#)
+        };
+        match self.random.u32(..12) {
+            0 => {
+                self.company.gateway.faults(&fault("\"expire_session\""));
+                "session"
+            }
+            1 => {
+                self.company.gateway.faults(&fault("\"reset\""));
+                "reset"
+            }
+            2 => {
+                self.company
+                    .gateway
+                    .faults(&fault(r#"{"truncate": {"bytes": 900}}"#));
+                "truncate"
+            }
+            3 => {
+                self.company.gateway.faults(&fault(
+                    r#"{"function_error": {"errorno": "BL01001973", "description2": "a bad day"}}"#,
+                ));
+                "refused"
+            }
+            4 => "cancel",
+            5 => "terminate",
+            6 if kills() => "kill",
+            _ => "nothing",
+        }
+    }
+
+    /// Refreshes everything in a session that is lost, or cancelled, while it waits for its n-th answer.
+    fn broken_refresh(&mut self, how: &str) {
+        let nth = self.random.usize(1..12);
+        let seen = std::sync::atomic::AtomicUsize::new(0);
+        self.company.gateway.tap.rule(move |xml| {
+            let rows = xml.contains("<query>");
+            if rows && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == nth {
+                Answer::Stall
+            } else {
+                Answer::Pass
+            }
+        });
+        let mut client = self.company.connect();
+        let pid: i32 = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .expect("a pid")
+            .get(0);
+        let token = client.cancel_token();
+        let refresh = thread::spawn(move || client.batch_execute(REFRESH).is_ok());
+        while self.company.gateway.tap.stalled() == 0 && !refresh.is_finished() {
+            thread::yield_now();
+        }
+        if !refresh.is_finished() {
+            match how {
+                "cancel" => token
+                    .cancel_query(NoTls)
+                    .expect("the cancel request is delivered"),
+                "kill" => {
+                    std::process::Command::new("kill")
+                        .args(["-9", &pid.to_string()])
+                        .status()
+                        .expect("kill runs");
+                }
+                _ => {
+                    self.client
+                        .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+                        .expect("terminated");
+                }
+            }
+        }
+        // It may have come to its end before.
+        let _ = refresh.join().expect("the thread ends");
+        self.company.gateway.tap.pass();
+        if how == "kill" {
+            self.client = reconnect(&self.company);
+        }
+    }
+
+    /// Refreshes until it succeeds.
+    fn refresh(&mut self, seed: u64) {
+        for attempt in 0.. {
+            match self.client.batch_execute(REFRESH) {
+                Ok(()) => break,
+                Err(error) => assert!(attempt < 3, "seed {seed}: {error:?}"),
+            }
+        }
+        self.company.gateway.clear_faults();
+    }
+}
+
+const REFRESH: &str = "CALL sage_intacct.refresh_mirrors('finance')";
+
+/// Whether backends may be killed: the server then restarts, and every other session on it is lost.
+fn kills() -> bool {
+    std::env::var_os("SAGE_ALONE").is_some()
+}
+
+/// A new session, once the server is there again.
+fn reconnect(company: &Company) -> Client {
+    for _ in 0..600 {
+        if let Ok(client) = cluster::try_connect(company.database.name(), "postgres") {
+            return client;
+        }
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("the server does not come back");
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn mirrors_are_true_after_every_refresh() {
+    let rounds = number("SAGE_MIRROR_ROUNDS").unwrap_or(20);
+    let seed = number("SAGE_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("seed {seed}, {rounds} rounds");
+    let mut world = World::start(seed);
+    for round in 0..rounds {
+        world.change();
+        // In the first round at least.
+        let misfortune = match round {
+            0 if kills() => "kill",
+            _ => world.misfortune(),
+        };
+        if matches!(misfortune, "cancel" | "terminate" | "kill") {
+            world.broken_refresh(misfortune);
+        }
+        if world.random.bool() || world.held.is_some_and(|since| world.ahead - since > 200) {
+            world.release();
+        }
+        world.refresh(seed);
+        for (table, _) in TABLES {
+            let differences = differences(&mut world.client, table);
+            assert!(
+                differences.is_empty(),
+                "seed {seed}, round {round}, {misfortune}, {table}:\n{differences}"
+            );
+        }
+    }
+}
