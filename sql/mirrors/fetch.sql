@@ -105,7 +105,8 @@ DECLARE
         date_trunc('second', (task ->> 'seen')::timestamptz - greatest(clock_timestamp() - began, interval '0')));
     changed jsonb := jsonb_build_object('watermark', watermark);
 BEGIN
-    IF task ? 'late' THEN
+    -- Two second passes close to each other, since one was interrupted, are one: the later must not begin where the earlier ended.
+    IF task ? 'late' AND m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= began THEN
         changed := changed || jsonb_build_object('late_from', m.late_next, 'late_next', watermark, 'late_at', began);
     ELSIF m.late_at IS NULL THEN
         changed := changed || jsonb_build_object('late_from', watermark, 'late_next', watermark, 'late_at', began);

@@ -49,6 +49,23 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// The same, run by the operating-system user of the server, which is not root.
+pub fn server_program(name: &str) -> Command {
+    use std::os::unix::fs::MetadataExt;
+    let plain = program(name);
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !root {
+        return plain;
+    }
+    let mut command = Command::new("runuser");
+    command
+        .args(["-u", "postgres", "--"])
+        .arg(plain.get_program())
+        .current_dir("/")
+        .env_remove("PGOPTIONS");
+    command
+}
+
 /// Opens a connection as `role`.
 ///
 /// # Panics
@@ -63,9 +80,18 @@ pub fn connect(database: &str, role: &str) -> Client {
 /// # Errors
 /// Why it refuses: it may be starting up again.
 pub fn try_connect(database: &str, role: &str) -> Result<Client, postgres::Error> {
+    let port = variable("PGPORT").parse().expect("PGPORT is a number");
+    try_connect_at(port, database, role)
+}
+
+/// The same at another server whose socket is in the cluster's directory.
+///
+/// # Errors
+/// Why it refuses.
+pub fn try_connect_at(port: u16, database: &str, role: &str) -> Result<Client, postgres::Error> {
     postgres::Config::new()
         .host(&variable("PGHOST"))
-        .port(variable("PGPORT").parse().expect("PGPORT is a number"))
+        .port(port)
         .user(role)
         .dbname(database)
         .connect(NoTls)

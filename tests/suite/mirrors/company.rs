@@ -79,9 +79,10 @@ pub fn differences(client: &mut Client, table: &str) -> String {
     lines(
         client,
         &format!(
-            "(SELECT 'missing', t::text FROM (SELECT * FROM acme.{table} EXCEPT ALL SELECT * FROM finance.{table}) t LIMIT 3)
+            "WITH there AS MATERIALIZED (SELECT * FROM acme.{table})
+             (SELECT 'missing', t::text FROM (SELECT * FROM there EXCEPT ALL SELECT * FROM finance.{table}) t LIMIT 3)
              UNION ALL
-             (SELECT 'surplus', t::text FROM (SELECT * FROM finance.{table} EXCEPT ALL SELECT * FROM acme.{table}) t LIMIT 3)"
+             (SELECT 'surplus', t::text FROM (SELECT * FROM finance.{table} EXCEPT ALL SELECT * FROM there) t LIMIT 3)"
         ),
     )
 }

@@ -5,4 +5,5 @@ mod changes;
 mod company;
 mod events;
 mod ownership;
+mod replica;
 mod rounds;
