@@ -53,7 +53,7 @@ fuzz-client: setup ## the client's writes under N random faults (default 5000), 
 fuzz-mirrors: build ## N rounds of change and misfortune for mirrors (default 2000), SEED=… replays
 	@N=$(or $(N),2000) SEED=$(SEED) scripts/sql-tests --fuzz-mirrors
 
-bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans or "scans short"
+bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans, "scans short" or mirrors
 	@scripts/bench $(PART)
 
 matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own

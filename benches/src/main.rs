@@ -10,6 +10,7 @@ mod company;
 mod floor;
 mod gateway;
 mod interrupts;
+mod mirrors;
 mod process;
 mod queries;
 mod report;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("scans") {
         scans::run(&mut report, !wanted.iter().any(|part| part == "short"));
+    }
+    if is_wanted("mirrors") {
+        mirrors::run(&mut report);
     }
     report.finish()
 }
