@@ -50,11 +50,25 @@ SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows
        CASE WHEN rows_done > 0 AND rows_total >= rows_done
             THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
        END AS eta
-  FROM @extschema@.running_scans();
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT');
 
 COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
 GRANT SELECT ON @extschema@.progress TO PUBLIC;
 ",
     name = "progress",
-    requires = [running_scans]
+    requires = [running_scans, "mirror_registry"]
 );

@@ -126,16 +126,6 @@ impl Gateway {
         done.unwrap_or_else(|problem| panic!("{problem}"))
     }
 
-    /// Adds lines to the fault script.
-    pub fn faults(&self, json: &str) {
-        self.simulator.faults(json);
-    }
-
-    /// Empties the fault script.
-    pub fn clear_faults(&self) {
-        self.simulator.clear_faults();
-    }
-
     /// Rows of a statement on the simulator's own database of company `acme` (SQLite, a view for each object).
     pub fn truth(&self, sql: &str) -> Vec<HashMap<String, serde_json::Value>> {
         let body = serde_json::json!({ "company": "acme", "sql": sql }).to_string();
