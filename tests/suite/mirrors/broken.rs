@@ -68,6 +68,14 @@ fn a_cancelled_load_goes_on() {
         ),
         "running t"
     );
+    assert_eq!(
+        lines(
+            &mut watcher,
+            "SELECT object, relation, rows_done > 0, rows_total, eta > started
+               FROM sage_intacct.progress WHERE kind = 'refresh'"
+        ),
+        format!("ARINVOICE finance.arinvoice t {} t", company.rows("ARINVOICE"))
+    );
     token
         .cancel_query(NoTls)
         .expect("the cancel request is delivered");
