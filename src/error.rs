@@ -163,10 +163,10 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         ErrorKind::BadReference => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
         ErrorKind::NotCleared => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
         ErrorKind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-        ErrorKind::Refused
-        | ErrorKind::InvalidRequest
-        | ErrorKind::Malformed
-        | ErrorKind::EndpointRefused => PgSqlErrorCode::ERRCODE_FDW_ERROR,
+        ErrorKind::InvalidRequest => PgSqlErrorCode::ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
+        ErrorKind::Refused | ErrorKind::Malformed | ErrorKind::EndpointRefused => {
+            PgSqlErrorCode::ERRCODE_FDW_ERROR
+        }
         _ => PgSqlErrorCode::ERRCODE_FDW_ERROR,
     }
 }
@@ -203,7 +203,7 @@ mod tests {
             (ErrorKind::Malformed, "HV000"),
             (ErrorKind::EndpointRefused, "HV000"),
             (ErrorKind::Refused, "HV000"),
-            (ErrorKind::InvalidRequest, "HV000"),
+            (ErrorKind::InvalidRequest, "HV00L"),
             (ErrorKind::OutcomeUnknown, "08007"),
             (ErrorKind::Duplicate, "23505"),
             (ErrorKind::MissingRequired, "23502"),

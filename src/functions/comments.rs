@@ -11,11 +11,8 @@ use pgrx::spi::{self, quote_identifier, quote_literal};
 #[pg_extern]
 fn apply_comments(schema: &str) -> i64 {
     let comments = tables(schema).unwrap_or_else(|error| raise(unreadable(&error)));
-    if comments.is_empty() && !schema_exists(schema) {
-        raise(Report::new(
-            PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
-            format!("schema \"{schema}\" does not exist"),
-        ));
+    if comments.is_empty() {
+        schema_must_exist(schema);
     }
     let mut written = 0;
     for (relid, table) in comments {
@@ -29,7 +26,7 @@ fn apply_comments(schema: &str) -> i64 {
 }
 
 /// Foreign tables of this extension in a schema.
-fn tables(schema: &str) -> spi::Result<Vec<(pg_sys::Oid, String)>> {
+pub(super) fn tables(schema: &str) -> spi::Result<Vec<(pg_sys::Oid, String)>> {
     const TABLES: &str = "
         SELECT c.oid, c.relname::pg_catalog.text
         FROM pg_catalog.pg_foreign_table t
@@ -50,6 +47,16 @@ fn tables(schema: &str) -> spi::Result<Vec<(pg_sys::Oid, String)>> {
         }
         Ok(found)
     })
+}
+
+/// Raises when there is no schema of this name.
+pub(super) fn schema_must_exist(schema: &str) {
+    if !schema_exists(schema) {
+        raise(Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_SCHEMA_NAME,
+            format!("schema \"{schema}\" does not exist"),
+        ));
+    }
 }
 
 fn schema_exists(schema: &str) -> bool {
@@ -79,7 +86,8 @@ fn statements(relid: pg_sys::Oid, name: &str) -> Vec<String> {
     statements
 }
 
-fn columns(relid: pg_sys::Oid) -> Vec<(i16, String)> {
+/// The columns of a table: attribute number and name.
+pub(super) fn columns(relid: pg_sys::Oid) -> Vec<(i16, String)> {
     const COLUMNS: &str = "SELECT attnum, attname::pg_catalog.text FROM pg_catalog.pg_attribute
         WHERE attrelid OPERATOR(pg_catalog.=) $1
           AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped ORDER BY attnum";
@@ -95,7 +103,7 @@ fn columns(relid: pg_sys::Oid) -> Vec<(i16, String)> {
     read.unwrap_or_else(|error| raise(unreadable(&error)))
 }
 
-fn unreadable(error: &spi::Error) -> Report {
+pub(super) fn unreadable(error: &spi::Error) -> Report {
     Report::new(
         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         format!("the catalogs could not be read: {error}"),

@@ -8,7 +8,9 @@ mod objects;
 mod options;
 mod progress;
 mod query;
+mod report;
 mod request_stats;
+mod schema_diff;
 mod sessions;
 mod upsert;
 

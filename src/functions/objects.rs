@@ -1,19 +1,93 @@
-//! What a company has: its objects and their fields.
+//! What a company has: its objects and their fields, and the entities that the user may sign in at.
 
-use super::access::callers_client;
-use crate::error::{Report, raise};
-use crate::io;
-use intacct::{Client, ObjectDefinition, ObjectName, nearest};
+use super::access::{callers_client, usable_server};
+use crate::error::raise;
+use crate::{io, options};
+use futures_util::StreamExt;
+use intacct::{Client, Entity, Error, ObjectName, Readable};
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-/// The objects of the company, standard and custom, whether or not the user may read them.
+/// Objects that may wait for the backend.
+const QUEUED: usize = 64;
+
+/// An object, and what was found out about it.
+struct Found {
+    object: ObjectName,
+    readable: Option<Readable>,
+}
+
+/// The objects of the company, standard and custom.
+///
+/// With `probe`, each is asked for one row, to tell whether the user may read it and how many rows it has: one
+/// request for each object. Without, one request lists them all, and those columns are NULL.
 #[pg_extern]
-fn objects(server: &str) -> TableIterator<'static, (name!(name, String), name!(label, String))> {
+#[allow(clippy::type_complexity)]
+fn objects(
+    server: &str,
+    probe: default!(bool, true),
+) -> TableIterator<
+    'static,
+    (
+        name!(name, String),
+        name!(label, String),
+        name!(custom, bool),
+        name!(readable, Option<bool>),
+        name!(rows, Option<i64>),
+    ),
+> {
+    let show_private = options::server(usable_server(server))
+        .unwrap_or_else(|error| raise(error))
+        .show_private;
     let client = callers_client(server);
-    let objects = io::run(move || async move { client.inspect_all().await });
-    let objects: Vec<ObjectName> = objects.unwrap_or_else(|error| raise(error));
-    TableIterator::new(objects.into_iter().map(|object| (object.name, object.label)))
+    let found = io::stream(QUEUED, move |emitter| async move {
+        list(client, probe, show_private, async |found| {
+            emitter.send(found).await
+        })
+        .await
+    });
+    let mut found = found.unwrap_or_else(|error| raise(error));
+    let next = move || found.next().unwrap_or_else(|error| raise(error));
+    TableIterator::new(std::iter::from_fn(next).map(|Found { object, readable }| {
+        let has_small_letters = object.name.chars().any(char::is_lowercase);
+        let (readable, rows, has_own_key) = match readable {
+            None => (None, None, false),
+            Some(Readable::No(_)) => (Some(false), None, false),
+            Some(Readable::Yes { rows, is_custom }) => {
+                let rows = rows.and_then(|rows| i64::try_from(rows).ok());
+                (Some(true), rows, is_custom)
+            }
+        };
+        let custom = has_small_letters || has_own_key;
+        (object.name, object.label, custom, readable, rows)
+    }))
+}
+
+/// Hands out the objects in the gateway's order, with at most as many requests at once as the server allows.
+async fn list(
+    client: Client,
+    probe: bool,
+    show_private: bool,
+    emit: impl AsyncFn(Found) -> bool,
+) -> Result<(), Error> {
+    let objects = client.inspect_all().await?;
+    let width = client.config().max_concurrency.max(1);
+    let client = &client;
+    let mut found = futures_util::stream::iter(objects)
+        .map(|object| async move {
+            let readable = match probe {
+                true => Some(client.survey(&object.name, show_private).await?),
+                false => None,
+            };
+            Ok::<Found, Error>(Found { object, readable })
+        })
+        .buffered(width);
+    while let Some(found) = found.next().await {
+        if !emit(found?).await {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The fields of an object, in the gateway's order. The object's name is matched without regard to case.
@@ -37,11 +111,8 @@ fn describe(
 > {
     let client = callers_client(server);
     let wanted = object.to_owned();
-    let found = io::run(move || describe_remotely(client, wanted)).unwrap_or_else(|error| raise(error));
-    let definition = match found {
-        Found::Definition(definition) => *definition,
-        Found::Nothing { nearest } => raise(unknown(object, nearest)),
-    };
+    let definition = io::run(move || async move { client.definition_anew(&wanted, None).await })
+        .unwrap_or_else(|error| raise(error));
     let rows: Vec<_> = definition
         .fields
         .iter()
@@ -66,37 +137,36 @@ fn describe(
     TableIterator::new(rows)
 }
 
-enum Found {
-    Definition(Box<ObjectDefinition>),
-    Nothing { nearest: Option<String> },
-}
-
-async fn describe_remotely(client: Client, wanted: String) -> Result<Found, intacct::Error> {
-    let objects = client.inspect_all().await?;
-    let exact = objects.iter().find(|object| object.name == wanted);
-    let object = exact.or_else(|| {
-        objects
-            .iter()
-            .find(|object| object.name.eq_ignore_ascii_case(&wanted))
-    });
-    match object {
-        Some(object) => {
-            let definition = client.lookup(&object.name, None).await?;
-            Ok(Found::Definition(Box::new(definition)))
-        }
-        None => Ok(Found::Nothing {
-            nearest: nearest(&wanted, objects.iter().map(|object| object.name.as_str())).map(str::to_owned),
-        }),
-    }
-}
-
-fn unknown(object: &str, nearest: Option<String>) -> Report {
-    let report = Report::new(
-        PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-        format!("object \"{object}\" does not exist in the company"),
-    );
-    match nearest {
-        Some(name) => report.hint(format!("Did you mean {name}?")),
-        None => report.hint("sage_intacct.objects('...') lists the objects of the company."),
-    }
+/// The entities of the company that the user may sign in at, by the option `location_id`.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn entities(
+    server: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(id, String),
+        name!(name, String),
+        name!(recordno, Option<i64>),
+        name!(currency, Option<String>),
+        name!(first_fiscal_month, Option<String>),
+        name!(first_tax_month, Option<String>),
+        name!(week_start, Option<String>),
+    ),
+> {
+    let client = callers_client(server);
+    let entities = io::run(move || async move { client.entities().await });
+    let entities: Vec<Entity> = entities.unwrap_or_else(|error| raise(error));
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    TableIterator::new(entities.into_iter().map(move |entity| {
+        (
+            entity.id,
+            entity.name,
+            entity.record_no.parse().ok(),
+            some(entity.currency),
+            some(entity.first_fiscal_month),
+            some(entity.first_tax_month),
+            some(entity.week_start),
+        )
+    }))
 }

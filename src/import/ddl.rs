@@ -51,7 +51,8 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
     )
 }
 
-fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
+/// A column as CREATE and ADD COLUMN spell it.
+pub fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
     let mut pairs = vec![
         ("field", column.field.clone()),
         ("type", column.data_type.clone()),
@@ -88,14 +89,21 @@ fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> String
     text
 }
 
-fn options(pairs: &[(&str, String)], quoting: &Quoting<'_>) -> String {
+/// An OPTIONS clause; a name may have a verb before it (`SET type`).
+pub fn options(pairs: &[(&str, String)], quoting: &Quoting<'_>) -> String {
     let mut text = String::from("OPTIONS (");
     for (index, (name, value)) in pairs.iter().enumerate() {
         let separator = if index > 0 { ", " } else { "" };
+        let (verb, name) = name.rsplit_once(' ').unwrap_or(("", name));
+        let verb = if verb.is_empty() {
+            String::new()
+        } else {
+            format!("{verb} ")
+        };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "{separator}{} {}",
+            "{separator}{verb}{} {}",
             (quoting.identifier)(name),
             (quoting.literal)(value)
         );

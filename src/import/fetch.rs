@@ -5,7 +5,7 @@ use super::request::{ImportRequest, Stranger, Wanted, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intacct::{
     Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, ObjectDefinition, PageRequest, Query,
-    Relationship, SelectItem,
+    Relationship, SelectItem, concerns_one_object,
 };
 use std::collections::BTreeMap;
 
@@ -91,18 +91,6 @@ fn keep(results: Vec<Result<Described, Skipped>>, skipped: &mut Vec<Skipped>) ->
         }
     }
     kept
-}
-
-/// Whether an error is about this object alone, so that the others can still be imported.
-fn concerns_one_object(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Permission
-            | ErrorKind::UnknownObject
-            | ErrorKind::UnknownFields(_)
-            | ErrorKind::Refused
-            | ErrorKind::Unsupported
-    )
 }
 
 /// The company's own objects have no RECORDNO, but an `id`; or a name with small letters in it.

@@ -1,6 +1,7 @@
 //! IMPORT FOREIGN SCHEMA: tables for the company's objects, as they are now.
 
 mod ddl;
+mod diff;
 mod fetch;
 mod naming;
 mod request;
@@ -10,7 +11,7 @@ use crate::error::{Report, notice, raise};
 use crate::options::spec::Level;
 use crate::options::{self, OptionValues};
 use crate::{connection, io};
-use ddl::{Common, Quoting, create_table};
+use ddl::{Common, create_table};
 use fetch::{Fetched, Reason, fetch};
 use naming::{Assigned, Namer};
 use pgrx::pg_sys::ImportForeignSchemaType::{FDW_IMPORT_SCHEMA_EXCEPT, FDW_IMPORT_SCHEMA_LIMIT_TO};
@@ -20,6 +21,9 @@ use pgrx::{PgList, pg_sys};
 use request::{ImportRequest, Selection};
 use std::ffi::{CStr, CString};
 use table::{Remark, Table};
+
+pub use ddl::Quoting;
+pub use diff::{Change, Existing, changes, missing};
 
 /// Why a field that `lookup` lists may be refused.
 const REFUSED_FIELDS: &str = "Such fields belong to applications that the company has not subscribed to, or to older \

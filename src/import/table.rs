@@ -264,7 +264,7 @@ fn references(definition: &ObjectDefinition, field: &FieldDefinition) -> Option<
 }
 
 /// One line, without control characters.
-fn label(text: &str) -> String {
+pub fn label(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .collect();
@@ -276,7 +276,7 @@ fn label(text: &str) -> String {
 }
 
 /// An unknown type as the option `type` takes it.
-fn type_name(data_type: &DataType) -> String {
+pub fn type_name(data_type: &DataType) -> String {
     let name: String = data_type
         .name()
         .chars()

@@ -38,6 +38,7 @@ golden!(
     aggregates,
     check,
     consolidation,
+    discovery,
     errors,
     explain,
     extension,

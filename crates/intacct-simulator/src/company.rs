@@ -96,7 +96,9 @@ pub struct Company {
     pub entities: Vec<String>,
     /// Function control ids that were executed and completed.
     completed: Mutex<HashSet<String>>,
-    /// Stored results of readByQuery.
+    /// Reports that run: how often they still answer that they are pending.
+    pub reports: Mutex<HashMap<String, u64>>,
+    /// Stored results of readByQuery and of reports.
     pub results: Mutex<HashMap<String, crate::functions::read_by_query::Stored>>,
     /// Requests in process.
     pub running: Mutex<usize>,
@@ -130,6 +132,7 @@ impl Company {
             cache: Cache::default(),
             entities,
             completed: Mutex::default(),
+            reports: Mutex::default(),
             results: Mutex::default(),
             running: Mutex::default(),
             freed: tokio::sync::Notify::new(),

@@ -109,6 +109,8 @@ pub struct Settings {
     pub queue_ms: u64,
     /// Lifetime of a session after its last use, seconds.
     pub session_ttl: u64,
+    /// How often a report answers that it is pending before its rows come.
+    pub report_polls: u64,
     /// The gateway's clock minus the machine's, seconds.
     pub clock_skew: i64,
 }
@@ -124,6 +126,7 @@ impl Default for Settings {
             concurrency: 16,
             queue_ms: 250,
             session_ttl: 6 * 3600,
+            report_polls: 1,
             clock_skew: 0,
         }
     }
@@ -156,6 +159,7 @@ impl Settings {
             "concurrency" => self.concurrency = number(key, value)?,
             "queue_ms" => self.queue_ms = number(key, value)?,
             "session_ttl" => self.session_ttl = number(key, value)?,
+            "report_polls" => self.report_polls = number(key, value)?,
             "clock_skew" => self.clock_skew = number(key, value)?,
             _ => {
                 let known: Vec<String> = self.list().into_keys().collect();
@@ -176,6 +180,7 @@ impl Settings {
         out.insert("concurrency".into(), self.concurrency.to_string());
         out.insert("queue_ms".into(), self.queue_ms.to_string());
         out.insert("session_ttl".into(), self.session_ttl.to_string());
+        out.insert("report_polls".into(), self.report_polls.to_string());
         out.insert("clock_skew".into(), self.clock_skew.to_string());
         out
     }

@@ -71,46 +71,35 @@ impl Client {
         let mut answer = Answer::read(&data).map_err(|error| place(error, "readReport"))?;
         let mut report_id = None;
         let mut pause = FIRST_PAUSE;
-        // A run that is done may say so without rows; they come with the next question.
-        let mut expects_rows = true;
+        let mut rows_asked_for = false;
         loop {
             report_id = answer.report_id.take().or(report_id);
             let is_pending = answer.is_pending().map_err(|error| place(error, "readReport"))?;
-            let got_rows = !answer.rows.is_empty();
-            if got_rows && !emit(std::mem::take(&mut answer.rows)).await {
+            let shown = answer.rows.len();
+            if shown > 0 && !emit(std::mem::take(&mut answer.rows)).await {
                 return Ok(());
             }
-            let ended = match (got_rows, answer.remaining) {
-                (_, Some(remaining)) => remaining == 0,
-                (true, None) => false,
-                (false, None) => !is_pending && !expects_rows,
+            let has_more = match (answer.remaining, shown) {
+                (Some(remaining), _) => remaining > 0,
+                // A run that is done may say so without rows; they come with the next question.
+                (None, 0) => answer.status.is_some() && !rows_asked_for,
+                (None, shown) => shown >= request.page_size.clamp(1, PAGE) as usize,
             };
-            if ended && !is_pending {
+            if !is_pending && !has_more {
                 return Ok(());
             }
             let Some(id) = &report_id else {
-                // Everything came at once.
-                return match is_pending {
-                    false => Ok(()),
-                    true => Err(place(
-                        Error::new(ErrorKind::Malformed, "the report is pending and has no id"),
-                        "readReport",
-                    )),
-                };
+                let error = Error::new(ErrorKind::Malformed, "the report goes on and has no id");
+                return Err(place(error, "readReport"));
             };
             if is_pending {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
-                expects_rows = answer.status.is_some() && !got_rows && expects_rows;
-                if !expects_rows && !got_rows {
-                    return Ok(());
-                }
-                expects_rows = false;
+                rows_asked_for = true;
             }
             let mut body = String::from("<readMore>");
-            push_element(&mut body, "reportId", id)
-                .map_err(|_| Error::new(ErrorKind::Malformed, "the report's id holds a control character"))?;
+            element(&mut body, "reportId", id)?;
             body.push_str("</readMore>");
             let data = self.data("readMore", Some(&request.report), body).await?;
             answer = Answer::read(&data).map_err(|error| place(error, "readMore"))?;
@@ -197,7 +186,8 @@ impl Answer {
         let answer = Answer {
             report_id: told("REPORTID").or_else(|| data.attribute("reportId").map(str::to_owned)),
             status: told("STATUS"),
-            remaining: number("numremaining")?,
+            // Beside a status the numbers are not about rows.
+            remaining: number("numremaining")?.filter(|_| status.is_none()),
             rows,
         };
         match number("count")? {

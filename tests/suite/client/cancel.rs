@@ -76,6 +76,14 @@ fn cancel_ends_a_wait_for_an_answer() {
 }
 
 #[test]
+fn cancel_ends_a_wait_of_a_function() {
+    cancelled_by_request(
+        &stalling("cancel_function", || Answer::Stall),
+        "SELECT * FROM sage_intacct.query('acme', 'select NAME from CUSTOMER')",
+    );
+}
+
+#[test]
 fn cancel_ends_a_wait_in_the_middle_of_a_body() {
     cancelled_by_request(
         &stalling("cancel_body", || Answer::StallInBody),

@@ -199,6 +199,16 @@ static READ_MORE: Content = Content::Several(
     1,
     1,
 );
+static READ_REPORT: Content = Content::All(&[
+    one("report", TEXT),
+    maybe("pagesize", TEXT),
+    maybe("returnFormat", TEXT),
+    maybe("arguments", &ANY),
+    maybe("waitTime", TEXT),
+    maybe("listSeparator", TEXT),
+    maybe("reportId", TEXT),
+    maybe("showStatusOnly", &Content::Boolean),
+]);
 static WRITE: Content = Content::Any(1);
 static DELETE: Content = Content::All(&[one("object", TEXT), one("keys", TEXT)]);
 static DATE: Content = Content::Sequence(&[one("year", TEXT), one("month", TEXT), one("day", TEXT)]);
@@ -285,6 +295,7 @@ fn function(name: &str) -> Option<&'static Content> {
         "readRelated" => &READ_RELATED,
         "readByQuery" => &READ_BY_QUERY,
         "readMore" => &READ_MORE,
+        "readReport" => &READ_REPORT,
         "create" | "update" => &WRITE,
         "delete" => &DELETE,
         "create_invoice" => &CREATE_INVOICE,
@@ -349,6 +360,8 @@ fn check_function(node: &Node) -> Result<(), String> {
     };
     if call.name == "inspect" {
         attributes(call, &["detail"])?;
+    } else if call.name == "readReport" {
+        attributes(call, &["returnDef", "type", "libraryReport"])?;
     } else if !matches!(model, Content::Any(_)) {
         attributes(call, &[])?;
     }

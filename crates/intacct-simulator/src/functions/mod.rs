@@ -7,6 +7,7 @@ mod query;
 mod query_string;
 mod read;
 pub mod read_by_query;
+pub mod report;
 mod session;
 mod write;
 
@@ -216,8 +217,10 @@ fn call(caller: &Caller<'_>, call: &Call) -> Outcome {
         "read" => read::read(caller, node, false),
         "readByName" => read::read(caller, node, true),
         "readByQuery" => read_by_query::read_by_query(caller, node),
+        "readMore" if node.child("reportId").is_some() => report::read_more(caller, node),
         "readMore" => read_by_query::read_more(caller, node),
         "readRelated" => read_by_query::read_related(caller, node),
+        "readReport" => report::read_report(caller, node),
         "lookup" => describe::lookup(caller, node),
         "inspect" => describe::inspect(caller, node),
         "readUserFormatting" => session::user_formatting(caller, node),

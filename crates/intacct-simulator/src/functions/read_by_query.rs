@@ -77,7 +77,29 @@ pub fn read_more(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     page(caller, id, stored)
 }
 
-fn page(caller: &Caller<'_>, id: String, mut stored: Stored) -> Result<Outcome, Fault> {
+impl Stored {
+    /// All rows of an object that meet a condition in a query string.
+    pub fn find(
+        caller: &Caller<'_>,
+        object: &'static Object,
+        fields: Vec<&'static Field>,
+        condition: &str,
+        page_size: usize,
+    ) -> Result<Self, Fault> {
+        let condition = query_string::parse(object, condition)?;
+        Ok(Self {
+            object,
+            fields,
+            keys: matching(&caller.scope(), object, &condition)?,
+            at: 0,
+            page_size,
+            format: ReturnFormat::Xml,
+        })
+    }
+}
+
+/// The next page; what remains is kept under the id.
+pub fn page(caller: &Caller<'_>, id: String, mut stored: Stored) -> Result<Outcome, Fault> {
     let scope = caller.scope();
     let end = (stored.at + stored.page_size).min(stored.keys.len());
     let tag = if stored.object.custom {

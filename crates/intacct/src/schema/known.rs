@@ -45,6 +45,11 @@ impl KnownObjects {
         definitions.insert(key, known);
     }
 
+    fn forget_one(&self, key: &Key) {
+        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.remove(key);
+    }
+
     pub(crate) fn forget(&self) {
         let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
         definitions.clear();
@@ -76,6 +81,20 @@ impl Client {
         let definition = Arc::new(definition);
         self.known_objects().remember(key, Arc::clone(&definition));
         Ok(definition)
+    }
+
+    /// As [`definition`](Self::definition), asked for now.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn definition_anew(
+        &self,
+        object: &str,
+        docparid: Option<&str>,
+    ) -> Result<Arc<ObjectDefinition>, Error> {
+        let key = (object.to_owned(), docparid.unwrap_or_default().to_owned());
+        self.known_objects().forget_one(&key);
+        self.definition(object, docparid).await
     }
 
     /// A definition under the name that was asked for: some lookups answer in another case.

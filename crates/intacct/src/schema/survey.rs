@@ -62,12 +62,36 @@ impl Client {
                 Err(error) if matches!(error.kind(), ErrorKind::UnknownFields(_)) => {
                     refusal.get_or_insert(error);
                 }
-                Err(error) if concerns_one_object(&error) => return Ok(Readable::No(error)),
+                Err(error) if concerns_one_object(&error) => {
+                    return self.survey_by_query_string(&query, kind, error).await;
+                }
                 Err(error) => return Err(error),
             }
         }
         let error = refusal.unwrap_or_else(|| Error::new(ErrorKind::Internal, "no field was asked for"));
         self.survey_other(object, kind, show_private, error).await
+    }
+
+    /// As [`survey`](Self::survey), for objects that `query` refuses: some answer to `readByQuery`, which cannot say
+    /// that private rows are wanted.
+    async fn survey_by_query_string(
+        &self,
+        query: &Query,
+        kind: DialectKind,
+        refusal: Error,
+    ) -> Result<Readable, Error> {
+        if kind != DialectKind::Query || query.show_private {
+            return Ok(Readable::No(refusal));
+        }
+        let page = PageRequest { size: 1, offset: 0 };
+        match self.page(query, DialectKind::ReadByQuery, &page, false).await {
+            Ok(page) => Ok(Readable::Yes {
+                rows: page.total_count,
+                is_custom: false,
+            }),
+            Err(error) if concerns_one_object(&error) => Ok(Readable::No(refusal)),
+            Err(error) => Err(error),
+        }
     }
 
     /// As [`survey`](Self::survey), for objects that have neither of the usual keys.
