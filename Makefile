@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-mirrors fuzz-writes fuzz-client sqlsmith bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes fuzz-client sqlsmith bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ fuzz-client: setup ## the client's writes under N random faults (default 5000), 
 
 fuzz-mirrors: build ## N rounds of change and misfortune for mirrors (default 2000), SEED=… replays
 	@N=$(or $(N),2000) SEED=$(SEED) scripts/sql-tests --fuzz-mirrors
+
+fuzz-parser: ## random texts for the parser of the connector's syntax, SECONDS_TO_RUN seconds (default 600)
+	@scripts/fuzz-parser
 
 bench: setup ## measurements, reported as ratios; PART=interrupts, queries, scans, "scans short" or mirrors
 	@scripts/bench $(PART)

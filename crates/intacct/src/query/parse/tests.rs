@@ -206,6 +206,78 @@ fn query() -> impl Strategy<Value = Query> {
         )
 }
 
+/// What statements are made of, and what they are not.
+const WORDS: [&str; 48] = [
+    "select",
+    "*",
+    "from",
+    "where",
+    "and",
+    "or",
+    "not",
+    "in",
+    "like",
+    "between",
+    "is",
+    "null",
+    "order_by",
+    "order by",
+    "limit",
+    "offset",
+    "options",
+    "docparid",
+    "asc",
+    "desc",
+    "count(",
+    "sum",
+    ")",
+    "(",
+    "[",
+    "]",
+    ",",
+    ";",
+    "=",
+    "<>",
+    "<=",
+    "!",
+    "'",
+    "''",
+    "\\'",
+    "\\",
+    "\"",
+    "$1",
+    "$99999999999",
+    "0",
+    "-1.50",
+    "10/22/2010",
+    "10/22/2010 00:00:00",
+    "2024-01-31T08:00:00Z",
+    "A.B",
+    "é",
+    "\u{a0}",
+    "\n",
+];
+
+#[test]
+fn random_statements_never_panic_and_print_what_they_mean() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut understood = 0;
+    for _ in 0..100_000 {
+        let mut text = String::from(["", "select a from b where ", "select "][random.usize(..3)]);
+        for _ in 0..random.usize(1..12) {
+            text.push_str(WORDS[random.usize(..WORDS.len())]);
+            if random.bool() {
+                text.push(' ');
+            }
+        }
+        if let Ok(query) = text.parse::<Query>() {
+            understood += 1;
+            assert_eq!(query.to_string().parse::<Query>().as_ref(), Ok(&query), "{text}");
+        }
+    }
+    assert!(understood > 100, "only {understood} statements were understood");
+}
+
 proptest! {
     #[test]
     fn value_to_text_to_value_is_the_identity(query in query()) {
