@@ -6,6 +6,7 @@
 //! simulator's binary, started here.
 #![forbid(unsafe_code)]
 
+mod companies;
 mod company;
 mod floor;
 mod gateway;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("mirrors") {
         mirrors::run(&mut report);
+    }
+    if is_wanted("companies") {
+        companies::run(&mut report);
     }
     report.finish()
 }

@@ -8,6 +8,7 @@ use super::scan::{Running, state};
 use crate::error::raise_internal;
 use crate::ffi::{ExecAsyncRequestDone, ExecAsyncRequestPending};
 use pgrx::{pg_guard, pg_sys};
+use std::os::fd::RawFd;
 
 /// The Append wants a row.
 #[pg_guard]
@@ -22,10 +23,7 @@ pub unsafe extern "C-unwind" fn foreign_async_configure_wait(areq: *mut pg_sys::
     // SAFETY: executor callback on the main thread while a request to a scan of ours is pending; its requestor is an
     // Append with a set of events. What has arrived meanwhile has made the descriptor readable.
     unsafe {
-        let Some(Running::Scan(state)) = state((*areq).requestee.cast()) else {
-            raise_internal("a scan that is none was asked what it waits for");
-        };
-        let Some(descriptor) = state.awaits() else {
+        let Some(descriptor) = awaits((*areq).requestee) else {
             raise_internal("a scan was asked what it waits for, and it waits for nothing");
         };
         let append = (*areq).requestor.cast::<pg_sys::AppendState>();
@@ -63,17 +61,28 @@ unsafe fn produce(areq: *mut pg_sys::AsyncRequest) {
         if !empty {
             return ExecAsyncRequestDone(areq, row);
         }
-        match state(node.cast()) {
-            Some(Running::Scan(state)) if state.awaits().is_some() => ExecAsyncRequestPending(areq),
-            _ => ExecAsyncRequestDone(areq, std::ptr::null_mut()),
+        match awaits(node) {
+            Some(_) => ExecAsyncRequestPending(areq),
+            None => ExecAsyncRequestDone(areq, std::ptr::null_mut()),
         }
+    }
+}
+
+/// The descriptor that the scan waits for; none when it has ended.
+unsafe fn awaits(node: *mut pg_sys::PlanState) -> Option<RawFd> {
+    // SAFETY: as `produce`.
+    match unsafe { state(node.cast()) }? {
+        Running::Scan(state) => state.awaits(),
+        Running::Aggregate(state) => state.awaits(),
     }
 }
 
 /// Whether the scan may wait for the gateway. An error in between leaves it as it is, and ends the scan too.
 unsafe fn patient(node: *mut pg_sys::PlanState, patient: bool) {
     // SAFETY: as `produce`.
-    if let Some(Running::Scan(state)) = unsafe { state(node.cast()) } {
-        state.patient = patient;
+    match unsafe { state(node.cast()) } {
+        Some(Running::Scan(state)) => state.patient = patient,
+        Some(Running::Aggregate(state)) => state.patient = patient,
+        None => {}
     }
 }

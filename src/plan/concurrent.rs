@@ -1,6 +1,6 @@
 //! Whether a scan may be read at the same time as its siblings below an Append.
 
-use super::{RelationState, join, limit, state};
+use super::{RelationState, aggregate, join, limit, state};
 use crate::catalog::ForeignTable;
 use intacct::Count;
 use pgrx::{pg_guard, pg_sys};
@@ -44,6 +44,7 @@ pub unsafe extern "C-unwind" fn is_foreign_path_async_capable(path: *mut pg_sys:
                     tables.all(ForeignTable::async_capable)
                 })
             }
+            pg_sys::RelOptKind::RELOPT_UPPER_REL => aggregate::is_async_capable(path),
             _ => false,
         }
     }

@@ -52,6 +52,8 @@ type Rule = dyn Fn(&str) -> Answer + Send + Sync;
 
 #[derive(Default)]
 struct State {
+    /// Connections so far.
+    connections: usize,
     requests: Vec<String>,
     rule: Option<Arc<Rule>>,
     /// Requests that got no answer and whose other side still waits.
@@ -101,6 +103,7 @@ impl Tap {
                 if accepting.state().closed {
                     break;
                 }
+                accepting.state().connections += 1;
                 let (Ok(stream), shared) = (stream, Arc::clone(&accepting)) else {
                     continue;
                 };
@@ -121,6 +124,11 @@ impl Tap {
     /// The XML of every request since the start or the last [`Tap::forget`].
     pub fn requests(&self) -> Vec<String> {
         self.shared.state().requests.clone()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
     }
 
     /// Forgets the requests so far.

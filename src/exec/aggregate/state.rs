@@ -9,10 +9,13 @@ use crate::exec::bind::Parameters;
 use crate::exec::job;
 use crate::exec::place::Place as CellPlace;
 use crate::exec::state::{Received, cell_reader};
+use crate::io::{self, Ready, Stream};
 use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
 use crate::shared::Tracked;
 use intacct::{Binding, CellError, CellReader, Client, Page};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use std::os::fd::RawFd;
+use std::time::Instant;
 
 /// A running aggregate. Owned by the executor's memory context, so that an error drops it too.
 pub struct AggregateState {
@@ -23,6 +26,9 @@ pub struct AggregateState {
     converters: Vec<Converter>,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: Received,
+    /// Whether [`next`](Self::next) waits for the answer; else it gives nothing while it is not there, and
+    /// [`awaits`](Self::awaits) tells why.
+    pub patient: bool,
     progress: Progress,
 }
 
@@ -30,6 +36,8 @@ pub struct AggregateState {
 enum Progress {
     /// Nobody has been asked.
     Idle,
+    /// The answer is on its way.
+    Asking(Box<Asking>),
     /// The next group to hand out.
     Groups {
         groups: Groups,
@@ -42,6 +50,19 @@ enum Progress {
     Nothing { row: bool },
     /// The rows are read and grouped here.
     Local,
+}
+
+/// A question that was asked.
+struct Asking {
+    client: Client,
+    /// The plan, its parameters bound.
+    plan: AggregatePrivate,
+    answer: Stream<Answer>,
+    /// What was wrong with the first answer, if this is the second one.
+    doubt: Option<Doubt>,
+    /// Since when it has been asked.
+    since: Instant,
+    _tracked: Option<Tracked>,
 }
 
 /// A group on its way into the slot.
@@ -68,6 +89,7 @@ impl AggregateState {
             parameters,
             converters,
             received: Received::default(),
+            patient: true,
             progress: Progress::Idle,
         }
     }
@@ -88,8 +110,29 @@ impl AggregateState {
             // SAFETY: passed through.
             self.progress = unsafe { self.start(context, has_local) };
         }
+        while let Progress::Asking(asking) = &mut self.progress {
+            let answer = if self.patient {
+                asking
+                    .answer
+                    .next()
+                    .map(|next| next.map_or(Ready::End, Ready::Item))
+            } else {
+                asking.answer.try_next()
+            };
+            if matches!(answer, Ok(Ready::NotYet)) {
+                return false;
+            }
+            if let Progress::Asking(asking) = std::mem::replace(&mut self.progress, Progress::Idle) {
+                self.received.waited += asking.since.elapsed();
+                self.progress = match answer {
+                    Ok(Ready::Item(answer)) => self.conclude(*asking, answer, has_local),
+                    Ok(_) => raise_internal("an aggregate was not answered"),
+                    Err(error) => self.unanswered(&asking.plan, error, has_local),
+                };
+            }
+        }
         match &mut self.progress {
-            Progress::Idle | Progress::Local => false,
+            Progress::Idle | Progress::Asking(_) | Progress::Local => false,
             Progress::Count(rows) => {
                 let Some(rows) = rows.take() else { return false };
                 values.fill(pg_sys::Datum::from(i64::try_from(rows).unwrap_or(i64::MAX)));
@@ -129,6 +172,14 @@ impl AggregateState {
         }
     }
 
+    /// The descriptor that becomes readable when the answer is there; none when it is, or nobody was asked.
+    pub fn awaits(&self) -> Option<RawFd> {
+        match &self.progress {
+            Progress::Asking(asking) => Some(asking.answer.descriptor()),
+            _ => None,
+        }
+    }
+
     /// Whether the local plan has taken over.
     pub fn is_local(&self) -> bool {
         matches!(self.progress, Progress::Local)
@@ -163,59 +214,75 @@ impl AggregateState {
         if plan.joined && client.config().location_id.is_some() {
             return self.local(has_local, None);
         }
-        let mut doubt = Doubt::Moved;
-        for _ in 0..2 {
-            let answer = match self.ask(&client, &plan) {
-                Ok(answer) => answer,
-                Err(error) if has_local && ask::may_read_rows(&error) => {
-                    let report = Report::new(
-                        PgSqlErrorCode::ERRCODE_WARNING,
-                        format!(
-                            "Intacct did not group {}, so its rows are read",
-                            plan.queries[0].object
-                        ),
-                    )
-                    .detail(format!("{error} {}", error.detail()))
-                    .hint("Set the server option push_aggregates to off if this happens often.");
-                    return self.local(has_local, Some(report));
-                }
-                Err(error) => raise(error),
-            };
-            self.note(&answer);
-            if plan.only_count {
-                match answer.total() {
-                    Some(rows) => return Progress::Count(Some(rows)),
-                    None => return self.local(has_local, None),
-                }
-            }
-            let total = answer.total();
-            let Some(pages) = answer.groups else {
-                return self.local(has_local, None);
-            };
-            let reader = cell_reader(Some(&client));
-            match Groups::collect(&plan, pages, total, &reader) {
-                Ok(groups) => return self.groups(groups, reader, has_local),
-                Err(Failure::Doubt(found)) => doubt = found,
-                Err(Failure::Cell(query, item, error)) => {
-                    let place = Place {
-                        query: query as u16,
-                        item: item as u16,
-                    };
-                    raise(self.place(place).report(&error))
-                }
-            }
-        }
-        let report = self.doubt(doubt);
-        self.local(has_local, Some(report))
+        self.ask(client, plan, None)
     }
 
-    fn ask(&mut self, client: &Client, plan: &AggregatePrivate) -> Result<Answer, intacct::Error> {
-        // Until the answer is here.
-        let _tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
-        let (client, plan, size) = (client.clone(), plan.clone(), self.table.page_size());
+    /// Asks; `doubt` says what was wrong with the answer before.
+    fn ask(&self, client: Client, plan: AggregatePrivate, doubt: Option<Doubt>) -> Progress {
+        let tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
+        let (asked, question, size) = (client.clone(), plan.clone(), self.table.page_size());
         let meter = self.received.meter.clone();
-        self.received
-            .wait(|| crate::io::run(move || async move { meter.run(ask::ask(client, plan, size)).await }))
+        let answer = io::stream(1, move |emitter| async move {
+            let answer = meter.run(ask::ask(asked, question, size)).await?;
+            emitter.send(answer).await;
+            Ok(())
+        });
+        Progress::Asking(Box::new(Asking {
+            client,
+            plan,
+            answer: answer.unwrap_or_else(|error| raise(error)),
+            doubt,
+            since: Instant::now(),
+            _tracked: tracked,
+        }))
+    }
+
+    /// Draws the conclusions from an answer; what does not add up is asked once more.
+    fn conclude(&mut self, asking: Asking, answer: Answer, has_local: bool) -> Progress {
+        let Asking {
+            client, plan, doubt, ..
+        } = asking;
+        self.note(&answer);
+        if plan.only_count {
+            return match answer.total() {
+                Some(rows) => Progress::Count(Some(rows)),
+                None => self.local(has_local, None),
+            };
+        }
+        let total = answer.total();
+        let Some(pages) = answer.groups else {
+            return self.local(has_local, None);
+        };
+        let reader = cell_reader(Some(&client));
+        match Groups::collect(&plan, pages, total, &reader) {
+            Ok(groups) => self.groups(groups, reader, has_local),
+            Err(Failure::Doubt(found)) if doubt.is_none() => self.ask(client, plan, Some(found)),
+            Err(Failure::Doubt(found)) => self.local(has_local, Some(self.doubt(found))),
+            Err(Failure::Cell(query, item, error)) => {
+                let place = Place {
+                    query: query as u16,
+                    item: item as u16,
+                };
+                raise(self.place(place).report(&error))
+            }
+        }
+    }
+
+    /// What becomes of a question that was not answered.
+    fn unanswered(&self, plan: &AggregatePrivate, error: intacct::Error, has_local: bool) -> Progress {
+        if !has_local || !ask::may_read_rows(&error) {
+            raise(error)
+        }
+        let report = Report::new(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            format!(
+                "Intacct did not group {}, so its rows are read",
+                plan.queries[0].object
+            ),
+        )
+        .detail(format!("{error} {}", error.detail()))
+        .hint("Set the server option push_aggregates to off if this happens often.");
+        self.local(has_local, Some(report))
     }
 
     fn note(&mut self, answer: &Answer) {

@@ -172,7 +172,12 @@ impl Pushed {
             .to_list()
             .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
             let mut carried = PgList::<pg_sys::List>::new();
-            for list in [private, columns.into_pg(), expressions, self.having] {
+            let mut concurrent = PgList::<pg_sys::Node>::new();
+            if source.members.iter().all(|member| member.table.async_capable()) {
+                concurrent.push(pg_sys::makeBoolean(true).cast());
+            }
+            let concurrent = concurrent.into_pg();
+            for list in [private, columns.into_pg(), expressions, self.having, concurrent] {
                 carried.push(list);
             }
             crate::compat::create_foreign_upper_path(
@@ -414,6 +419,16 @@ pub unsafe fn plan(
             outer_plan,
         )
     }
+}
+
+/// Whether a path may be read at the same time as its siblings.
+///
+/// # Safety
+/// `path` must come from [`get_foreign_upper_paths`].
+pub unsafe fn is_async_capable(path: *mut pg_sys::ForeignPath) -> bool {
+    // SAFETY: the caller vouches for the path; the last list is not empty for such a path.
+    let carried = unsafe { PgList::<pg_sys::List>::from_pg((*path).fdw_private) };
+    carried.get_ptr(4).is_some_and(|mark| !mark.is_null())
 }
 
 /// Whether the relation is one that [`get_foreign_upper_paths`] made a path for.

@@ -376,3 +376,39 @@ fn explain_analyze_counts_each_scan() {
         "the time without rows is shown: {shown}"
     );
 }
+
+#[test]
+fn aggregates_of_several_companies_are_asked_at_the_same_time() {
+    let (company, mut client) = companies("concurrent_aggregates");
+    let branch = |number: usize| {
+        format!(
+            "SELECT 'c{number}' AS company, count(*) AS n, max(recordno) AS last FROM c{number}.customer WHERE recordno > 0"
+        )
+    };
+    let sql = [1, 2, 3, 4].map(branch).join(" UNION ALL ");
+    let shown = plan(&mut client, &sql);
+    assert!(
+        asynchronous(&shown) == SERVERS && shown.matches("max(RECORDNO)").count() == SERVERS,
+        "{shown}"
+    );
+    // Each asks for its groups and for their number of rows, both at once.
+    let all = Arc::new(Barrier::new(SERVERS));
+    company.gateway.tap.rule(move |xml| {
+        if xml.contains("<max>") {
+            all.wait();
+        }
+        Answer::Pass
+    });
+    let expected = company.rows("CUSTOMER");
+    let rows = client.query(&sql, &[]).expect("groups");
+    assert_eq!(rows.len(), SERVERS);
+    for row in rows {
+        assert_eq!(row.get::<_, i64>(1), expected);
+        assert!(row.get::<_, i64>(2) >= expected);
+    }
+    company.gateway.tap.pass();
+    client
+        .batch_execute("ALTER SERVER c1 OPTIONS (ADD async_capable 'off')")
+        .expect("an option");
+    assert_eq!(asynchronous(&plan(&mut client, &sql)), SERVERS - 1);
+}

@@ -18,4 +18,5 @@ mod retries;
 mod secrets;
 mod sessions;
 mod tls;
+mod watching;
 mod writes;

@@ -221,3 +221,21 @@ fn each_mapping_has_its_own_session() {
         .batch_execute("DROP OWNED BY sessions_clerk; DROP ROLE sessions_clerk")
         .expect("the role is dropped");
 }
+
+#[test]
+fn a_connection_is_kept_open_from_request_to_request() {
+    let (company, mut client) = company("sessions_keep_alive");
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '10')")
+        .expect("an option");
+    let before = company.gateway.tap.connections();
+    for _ in 0..3 {
+        client
+            .query("SELECT recordno FROM customer WHERE recordno % 2 = 0", &[])
+            .expect("rows");
+    }
+    assert!(company.gateway.tap.requests().len() > 20);
+    // No more than there may be requests at a time.
+    let opened = company.gateway.tap.connections() - before;
+    assert!((1..=2).contains(&opened), "{opened} connections");
+}
