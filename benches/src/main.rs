@@ -1,6 +1,6 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
-//! Arguments name the parts to run (`interrupts`, `queries`, `scans`, `companies`); `short` leaves the million rows out.
+//! Arguments name the parts to run (`interrupts`, `queries`, `scans`, `mirrors`, `companies`); `short` leaves the million rows out.
 //!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
 //! simulator's binary, started here.

@@ -46,7 +46,7 @@ fn request_stats() -> TableIterator<
         .into_iter()
         .filter(|(_, server, ..)| exists(*server) && may_use(*server))
         .map(|(scope, server, since, counters)| {
-            let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+            let milliseconds = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
             let errors = errors(&counters);
             (
                 server_name(server),
