@@ -105,8 +105,9 @@ SELECT * FROM sage_intacct.upsert('customer', '[{"customerid": "E-4", "name": "f
 SELECT * FROM sage_intacct.upsert('nameless', '[{"name": "four"}]');
 SELECT * FROM sage_intacct.upsert('pg_class', '[]');
 
--- A value that the gateway keeps although it was set to NULL.
-UPDATE customer SET name = NULL WHERE customerid = 'E-1';
+-- NULL where Intacct wants a value; the row goes by its natural key.
+ALTER FOREIGN TABLE nameless ADD customerid text OPTIONS (type 'TEXT', key 'on');
+UPDATE nameless SET name = NULL WHERE customerid = 'E-1';
 
 DROP OWNED BY writer;
 DROP ROLE writer;
