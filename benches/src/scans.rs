@@ -10,7 +10,6 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ROWS: u64 = 100_000;
 const PAGE: u64 = 2000;
 const LATENCY: Duration = Duration::from_millis(200);
 const FIELDS: [&str; 15] = [
@@ -31,6 +30,12 @@ const FIELDS: [&str; 15] = [
     "TERMNAME",
 ];
 
+/// Rows of the table: 100,000, or fewer to see whether the measurements work (`SAGE_BENCH_ROWS`).
+fn table_rows() -> u64 {
+    let given = std::env::var("SAGE_BENCH_ROWS").ok();
+    given.map_or(100_000, |rows| rows.parse().expect("a number of rows"))
+}
+
 /// Reads all columns of all rows, and gives nothing to the client.
 fn statement(table: &str) -> String {
     let columns = FIELDS.map(str::to_lowercase).join(", ");
@@ -39,10 +44,15 @@ fn statement(table: &str) -> String {
 
 /// Runs all measurements; a million rows are read only when `large`.
 pub fn run(report: &mut Report, large: bool) {
-    let rows = format!("acme.arinvoice={ROWS}");
-    let gateway = Gateway::start(&["--rows", &rows, "--rows", "globex.arinvoice=1"]);
+    let rows = table_rows();
+    let arguments = format!("acme.arinvoice={rows}");
+    let gateway = Gateway::start(&["--rows", &arguments, "--rows", "globex.arinvoice=1"]);
     let client = company::connect();
-    let mut bench = Bench { gateway, client };
+    let mut bench = Bench {
+        gateway,
+        client,
+        rows,
+    };
     bench.latency_bound(report, 4);
     bench.latency_bound(report, 8);
     bench.first_row(report);
@@ -62,6 +72,7 @@ pub fn run(report: &mut Report, large: bool) {
 struct Bench {
     gateway: Gateway,
     client: Client,
+    rows: u64,
 }
 
 impl Bench {
@@ -83,13 +94,14 @@ impl Bench {
         self.gateway.set("latency_ms", &LATENCY.as_millis().to_string());
         let time = self.shortest(&statement("acme.arinvoice"), 3);
         self.gateway.set("latency_ms", "0");
-        let pages = ROWS.div_ceil(PAGE) as u32;
+        let pages = self.rows.div_ceil(PAGE) as u32;
         let (rounds, bound) = match concurrency {
             4 => (f64::from(pages) / 4.0, 1.25),
             _ => (1.0 + f64::from((pages - 1).div_ceil(concurrency)), 1.15),
         };
         let what = format!(
-            "{ROWS} rows, latency {} ms, {concurrency} at once",
+            "{} rows, latency {} ms, {concurrency} at once",
+            self.rows,
             LATENCY.as_millis()
         );
         let floor = LATENCY.mul_f64(rounds);
@@ -135,7 +147,7 @@ impl Bench {
         let mut bytes = 0;
         for _ in 0..5 {
             let floor = floor::read(&url, "ARINVOICE", &FIELDS, PAGE);
-            assert_eq!(floor.rows, ROWS);
+            assert_eq!(floor.rows, self.rows);
             bytes = floor.bytes;
             floors.push(floor.cpu);
             bare = bare.min(floor.time);
@@ -145,7 +157,7 @@ impl Bench {
         }
         let least = |of: &[Duration]| *of.iter().min().expect("several runs");
         report.goal(
-            &format!("{ROWS} rows, latency 0: processor time"),
+            &format!("{} rows, latency 0: processor time", self.rows),
             least(&cpus),
             "bare download, gunzip and tokenising",
             least(&floors),
@@ -155,7 +167,7 @@ impl Bench {
         let per_second = |amount: u64| (amount as f64 / scan.as_secs_f64()) as u64;
         report.count(
             "rows a second (machine shared with the simulator)",
-            per_second(ROWS),
+            per_second(self.rows),
         );
         report.ratio("… its time", scan, "the bare loop, one page at a time", bare);
         report.count("KB of XML a second", per_second(bytes / 1000));
@@ -216,12 +228,12 @@ impl Bench {
 
         for latency in ["0", "200"] {
             self.gateway.set("latency_ms", latency);
-            let python = python(self.gateway.url());
+            let python = python(self.gateway.url(), self.rows);
             let scan = match latency {
                 "0" => scan,
                 _ => self.shortest(&statement("acme.arinvoice"), 1),
             };
-            let what = format!("{ROWS} rows, latency {latency} ms, 4 at once");
+            let what = format!("{} rows, latency {latency} ms, 4 at once", self.rows);
             report.ratio(&what, scan, "Python, requests and ElementTree", python);
         }
         self.gateway.set("latency_ms", "0");
@@ -259,10 +271,10 @@ fn time(client: &mut Client, statement: &str) -> Duration {
     began.elapsed()
 }
 
-fn python(url: &str) -> Duration {
+fn python(url: &str, rows: u64) -> Duration {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/serial.py");
     let output = Command::new("python3")
-        .args([script, url, &ROWS.to_string()])
+        .args([script, url, &rows.to_string()])
         .args(FIELDS)
         .output()
         .expect("python3 runs");
@@ -315,7 +327,7 @@ fn growth(report: &mut Report, sizes: &[u64]) {
             peak.saturating_sub(idle),
             64 << 10,
         );
-        if *rows == 1_000_000 {
+        if *rows >= 1_000_000 {
             gateway.set("latency_ms", "200");
             let times = (0..3)
                 .map(|_| time(&mut client, "SELECT * FROM acme.arinvoice LIMIT 1"))
