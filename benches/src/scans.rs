@@ -178,9 +178,15 @@ impl Bench {
         let port = std::env::var("PGPORT").expect("PGPORT is set by `make bench`");
         let host = std::env::var("PGHOST").expect("PGHOST is set by `make bench`");
         let columns = FIELDS.map(str::to_lowercase).join(", ");
+        // On its own: the other connection must see it.
         self.client
             .batch_execute(&format!(
-                "DROP TABLE IF EXISTS copy; CREATE TABLE copy AS SELECT {columns} FROM acme.arinvoice; ANALYZE copy;
+                "DROP TABLE IF EXISTS copy; CREATE TABLE copy AS SELECT {columns} FROM acme.arinvoice"
+            ))
+            .expect("the same rows here");
+        self.client
+            .batch_execute(&format!(
+                "ANALYZE copy;
                  CREATE EXTENSION IF NOT EXISTS postgres_fdw;
                  DROP SERVER IF EXISTS loopback CASCADE;
                  CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw

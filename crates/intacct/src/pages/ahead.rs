@@ -68,7 +68,10 @@ impl<'a> Ahead<'a> {
     pub(super) fn new(reader: &'a Reader<'a>, query: Query) -> Self {
         let mut ahead = Ahead {
             reader,
-            width: reader.plan.ahead,
+            width: match reader.plan.kind.capabilities().offset {
+                true => reader.plan.ahead,
+                false => reader.plan.ahead.min(1),
+            },
             wanted: false,
             flying: FuturesUnordered::new(),
             arrived: BTreeMap::new(),
