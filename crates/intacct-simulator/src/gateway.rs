@@ -16,7 +16,7 @@ use crate::functions::{self, Caller};
 use crate::log::{CallEntry, Log};
 use crate::respond::{Note, OperationAnswer, Outcome, SignIn, control_failure, gateway_failure, response};
 use crate::session::{Identity, Sessions};
-use crate::settings::Settings;
+use crate::settings::{Dtd30, Settings};
 use crate::store::changes::{self, Author, Change};
 
 /// The simulated world behind the HTTP server.
@@ -226,14 +226,11 @@ impl Gateway {
             Err(text) => return refused(Control::default(), schema_fault(text)),
         };
         let block = document.child("control").map(control).unwrap_or_default();
-        if block.dtd_version.starts_with('2') {
-            let text = "The simulator does not serve dtdversion 2.1. Send 3.0.";
-            return refused(block, schema_fault(text.into()));
-        }
         if let Err(text) = schema::check(&document) {
             return refused(block, schema_fault(text));
         }
-        if block.dtd_version != "3.0" {
+        let only_2_1 = self.settings().readings.dtd_3_0 == Dtd30::Refused;
+        if !(block.dtd_version == "3.0" && !only_2_1 || block.dtd_version == "2.1") {
             let text = format!(
                 "Element 'dtdversion': '{}' is not a supported version.",
                 block.dtd_version

@@ -94,6 +94,8 @@ impl Xml {
 pub struct Outcome {
     /// `key` of a row that a legacy function made.
     pub key: Option<String>,
+    /// `listtype` element of a legacy list, complete.
+    pub list: Option<Vec<u8>>,
     /// `data` element, complete.
     pub data: Option<Vec<u8>>,
     /// A body that replaces the whole envelope, with its content type (returnformat json and csv).
@@ -217,6 +219,9 @@ fn result(xml: &mut Xml, function: &str, control_id: &str, outcome: &Outcome, ad
         .leaf("controlid", control_id);
     if let Some(key) = &outcome.key {
         xml.leaf("key", key);
+    }
+    if let Some(list) = &outcome.list {
+        xml.raw(list);
     }
     if let Some(data) = &outcome.data {
         xml.raw(data);

@@ -86,6 +86,8 @@ switches! {
     control_characters: ControlCharacters { Stripped = "stripped", Raw = "raw" };
     /// What happens to the objects after a refused one in create and update.
     partial_success: PartialSuccess { Prefix = "prefix", Each = "each" };
+    /// Whether requests of dtdversion 3.0 are taken, or 2.1 is all that there is.
+    dtd_3_0: Dtd30 { Taken = "taken", Refused = "refused" };
     /// What an empty element for a scalar field does in update.
     empty_update: EmptyUpdate { Clears = "clears", Ignored = "ignored" };
 }
@@ -113,6 +115,8 @@ pub struct Settings {
     pub report_polls: u64,
     /// The gateway's clock minus the machine's, seconds.
     pub clock_skew: i64,
+    /// Most rows that one get_list shows, whatever it asks for.
+    pub list_rows: usize,
 }
 
 impl Default for Settings {
@@ -128,6 +132,7 @@ impl Default for Settings {
             session_ttl: 6 * 3600,
             report_polls: 1,
             clock_skew: 0,
+            list_rows: 1000,
         }
     }
 }
@@ -161,6 +166,7 @@ impl Settings {
             "session_ttl" => self.session_ttl = number(key, value)?,
             "report_polls" => self.report_polls = number(key, value)?,
             "clock_skew" => self.clock_skew = number(key, value)?,
+            "list_rows" => self.list_rows = number(key, value)?,
             _ => {
                 let known: Vec<String> = self.list().into_keys().collect();
                 return Err(format!("no setting {key}; there are {}", known.join(", ")));
@@ -182,6 +188,7 @@ impl Settings {
         out.insert("session_ttl".into(), self.session_ttl.to_string());
         out.insert("report_polls".into(), self.report_polls.to_string());
         out.insert("clock_skew".into(), self.clock_skew.to_string());
+        out.insert("list_rows".into(), self.list_rows.to_string());
         out
     }
 }

@@ -3,6 +3,7 @@
 //! The definitions are text files under `objects/` (format: [`parse`]), because an object is a list of fields
 //! and nothing else; `lookup`, `inspect`, the generator and the SQL planner all read this one description.
 
+pub mod legacy;
 mod parse;
 
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Requests: parsed, checked against the schema, taken apart.
 
+mod legacy;
 pub mod node;
 pub mod schema;
 

@@ -1,7 +1,9 @@
-//! The part of the vendor's request schema (`api.xsd`, version 3.0) that the simulator serves, as data.
+//! The part of the vendor's request schemas (`api.xsd` of version 3.0, the DTDs of version 2.1) that the simulator
+//! serves, as data.
 //!
 //! Texts of the faults follow libxml2's, which the gateway shows to its clients.
 
+use super::legacy;
 use super::node::Node;
 
 /// What an element may contain.
@@ -105,6 +107,29 @@ static OPERATION: Content = Content::Sequence(&[
 /// The whole document.
 pub static REQUEST: Content =
     Content::Sequence(&[one("control", &CONTROL), many("operation", 1, MANY, &OPERATION)]);
+
+static CONTROL_2_1: Content = Content::Sequence(&[
+    one("senderid", TEXT),
+    one("password", TEXT),
+    one("controlid", TEXT),
+    maybe("uniqueid", TEXT),
+    maybe("dtdversion", TEXT),
+    maybe("policyid", TEXT),
+    maybe("debug", TEXT),
+    maybe("validate", TEXT),
+    maybe("includewhitespace", TEXT),
+    maybe("showadditionalerrorinfo", TEXT),
+]);
+static AUTHENTICATION_2_1: Content = Content::Several(&[one("login", &LOGIN), one("sessionid", TEXT)], 1, 1);
+static OPERATION_2_1: Content = Content::Sequence(&[
+    one("authentication", &AUTHENTICATION_2_1),
+    many("preferences", 0, MANY, &Content::Any(0)),
+    many("content", 0, MANY, &CONTENT),
+]);
+static REQUEST_2_1: Content = Content::Sequence(&[
+    one("control", &CONTROL_2_1),
+    many("operation", 1, MANY, &OPERATION_2_1),
+]);
 
 static COMPARE: Content = Content::Sequence(&[one("field", TEXT), one("value", TEXT)]);
 static BETWEEN: Content = Content::Sequence(&[one("field", TEXT), many("value", 2, 2, TEXT)]);
@@ -279,11 +304,20 @@ static CREATE_INVOICE: Content = Content::Sequence(&[
 ]);
 static ANY: Content = Content::Any(0);
 
-/// All functions of the vendor's schema, one a line.
+/// All functions of the vendor's schema of 3.0, one a line.
 const FUNCTIONS: &str = include_str!("functions-3.0.txt");
+/// All functions of 2.1.
+const FUNCTIONS_2_1: &str = include_str!("functions-2.1.txt");
+
+/// Version of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V2_1,
+    V3_0,
+}
 
 /// Content of a function element, if the schema knows the function.
-fn function(name: &str) -> Option<&'static Content> {
+fn function(name: &str, version: Version) -> Option<&'static Content> {
     Some(match name {
         "query" => &QUERY,
         "lookup" => &LOOKUP,
@@ -299,16 +333,24 @@ fn function(name: &str) -> Option<&'static Content> {
         "create" | "update" => &WRITE,
         "delete" => &DELETE,
         "create_invoice" => &CREATE_INVOICE,
+        _ if version == Version::V2_1 => &ANY,
         other if FUNCTIONS.lines().any(|f| f == other) => &ANY,
         _ => return None,
     })
 }
 
-/// Checks a document; the error is the text of the first fault.
+/// Checks a document against the schema that it names; the error is the text of the first fault.
 ///
 /// # Errors
 /// The first violation of the schema.
 pub fn check(document: &Node) -> Result<(), String> {
+    let named = document
+        .child("control")
+        .and_then(|control| control.child_text("dtdversion"));
+    let version = match named {
+        Some(name) if name.starts_with('2') => Version::V2_1,
+        _ => Version::V3_0,
+    };
     if document.name != "request" {
         return Err(fault(
             &document.name,
@@ -316,7 +358,11 @@ pub fn check(document: &Node) -> Result<(), String> {
         ));
     }
     attributes(document, &[])?;
-    content(document, &REQUEST)?;
+    let model = match version {
+        Version::V2_1 => &REQUEST_2_1,
+        Version::V3_0 => &REQUEST,
+    };
+    content(document, model)?;
     for operation in document.children.iter().filter(|n| n.name == "operation") {
         attributes(operation, &["transaction"])?;
         if let Some(value) = operation.attribute("transaction")
@@ -332,17 +378,17 @@ pub fn check(document: &Node) -> Result<(), String> {
             .filter(|n| n.name == "content")
             .flat_map(|c| &c.children)
         {
-            check_function(node)?;
+            check_function(node, version)?;
         }
     }
     Ok(())
 }
 
-fn check_function(node: &Node) -> Result<(), String> {
+fn check_function(node: &Node, version: Version) -> Result<(), String> {
     attributes(node, &["controlid"])?;
     match node.attribute("controlid") {
         None => return Err("Element 'function': The attribute 'controlid' is required but missing.".into()),
-        Some(id) if id.chars().count() > 256 => {
+        Some(id) if version == Version::V3_0 && id.chars().count() > 256 => {
             return Err(format!(
                 "Element 'function', attribute 'controlid': [facet 'maxLength'] The value '{id}' has a length that exceeds the allowed maximum of '256'."
             ));
@@ -355,7 +401,15 @@ fn check_function(node: &Node) -> Result<(), String> {
             None => fault("function", "Missing child element(s)."),
         });
     };
-    let Some(model) = function(&call.name) else {
+    if version == Version::V2_1 && !FUNCTIONS_2_1.lines().any(|f| f == call.name) {
+        return Err(fault(&call.name, "This element is not expected."));
+    }
+    match call.name.as_str() {
+        "get_list" => return legacy::check_list(call),
+        "get" => return legacy::check_get(call),
+        _ => {}
+    }
+    let Some(model) = function(&call.name, version) else {
         return Err(fault(&call.name, "This element is not expected."));
     };
     if call.name == "inspect" {
@@ -368,11 +422,16 @@ fn check_function(node: &Node) -> Result<(), String> {
     content(call, model)
 }
 
-fn fault(name: &str, text: &str) -> String {
+pub(super) fn fault(name: &str, text: &str) -> String {
     format!("Element '{name}': {text}")
 }
 
-fn attributes(node: &Node, allowed: &[&str]) -> Result<(), String> {
+/// Nothing but text in an element.
+pub(super) fn leaf(node: &Node) -> Result<(), String> {
+    content(node, TEXT)
+}
+
+pub(super) fn attributes(node: &Node, allowed: &[&str]) -> Result<(), String> {
     match node
         .attributes
         .iter()

@@ -2,6 +2,7 @@
 
 mod assign;
 mod describe;
+mod get_list;
 mod legacy;
 mod query;
 mod query_string;
@@ -221,6 +222,8 @@ fn call(caller: &Caller<'_>, call: &Call) -> Outcome {
         "readMore" => read_by_query::read_more(caller, node),
         "readRelated" => read_by_query::read_related(caller, node),
         "readReport" => report::read_report(caller, node),
+        "get_list" => get_list::get_list(caller, node),
+        "get" => get_list::get(caller, node),
         "lookup" => describe::lookup(caller, node),
         "inspect" => describe::inspect(caller, node),
         "readUserFormatting" => session::user_formatting(caller, node),

@@ -9,8 +9,8 @@ mod rows;
 mod run;
 
 pub use request::{Condition, Operator, Order, Request, Selected};
-pub use rows::{ReturnFormat, RowWriter, Shape};
-pub use run::{Page, matching, run, show};
+pub use rows::{Kind, ReturnFormat, RowWriter, Shape, cell};
+pub use run::{Page, keys, matching, run, show};
 
 use crate::catalog::Catalog;
 use crate::format::Formatter;

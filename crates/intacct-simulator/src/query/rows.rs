@@ -240,6 +240,15 @@ impl<'a> RowWriter<'a> {
     }
 }
 
+/// Appends the text of a stored value, as a cell shows it; without the characters that XML forbids, unless a setting
+/// wants them.
+pub fn cell(scope: &Scope<'_>, kind: Kind, value: ValueRef<'_>, out: &mut String) {
+    render(scope, kind, value, out);
+    if scope.readings.control_characters == ControlCharacters::Stripped {
+        out.retain(legal);
+    }
+}
+
 /// Appends the text of a stored value.
 fn render(scope: &Scope<'_>, kind: Kind, value: ValueRef<'_>, out: &mut String) {
     use std::fmt::Write;

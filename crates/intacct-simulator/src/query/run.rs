@@ -76,18 +76,7 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
     let plan = plan(&renderer, request, object, &mut found)?;
     refuse(object, &[&shown, &found])?;
     let connection = scope.store.read()?;
-    let keys = key_list(scope, &connection, object, &plan, &found)?;
-    let (low, high) = plan.range.bounds(&keys);
-    let total = high - low;
-    let wanted = (request.offset.min(total)..(request.offset + request.page_size).min(total)).map(|i| {
-        match plan.walk {
-            Walk::Up => keys[low + i],
-            Walk::Down => keys[high - 1 - i],
-            Walk::AsListed => keys[low + i],
-            Walk::Undefined => keys[low + shuffle(i, total, scope.nonce)],
-        }
-    });
-    let wanted: Vec<i64> = wanted.collect();
+    let (wanted, total) = wanted(scope, &connection, object, request, &plan, &found)?;
     let shapes: Vec<Shape> = columns.iter().map(Shape::of).collect();
     let mut writer = RowWriter::new(scope, format, &object.name, &shapes);
     fetch(
@@ -107,6 +96,50 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
         total,
         offset: request.offset,
     })
+}
+
+/// Keys of the rows of a request's page, in order, and how many rows match. Nothing is selected.
+///
+/// # Errors
+/// Function-level faults.
+pub fn keys(
+    scope: &Scope<'_>,
+    object: &'static Object,
+    request: &Request,
+) -> Result<(Vec<i64>, usize), Fault> {
+    let renderer = Renderer {
+        scope,
+        case_insensitive: request.case_insensitive,
+    };
+    let mut found = Resolver::new(scope, object, request.show_private);
+    let plan = plan(&renderer, request, object, &mut found)?;
+    refuse(object, &[&found])?;
+    let connection = scope.store.read()?;
+    wanted(scope, &connection, object, request, &plan, &found)
+}
+
+/// The keys of a page, and how many rows match.
+fn wanted(
+    scope: &Scope<'_>,
+    connection: &Connection,
+    object: &'static Object,
+    request: &Request,
+    plan: &Plan,
+    found: &Resolver<'_>,
+) -> Result<(Vec<i64>, usize), Fault> {
+    let keys = key_list(scope, connection, object, plan, found)?;
+    let (low, high) = plan.range.bounds(&keys);
+    let total = high - low;
+    let page =
+        (request.offset.min(total)..(request.offset + request.page_size).min(total)).map(|i| {
+            match plan.walk {
+                Walk::Up => keys[low + i],
+                Walk::Down => keys[high - 1 - i],
+                Walk::AsListed => keys[low + i],
+                Walk::Undefined => keys[low + shuffle(i, total, scope.nonce)],
+            }
+        });
+    Ok((page.collect(), total))
 }
 
 /// Keys of the rows that satisfy a condition over an object's own fields, in key order.

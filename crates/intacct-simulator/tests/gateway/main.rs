@@ -3,6 +3,7 @@
 mod changes;
 mod common;
 mod faults;
+mod legacy;
 mod query;
 mod readers;
 mod readings;
