@@ -1,7 +1,7 @@
 //! The client: one company, one user, one session.
 
 use crate::config::{Config, DtdVersion};
-use crate::dialect::{DialectKind, PageRequest, RenderContext, render_function};
+use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_function};
 use crate::error::{Error, ErrorKind, classify};
 use crate::formatting::{GatewayZone, UserFormatting};
 use crate::query::{Query, Value};
@@ -13,7 +13,8 @@ use crate::session::Session;
 use crate::stats::RequestStats;
 use crate::xml::columns::Columns;
 use crate::xml::escape::push_element;
-use crate::xml::response::{Answer, Level};
+use crate::xml::listing::ListColumns;
+use crate::xml::response::{Answer, Level, RowColumns};
 use crate::xml::rows::Page;
 use crate::xml::tree::Element;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,32 @@ impl SessionInfo {
             endpoint_host: session.url.host_str().unwrap_or_default().to_owned(),
             expires: session.expires(),
             entity: session.entity.clone(),
+        }
+    }
+}
+
+/// The select list, prepared for the rows of a dialect.
+enum SelectColumns {
+    Fields(Columns),
+    Listed(ListColumns),
+}
+
+impl SelectColumns {
+    fn new(query: &Query, kind: DialectKind) -> Result<SelectColumns, Error> {
+        Ok(match kind {
+            DialectKind::Query | DialectKind::ReadByQuery => {
+                SelectColumns::Fields(Columns::new(&query.select))
+            }
+            DialectKind::GetList => {
+                SelectColumns::Listed(ListColumns::new(get_list::object(query)?, &query.select)?)
+            }
+        })
+    }
+
+    fn of_rows(&self) -> RowColumns<'_> {
+        match self {
+            SelectColumns::Fields(columns) => RowColumns::Fields(columns),
+            SelectColumns::Listed(columns) => RowColumns::Listed(columns),
         }
     }
 }
@@ -95,10 +122,52 @@ impl Client {
         if let Some(known) = self.known_formatting() {
             return Ok(known);
         }
-        let answer = self
-            .tree("readUserFormatting", None, self.formatting_function()?)
-            .await?;
+        const FUNCTION: &str = "readUserFormatting";
+        let answer = match self.tree(FUNCTION, None, self.formatting_function()?).await {
+            Ok(answer) => answer,
+            Err(error) if self.lacks_metadata(&error) => return self.vouched_formatting(error),
+            Err(error) => return Err(error),
+        };
         self.take_formatting(answer)
+    }
+
+    /// Whether a failure means that a company of dtd version 2.1 does not take the functions of 3.0, by which metadata
+    /// are asked for. What 2.1 knows of objects is then all that there is.
+    pub fn lacks_metadata(&self, error: &Error) -> bool {
+        self.config().dtd_version == DtdVersion::V2_1
+            && matches!(
+                error.kind(),
+                ErrorKind::InvalidRequest
+                    | ErrorKind::Refused
+                    | ErrorKind::Permission
+                    | ErrorKind::Unsupported
+            )
+    }
+
+    /// Where preferences cannot be asked for, the option `time_zone` says that they are the usual ones.
+    fn vouched_formatting(&self, error: Error) -> Result<UserFormatting, Error> {
+        if self.config().time_zone.is_none() {
+            return Err(error.with_hint(
+                "The company does not tell the user's formatting preferences. Set the server's time_zone to the zone of \
+                 the gateway's timestamps: it then also says that the user's locale is English, with dates as \
+                 mm/dd/yyyy and a 24-hour clock.",
+            ));
+        }
+        Ok(self.remember(UserFormatting {
+            locale: "en_US".to_owned(),
+            date_format: "/mdY".to_owned(),
+            gmt_offset_seconds: 0,
+            clock: 24,
+        }))
+    }
+
+    fn remember(&self, formatting: UserFormatting) -> UserFormatting {
+        let mut known = self
+            .inner
+            .formatting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(formatting).clone()
     }
 
     /// The user's formatting preferences, when already asked.
@@ -135,12 +204,20 @@ impl Client {
             // The zone must be known before a point in time can be said.
             self.formatting().await?;
         }
+        let dtd_version = match kind {
+            DialectKind::GetList => config.dtd_version,
+            DialectKind::Query | DialectKind::ReadByQuery => DtdVersion::V3_0,
+        };
+        if need_formatting && dtd_version == DtdVersion::V2_1 {
+            // 2.1 has no function for it that could ride along.
+            self.formatting().await?;
+        }
         let zone = GatewayZone::new(config.time_zone.as_ref(), self.known_formatting().as_ref());
         let body = render_function(kind, query, page, &RenderContext { zone }).map_err(at)?;
-        let columns = Columns::new(&query.select);
+        let columns = SelectColumns::new(query, kind).map_err(at)?;
         let mut functions = vec![CallFunction {
             body,
-            columns: Some(&columns),
+            columns: Some(columns.of_rows()),
         }];
         let ask_formatting = need_formatting && self.known_formatting().is_none();
         if ask_formatting {
@@ -149,10 +226,6 @@ impl Client {
                 columns: None,
             });
         }
-        let dtd_version = match kind {
-            DialectKind::GetList => config.dtd_version,
-            DialectKind::Query | DialectKind::ReadByQuery => DtdVersion::V3_0,
-        };
         let call = Call {
             function: kind.function(),
             object: Some(&query.object),
@@ -192,7 +265,7 @@ impl Client {
         let columns = Columns::new(&query.select);
         let functions = vec![CallFunction {
             body,
-            columns: Some(&columns),
+            columns: Some(RowColumns::Fields(&columns)),
         }];
         let object = Some(query.object.as_str());
         let call = Call {
@@ -267,9 +340,19 @@ impl Client {
         error.at(&self.config().company_id, object, function, "")
     }
 
-    /// Calls one function whose answer is small.
+    /// Calls one function of 3.0 whose answer is small.
     async fn tree(
         &self,
+        function: &str,
+        object: Option<&str>,
+        body: String,
+    ) -> Result<Option<Answer>, Error> {
+        self.tree_of(DtdVersion::V3_0, function, object, body).await
+    }
+
+    async fn tree_of(
+        &self,
+        dtd_version: DtdVersion,
         function: &str,
         object: Option<&str>,
         body: String,
@@ -278,10 +361,30 @@ impl Client {
         let call = Call {
             function,
             object,
-            dtd_version: DtdVersion::V3_0,
+            dtd_version,
             functions,
         };
         Ok(self.inner.requester.call(&call).await?.into_iter().next())
+    }
+
+    /// The data that a function of 2.1 answers.
+    pub(crate) async fn legacy_data(
+        &self,
+        function: &str,
+        object: &str,
+        body: String,
+    ) -> Result<Element, Error> {
+        match self
+            .tree_of(DtdVersion::V2_1, function, Some(object), body)
+            .await?
+        {
+            Some(Answer::Tree(data)) => Ok(data.unwrap_or_default()),
+            _ => Err(self.place(
+                Error::new(ErrorKind::Malformed, "the answer holds no data"),
+                Some(object),
+                function,
+            )),
+        }
     }
 
     pub(crate) async fn data(
@@ -319,11 +422,6 @@ impl Client {
             )),
         };
         let formatting = formatting.map_err(|error| self.place(error, None, FUNCTION))?;
-        *self
-            .inner
-            .formatting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(formatting.clone());
-        Ok(formatting)
+        Ok(self.remember(formatting))
     }
 }

@@ -37,6 +37,7 @@ pub mod xml;
 pub use budget::Budget;
 pub use client::{Client, SessionInfo};
 pub use config::{Caps, Config, DtdVersion};
+pub use dialect::legacy::LegacyObject;
 pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};
 pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
 pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};

@@ -1,8 +1,13 @@
 //! Whole records by key (`read`, `readByName`), with the lines that they own.
 
 use crate::client::Client;
+use crate::config::DtdVersion;
+use crate::dialect::get_list;
+use crate::dialect::legacy::LegacyObject;
 use crate::error::{Error, ErrorKind};
+use crate::query::Query;
 use crate::xml::escape::push_element;
+use crate::xml::listing;
 use crate::xml::tree::Element;
 
 /// Keys of one request (documented bound of `read` and `readByName`).
@@ -45,6 +50,58 @@ impl Record {
         record
     }
 
+    /// A row of dtd version 2.1 as 3.0 would show it.
+    fn of_legacy(object: &LegacyObject, row: &Element) -> Record {
+        let mut record = Record {
+            object: object.name.to_lowercase(),
+            fields: Vec::with_capacity(object.fields.len()),
+        };
+        record.take_legacy(object, row, row);
+        if let Some(custom) = object.custom.and_then(|element| row.child(element)) {
+            record.fields.extend(custom.children.iter().map(|field| {
+                let name = field.text_of("customfieldname").to_owned();
+                let value = field.child("customfieldvalue").map(|value| value.text.clone());
+                (name, FieldValue::Text(value.filter(|value| !value.is_empty())))
+            }));
+        }
+        let owned = LegacyObject::all()
+            .iter()
+            .filter(|lines| lines.element == object.element && !lines.lines.is_empty());
+        for lines in owned {
+            let mut found = vec![row];
+            for step in &lines.lines {
+                found = found
+                    .iter()
+                    .flat_map(|parent| parent.children_named(step))
+                    .collect();
+            }
+            let line = |line: &&Element| {
+                let mut record = Record {
+                    object: lines.name.to_lowercase(),
+                    fields: Vec::with_capacity(lines.fields.len()),
+                };
+                record.take_legacy(lines, row, line);
+                record
+            };
+            let rows = found.iter().map(line).collect();
+            record
+                .fields
+                .push((format!("{}S", lines.name), FieldValue::Lines(rows)));
+        }
+        record
+    }
+
+    fn take_legacy(&mut self, object: &LegacyObject, document: &Element, row: &Element) {
+        for field in &object.fields {
+            let text = field
+                .places
+                .iter()
+                .find_map(|place| listing::at(place, if place.outer { document } else { row }));
+            let text = text.filter(|text| !text.is_empty());
+            self.fields.push((field.name.to_owned(), FieldValue::Text(text)));
+        }
+    }
+
     fn take_fields(&mut self, prefix: &str, element: &Element) {
         for field in &element.children {
             let name = format!("{prefix}{}", field.name);
@@ -81,6 +138,9 @@ impl Client {
         fields: &[String],
         docparid: Option<&str>,
     ) -> Result<Vec<Record>, Error> {
+        if self.config().dtd_version == DtdVersion::V2_1 {
+            return self.legacy_records(object, kind, keys).await;
+        }
         let mut records = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
             let function = match kind {
@@ -91,6 +151,32 @@ impl Client {
                 body(function, object, keys, fields, docparid).map_err(|error| error.of_object(object))?;
             let data = self.data(function, Some(object), body).await?;
             records.extend(data.children.iter().map(Record::read));
+        }
+        Ok(records)
+    }
+
+    /// As [`records`](Self::records), by `get` of dtd version 2.1: one request for each key, all fields of 2.1, under
+    /// their names of 3.0.
+    async fn legacy_records(
+        &self,
+        object: &str,
+        kind: KeyKind,
+        keys: &[String],
+    ) -> Result<Vec<Record>, Error> {
+        let legacy = get_list::object(&Query::new(object)).map_err(|error| error.of_object(object))?;
+        let by_number = legacy.key == "RECORDNO";
+        if by_number != (kind == KeyKind::RecordNo) {
+            let message = format!(
+                "dtd version 2.1 finds records of {} by {}",
+                legacy.name, legacy.key
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message).of_object(object));
+        }
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            let body = get_list::get(legacy, key).map_err(|error| error.of_object(object))?;
+            let data = self.legacy_data("get", object, body).await?;
+            records.extend(data.children.iter().map(|row| Record::of_legacy(legacy, row)));
         }
         Ok(records)
     }

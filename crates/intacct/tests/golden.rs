@@ -35,6 +35,9 @@ async fn gateway() -> Gateway {
     Gateway::start_raw(|request| {
         let first = match () {
             () if request.contains("<getAPISession") => return Reply::xml(session(request, "SESSION", "")),
+            () if request.contains("<get_list ") => {
+                "<listtype start=\"99\" end=\"98\" total=\"99\">x</listtype><data/>"
+            }
             () if request.contains("<lookup>") => "<data><Type><Fields/></Type></data>",
             () if request.contains("<query>") => "<data count=\"0\" totalcount=\"0\" numremaining=\"0\"/>",
             () if request.contains("<readUserFormatting>") => FORMATTING,
@@ -239,6 +242,53 @@ async fn records() {
             .await
     };
     assert_golden("read_by_name", &last_request(|_| {}, read).await);
+}
+
+#[tokio::test]
+async fn lists_of_version_2_1() {
+    let old = |config: &mut Config| {
+        config.dtd_version = intacct::DtdVersion::V2_1;
+        config.time_zone = Some(jiff::tz::TimeZone::get("America/Los_Angeles").expect("bundled zone"));
+    };
+    assert_golden(
+        "sign_in_2_1",
+        &last_request(old, async |client| client.sign_in().await).await,
+    );
+    for (name, text) in [
+        (
+            "get_list",
+            "select CUSTOMERID, NAME, WHENMODIFIED from CUSTOMER options (show_private)",
+        ),
+        (
+            "get_list_filter",
+            "select RECORDNO, RECORDID from ARINVOICE where CUSTOMERID in ('A & B', 'C<D>') and WHENCREATED between \
+             01/31/2024 and 02/29/2024 and [TOTALDUE > 12.50 or DESCRIPTION like 'Rent%'] and WHENMODIFIED >= \
+             2024-07-01T12:00:00Z",
+        ),
+        (
+            "get_list_lines",
+            "select RECORDNO, RECORDKEY, AMOUNT from ARINVOICEITEM",
+        ),
+        (
+            "get_list_docparid",
+            "select DOCID, BILLTO.CONTACTNAME from SODOCUMENT docparid 'Sales Order' order_by WHENCREATED desc",
+        ),
+    ] {
+        let query: Query = text.parse().expect("a query");
+        let page = PageRequest {
+            size: 5000,
+            offset: 99,
+        };
+        let ask = async |client: &Client| client.page(&query, DialectKind::GetList, &page, false).await;
+        assert_golden(name, &last_request(old, ask).await);
+    }
+    let get = async |client: &Client| {
+        let keys = ["C \"1\" & 2".into()];
+        client
+            .records("CUSTOMER", intacct::KeyKind::Name, &keys, &[], None)
+            .await
+    };
+    assert_golden("get", &last_request(old, get).await);
 }
 
 #[tokio::test]

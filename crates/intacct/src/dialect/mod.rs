@@ -1,11 +1,14 @@
 //! How a query is said to the gateway. Each dialect declares what it can say; a planner asks and never assumes.
 
+pub(crate) mod get_list;
+pub mod legacy;
 mod query;
 mod read_by_query;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::formatting::GatewayZone;
-use crate::query::{CompareOp, Query};
+use crate::query::{Binding, CompareOp, Condition, Query, Value};
+use crate::schema::DataType;
 
 /// The gateway functions that read rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -33,7 +36,70 @@ impl DialectKind {
         match self {
             DialectKind::Query => query::QueryDialect.capabilities(),
             DialectKind::ReadByQuery => read_by_query::ReadByQueryDialect.capabilities(),
-            DialectKind::GetList => &GET_LIST,
+            DialectKind::GetList => get_list::GetListDialect.capabilities(),
+        }
+    }
+
+    /// Whether conditions on a field can be said at all, in the sense in which rows show it.
+    pub fn compares(self, object: &str, field: &str, data_type: &DataType) -> bool {
+        let capabilities = self.capabilities();
+        let typed = match data_type {
+            DataType::Enum => capabilities.enums,
+            DataType::Boolean => capabilities.booleans,
+            _ => true,
+        };
+        typed
+            && match self {
+                DialectKind::Query => true,
+                DialectKind::ReadByQuery => !field.contains('.'),
+                DialectKind::GetList => {
+                    legacy::LegacyObject::find(object).is_some_and(|object| object.filtered(field).is_some())
+                }
+            }
+    }
+
+    /// Whether a condition on fields that [compare](Self::compares) can be said.
+    pub fn says(self, condition: &Condition) -> bool {
+        let operators = &self.capabilities().operators;
+        let operator = match condition {
+            Condition::And(parts) | Condition::Or(parts) => {
+                return parts.iter().all(|part| self.says(part));
+            }
+            Condition::Compare { op, .. } => operators.compare.contains(op),
+            Condition::CompareFields { .. } => false,
+            Condition::Between { .. } => operators.between,
+            Condition::In { negated, .. } => match negated {
+                false => operators.in_list,
+                true => operators.not_in_list,
+            },
+            Condition::Like { negated, .. } => match negated {
+                false => operators.like,
+                true => operators.not_like,
+            },
+            Condition::IsNull { negated, .. } => match negated {
+                false => operators.is_null,
+                true => operators.is_not_null,
+            },
+        };
+        operator && condition.values().into_iter().all(|value| self.says_value(value))
+    }
+
+    /// Whether what a parameter is bound to can be said.
+    pub fn says_binding(self, binding: &Binding) -> bool {
+        match binding {
+            Binding::Value(value) => self.says_value(value),
+            Binding::List(values) => values.iter().flatten().all(|value| self.says_value(value)),
+            Binding::Null | Binding::Unsayable => true,
+        }
+    }
+
+    /// Whether a value can be said. Of a parameter that is known when it is bound.
+    pub fn says_value(self, value: &Value) -> bool {
+        let capabilities = self.capabilities();
+        match value {
+            Value::Text(text) => capabilities.backslash || !text.contains('\\'),
+            Value::Boolean(_) => capabilities.booleans,
+            _ => true,
         }
     }
 }
@@ -64,7 +130,7 @@ pub struct Operators {
 pub struct Capabilities {
     /// Conditions.
     pub operators: Operators,
-    /// An order.
+    /// An order that rests on nothing but the values.
     pub order: bool,
     /// Aggregates and grouping.
     pub aggregates: bool,
@@ -82,29 +148,13 @@ pub struct Capabilities {
     pub max_in: usize,
     /// Pages tell how many rows match in all.
     pub total_count: bool,
+    /// Enumerations are compared by the labels that rows show.
+    pub enums: bool,
+    /// Truth values can be compared.
+    pub booleans: bool,
+    /// Text with a backslash can be said.
+    pub backslash: bool,
 }
-
-static GET_LIST: Capabilities = Capabilities {
-    operators: Operators {
-        compare: &CompareOp::ALL,
-        in_list: false,
-        not_in_list: false,
-        like: true,
-        not_like: true,
-        between: false,
-        is_null: true,
-        is_not_null: false,
-    },
-    order: true,
-    aggregates: false,
-    dotted: false,
-    case_insensitive_option: false,
-    show_private: true,
-    offset: true,
-    max_page: 100,
-    max_in: 0,
-    total_count: true,
-};
 
 /// What rendering depends on beside the query.
 #[derive(Debug, Clone)]
@@ -143,9 +193,6 @@ pub fn render_function(
     match kind {
         DialectKind::Query => query::QueryDialect.function(query, page, context),
         DialectKind::ReadByQuery => read_by_query::ReadByQueryDialect.function(query, page, context),
-        DialectKind::GetList => Err(Error::new(
-            ErrorKind::Unsupported,
-            "this version does not read with get_list",
-        )),
+        DialectKind::GetList => get_list::GetListDialect.function(query, page, context),
     }
 }

@@ -31,6 +31,9 @@ static CAPABILITIES: Capabilities = Capabilities {
     max_page: 2000,
     max_in: 1000,
     total_count: true,
+    enums: true,
+    booleans: true,
+    backslash: true,
 };
 
 impl Dialect for QueryDialect {

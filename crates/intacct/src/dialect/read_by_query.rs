@@ -38,6 +38,9 @@ static CAPABILITIES: Capabilities = Capabilities {
     max_page: 1000,
     max_in: 1000,
     total_count: true,
+    enums: false,
+    booleans: true,
+    backslash: false,
 };
 
 fn unsupported(message: impl Into<String>) -> Error {

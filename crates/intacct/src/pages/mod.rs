@@ -2,6 +2,7 @@
 
 mod ahead;
 mod keyset;
+mod listed;
 mod offset;
 mod order;
 mod seen;
@@ -19,7 +20,8 @@ use crate::xml::rows::Page;
 const GROWTH: u32 = 4;
 
 /// How the pages of an answer follow each other. What [`DialectKind::ReadByQuery`] finds is stored by the gateway and
-/// read to its end in the gateway's order, unless it is [`Single`](Paging::Single).
+/// read to its end in the gateway's order, and [`DialectKind::GetList`] is read by overlapping pages, unless it is
+/// [`Single`](Paging::Single).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {
     /// The next page starts after the keys of the last row.
@@ -96,6 +98,9 @@ pub async fn read_part(
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
             stored::read(reader, emit).await
         }
+        Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::GetList => {
+            listed::read(reader, emit).await
+        }
         Paging::Keyset { keys } => keyset::read(reader, keys, seen, emit).await,
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,
@@ -153,11 +158,10 @@ impl Reader<'_> {
             .client
             .page(query, self.plan.kind, &request, self.plan.need_formatting)
             .await?;
-        if page.rows() as u64 > u64::from(size) {
-            let message = format!(
-                "the gateway sent {} rows where {size} were asked for",
-                page.rows(),
-            );
+        // A list counts documents, whatever lines they have.
+        let sent = page.listing.as_ref().map_or(page.rows(), |list| list.keys.len());
+        if sent as u64 > u64::from(size) {
+            let message = format!("the gateway sent {sent} rows where {size} were asked for");
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         Ok(page)

@@ -14,9 +14,8 @@ use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
 use crate::stats::Counters;
 use crate::transport::{Received, Transport};
-use crate::xml::columns::Columns;
 use crate::xml::envelope::{Authentication, Envelope, Function};
-use crate::xml::response::{Answer, Expected, Failure, Level, Response, parse};
+use crate::xml::response::{Answer, Expected, Failure, Level, Response, RowColumns, parse};
 use failure::{by_status, http_failure, looks_like_html, unreadable};
 use reqwest::Url;
 use run::Run;
@@ -38,7 +37,7 @@ pub(crate) struct CallFunction<'a> {
     /// The function element.
     pub body: String,
     /// The columns of its rows; `None` for an answer as a tree.
-    pub columns: Option<&'a Columns>,
+    pub columns: Option<RowColumns<'a>>,
 }
 
 /// What makes a call one that writes.
@@ -97,7 +96,8 @@ impl Requester {
         let call = Call {
             function: "getAPISession",
             object: None,
-            dtd_version: DtdVersion::V3_0,
+            // Both versions have it: a company that takes only one is signed in to all the same.
+            dtd_version: self.config.dtd_version,
             functions: vec![CallFunction {
                 body: "<getAPISession/>".into(),
                 columns: None,

@@ -2,6 +2,7 @@
 
 use super::columns::Columns;
 use super::escape::unescape_html;
+use super::listing::{ListColumns, ListType};
 use super::rows::Page;
 use super::scanner::{ParseError, Scanner, Token};
 use super::tree::{Element, attributes, read_element};
@@ -24,7 +25,16 @@ pub(crate) enum Level {
 pub(crate) struct Expected<'a> {
     pub control_id: &'a str,
     /// The columns of its rows; `None` when the answer is wanted as a tree.
-    pub columns: Option<&'a Columns>,
+    pub columns: Option<RowColumns<'a>>,
+}
+
+/// The columns of rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowColumns<'a> {
+    /// A row holds its fields.
+    Fields(&'a Columns),
+    /// A row of `get_list`.
+    Listed(&'a ListColumns),
 }
 
 /// What a function answered.
@@ -194,6 +204,7 @@ impl Parser<'_> {
         let mut errors = Vec::new();
         let mut answer = None;
         let mut key = None;
+        let mut list = None;
         self.children(scanner, |this, scanner, start, empty| {
             match start.name().as_ref() {
                 "status" => {
@@ -212,9 +223,13 @@ impl Parser<'_> {
                     key = Some(element(scanner, start, empty)?.text.trim().to_owned());
                     Ok(())
                 }
+                "listtype" => {
+                    list = ListType::read(&element(scanner, start, empty)?)?;
+                    Ok(())
+                }
                 "data" => {
                     let index = this.index_of(control_id.as_deref(), position)?;
-                    answer = Some(this.data(scanner, start, empty, index)?);
+                    answer = Some(this.data(scanner, start, empty, index, list)?);
                     Ok(())
                 }
                 _ => skip(scanner, empty),
@@ -225,6 +240,9 @@ impl Parser<'_> {
             Some("success") if errors.is_empty() => match (answer, self.expected[index].columns) {
                 (Some(answer), _) => answer,
                 (None, None) => key.map_or(Answer::Tree(None), Answer::Key),
+                (None, Some(RowColumns::Listed(columns))) if list.is_some_and(ListType::is_empty) => {
+                    Answer::Rows(columns.empty(list)?)
+                }
                 (None, Some(_)) => return malformed("holds no data for a function that reads rows"),
             },
             Some(_) => match answer {
@@ -254,14 +272,19 @@ impl Parser<'_> {
         start: &BytesStart<'_>,
         empty: bool,
         index: usize,
+        list: Option<ListType>,
     ) -> Result<Answer, Failure> {
         let Some(columns) = self.expected[index].columns else {
             return Ok(Answer::Tree(Some(element(scanner, start, empty)?)));
         };
         let attributes = attributes(start)?;
-        let page = match empty {
-            true => Page::empty(&attributes, columns)?,
-            false => Page::read(scanner, &attributes, columns, self.caps.fields, self.body_bytes)?,
+        let page = match (columns, empty) {
+            (RowColumns::Fields(columns), true) => Page::empty(&attributes, columns)?,
+            (RowColumns::Fields(columns), false) => {
+                Page::read(scanner, &attributes, columns, self.caps.fields, self.body_bytes)?
+            }
+            (RowColumns::Listed(columns), true) => columns.empty(list)?,
+            (RowColumns::Listed(columns), false) => columns.read(scanner, list)?,
         };
         Ok(Answer::Rows(page))
     }

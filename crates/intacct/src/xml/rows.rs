@@ -1,6 +1,7 @@
 //! Rows of a response in one compact buffer.
 
 use super::columns::{Columns, Target};
+use super::listing::Listing;
 use super::scanner::{ParseError, Scanner, Token, push_cleaned};
 
 /// The rows of one response. Cells are bytes of one buffer, found by offset: a row costs no allocation.
@@ -17,6 +18,8 @@ pub struct Page {
     /// The gateway told the offset.
     pub(crate) offset_told: bool,
     pub(crate) result_id: Option<String>,
+    /// Of lists, what their place in the whole is told by.
+    pub(crate) listing: Option<Listing>,
     columns: usize,
     rows: usize,
     /// Start and end of each cell in `bytes`, row by row; equal when there is no value.
@@ -97,6 +100,25 @@ impl Page {
             }
         }
         page
+    }
+
+    /// A page of so many columns, without rows so far.
+    pub(crate) fn of_columns(columns: usize) -> Page {
+        Page {
+            columns,
+            ..Page::default()
+        }
+    }
+
+    /// Adds a row of these cells, one for each column.
+    pub(crate) fn push_row(&mut self, cells: impl Iterator<Item = Option<String>>) -> Result<(), ParseError> {
+        self.rows += 1;
+        for cell in cells {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(cell.unwrap_or_default().as_bytes());
+            self.cells.push((offset(start)?, offset(self.bytes.len())?));
+        }
+        Ok(())
     }
 
     /// Reads the children of `data`, whose start tag was just taken, up to its end.
@@ -302,8 +324,9 @@ fn read_cell(scanner: &mut Scanner<'_>, bytes: &mut Vec<u8>) -> Result<(u32, u32
     if nested {
         bytes.truncate(start);
     }
-    let offset = |at: usize| {
-        u32::try_from(at).map_err(|_| ParseError::TooLarge("the rows take more than 4 GiB".into()))
-    };
     Ok((offset(start)?, offset(bytes.len())?))
+}
+
+fn offset(at: usize) -> Result<u32, ParseError> {
+    u32::try_from(at).map_err(|_| ParseError::TooLarge("the rows take more than 4 GiB".into()))
 }

@@ -33,7 +33,7 @@ fn fields(names: &[&str]) -> Columns {
 fn rows(body: &str, columns: &Columns) -> Result<Page, String> {
     let expected = [Expected {
         control_id: "f1",
-        columns: Some(columns),
+        columns: Some(RowColumns::Fields(columns)),
     }];
     match parse(body.as_bytes(), &expected, &Caps::default()) {
         Ok(mut response) => match response.answers.remove(0) {
@@ -90,7 +90,7 @@ fn session_times_are_told() {
     let columns = fields(&["RECORDNO"]);
     let expected = [Expected {
         control_id: "f1",
-        columns: Some(&columns),
+        columns: Some(RowColumns::Fields(&columns)),
     }];
     let response = parse(ROWS.as_bytes(), &expected, &Caps::default()).expect("a response");
     let life = response.session_timeout.expect("timeout") - response.session_timestamp.expect("timestamp");
@@ -267,7 +267,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let columns = fields(&["NAME"]);
-        let expected = [Expected { control_id: "f1", columns: Some(&columns) }];
+        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
         prop_assert!(parse(&body, &expected, &Caps::default()).is_err());
     }
 
@@ -276,7 +276,7 @@ proptest! {
         let mut body = ROWS.as_bytes().to_vec();
         body[at] = byte;
         let columns = fields(&["RECORDNO", "NAME", "TOTALDUE"]);
-        let expected = [Expected { control_id: "f1", columns: Some(&columns) }];
+        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
         let _ = parse(&body, &expected, &Caps::default());
     }
 }
