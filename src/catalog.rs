@@ -1,7 +1,7 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
 use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
-use intacct::{DataType, DialectKind};
+use intacct::{DataType, DialectKind, LegacyObject};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -62,6 +62,8 @@ pub struct Column {
     pub collation: pg_sys::Oid,
     /// Declared NOT NULL.
     pub not_null: bool,
+    /// Intacct's type; none when the column was not imported.
+    pub data_type: Option<DataType>,
     /// How it may be compared remotely; none: only locally.
     pub class: Option<ValueClass>,
     /// The same value in every row, not in Intacct.
@@ -117,7 +119,7 @@ impl ForeignTable {
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         let options = options::table(relid)?;
         let (columns, dropped) = load_columns(relid)?;
-        Ok(ForeignTable {
+        let mut table = ForeignTable {
             oid: relid,
             server_oid,
             server: options::server(server_oid)?,
@@ -125,7 +127,33 @@ impl ForeignTable {
             is_whole: options.label.is_some() && !dropped,
             options,
             columns,
-        })
+        };
+        table.settle()?;
+        Ok(table)
+    }
+
+    /// What the gateway's function makes of the options.
+    fn settle(&mut self) -> Result<(), OptionError> {
+        let dialect = self.dialect();
+        if self.show_private() && !dialect.capabilities().show_private {
+            return Err(OptionError::shows_no_private_rows(dialect.function()));
+        }
+        if dialect == DialectKind::GetList
+            && let Some(object) = LegacyObject::find(&self.options.object)
+        {
+            // It has no other key than the one that the older version knows.
+            self.options.row_key = Some(object.key.to_owned());
+        }
+        for column in &mut self.columns {
+            let compared = column
+                .data_type
+                .as_ref()
+                .is_some_and(|data_type| dialect.compares(&self.options.object, &column.field, data_type));
+            if !compared {
+                column.class = None;
+            }
+        }
+        Ok(())
     }
 
     /// The column of this number; none for system columns and whole rows.
@@ -230,6 +258,7 @@ fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> 
                     .to_string_lossy()
                     .into_owned(),
                 field: options.field,
+                data_type: options.data_type,
                 type_oid: attribute.atttypid,
                 typmod: attribute.atttypmod,
                 collation: attribute.attcollation,

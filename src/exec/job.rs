@@ -165,8 +165,9 @@ pub fn bind(plan: &ScanPrivate, bindings: &[intacct::Binding]) -> Option<ScanPri
     plan.query.filter = match plan.query.filter {
         None => None,
         Some(filter) => match filter.bind(&mut |number| {
-            bindings
-                .get(number as usize - 1)
+            let binding = bindings.get(number as usize - 1);
+            binding
+                .filter(|binding| plan.dialect.says_binding(binding))
                 .cloned()
                 .unwrap_or(intacct::Binding::Unsayable)
         }) {

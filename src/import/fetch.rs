@@ -4,8 +4,8 @@
 use super::request::{ImportRequest, Stranger, Wanted, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intacct::{
-    Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, ObjectDefinition, PageRequest, Query,
-    Relationship, SelectItem, concerns_one_object,
+    Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, LegacyObject, ObjectDefinition,
+    ObjectName, PageRequest, Query, Relationship, SelectItem, concerns_one_object,
 };
 use std::collections::BTreeMap;
 
@@ -33,6 +33,8 @@ pub struct Described {
     pub refused: Vec<String>,
     /// `query` refuses the object, and `readByQuery` answers.
     pub by_query_string: bool,
+    /// Dtd version 2.1 tells its rows apart by this field.
+    pub legacy_key: Option<&'static str>,
 }
 
 /// An object left out.
@@ -55,7 +57,7 @@ pub enum Reason {
 
 /// Asks for what the statement wants, with at most as many requests at once as the server allows.
 pub async fn fetch(client: Client, request: ImportRequest) -> Result<Fetched, Error> {
-    let (wanted, strangers) = select(&request, client.inspect_all().await?);
+    let (wanted, strangers) = select(&request, objects(&client).await?);
     let mut fetched = Fetched {
         strangers,
         ..Fetched::default()
@@ -66,13 +68,14 @@ pub async fn fetch(client: Client, request: ImportRequest) -> Result<Fetched, Er
     let described: Vec<Result<Described, Skipped>> = lookups.buffered(width).try_collect().await?;
     let mut objects = keep(described, &mut fetched.skipped);
 
-    if request.related {
+    // The older version has no paths to related objects.
+    if request.related && client.config().dtd_version == DtdVersion::V3_0 {
         let parents = parents(&client, &objects, width).await?;
         for object in &mut objects {
             add_related(object, &parents, request.custom);
         }
     }
-    // The rows of a 2.1 server are read by functions that name no fields.
+    // What a 2.1 server shows is known.
     if request.probe && client.config().dtd_version == DtdVersion::V3_0 {
         let probes = stream::iter(objects).map(|object| probe(&client, &request, object));
         let probed: Vec<Result<Described, Skipped>> = probes.buffered(width).try_collect().await?;
@@ -80,6 +83,37 @@ pub async fn fetch(client: Client, request: ImportRequest) -> Result<Fetched, Er
     }
     fetched.objects = objects;
     Ok(fetched)
+}
+
+/// The objects of the company; of a 2.1 server those that 2.1 shows.
+async fn objects(client: &Client) -> Result<Vec<ObjectName>, Error> {
+    let legacy = client.config().dtd_version == DtdVersion::V2_1;
+    match client.inspect_all().await {
+        Ok(mut objects) => {
+            objects.retain(|object| !legacy || LegacyObject::find(&object.name).is_some());
+            Ok(objects)
+        }
+        Err(error) if client.lacks_metadata(&error) => {
+            Ok(LegacyObject::all().iter().map(LegacyObject::listed).collect())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The fields of an object.
+async fn lookup(client: &Client, object: &str) -> Result<ObjectDefinition, Error> {
+    let legacy = match client.config().dtd_version {
+        DtdVersion::V2_1 => LegacyObject::find(object),
+        DtdVersion::V3_0 => None,
+    };
+    match (client.lookup(object, None).await, legacy) {
+        (Ok(mut definition), Some(legacy)) => {
+            legacy.keep_shown(&mut definition);
+            Ok(definition)
+        }
+        (Err(error), Some(legacy)) if client.lacks_metadata(&error) => Ok(legacy.definition()),
+        (result, _) => result,
+    }
 }
 
 fn keep(results: Vec<Result<Described, Skipped>>, skipped: &mut Vec<Skipped>) -> Vec<Described> {
@@ -105,7 +139,7 @@ async fn describe(
     wanted: Wanted,
 ) -> Result<Result<Described, Skipped>, Error> {
     let object = wanted.object.name.clone();
-    let mut definition = match client.lookup(&object, None).await {
+    let mut definition = match lookup(client, &object).await {
         Ok(definition) => definition,
         Err(error) if concerns_one_object(&error) => {
             let reason = Reason::Refused(error);
@@ -128,6 +162,10 @@ async fn describe(
         related: Vec::new(),
         refused: Vec::new(),
         by_query_string: false,
+        legacy_key: match client.config().dtd_version {
+            DtdVersion::V2_1 => LegacyObject::find(&object).map(|legacy| legacy.key),
+            DtdVersion::V3_0 => None,
+        },
     }))
 }
 

@@ -128,7 +128,9 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
             too_many += 1;
             continue;
         }
-        let name = match namer.assign(&path) {
+        // The company's own fields have the column names of 3.0.
+        let plain = path.strip_prefix("CUSTOMFIELDS.").unwrap_or(&path);
+        let name = match namer.assign(plain) {
             Assigned::Plain(name) => name,
             Assigned::Changed(name) => {
                 remarks.push(Remark::Renamed {
@@ -140,6 +142,8 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
         };
         let (sql_type, data_type) = match sql_type(&field.data_type) {
             Some("bigint") => ("bigint", DataType::Integer.name().to_owned()),
+            // A text of a few labels is an enumeration: readByQuery knows it by other words.
+            Some("text") if !field.valid_values.is_empty() => ("text", DataType::Enum.name().to_owned()),
             Some(sql_type) => (sql_type, field.data_type.name().to_owned()),
             None => {
                 remarks.push(Remark::UnknownType {
@@ -191,6 +195,9 @@ fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, 
 
 /// RECORDNO; `id` for the company's own objects; nothing for views.
 fn row_key(object: &Described) -> Option<String> {
+    if let Some(key) = object.legacy_key {
+        return Some(key.to_owned());
+    }
     if is_keyless(&object.definition.name) {
         return None;
     }

@@ -110,6 +110,15 @@ impl OptionError {
         .hint("Keep one of them.")
     }
 
+    /// The gateway function has no way to show rows that are private to an entity.
+    pub fn shows_no_private_rows(function: &str) -> Self {
+        OptionError::new(
+            OptionErrorKind::InvalidValue,
+            format!("{function} cannot show rows that are private to an entity"),
+        )
+        .hint("Set show_private 'off' on the table to read it without them.")
+    }
+
     /// An option that must be there is not.
     pub fn missing(level: Level, name: &str) -> Self {
         let statement = match level {

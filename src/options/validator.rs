@@ -3,6 +3,7 @@
 use super::error::OptionError;
 use super::files;
 use super::spec::Level;
+use super::table::TableOptions;
 use super::values::OptionValues;
 use crate::error::raise;
 use pgrx::PgMemoryContexts;
@@ -46,6 +47,14 @@ fn validate(level: Level, values: &OptionValues) -> Result<(), OptionError> {
         Level::UserMapping => {
             values.exclude("password", "password_file")?;
             values.exclude("sender_password", "sender_password_file")?;
+        }
+        Level::Table => {
+            let options = TableOptions::read(values, "")?;
+            if let (Some(function), Some(true)) = (options.function, options.show_private)
+                && !function.capabilities().show_private
+            {
+                return Err(OptionError::shows_no_private_rows(function.function()));
+            }
         }
         _ => {}
     }

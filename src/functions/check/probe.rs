@@ -4,7 +4,8 @@ use super::observe;
 use super::outcome::{Outcome, Step, StepResult};
 use crate::io::Emitter;
 use intacct::{
-    Client, Config, ConnectStage, DialectKind, DtdVersion, Error, ErrorKind, PageRequest, Query, SelectItem,
+    Client, Config, ConnectStage, DialectKind, DtdVersion, Error, ErrorKind, LegacyObject, PageRequest,
+    Query, SelectItem,
 };
 use std::time::Instant;
 use tokio::net::{TcpStream, lookup_host};
@@ -217,8 +218,12 @@ async fn readable_object(client: &Client) -> Result<String, Error> {
     let mut refused: Vec<&str> = Vec::new();
     let mut last = None;
     for object in COMMON_OBJECTS {
+        let key = match kind {
+            DialectKind::GetList => LegacyObject::find(object).map_or("RECORDNO", |object| object.key),
+            DialectKind::Query | DialectKind::ReadByQuery => "RECORDNO",
+        };
         let mut query = Query::new(object);
-        query.select = vec![SelectItem::Field("RECORDNO".to_owned())];
+        query.select = vec![SelectItem::Field(key.to_owned())];
         let page = PageRequest { size: 1, offset: 0 };
         match client.page(&query, kind, &page, false).await {
             Ok(page) => {

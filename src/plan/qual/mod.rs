@@ -136,8 +136,10 @@ impl Translator<'_> {
                 };
             }
             let kept = self.params.mark();
+            let dialect = self.table.dialect();
             let pushed = leaf::translate(self, expression, negated)
-                .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive);
+                .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive)
+                .filter(|pushed| dialect.says(&pushed.condition));
             if pushed.is_none() {
                 self.params.forget_after(kept);
             }

@@ -14,6 +14,7 @@ mod run;
 mod shapes;
 mod statement;
 mod truth;
+mod versions;
 
 use std::io::Write;
 use std::time::Instant;

@@ -47,6 +47,15 @@ const ZONES: &[&str] = &[
 
 /// Makes one statement.
 pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
+    make(rng, tables, true)
+}
+
+/// Makes one statement that joins no tables, so that they may be any.
+pub fn without_joins(rng: &mut Rng, tables: &[Table]) -> Statement {
+    make(rng, tables, false)
+}
+
+fn make(rng: &mut Rng, tables: &[Table], joins: bool) -> Statement {
     let table = rng.choice(tables).expect("there are tables");
     let time_zone = rng.choice(ZONES).copied().expect("there are zones");
     let kind = match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
@@ -62,7 +71,7 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
         2..=4 => {
             let mut constants = Constants::new(rng.u8(..3) == 0);
             let sql = match kind {
-                4 => join(rng, tables, &mut constants),
+                4 if joins => join(rng, tables, &mut constants),
                 _ => aggregate(rng, table, &mut constants),
             };
             (finish(&sql, &constants), Compare::Unordered)
