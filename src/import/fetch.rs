@@ -100,22 +100,6 @@ async fn objects(client: &Client) -> Result<Vec<ObjectName>, Error> {
     }
 }
 
-/// The fields of an object.
-async fn lookup(client: &Client, object: &str) -> Result<ObjectDefinition, Error> {
-    let legacy = match client.config().dtd_version {
-        DtdVersion::V2_1 => LegacyObject::find(object),
-        DtdVersion::V3_0 => None,
-    };
-    match (client.lookup(object, None).await, legacy) {
-        (Ok(mut definition), Some(legacy)) => {
-            legacy.keep_shown(&mut definition);
-            Ok(definition)
-        }
-        (Err(error), Some(legacy)) if client.lacks_metadata(&error) => Ok(legacy.definition()),
-        (result, _) => result,
-    }
-}
-
 fn keep(results: Vec<Result<Described, Skipped>>, skipped: &mut Vec<Skipped>) -> Vec<Described> {
     let mut kept = Vec::with_capacity(results.len());
     for result in results {
@@ -139,7 +123,7 @@ async fn describe(
     wanted: Wanted,
 ) -> Result<Result<Described, Skipped>, Error> {
     let object = wanted.object.name.clone();
-    let mut definition = match lookup(client, &object).await {
+    let mut definition = match client.lookup_shown(&object, None).await {
         Ok(definition) => definition,
         Err(error) if concerns_one_object(&error) => {
             let reason = Reason::Refused(error);

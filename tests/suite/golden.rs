@@ -53,6 +53,7 @@ golden!(
     rescan,
     rows,
     scan,
+    versions,
     views,
     writes,
     writes_errors,

@@ -1,6 +1,7 @@
 //! The client: one company, one user, one session.
 
 use crate::config::{Config, DtdVersion};
+use crate::dialect::legacy::LegacyObject;
 use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_function};
 use crate::error::{Error, ErrorKind, classify};
 use crate::formatting::{GatewayZone, UserFormatting};
@@ -302,6 +303,27 @@ impl Client {
         })?;
         let data = self.data("lookup", Some(object), body).await?;
         ObjectDefinition::read(&data).map_err(|error| self.place(error, Some(object), "lookup"))
+    }
+
+    /// As [`lookup`](Self::lookup), as far as the version of the server shows the object. Where a company of dtd version
+    /// 2.1 does not tell, it is what 2.1 is known to show.
+    pub async fn lookup_shown(
+        &self,
+        object: &str,
+        docparid: Option<&str>,
+    ) -> Result<ObjectDefinition, Error> {
+        let legacy = match self.config().dtd_version {
+            DtdVersion::V2_1 => LegacyObject::find(object),
+            DtdVersion::V3_0 => None,
+        };
+        match (self.lookup(object, docparid).await, legacy) {
+            (Ok(mut definition), Some(legacy)) => {
+                legacy.keep_shown(&mut definition);
+                Ok(definition)
+            }
+            (Err(error), Some(legacy)) if self.lacks_metadata(&error) => Ok(legacy.definition()),
+            (result, _) => result,
+        }
     }
 
     /// Every object type of the company.

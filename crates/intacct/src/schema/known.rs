@@ -99,7 +99,7 @@ impl Client {
 
     /// A definition under the name that was asked for: some lookups answer in another case.
     async fn lookup_named(&self, name: &str, docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
-        let mut definition = self.lookup(name, docparid).await?;
+        let mut definition = self.lookup_shown(name, docparid).await?;
         name.clone_into(&mut definition.name);
         Ok(definition)
     }

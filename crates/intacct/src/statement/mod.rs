@@ -126,7 +126,7 @@ impl Statement {
     }
 
     fn split(&self) -> Split {
-        split::split(&self.query, &self.names, self.kind.capabilities())
+        split::split(&self.query, &self.names, self.kind)
     }
 
     fn limit(&self) -> Result<Option<u64>, Error> {

@@ -4,7 +4,7 @@
 
 use super::like::Pattern;
 use super::names::Names;
-use crate::dialect::Capabilities;
+use crate::dialect::{Capabilities, DialectKind};
 use crate::query::{CompareOp, Condition, Query, Value};
 use crate::schema::Class;
 
@@ -20,9 +20,12 @@ pub(super) struct Split {
 }
 
 /// Takes the condition of a query apart for a dialect.
-pub(super) fn split(query: &Query, names: &Names, can: &Capabilities) -> Split {
+pub(super) fn split(query: &Query, names: &Names, kind: DialectKind) -> Split {
+    let can = kind.capabilities();
     let splitter = Splitter {
+        object: &query.object,
         names,
+        kind,
         can,
         text_here: query.case_insensitive && !can.case_insensitive_option,
     };
@@ -36,7 +39,9 @@ pub(super) fn split(query: &Query, names: &Names, can: &Capabilities) -> Split {
 }
 
 struct Splitter<'a> {
+    object: &'a str,
     names: &'a Names,
+    kind: DialectKind,
     can: &'a Capabilities,
     /// The gateway cannot be told to disregard case.
     text_here: bool,
@@ -76,7 +81,9 @@ impl Splitter<'_> {
 
     fn leaf(&self, leaf: &Condition) -> Split {
         let fields = leaf.fields();
-        if !self.can.dotted && fields.iter().any(|field| field.contains('.')) {
+        let dotted = |field: &&str| !self.can.dotted && field.contains('.');
+        let compared = |field: &&str| self.kind.compares(self.object, field, &self.names.type_of(field));
+        if fields.iter().any(|field| dotted(field) || !compared(field)) {
             return here(leaf);
         }
         let is_test = matches!(leaf, Condition::IsNull { .. });
