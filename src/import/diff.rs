@@ -100,6 +100,7 @@ fn added(
         related: Vec::new(),
         refused: refused.to_vec(),
         by_query_string: false,
+        legacy_key: None,
     };
     let Some((fresh, _)) = table(&described, String::new(), case) else {
         return Vec::new();
@@ -145,6 +146,7 @@ fn altered(column: &Existing, field: &FieldDefinition, quoting: &Quoting<'_>) ->
     if let Some(known) = &column.data_type {
         let (wanted, data_type) = match sql_type(&field.data_type) {
             Some("bigint") => ("bigint", "INTEGER".to_owned()),
+            Some("text") if !field.valid_values.is_empty() => ("text", "ENUM".to_owned()),
             Some(sql_type) => (sql_type, field.data_type.name().to_owned()),
             None => ("text", type_name(&field.data_type)),
         };
