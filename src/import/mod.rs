@@ -114,7 +114,10 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
     };
     let hint = |nearest: &Option<String>| match nearest {
         Some(name) => format!("Did you mean {}?", name.to_lowercase()),
-        None => "SELECT name FROM sage_intacct.objects('...') lists the objects of the company.".to_owned(),
+        None => {
+            "SELECT name FROM sage_intacct.objects('...', probe => false) lists the objects of the company."
+                .to_owned()
+        }
     };
     if fetched.strangers.len() == names.len()
         && let Some(stranger) = fetched.strangers.first()

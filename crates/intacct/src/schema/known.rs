@@ -122,7 +122,9 @@ impl Client {
         );
         let hint = match nearest(typed, objects.iter().map(|object| object.name.as_str())) {
             Some(name) => format!("Did you mean {name}?"),
-            None => "sage_intacct.objects('...') lists the objects of the company.".to_owned(),
+            None => {
+                "sage_intacct.objects('...', probe => false) lists the objects of the company.".to_owned()
+            }
         };
         Err(error
             .with_hint(hint)
