@@ -102,14 +102,14 @@ END $$;
 CREATE TRIGGER invoice_paid AFTER UPDATE ON finance.arinvoice FOR EACH ROW
   WHEN (OLD.state IS DISTINCT FROM 'Paid' AND NEW.state = 'Paid') EXECUTE FUNCTION finance.invoice_paid();
 
-SELECT cron.schedule('refresh mirrors', '* * * * *', $$CALL sage_intacct.refresh_mirrors('finance')$$);
-
 -- Meanwhile somebody works in Intacct: an invoice is paid, another one deleted.
 SELECT min(recordno) FILTER (WHERE state <> 'Paid') AS paid, max(recordno) AS deleted FROM finance.arinvoice \gset
 \setenv GATEWAY :gateway
 \setenv PAID :paid
 \setenv DELETED :deleted
 \! demo/change acme "[{\"update\": {\"object\": \"ARINVOICE\", \"keys\": [$PAID], \"values\": {\"STATE\": \"Paid\", \"TOTALDUE\": 0}}}, {\"delete\": {\"object\": \"ARINVOICE\", \"keys\": [$DELETED]}}]"
+
+SELECT cron.schedule('refresh mirrors', '* * * * *', $$CALL sage_intacct.refresh_mirrors('finance')$$);
 
 -- The next full minute is at most sixty seconds away.
 DO $$
