@@ -15,8 +15,8 @@ REQUEST = """<?xml version="1.0" encoding="UTF-8"?>
 <uniqueid>false</uniqueid><dtdversion>3.0</dtdversion><includewhitespace>false</includewhitespace></control>
 <operation><authentication><login><userid>apiuser</userid><companyid>acme</companyid><password>secret</password></login>
 </authentication><content><function controlid="serial"><query><object>ARINVOICE</object><select>{fields}</select>
-<orderby><order><field>RECORDNO</field><ascending/></order></orderby><pagesize>{page}</pagesize><offset>{offset}</offset>
-</query></function></content></operation></request>"""
+<orderby><order><field>RECORDNO</field><ascending/></order></orderby><options><showprivate>true</showprivate></options>
+<pagesize>{page}</pagesize><offset>{offset}</offset></query></function></content></operation></request>"""
 
 
 def main():
