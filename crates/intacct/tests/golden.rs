@@ -4,6 +4,7 @@
 
 mod support;
 
+use intacct::write::{Change, Journal, Verb, WriteOptions, WriteTarget, WriteValue, write};
 use intacct::{Client, Config, DialectKind, PageRequest, Query, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -321,6 +322,245 @@ async fn a_keyset_continues() {
         "keyset_second_page",
         &gateway.requests().pop().expect("a request"),
     );
+}
+
+/// The request that writes, with the ids of its functions numbered.
+async fn assert_write(name: &str, changes: &[Change]) {
+    let gateway = Gateway::start(|request| {
+        let count = request.matches("<function ").count();
+        let data = match () {
+            () if request.contains("<lookup>") => {
+                "<data><Type><Fields><Field><ID>Region</ID><DATATYPE>TEXT</DATATYPE><ISCUSTOM>true</ISCUSTOM></Field>\
+                 </Fields></Type></data>"
+            }
+            () if request.contains("<query>") => {
+                "<data count=\"1\" totalcount=\"1\" numremaining=\"0\"><X><RECORDNO>12</RECORDNO><DOCID>Sales Order-1\
+                 </DOCID></X></data>"
+            }
+            () => "<data/>",
+        };
+        Reply::xml(success(request, &vec![data; count]))
+    })
+    .await;
+    write(
+        &gateway.client(),
+        changes,
+        &WriteOptions::default(),
+        &Journal::new(),
+    )
+    .await
+    .expect("written");
+    let mut requests = gateway.requests();
+    requests.retain(|request| request.contains("<uniqueid>true</uniqueid>"));
+    let mut document = requests.pop().expect("a request");
+    for number in 1.. {
+        let Some(id) = document.split("<function controlid=\"").nth(number) else {
+            break;
+        };
+        let id = id.split('"').next().unwrap_or_default().to_owned();
+        document = document.replace(&id, &format!("FUNCTION-{number}"));
+    }
+    assert_golden(name, &document);
+}
+
+fn written(object: &str, verb: Verb, key: Option<&str>, cells: &[(&str, WriteValue)]) -> Change {
+    let mut target = WriteTarget::new(object);
+    target.docparid = match object {
+        "SODOCUMENT" => Some("Sales Order".into()),
+        "PODOCUMENT" => Some("Purchase Order".into()),
+        "INVDOCUMENT" => Some("Inventory Receipt".into()),
+        _ => None,
+    };
+    Change {
+        target: Arc::new(target),
+        verb,
+        key: key.map(|key| ("RECORDNO".into(), key.into())),
+        cells: cells
+            .iter()
+            .map(|(field, value)| ((*field).into(), value.clone()))
+            .collect(),
+    }
+}
+
+fn text(value: &str) -> WriteValue {
+    WriteValue::Text(value.into())
+}
+
+fn lines(value: serde_json::Value) -> WriteValue {
+    WriteValue::Lines(value)
+}
+
+#[tokio::test]
+async fn generic_writes() {
+    let customer = |id: &str| {
+        let cells = [
+            ("CUSTOMERID", text(id)),
+            ("DISPLAYCONTACT.PRINTAS", text("A & B")),
+            ("DISPLAYCONTACT.MAILADDRESS.CITY", text("Köln")),
+            ("CREDITLIMIT", text("10.5")),
+            ("Region_Code", text("north")),
+            ("COMMENTS", WriteValue::Empty),
+        ];
+        written("CUSTOMER", Verb::Create, None, &cells)
+    };
+    assert_write("write_create", &[customer("C-1"), customer("C-2")]).await;
+    let changes = [
+        written(
+            "CUSTOMER",
+            Verb::Update,
+            Some("12"),
+            &[("NAME", text("n")), ("COMMENTS", WriteValue::Empty)],
+        ),
+        written("CUSTOMER", Verb::Delete, Some("13"), &[]),
+        written("CUSTOMER", Verb::Delete, Some("14"), &[]),
+    ];
+    assert_write("write_update_and_delete", &changes).await;
+    let bill = [
+        ("VENDORID", text("V-1")),
+        ("WHENCREATED", text("01/31/2025")),
+        ("WHENDUE", text("02/28/2025")),
+        (
+            "APBILLITEMS.APBILLITEM",
+            lines(
+                serde_json::json!([{"ACCOUNTNO": "6000", "TRX_AMOUNT": 10.25}, {"ACCOUNTNO": "6100", "TRX_AMOUNT": 5}]),
+            ),
+        ),
+    ];
+    assert_write("write_bill", &[written("APBILL", Verb::Create, None, &bill)]).await;
+    let payment = [
+        ("FINANCIALENTITY", text("BANK")),
+        ("PAYMENTMETHOD", text("EFT")),
+        ("CUSTOMERID", text("C-1")),
+        ("RECEIPTDATE", text("01/31/2025")),
+        (
+            "ARPYMTDETAILS.ARPYMTDETAIL",
+            lines(serde_json::json!([{"RECORDKEY": 12, "TRX_PAYMENTAMOUNT": 4.25}])),
+        ),
+    ];
+    assert_write(
+        "write_payment",
+        &[written("ARPYMT", Verb::Create, None, &payment)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn legacy_writes_of_invoices_and_reports() {
+    let items = serde_json::json!([
+        {"ACCOUNTNO": "4000", "AMOUNT": 100.5, "ENTRYDESCRIPTION": "m", "LOCATIONID": "1", "REVRECSTARTDATE": "2025-01-31",
+         "CLASSID": "c", "taxentries": {"taxentry": [{"detailid": "T"}]}},
+        {"accountlabel": "L", "AMOUNT": 2},
+    ]);
+    let invoice = [
+        ("RECORDID", text("I-1")),
+        ("ARINVOICEITEMS.ARINVOICEITEM", lines(items.clone())),
+        ("WHENCREATED", text("01/31/2025")),
+        ("Region", text("north")),
+        ("CURRENCY", text("USD")),
+        ("EXCH_RATE_TYPE_ID", text("Daily")),
+        ("BILLTO.CONTACTNAME", text("Ann")),
+        ("CUSTOMERID", text("C-1")),
+    ];
+    assert_write(
+        "write_invoice",
+        &[written("ARINVOICE", Verb::Create, None, &invoice)],
+    )
+    .await;
+    let changed = [
+        ("DESCRIPTION", text("d")),
+        ("WHENDUE", text("02/28/2025")),
+        ("DOCNUMBER", WriteValue::Empty),
+    ];
+    assert_write(
+        "write_invoice_update",
+        &[written("ARINVOICE", Verb::Update, Some("12"), &changed)],
+    )
+    .await;
+    for (name, object, party, collection) in [
+        (
+            "write_aradjustment",
+            "ARADJUSTMENT",
+            "CUSTOMERID",
+            "ARADJUSTMENTITEMS.ARADJUSTMENTITEM",
+        ),
+        (
+            "write_apadjustment",
+            "APADJUSTMENT",
+            "VENDORID",
+            "APADJUSTMENTITEMS.APADJUSTMENTITEM",
+        ),
+    ] {
+        let cells = [
+            ("DOCNUMBER", text("I-1")),
+            (collection, lines(items.clone())),
+            (party, text("P-1")),
+            ("WHENCREATED", text("01/31/2025")),
+        ];
+        assert_write(name, &[written(object, Verb::Create, None, &cells)]).await;
+    }
+    let spent =
+        serde_json::json!([{"ACCOUNTNO": "6000", "AMOUNT": 7.25, "ENTRY_DATE": "2025-01-30", "QUANTITY": 1}]);
+    let report = [
+        ("EMPLOYEEID", text("E-1")),
+        ("WHENCREATED", text("01/31/2025")),
+        ("Region", text("north")),
+        ("EEXPENSESITEMS.EEXPENSESITEM", lines(spent)),
+    ];
+    assert_write(
+        "write_expensereport",
+        &[written("EEXPENSES", Verb::Create, None, &report)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn legacy_writes_of_documents() {
+    let entries = serde_json::json!([
+        {"ITEMID": "I-1", "QUANTITY": 3, "UNIT": "Each", "PRICE": 2.5, "WAREHOUSE": {"LOCATION_NO": "W"},
+         "itemdetails": {"itemdetail": [{"quantity": 3, "serialno": "S"}]}, "LOCATIONID": "1", "MEMO": "m"},
+    ]);
+    let stock =
+        serde_json::json!([{"ITEMID": "I-1", "QUANTITY": 3, "WAREHOUSE": {"LOCATION_NO": "W"}, "COST": 1}]);
+    let cells = |collection: &'static str, entries: &serde_json::Value| {
+        [
+            ("WHENCREATED", text("01/31/2025")),
+            (collection, lines(entries.clone())),
+            ("PONUMBER", text("R-1")),
+            ("Region", text("north")),
+            ("CUSTVENDID", text("P-1")),
+        ]
+    };
+    for (name, object, collection) in [
+        (
+            "write_sotransaction",
+            "SODOCUMENT",
+            "SODOCUMENTENTRIES.SODOCUMENTENTRY",
+        ),
+        (
+            "write_potransaction",
+            "PODOCUMENT",
+            "PODOCUMENTENTRIES.PODOCUMENTENTRY",
+        ),
+    ] {
+        let change = written(object, Verb::Create, None, &cells(collection, &entries));
+        assert_write(name, &[change]).await;
+    }
+    let cells = cells("INVDOCUMENTENTRIES.INVDOCUMENTENTRY", &stock);
+    assert_write(
+        "write_ictransaction",
+        &[written("INVDOCUMENT", Verb::Create, None, &cells[..4])],
+    )
+    .await;
+    let changed = [
+        ("MESSAGE", text("m")),
+        ("WHENDUE", text("02/28/2025")),
+        ("SHIPTO.CONTACTNAME", text("Ann")),
+    ];
+    let changes = [
+        written("SODOCUMENT", Verb::Update, Some("12"), &changed),
+        written("SODOCUMENT", Verb::Delete, Some("12"), &[]),
+    ];
+    assert_write("write_sotransaction_update_and_delete", &changes).await;
 }
 
 #[test]

@@ -574,3 +574,65 @@ async fn an_invoice_is_created_with_its_lines() {
         .expect("deleted");
     assert_eq!(world.count("ARINVOICE", &format!("RECORDNO = {record}")), "0");
 }
+
+#[tokio::test]
+async fn documents_and_payments_are_written_and_read_by_their_keys() {
+    let world = World::new().await;
+    let first = |sql: &str| world.company.truth(sql).remove(0);
+    let item = first("SELECT ITEMID AS a FROM ITEM LIMIT 1");
+    let mut order = WriteTarget::new("SODOCUMENT");
+    order.docparid = Some("Sales Order".into());
+    let order = Arc::new(order);
+    let entries = json!([{"ITEMID": item, "QUANTITY": 3, "PRICE": 2.5}]);
+    let cells = vec![
+        ("CUSTVENDID", text("C-00001")),
+        ("WHENCREATED", text("01/31/2025")),
+        ("DOCNO", text("W-1")),
+        ("SODOCUMENTENTRIES.SODOCUMENTENTRY", WriteValue::Lines(entries)),
+    ];
+    let written = world.write(&[create(&order, cells)]).await.expect("written");
+    assert_eq!(key(&written.rows[0], "DOCID"), "Sales Order-W-1");
+    let record = first("SELECT RECORDNO AS a FROM SODOCUMENT WHERE DOCNO = 'W-1'");
+    // The functions of documents want the document's id, which is read.
+    let change = update(&order, ("RECORDNO", &record), vec![("MESSAGE", text("m"))]);
+    world.lose(&[Lost::Answer]);
+    world.write(&[change]).await.expect("found");
+    assert_eq!(
+        first("SELECT MESSAGE AS a FROM SODOCUMENT WHERE DOCNO = 'W-1'"),
+        "m"
+    );
+    world
+        .write(&[delete(&order, ("RECORDNO", &record))])
+        .await
+        .expect("deleted");
+    assert_eq!(world.count("SODOCUMENT", "DOCNO = 'W-1'"), "0");
+
+    let bill = first("SELECT RECORDNO AS a FROM APBILL WHERE CAST(TOTALDUE AS REAL) > 10 LIMIT 1");
+    let vendor = first(&format!(
+        "SELECT VENDORID AS a FROM APBILL WHERE RECORDNO = {bill}"
+    ));
+    let bank = first("SELECT BANKACCOUNTID AS a FROM CHECKINGACCOUNT LIMIT 1");
+    let pay = |amount: f64| {
+        let details = json!([{"RECORDKEY": bill, "TRX_PAYMENTAMOUNT": amount}]);
+        let cells = vec![
+            ("FINANCIALENTITY", text(&bank)),
+            ("PAYMENTMETHOD", text("EFT")),
+            ("VENDORID", text(&vendor)),
+            ("PAYMENTDATE", text("01/31/2025")),
+            ("APPYMTDETAILS.APPYMTDETAIL", WriteValue::Lines(details)),
+        ];
+        create(&target("APPYMT"), cells)
+    };
+    let written = world.write(&[pay(4.25)]).await.expect("paid");
+    let record = key(&written.rows[0], "RECORDNO");
+    assert_eq!(
+        world.count("APPYMTDETAIL", &format!("PAYMENTKEY = {record}")),
+        "1"
+    );
+    let failure = world.write(&[pay(1.0), pay(1e9)]).await.expect_err("too much");
+    assert_eq!(
+        (failure.error.kind(), failure.possible.len()),
+        (&ErrorKind::Refused, 0)
+    );
+    assert_eq!(world.count("APPYMT", &format!("RECORDNO > {record}")), "0");
+}

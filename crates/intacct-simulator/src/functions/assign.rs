@@ -245,10 +245,12 @@ impl Work<'_> {
             }
         }
         // Lines may give either amount.
-        if let (Some(amount), None) = (self.get("TRX_AMOUNT").cloned(), self.get("AMOUNT"))
-            && self.object.field("AMOUNT").is_some()
-        {
-            self.set("AMOUNT", amount);
+        for (given, other) in [("TRX_AMOUNT", "AMOUNT"), ("TRX_PAYMENTAMOUNT", "PAYMENTAMOUNT")] {
+            if let (Some(amount), None) = (self.get(given).cloned(), self.get(other))
+                && self.object.field(other).is_some()
+            {
+                self.set(other, amount);
+            }
         }
     }
 

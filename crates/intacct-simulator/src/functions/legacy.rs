@@ -1,9 +1,48 @@
-//! Legacy creates in terms of the generic objects: `create_invoice` is an ARINVOICE with ARINVOICEITEM lines.
+//! Legacy functions in terms of the generic objects: `create_invoice` is an ARINVOICE with ARINVOICEITEM lines.
 
 use crate::envelope::Node;
 
-/// Header elements and the fields they fill.
-const HEADER: &[(&str, &str)] = &[
+/// Elements and the fields that they fill.
+type Names = &'static [(&'static str, &'static str)];
+
+/// What a legacy function does.
+pub enum Verb {
+    /// Makes a record.
+    Create,
+    /// Changes one, named by the attribute `key`.
+    Update,
+    /// Removes one, named by the attribute `key`.
+    Delete,
+}
+
+/// A legacy function.
+pub struct Form {
+    /// Its name.
+    pub function: &'static str,
+    /// What it does.
+    pub verb: Verb,
+    /// The object written.
+    pub object: &'static str,
+    /// The field that `key` holds, in requests and answers.
+    pub key: &'static str,
+    header: Names,
+    /// Elements with a contact inside.
+    contacts: Names,
+    lines: Option<Lines>,
+}
+
+struct Lines {
+    /// Element around the lines.
+    container: &'static str,
+    /// The object's name of the same.
+    collection: &'static str,
+    /// Object of the lines.
+    object: &'static str,
+    names: Names,
+}
+
+/// Headers of invoices and adjustments.
+const RECEIVABLE: Names = &[
     ("customerid", "CUSTOMERID"),
     ("datecreated", "WHENCREATED"),
     ("dateposted", "WHENPOSTED"),
@@ -20,8 +59,49 @@ const HEADER: &[(&str, &str)] = &[
     ("taxsolutionid", "TAXSOLUTIONID"),
 ];
 
-/// Line elements and the fields they fill.
-const LINE: &[(&str, &str)] = &[
+const ADJUSTMENT: Names = &[
+    ("customerid", "CUSTOMERID"),
+    ("datecreated", "WHENCREATED"),
+    ("dateposted", "WHENPOSTED"),
+    ("adjustmentno", "RECORDID"),
+    ("invoiceno", "DOCNUMBER"),
+    ("description", "DESCRIPTION"),
+    ("basecurr", "BASECURR"),
+    ("currency", "CURRENCY"),
+];
+
+const EXPENSES: Names = &[
+    ("employeeid", "EMPLOYEEID"),
+    ("datecreated", "WHENCREATED"),
+    ("dateposted", "WHENPOSTED"),
+    ("expensereportno", "RECORDID"),
+    ("description", "DESCRIPTION"),
+    ("memo", "MEMO"),
+    ("basecurr", "BASECURR"),
+    ("currency", "CURRENCY"),
+];
+
+const DOCUMENT: Names = &[
+    ("transactiontype", "DOCPARID"),
+    ("customerid", "CUSTVENDID"),
+    ("vendorid", "CUSTVENDID"),
+    ("datecreated", "WHENCREATED"),
+    ("dateposted", "WHENPOSTED"),
+    ("origdocdate", "ORIGDOCDATE"),
+    ("datedue", "WHENDUE"),
+    ("needbydate", "NEEDBYDATE"),
+    ("referenceno", "PONUMBER"),
+    ("vendordocno", "VENDORDOCNO"),
+    ("termname", "TERM.NAME"),
+    ("message", "MESSAGE"),
+    ("shippingmethod", "SHIPVIA"),
+    ("basecurr", "BASECURR"),
+    ("currency", "CURRENCY"),
+    ("projectid", "PROJECT"),
+];
+
+/// Lines of invoices and adjustments.
+const LINE: Names = &[
     ("glaccountno", "ACCOUNTNO"),
     ("accountlabel", "ACCOUNTLABEL"),
     ("offsetglaccountno", "OFFSETGLACCOUNTNO"),
@@ -40,30 +120,198 @@ const LINE: &[(&str, &str)] = &[
     ("revrecenddate", "REVRECENDDATE"),
 ];
 
-/// The ARINVOICE that a `create_invoice` means.
-pub fn invoice(node: &Node) -> Node {
-    let mut header = mapped(node, "ARINVOICE", HEADER);
-    for (place, field) in [
-        ("billto", "BILLTOPAYTOCONTACTNAME"),
-        ("shipto", "SHIPTORETURNTOCONTACTNAME"),
-    ] {
-        if let Some(name) = node.child(place).and_then(|p| p.child_text("contactname")) {
-            header.children.push(leaf(field, name));
-        }
+const ENTRY: Names = &[
+    ("itemid", "ITEMID"),
+    ("itemdesc", "ITEMDESC"),
+    ("warehouseid", "WAREHOUSEID"),
+    ("quantity", "QUANTITY"),
+    ("unit", "UNIT"),
+    ("price", "PRICE"),
+    ("discountpercent", "DISCOUNTPERCENT"),
+    ("locationid", "LOCATIONID"),
+    ("departmentid", "DEPARTMENTID"),
+    ("memo", "MEMO"),
+];
+
+const TO: Names = &[
+    ("billto", "BILLTOPAYTOCONTACTNAME"),
+    ("payto", "BILLTOPAYTOCONTACTNAME"),
+    ("shipto", "SHIPTORETURNTOCONTACTNAME"),
+    ("returnto", "SHIPTORETURNTOCONTACTNAME"),
+];
+
+const SHIP_TO: Names = &[("shipto", "SHIPTO.CONTACTNAME"), ("billto", "BILLTO.CONTACTNAME")];
+
+const fn form(
+    function: &'static str,
+    verb: Verb,
+    object: &'static str,
+    key: &'static str,
+    header: Names,
+) -> Form {
+    Form {
+        function,
+        verb,
+        object,
+        key,
+        header,
+        contacts: &[],
+        lines: None,
     }
-    let mut lines = Node {
-        name: "ARINVOICEITEMS".into(),
-        ..Node::default()
-    };
-    let items = node.child("invoiceitems").into_iter().flat_map(|i| &i.children);
-    lines
-        .children
-        .extend(items.map(|item| mapped(item, "ARINVOICEITEM", LINE)));
-    header.children.push(lines);
-    header
 }
 
-fn mapped(node: &Node, name: &str, names: &[(&str, &str)]) -> Node {
+static FORMS: &[Form] = &[
+    Form {
+        contacts: TO,
+        lines: Some(Lines {
+            container: "invoiceitems",
+            collection: "ARINVOICEITEMS",
+            object: "ARINVOICEITEM",
+            names: LINE,
+        }),
+        ..form(
+            "create_invoice",
+            Verb::Create,
+            "ARINVOICE",
+            "RECORDNO",
+            RECEIVABLE,
+        )
+    },
+    Form {
+        contacts: TO,
+        ..form(
+            "update_invoice",
+            Verb::Update,
+            "ARINVOICE",
+            "RECORDNO",
+            RECEIVABLE,
+        )
+    },
+    Form {
+        lines: Some(Lines {
+            container: "aradjustmentitems",
+            collection: "ARADJUSTMENTITEMS",
+            object: "ARADJUSTMENTITEM",
+            names: LINE,
+        }),
+        ..form(
+            "create_aradjustment",
+            Verb::Create,
+            "ARADJUSTMENT",
+            "RECORDNO",
+            ADJUSTMENT,
+        )
+    },
+    form(
+        "update_aradjustment",
+        Verb::Update,
+        "ARADJUSTMENT",
+        "RECORDNO",
+        ADJUSTMENT,
+    ),
+    form(
+        "create_expensereport",
+        Verb::Create,
+        "EEXPENSES",
+        "RECORDNO",
+        EXPENSES,
+    ),
+    form(
+        "update_expensereport",
+        Verb::Update,
+        "EEXPENSES",
+        "RECORDNO",
+        EXPENSES,
+    ),
+    Form {
+        contacts: SHIP_TO,
+        lines: Some(Lines {
+            container: "sotransitems",
+            collection: "SODOCUMENTENTRIES",
+            object: "SODOCUMENTENTRY",
+            names: ENTRY,
+        }),
+        ..form(
+            "create_sotransaction",
+            Verb::Create,
+            "SODOCUMENT",
+            "DOCID",
+            DOCUMENT,
+        )
+    },
+    Form {
+        contacts: SHIP_TO,
+        ..form(
+            "update_sotransaction",
+            Verb::Update,
+            "SODOCUMENT",
+            "DOCID",
+            DOCUMENT,
+        )
+    },
+    form("delete_sotransaction", Verb::Delete, "SODOCUMENT", "DOCID", &[]),
+    Form {
+        lines: Some(Lines {
+            container: "potransitems",
+            collection: "PODOCUMENTENTRIES",
+            object: "PODOCUMENTENTRY",
+            names: ENTRY,
+        }),
+        ..form(
+            "create_potransaction",
+            Verb::Create,
+            "PODOCUMENT",
+            "DOCID",
+            DOCUMENT,
+        )
+    },
+    form(
+        "update_potransaction",
+        Verb::Update,
+        "PODOCUMENT",
+        "DOCID",
+        DOCUMENT,
+    ),
+];
+
+/// The function of this name, if the simulator serves it.
+pub fn find(function: &str) -> Option<&'static Form> {
+    FORMS.iter().find(|form| form.function == function)
+}
+
+impl Form {
+    /// The record that the function's element means. An update empties fields only where it says `set_nulls`.
+    pub fn record(&self, node: &Node) -> Node {
+        let mut header = mapped(node, self.object, self.header);
+        for (place, field) in self.contacts {
+            if let Some(name) = node.child(place).and_then(|p| p.child_text("contactname")) {
+                header.children.push(leaf(field, name));
+            }
+        }
+        if matches!(self.verb, Verb::Update) && node.attribute("set_nulls") != Some("true") {
+            header.children.retain(|child| !child.text.is_empty());
+        }
+        if let Some(lines) = &self.lines {
+            let items = node.child(lines.container).into_iter().flat_map(|i| &i.children);
+            header.children.push(Node {
+                name: lines.collection.into(),
+                children: items
+                    .map(|item| mapped(item, lines.object, lines.names))
+                    .collect(),
+                ..Node::default()
+            });
+        }
+        header
+    }
+}
+
+/// The amounts of an expense report: its lines are no object of their own here.
+pub fn expenses(node: &Node) -> Vec<&str> {
+    let lines = node.child("expenses").into_iter().flat_map(|e| &e.children);
+    lines.filter_map(|line| line.child_text("amount")).collect()
+}
+
+fn mapped(node: &Node, name: &str, names: Names) -> Node {
     let mut out = Node {
         name: name.into(),
         ..Node::default()
@@ -113,10 +361,25 @@ mod tests {
         )
         .unwrap();
         let mut xml = String::new();
-        invoice(&node).write(&mut xml);
+        find("create_invoice").unwrap().record(&node).write(&mut xml);
         assert_eq!(
             xml,
             "<ARINVOICE><CUSTOMERID>C</CUSTOMERID><WHENCREATED>06/30/2024</WHENCREATED><Job_No>7</Job_No><ARINVOICEITEMS><ARINVOICEITEM><ACCOUNTNO>4000</ACCOUNTNO><AMOUNT>1</AMOUNT></ARINVOICEITEM></ARINVOICEITEMS></ARINVOICE>"
         );
+    }
+
+    #[test]
+    fn updates_empty_fields_only_when_they_say_so() {
+        let record = |attributes: &str| {
+            let text = format!(
+                "<update_invoice key=\"1\" {attributes}><description/><ponumber>7</ponumber></update_invoice>"
+            );
+            find("update_invoice")
+                .unwrap()
+                .record(&Node::parse(&text).unwrap())
+                .children
+                .len()
+        };
+        assert_eq!((record(""), record("set_nulls=\"true\"")), (1, 2));
     }
 }

@@ -4,9 +4,11 @@ use rusqlite::types::Value;
 
 use super::Caller;
 use super::assign::{Assigned, assign, flatten};
+use super::legacy::{self, Form, Verb};
 use crate::catalog::{Catalog, Object};
 use crate::envelope::Node;
 use crate::error::Fault;
+use crate::format::read_number;
 use crate::respond::{Note, Outcome, Xml};
 use crate::settings::PartialSuccess;
 use crate::store::changes::{self, Author, Cells};
@@ -20,7 +22,7 @@ const REPEATING: &[&str] = &["ARINVOICE", "APBILL", "GLBATCH"];
 
 /// Whether a function changes data.
 pub fn is_write(function: &str) -> bool {
-    matches!(function, "create" | "update" | "delete" | "create_invoice")
+    matches!(function, "create" | "update" | "delete") || legacy::find(function).is_some()
 }
 
 /// Executes a write.
@@ -35,10 +37,10 @@ pub fn write(caller: &Caller<'_>, writer: &Writer<'_>, node: &Node) -> Outcome {
         writer,
         author,
     };
-    match node.name.as_str() {
-        "delete" => task.delete(node).unwrap_or_else(Outcome::from),
-        "create_invoice" => task.create_invoice(node),
-        _ => task.store(node),
+    match legacy::find(&node.name) {
+        Some(form) => task.legacy(form, node),
+        None if node.name == "delete" => task.delete(node).unwrap_or_else(Outcome::from),
+        None => task.store(node),
     }
 }
 
@@ -102,28 +104,112 @@ impl Task<'_> {
         }
     }
 
-    /// Answers the new row's key instead of data.
-    fn create_invoice(&self, node: &Node) -> Outcome {
-        let invoice = super::legacy::invoice(node);
-        match self.savepoint(|| {
-            self.insert(
-                self.permitted("ARINVOICE", "CREATE_").map_err(|f| vec![f])?,
-                &invoice,
-            )
-        }) {
-            Ok((_, key)) => Outcome {
-                key: Some(key.to_string()),
+    /// Answers the row's key instead of data.
+    fn legacy(&self, form: &Form, node: &Node) -> Outcome {
+        match self.savepoint(|| self.legacy_row(form, node)) {
+            Ok(key) => Outcome {
+                key: Some(key),
                 note: Note { rows: 1, total: None },
                 ..Outcome::default()
             },
             Err(mut faults) => {
-                faults.push(Fault::new("BL01001973", "Could not create invoice").id("IA.COULD_NOT_SAVE"));
+                let (verb, what) = form.function.split_once('_').unwrap_or((form.function, "record"));
+                faults.push(
+                    Fault::new("BL01001973", format!("Could not {verb} {what}")).id("IA.COULD_NOT_SAVE"),
+                );
                 Outcome {
                     faults,
                     ..Outcome::default()
                 }
             }
         }
+    }
+
+    fn legacy_row(&self, form: &Form, node: &Node) -> Result<String, Vec<Fault>> {
+        let right = match form.verb {
+            Verb::Create => "CREATE_",
+            Verb::Update => "UPDATE_",
+            Verb::Delete => "DELETE_",
+        };
+        let object = self.permitted(form.object, right).map_err(|f| vec![f])?;
+        let record = form.record(node);
+        if matches!(form.verb, Verb::Create) {
+            let extra = match form.object {
+                "SODOCUMENT" | "PODOCUMENT" => self.document(object, node)?,
+                "EEXPENSES" => spent(object, &legacy::expenses(node))?,
+                _ => Cells::new(),
+            };
+            let (_, key) = self.insert(object, &record, extra)?;
+            return self.shown_key(object, key, form.key);
+        }
+        let named = node.attribute("key").unwrap_or_default();
+        let key = self.find(object, form.key, named)?;
+        match form.verb {
+            Verb::Delete => self.delete_one(object, &key.to_string())?,
+            _ => {
+                let assigned = self.assigned(object, &record, false)?;
+                changes::update(self.writer, object, key, assigned.cells, Some(&self.author)).map_err(sql)?;
+            }
+        }
+        Ok(named.to_string())
+    }
+
+    fn shown_key(&self, object: &Object, key: i64, field: &str) -> Result<String, Vec<Fault>> {
+        let text = format!(
+            "SELECT CAST({} AS TEXT) FROM {} WHERE {} = ?",
+            quote(field),
+            quote(&object.table()),
+            quote(&object.row_id)
+        );
+        self.writer.query_row(&text, [key], |r| r.get(0)).map_err(sql)
+    }
+
+    /// Number, id and total of a document that is made.
+    fn document(&self, object: &'static Object, node: &Node) -> Result<Cells, Vec<Fault>> {
+        let definition = node.child_text("transactiontype").unwrap_or_default();
+        let text = format!(
+            "SELECT COUNT(*) FROM {} WHERE DOCID = ?",
+            quote(&format!("t_{}PARAMS", object.name))
+        );
+        let known: i64 = self
+            .writer
+            .query_row(&text, [definition], |r| r.get(0))
+            .map_err(sql)?;
+        if known == 0 {
+            let text = format!("Transaction definition {definition} does not exist");
+            return Err(vec![Fault::new("BL01001973", text).id("IA.NOT_FOUND")]);
+        }
+        let number = match node.child_text("documentno").filter(|number| !number.is_empty()) {
+            Some(number) => number.to_string(),
+            None => {
+                let text = format!(
+                    "SELECT 'N' || (COALESCE(MAX(RECORDNO), 0) + 1) FROM {}",
+                    quote(&object.table())
+                );
+                self.writer.query_row(&text, [], |r| r.get(0)).map_err(sql)?
+            }
+        };
+        let mut total = 0.0;
+        for line in ["sotransitems", "potransitems"]
+            .iter()
+            .filter_map(|name| node.child(name))
+            .flat_map(|n| &n.children)
+        {
+            let number = |name| {
+                line.child_text(name)
+                    .and_then(|text: &str| text.trim().parse().ok())
+                    .unwrap_or(0.0)
+            };
+            total += number("quantity") * number("price");
+        }
+        let mut cells = vec![
+            ("DOCID".to_string(), Value::Text(format!("{definition}-{number}"))),
+            ("DOCNO".to_string(), Value::Text(number)),
+        ];
+        let total = Value::Integer((total * 100.0_f64).round() as i64);
+        let totals = ["SUBTOTAL", "TOTAL", "TOTALENTERED", "TOTALDUE", "TRX_TOTAL"];
+        cells.extend(totals.map(|name| (name.to_string(), total.clone())));
+        Ok(cells)
     }
 
     fn savepoint<T>(&self, work: impl FnOnce() -> Result<T, Vec<Fault>>) -> Result<T, Vec<Fault>> {
@@ -169,14 +255,22 @@ impl Task<'_> {
     }
 
     fn create(&self, node: &Node) -> Result<(&'static Object, i64), Vec<Fault>> {
-        self.insert(self.writable(&node.name, 'c').map_err(|f| vec![f])?, node)
+        let object = self.writable(&node.name, 'c').map_err(|f| vec![f])?;
+        self.insert(object, node, Cells::new())
     }
 
-    fn insert(&self, object: &'static Object, node: &Node) -> Result<(&'static Object, i64), Vec<Fault>> {
-        let assigned = self.assigned(object, node, true)?;
-        self.unique(object, &assigned.cells, None)?;
+    /// `extra` are cells that the gateway makes.
+    fn insert(
+        &self,
+        object: &'static Object,
+        node: &Node,
+        extra: Cells,
+    ) -> Result<(&'static Object, i64), Vec<Fault>> {
+        let mut cells = self.assigned(object, node, true)?.cells;
+        cells.retain(|(name, _)| !extra.iter().any(|(made, _)| made == name));
+        cells.extend(extra);
+        self.unique(object, &cells, None)?;
         let lines = self.lines(object, node)?;
-        let mut cells = assigned.cells;
         self.entity(object, &mut cells);
         totals(object, &mut cells, &lines);
         let key = changes::insert(self.writer, object, cells, &self.author).map_err(sql)?;
@@ -228,6 +322,10 @@ impl Task<'_> {
                 )]);
             }
         };
+        self.find(object, field, &value)
+    }
+
+    fn find(&self, object: &Object, field: &str, value: &str) -> Result<i64, Vec<Fault>> {
         let text = format!(
             "SELECT {} FROM {} WHERE CAST({} AS TEXT) = ?",
             quote(&object.row_id),
@@ -235,8 +333,8 @@ impl Task<'_> {
             quote(field)
         );
         self.writer
-            .query_row(&text, [&value], |r| r.get(0))
-            .map_err(|_| vec![not_found(object, &value)])
+            .query_row(&text, [value], |r| r.get(0))
+            .map_err(|_| vec![not_found(object, value)])
     }
 
     fn unique(&self, object: &Object, cells: &Cells, own: Option<i64>) -> Result<(), Vec<Fault>> {
@@ -324,10 +422,36 @@ impl Task<'_> {
             let Some(owner) = &target.owner else { continue };
             cells.retain(|(name, _)| *name != owner.link && name != "LINE_NO");
             cells.push((owner.link.clone(), Value::Integer(key)));
-            cells.push(("LINE_NO".into(), Value::Integer(i as i64 + 1)));
+            if target.field("LINE_NO").is_some() {
+                // Those of documents count from zero (protocol reference §5.3).
+                let first = i64::from(!target.name.ends_with("DOCUMENTENTRY"));
+                cells.push(("LINE_NO".into(), Value::Integer(i as i64 + first)));
+            }
+            self.settle(target, &cells)?;
             changes::insert(self.writer, target, cells, &self.author).map_err(sql)?;
         }
         Ok(())
+    }
+
+    /// What a payment's line pays is no longer due.
+    fn settle(&self, line: &Object, cells: &Cells) -> Result<(), Vec<Fault>> {
+        let paid = match line.name.as_str() {
+            "ARPYMTDETAIL" => "ARINVOICE",
+            "APPYMTDETAIL" => "APBILL",
+            _ => return Ok(()),
+        };
+        let (record, sum) = (amount(cells, "RECORDKEY"), amount(cells, "PAYMENTAMOUNT"));
+        let text = format!(
+            "UPDATE t_{paid} SET TOTALPAID = TOTALPAID + ?1, TOTALDUE = TOTALDUE - ?1 WHERE RECORDNO = ?2 AND TOTALDUE >= ?1"
+        );
+        if self.writer.execute(&text, [sum, record]).map_err(sql)? == 1 {
+            if let Some(position) = Catalog::builtin().position(paid) {
+                self.writer.touch(position);
+            }
+            return Ok(());
+        }
+        let text = "The payment amount exceeds the amount due";
+        Err(vec![Fault::new("BL01001973", text).id("IA.PAYMENT_EXCEEDS_DUE")])
     }
 
     /// Rows made in an entity belong to it.
@@ -485,6 +609,26 @@ fn node_needs_lines(object: &Object) -> bool {
     matches!(object.name.as_str(), "APBILL" | "GLBATCH")
 }
 
+/// What an expense report comes to.
+fn spent(object: &Object, amounts: &[&str]) -> Result<Cells, Vec<Fault>> {
+    let mut sum = 0;
+    for text in amounts {
+        match read_number(text.trim(), 2) {
+            Some((amount, _)) => sum += amount,
+            None => {
+                let text = format!("The value '{text}' of the field amount has an illegal format");
+                return Err(vec![Fault::new("BL03000018", text)]);
+            }
+        }
+    }
+    let names = ["TOTALENTERED", "TOTALDUE"]
+        .into_iter()
+        .filter(|name| object.field(name).is_some());
+    Ok(names
+        .map(|name| (name.to_string(), Value::Integer(sum)))
+        .collect())
+}
+
 fn amount(cells: &Cells, name: &str) -> i64 {
     match cells.iter().find(|(n, _)| n == name) {
         Some((_, Value::Integer(n))) => *n,
@@ -511,7 +655,11 @@ fn totals(object: &Object, cells: &mut Cells, lines: &[(&'static Object, Cells)]
     if object.field("TOTALENTERED").is_none() || lines.is_empty() {
         return;
     }
-    let sum: i64 = lines.iter().map(|(_, cells)| amount(cells, "AMOUNT")).sum();
+    let of_line = |cells: &Cells| amount(cells, "AMOUNT") + amount(cells, "PAYMENTAMOUNT");
+    let sum: i64 = lines.iter().map(|(_, cells)| of_line(cells)).sum();
+    if sum == 0 && cells.iter().any(|(name, _)| name == "TOTAL") {
+        return;
+    }
     for name in ["TOTALENTERED", "TOTALDUE", "TRX_TOTALENTERED", "TRX_TOTALDUE"] {
         if object.field(name).is_some() {
             cells.retain(|(n, _)| n != name);

@@ -315,3 +315,135 @@ fn legacy_invoices_answer_a_key() {
     );
     assert_eq!(faults(&world.result(&call("nobody")))[0].0, "BL01001973");
 }
+
+/// One element, as a function of an element's text would be tedious to write.
+fn day(name: &str) -> String {
+    format!("<{name}><year>2025</year><month>1</month><day>31</day></{name}>")
+}
+
+#[test]
+fn legacy_updates_and_adjustments() {
+    let world = world();
+    let invoice = world
+        .truth("SELECT RECORDNO FROM ARINVOICE WHERE DESCRIPTION IS NOT NULL LIMIT 1")
+        .remove(0);
+    let update = |attributes: &str, inner: &str| {
+        world.result(&format!(
+            "<update_invoice key=\"{invoice}\"{attributes}>{inner}</update_invoice>"
+        ))
+    };
+    let description = || {
+        let sql = format!("SELECT COALESCE(DESCRIPTION, '-') FROM ARINVOICE WHERE RECORDNO = {invoice}");
+        world.truth(&sql).remove(0)
+    };
+    assert_eq!(status(&update("", "<description>new</description>")), "success");
+    assert_eq!(description(), "new");
+    update("", "<description/>");
+    assert_eq!(description(), "new");
+    update(" set_nulls=\"true\"", "<description/>");
+    assert_eq!(description(), "-");
+    let adjusted = world.result(&format!(
+        "<create_aradjustment><customerid>C-00001</customerid>{}<aradjustmentitems><lineitem><glaccountno>0001</glaccountno><amount>-5.50</amount></lineitem></aradjustmentitems></create_aradjustment>",
+        day("datecreated")
+    ));
+    let key = adjusted.child_text("key").unwrap();
+    assert_eq!(
+        world.truth(&format!(
+            "SELECT TOTALDUE FROM ARADJUSTMENT WHERE RECORDNO = {key}"
+        )),
+        ["-5.5"]
+    );
+    let employee = world.truth("SELECT EMPLOYEEID FROM EMPLOYEE LIMIT 1").remove(0);
+    let spent = world.result(&format!(
+        "<create_expensereport><employeeid>{employee}</employeeid>{}<expenses><expense><glaccountno>0001</glaccountno><amount>7.25</amount></expense><expense><glaccountno>0001</glaccountno><amount>2</amount></expense></expenses></create_expensereport>",
+        day("datecreated")
+    ));
+    let key = spent.child_text("key").unwrap();
+    assert_eq!(
+        world.truth(&format!(
+            "SELECT TOTALENTERED FROM EEXPENSES WHERE RECORDNO = {key}"
+        )),
+        ["9.25"]
+    );
+}
+
+#[test]
+fn documents_go_by_their_id() {
+    let world = world();
+    let item = world.truth("SELECT ITEMID FROM ITEM LIMIT 1").remove(0);
+    let order = |definition: &str, number: &str| {
+        world.result(&format!(
+            "<create_sotransaction><transactiontype>{definition}</transactiontype>{}<customerid>C-00001</customerid>{number}<sotransitems><sotransitem><itemid>{item}</itemid><quantity>3</quantity><price>2.50</price></sotransitem></sotransitems></create_sotransaction>",
+            day("datecreated")
+        ))
+    };
+    let number = "<documentno>W-7</documentno>";
+    assert_eq!(
+        order("Sales Order", number).child_text("key"),
+        Some("Sales Order-W-7")
+    );
+    assert_eq!(faults(&order("Sales Order", number))[0].0, "BL34000061");
+    assert!(faults(&order("No Such", number))[0].1.contains("does not exist"));
+    assert_eq!(status(&order("Sales Order", "")), "success");
+    let stored = "SELECT h.TOTAL || ' ' || e.LINE_NO || ' ' || e.QUANTITY FROM SODOCUMENT h JOIN SODOCUMENTENTRY e ON e.DOCHDRNO = h.RECORDNO WHERE h.DOCNO = 'W-7'";
+    assert_eq!(world.truth(stored), ["7.5 0 3"]);
+    let changed = world
+        .result("<update_sotransaction key=\"Sales Order-W-7\"><message>m</message></update_sotransaction>");
+    assert_eq!(changed.child_text("key"), Some("Sales Order-W-7"));
+    assert_eq!(
+        world.truth("SELECT MESSAGE FROM SODOCUMENT WHERE DOCNO = 'W-7'"),
+        ["m"]
+    );
+    let gone = world.result("<delete_sotransaction key=\"Sales Order-W-7\"/>");
+    assert_eq!(status(&gone), "success", "{gone:?}");
+    assert_eq!(
+        world.truth("SELECT COUNT(*) FROM SODOCUMENT WHERE DOCNO = 'W-7'"),
+        ["0"]
+    );
+}
+
+#[test]
+fn payments_pay_what_is_due() {
+    let world = world();
+    let bill = world
+        .truth("SELECT RECORDNO || ' ' || VENDORID FROM APBILL WHERE CAST(TOTALDUE AS REAL) > 10 LIMIT 1")
+        .remove(0);
+    let (bill, vendor) = bill.split_once(' ').unwrap();
+    let due = || {
+        let sql = format!("SELECT CAST(TOTALDUE AS REAL) FROM APBILL WHERE RECORDNO = {bill}");
+        world.truth(&sql).remove(0).parse::<f64>().unwrap()
+    };
+    let bank = world
+        .truth("SELECT BANKACCOUNTID FROM CHECKINGACCOUNT LIMIT 1")
+        .remove(0);
+    let pay = |amount: &str| {
+        world.result(&create(&format!(
+            "<APPYMT><FINANCIALENTITY>{bank}</FINANCIALENTITY><PAYMENTMETHOD>EFT</PAYMENTMETHOD><VENDORID>{vendor}</VENDORID><PAYMENTDATE>01/31/2025</PAYMENTDATE><APPYMTDETAILS><APPYMTDETAIL><RECORDKEY>{bill}</RECORDKEY><TRX_PAYMENTAMOUNT>{amount}</TRX_PAYMENTAMOUNT></APPYMTDETAIL></APPYMTDETAILS></APPYMT>"
+        )))
+    };
+    let before = due();
+    let paid = pay("4.25");
+    assert_eq!(status(&paid), "success", "{paid:?}");
+    assert!((before - due() - 4.25).abs() < 0.001);
+    let key = rows(paid.child("data").unwrap())[0][0].1.clone();
+    let stored = format!(
+        "SELECT p.TOTALENTERED || ' ' || d.PAYMENTAMOUNT FROM APPYMT p JOIN APPYMTDETAIL d ON d.PAYMENTKEY = p.RECORDNO WHERE p.RECORDNO = {key}"
+    );
+    assert_eq!(world.truth(&stored), ["4.25 4.25"]);
+    assert!(faults(&pay("99999999"))[0].1.contains("exceeds the amount due"));
+    assert!((before - due() - 4.25).abs() < 0.001);
+}
+
+#[test]
+fn keys_of_deleted_rows_are_not_used_again() {
+    let world = world();
+    let make = |id: &str| {
+        let done = world.result(&create(&customer(id, "")));
+        rows(done.child("data").unwrap())[0][0].1.parse::<i64>().unwrap()
+    };
+    let first = make("W-1");
+    world.result(&format!(
+        "<delete><object>CUSTOMER</object><keys>{first}</keys></delete>"
+    ));
+    assert_eq!(make("W-2"), first + 1);
+}
