@@ -409,9 +409,9 @@ fn payments_pay_what_is_due() {
         .truth("SELECT RECORDNO || ' ' || VENDORID FROM APBILL WHERE CAST(TOTALDUE AS REAL) > 10 LIMIT 1")
         .remove(0);
     let (bill, vendor) = bill.split_once(' ').unwrap();
-    let due = || {
-        let sql = format!("SELECT CAST(TOTALDUE AS REAL) FROM APBILL WHERE RECORDNO = {bill}");
-        world.truth(&sql).remove(0).parse::<f64>().unwrap()
+    let cents = || -> i64 {
+        let sql = format!("SELECT TOTALDUE FROM t_APBILL WHERE RECORDNO = {bill}");
+        world.truth(&sql).remove(0).parse().unwrap()
     };
     let bank = world
         .truth("SELECT BANKACCOUNTID FROM CHECKINGACCOUNT LIMIT 1")
@@ -421,17 +421,17 @@ fn payments_pay_what_is_due() {
             "<APPYMT><FINANCIALENTITY>{bank}</FINANCIALENTITY><PAYMENTMETHOD>EFT</PAYMENTMETHOD><VENDORID>{vendor}</VENDORID><PAYMENTDATE>01/31/2025</PAYMENTDATE><APPYMTDETAILS><APPYMTDETAIL><RECORDKEY>{bill}</RECORDKEY><TRX_PAYMENTAMOUNT>{amount}</TRX_PAYMENTAMOUNT></APPYMTDETAIL></APPYMTDETAILS></APPYMT>"
         )))
     };
-    let before = due();
+    let before = cents();
     let paid = pay("4.25");
     assert_eq!(status(&paid), "success", "{paid:?}");
-    assert!((before - due() - 4.25).abs() < 0.001);
+    assert_eq!(before - cents(), 425);
     let key = rows(paid.child("data").unwrap())[0][0].1.clone();
     let stored = format!(
         "SELECT p.TOTALENTERED || ' ' || d.PAYMENTAMOUNT FROM APPYMT p JOIN APPYMTDETAIL d ON d.PAYMENTKEY = p.RECORDNO WHERE p.RECORDNO = {key}"
     );
     assert_eq!(world.truth(&stored), ["4.25 4.25"]);
     assert!(faults(&pay("99999999"))[0].1.contains("exceeds the amount due"));
-    assert!((before - due() - 4.25).abs() < 0.001);
+    assert_eq!(before - cents(), 425);
 }
 
 #[test]
