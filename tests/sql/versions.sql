@@ -31,6 +31,12 @@ EXPLAIN (COSTS OFF) SELECT c.name FROM old.arinvoice i JOIN old.customer c USING
 
 SELECT count(*), count(DISTINCT customerid) FROM old.customer;
 SELECT count(*) > 0 AS lines, bool_and(recordkey IN (SELECT recordno FROM old.arinvoice)) AS owned FROM old.arinvoiceitem;
+SELECT q->>'CUSTOMERID' AS customerid, q ? 'NAME' AS named
+  FROM sage_intacct.query('old', 'select * from CUSTOMER where CUSTOMERID = C-00003', 'single') AS q;
+SELECT jsonb_array_length(q->'ARINVOICEITEMS') > 0 AS lines
+  FROM sage_intacct.query('old', 'select * from ARINVOICE where RECORDNO = ' || (SELECT min(recordkey) FROM old.arinvoiceitem),
+                          'single') AS q;
+SELECT readable, rows > 0 AS some FROM sage_intacct.objects('old') WHERE name = 'CUSTOMER';
 SELECT sage_intacct.disconnect('old');
 
 -- A table of 3.0 works for the columns that 2.1 has.

@@ -130,6 +130,9 @@ pub struct Object {
     pub custom: bool,
     /// Rows at the default scale.
     pub rows: u64,
+    /// Stands behind the objects that were there before it.
+    #[serde(skip)]
+    pub later: bool,
     /// Has rows that are private to an entity and hidden at top level.
     pub private: bool,
     /// `query` refuses it, `readByQuery` answers.
@@ -200,7 +203,7 @@ impl Object {
 /// All objects of the simulator.
 #[derive(Debug, Serialize)]
 pub struct Catalog {
-    /// Objects sorted by name.
+    /// Objects sorted by name, those that came later behind the others.
     pub objects: Vec<Object>,
     #[serde(skip)]
     by_name: HashMap<String, usize>,
@@ -218,7 +221,7 @@ impl Catalog {
     }
 
     fn new(mut objects: Vec<Object>) -> Self {
-        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        objects.sort_by(|a, b| (a.later, &a.name).cmp(&(b.later, &b.name)));
         objects.iter_mut().for_each(Object::finish);
         let by_name = objects
             .iter()

@@ -13,7 +13,8 @@
 //! A field is name, type, optional recipe ([`crate::data::recipe`]), optional label. Types: `t` text, `e` enum
 //! (labels, each with an optional `=code`), `q` sequence, `i` integer, `n`/`c`/`p` decimal, currency, percent
 //! with an optional scale, `b` boolean, `d` date, `s` timestamp. Flags after the type: `*` required, `-`
-//! read-only, `+` custom, `!` refused by `query`, `?n` empty in n % of the rows.
+//! read-only, `+` custom, `!` refused by `query`, `?n` empty in n % of the rows. An object that joins the others is
+//! `later`: data depends on an object's position, and theirs must stay as it is.
 
 use super::{Catalog, DataType, Field, Object, Owner, Relation};
 use crate::data::recipe::Recipe;
@@ -86,6 +87,7 @@ fn object(words: &[String]) -> Result<Object, String> {
         natural_key: None,
         custom: false,
         rows,
+        later: false,
         private: false,
         read_by_query_only: false,
         unsubscribed: false,
@@ -103,6 +105,7 @@ fn object(words: &[String]) -> Result<Object, String> {
             "key" => object.natural_key = Some(value.into()),
             "rowid" => object.row_id = value.into(),
             "private" => object.private = true,
+            "later" => object.later = true,
             "custom" => object.custom = true,
             "readbyquery" => object.read_by_query_only = true,
             "unsubscribed" => object.unsubscribed = true,

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::config::DtdVersion;
+use crate::dialect::legacy::LegacyObject;
 use crate::dialect::{DialectKind, PageRequest};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Query, SelectItem};
@@ -50,7 +51,11 @@ impl Client {
         };
         let page = PageRequest { size: 1, offset: 0 };
         let mut refusal = None;
-        for (field, is_custom) in [("RECORDNO", false), ("id", true)] {
+        let keys = match LegacyObject::find(object) {
+            Some(legacy) if kind == DialectKind::GetList => vec![(legacy.key, false)],
+            _ => vec![("RECORDNO", false), ("id", true)],
+        };
+        for (field, is_custom) in keys {
             let mut query = Query::new(object);
             query.select = vec![SelectItem::Field(field.to_owned())];
             query.show_private = show_private && kind.capabilities().show_private;

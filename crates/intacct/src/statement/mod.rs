@@ -18,6 +18,7 @@ mod values;
 use crate::client::Client;
 use crate::config::DtdVersion;
 use crate::dialect::DialectKind;
+use crate::dialect::legacy::LegacyObject;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::{CellError, CellReader, GatewayZone, UserFormatting};
 use crate::json;
@@ -139,6 +140,10 @@ impl Statement {
 
     /// The field by which pages follow each other.
     fn row_key(&self) -> Option<String> {
+        // 2.1 finds most objects by their id and shows no record number of theirs.
+        if self.kind == DialectKind::GetList {
+            return LegacyObject::find(&self.query.object).map(|object| object.key.to_owned());
+        }
         self.names.object.row_key().map(|field| field.id.clone())
     }
 

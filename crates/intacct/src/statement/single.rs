@@ -2,6 +2,7 @@
 
 use super::{Sent, Statement, cell_reader, rows};
 use crate::client::Client;
+use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::{CellError, CellReader};
 use crate::json;
@@ -44,9 +45,13 @@ pub(super) async fn run(
     let Some(key) = key else { return Ok(()) };
     let object = &statement.query.object;
     let docparid = statement.query.docparid.as_deref();
-    let records = client
-        .records(object, KeyKind::RecordNo, &[key], &[], docparid)
-        .await?;
+    // Read by record number, but where 2.1 knows an object by its id.
+    let kind = match (statement.kind, row_key.as_str()) {
+        (DialectKind::GetList, "RECORDNO") => KeyKind::RecordNo,
+        (DialectKind::GetList, _) => KeyKind::Name,
+        _ => KeyKind::RecordNo,
+    };
+    let records = client.records(object, kind, &[key], &[], docparid).await?;
     let Some(record) = records.first() else {
         return Ok(());
     };
