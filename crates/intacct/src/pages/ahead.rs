@@ -141,13 +141,14 @@ impl<'a> Ahead<'a> {
 
     /// Asks for the pages ahead that are within the bounds.
     pub(super) fn refill(&mut self) {
-        let width = if self.wanted {
-            self.width
-        } else {
-            self.width.min(1)
+        // Before the first page is used up, there is one behind it and no more, whether under way or here.
+        let (width, end) = match self.wanted {
+            true => (self.width, i64::MAX),
+            false => (self.width.min(1), 2),
         };
         while self.width > 1
             && self.flying.len() < width
+            && self.tail < end
             && self.arrived.len() <= self.width
             && self.waiting_bytes < MAX_WAITING_BYTES
             && self.next > 0
