@@ -39,3 +39,28 @@ SELECT batch_title, jsonb_array_length(entries_glentry) FROM glbatch WHERE batch
 -- Lines are an array of objects.
 INSERT INTO apbill (vendorid, recordid, apbillitems_apbillitem) VALUES ('V-00001', 'B-2', '5');
 INSERT INTO apbill (vendorid, recordid) VALUES ('V-00001', 'B-2');
+
+-- An invoice goes through an older function, header and lines together.
+\set VERBOSITY terse
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoiceitem, checkingaccount) FROM SERVER acme INTO acme;
+\set VERBOSITY default
+EXPLAIN (COSTS OFF) INSERT INTO arinvoice (customerid, whencreated, recordid) VALUES ('L-9', '2026-01-31', 'INV-77');
+INSERT INTO customer (customerid, name) VALUES ('L-9', 'Nine');
+INSERT INTO arinvoice (customerid, whencreated, whendue, recordid, arinvoiceitems_arinvoiceitem)
+SELECT 'L-9', '2026-01-31', '2026-03-02', 'INV-77', jsonb_build_array(
+         jsonb_build_object('ACCOUNTNO', accountno, 'AMOUNT', 120.50, 'ENTRYDESCRIPTION', 'Consulting'),
+         jsonb_build_object('ACCOUNTNO', accountno, 'AMOUNT', 9.90))
+  FROM glaccount ORDER BY recordno LIMIT 1;
+SELECT recordid, whencreated, whendue, totaldue, jsonb_array_length(arinvoiceitems_arinvoiceitem) AS lines
+  FROM arinvoice WHERE customerid = 'L-9';
+SELECT amount, entrydescription FROM arinvoiceitem
+ WHERE recordkey = (SELECT recordno FROM arinvoice WHERE customerid = 'L-9') ORDER BY amount;
+
+-- A payment lessens what is due of the bill that its detail names.
+SELECT recordno AS bill, vendorid AS vendor, totaldue AS due FROM apbill
+ WHERE totaldue > 200 ORDER BY recordno LIMIT 1 \gset
+SELECT bankaccountid AS bank FROM checkingaccount ORDER BY recordno LIMIT 1 \gset
+INSERT INTO appymt (financialentity, paymentmethod, vendorid, paymentdate, appymtdetails_appymtdetail)
+VALUES (:'bank', 'Printed Check', :'vendor', '2026-02-01',
+        jsonb_build_array(jsonb_build_object('RECORDKEY', :bill, 'TRX_PAYMENTAMOUNT', 99.95)));
+SELECT :due - totaldue AS paid FROM apbill WHERE recordno = :bill;
