@@ -1,5 +1,6 @@
 //! What this transaction has written: a rollback cannot take it back, so it says what stays.
 
+use super::transaction;
 use crate::error::Report;
 use intacct::write::Verb;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_guard, pg_sys};
@@ -35,7 +36,7 @@ pub fn note(statement: u64, object: &str, verb: Verb, rows: usize) {
     if rows == 0 {
         return;
     }
-    register();
+    transaction::register(&REGISTERED, Some(transaction_ends), Some(subtransaction_ends));
     // SAFETY: main thread; reads a counter of the transaction state.
     let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
     ENTRIES.with_borrow_mut(|entries| {
@@ -55,18 +56,6 @@ pub fn note(statement: u64, object: &str, verb: Verb, rows: usize) {
 /// The statement's own error tells of its rows.
 pub fn told(statement: u64) {
     ENTRIES.with_borrow_mut(|entries| entries.retain(|entry| entry.statement != statement));
-}
-
-/// Asks once to be told of the ends of transactions.
-fn register() {
-    if REGISTERED.replace(true) {
-        return;
-    }
-    // SAFETY: main thread; the callbacks live as long as the library, which is never unloaded.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), std::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
-    }
 }
 
 #[pg_guard]

@@ -16,6 +16,7 @@ mod row;
 mod send;
 mod state;
 mod target;
+mod transaction;
 mod watch;
 
 pub use exec::{

@@ -2,7 +2,7 @@
 //! the gateway. A rollback, also one to a savepoint, forgets them; a refusal by the gateway aborts the transaction.
 
 use super::row::Row;
-use super::{ledger, outcome, send};
+use super::{ledger, outcome, send, transaction};
 use crate::connection;
 use crate::error::{Report, raise};
 use crate::options;
@@ -36,7 +36,7 @@ thread_local! {
 
 /// Lets a row wait for the commit. Raises when it cannot.
 pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
-    register();
+    transaction::register(&REGISTERED, Some(transaction_ends), Some(subtransaction_ends));
     let open = QUEUE.with_borrow(|queue| {
         queue
             .as_ref()
@@ -90,18 +90,6 @@ pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
 
 fn refusal(message: &str) -> Report {
     Report::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
-}
-
-/// Asks once to be told of the ends of transactions.
-fn register() {
-    if REGISTERED.replace(true) {
-        return;
-    }
-    // SAFETY: main thread; the callbacks live as long as the library, which is never unloaded.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), std::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
-    }
 }
 
 #[pg_guard]
