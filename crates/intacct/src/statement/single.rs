@@ -46,11 +46,8 @@ pub(super) async fn run(
     let object = &statement.query.object;
     let docparid = statement.query.docparid.as_deref();
     // Read by record number, but where 2.1 knows an object by its id.
-    let kind = match (statement.kind, row_key.as_str()) {
-        (DialectKind::GetList, "RECORDNO") => KeyKind::RecordNo,
-        (DialectKind::GetList, _) => KeyKind::Name,
-        _ => KeyKind::RecordNo,
-    };
+    let by_id = statement.kind == DialectKind::GetList && row_key != "RECORDNO";
+    let kind = if by_id { KeyKind::Name } else { KeyKind::RecordNo };
     let records = client.records(object, kind, &[key], &[], docparid).await?;
     let Some(record) = records.first() else {
         return Ok(());
