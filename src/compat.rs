@@ -1,6 +1,6 @@
 //! What differs between PostgreSQL versions, and has no better place.
 
-use pgrx::pg_sys;
+use pgrx::{PgList, pg_sys};
 
 /// An attribute of a tuple descriptor.
 ///
@@ -143,6 +143,28 @@ pub unsafe fn needed_grouping(root: *mut pg_sys::PlannerInfo, distinct: bool) ->
         #[cfg(not(feature = "pg15"))]
         let (groups, distincts) = ((*root).processed_groupClause, (*root).processed_distinctClause);
         if distinct { distincts } else { groups }
+    }
+}
+
+/// The members of an equivalence class, those of the relation `relid` included when it is a partition or a branch of
+/// a UNION ALL. PostgreSQL 18 keeps the latter in lists of their own (`ec_childmembers`, by relation).
+///
+/// # Safety
+/// `class` must be of the current planning.
+pub unsafe fn equivalence_members(
+    class: *mut pg_sys::EquivalenceClass,
+    #[allow(unused_variables)] relid: pg_sys::Index,
+) -> Vec<*mut pg_sys::EquivalenceMember> {
+    // SAFETY: the caller vouches for the node; the array is as long as its size says.
+    unsafe {
+        #[allow(unused_mut)]
+        let mut members: Vec<_> = PgList::from_pg((*class).ec_members).iter_ptr().collect();
+        #[cfg(feature = "pg18")]
+        if (relid as i64) < i64::from((*class).ec_childmembers_size) {
+            let own = *(*class).ec_childmembers.add(relid as usize);
+            members.extend(PgList::from_pg(own).iter_ptr());
+        }
+        members
     }
 }
 

@@ -157,8 +157,7 @@ unsafe fn column_of(
         if (*class).ec_has_volatile {
             return None;
         }
-        let members = PgList::<pg_sys::EquivalenceMember>::from_pg((*class).ec_members);
-        for member in members.iter_ptr() {
+        for member in crate::compat::equivalence_members(class, (*rel).relid) {
             let node = crate::plan::unrelabelled((*member).em_expr.cast());
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 continue;
