@@ -71,6 +71,12 @@ impl Columns {
         self.names.len()
     }
 
+    /// Each element says its column by its name alone: there are no aggregates.
+    pub(crate) fn is_plain(&self) -> bool {
+        let by_name = |target: &Target| matches!(target, Target::Column(_));
+        self.must_be_named.is_empty() && self.targets.values().all(by_name)
+    }
+
     /// Whether the column is an aggregate that may also come under its plain name.
     pub(crate) fn has_fallback(&self, column: usize) -> bool {
         self.targets

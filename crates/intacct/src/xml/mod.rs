@@ -7,4 +7,5 @@ pub(crate) mod listing;
 pub(crate) mod response;
 pub mod rows;
 pub(crate) mod scanner;
+mod template;
 pub(crate) mod tree;

@@ -3,6 +3,7 @@
 use super::columns::{Columns, Target};
 use super::listing::Listing;
 use super::scanner::{ParseError, Scanner, Token, push_cleaned};
+use super::template::Templates;
 
 /// The rows of one response. Cells are bytes of one buffer, found by offset: a row costs no allocation.
 #[derive(Debug, Clone, Default)]
@@ -139,15 +140,21 @@ impl Page {
             seen: vec![0; columns.len()],
             max_fields,
         };
+        let mut templates = Templates::new(columns, !scanner.has_controls);
+        let mut row = scanner.rest();
         loop {
             match scanner.next()? {
                 Token::Start(_) => {
                     page.begin_row();
                     reader.read_row(scanner, &mut page)?;
+                    templates.learn(&row[..row.len() - scanner.rest().len()]);
+                    templates.read_rows(scanner, &mut page)?;
+                    row = scanner.rest();
                 }
                 Token::Empty(_) => {
                     page.begin_row();
                     reader.finish_row(&mut page)?;
+                    row = scanner.rest();
                 }
                 Token::End => break,
                 Token::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
@@ -173,9 +180,35 @@ impl Page {
         Ok(page)
     }
 
-    fn begin_row(&mut self) {
+    /// Adds a row of nulls. Gives what takes it back with [`Page::undo_row`].
+    pub(super) fn begin_row(&mut self) -> usize {
         self.rows += 1;
         self.cells.resize(self.rows * self.columns, (0, 0));
+        self.bytes.len()
+    }
+
+    /// Takes the last row back.
+    pub(super) fn undo_row(&mut self, mark: usize) {
+        self.rows -= 1;
+        self.cells.truncate(self.rows * self.columns);
+        self.bytes.truncate(mark);
+    }
+
+    /// Sets a cell of the last row.
+    #[inline]
+    pub(super) fn append(&mut self, column: usize, text: &[u8]) -> Result<(), ParseError> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        self.set(column, (offset(start)?, offset(self.bytes.len())?));
+        Ok(())
+    }
+
+    /// Fills the columns of the last row that repeat an earlier one.
+    pub(super) fn repeat_cells(&mut self, columns: &Columns) {
+        for &(column, earlier) in &columns.repeats {
+            let cell = self.cells[(self.rows - 1) * self.columns + earlier];
+            self.set(column, cell);
+        }
     }
 
     fn take_counts(&mut self, attributes: &[(String, String)]) -> Result<(), ParseError> {
@@ -276,10 +309,7 @@ impl RowReader<'_> {
     }
 
     fn finish_row(&self, page: &mut Page) -> Result<(), ParseError> {
-        for &(column, earlier) in &self.columns.repeats {
-            let cell = page.cells[(page.rows - 1) * page.columns + earlier];
-            page.set(column, cell);
-        }
+        page.repeat_cells(self.columns);
         match self
             .columns
             .must_be_named

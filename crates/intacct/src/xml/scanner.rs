@@ -40,6 +40,8 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Scanner<'a> {
     reader: Reader<&'a [u8]>,
     length: u64,
+    /// Bytes passed over beside the reader, which does not count them.
+    skipped: u64,
     depth: usize,
     max_depth: usize,
     max_name: usize,
@@ -58,6 +60,7 @@ impl<'a> Scanner<'a> {
         Scanner {
             reader: Reader::from_reader(body),
             length: body.len() as u64,
+            skipped: 0,
             depth: 0,
             max_depth: caps.depth,
             max_name: caps.name_bytes,
@@ -108,6 +111,18 @@ impl<'a> Scanner<'a> {
                 }
             });
         }
+    }
+
+    /// What was not read so far. Right behind a tag it begins with what follows the tag.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.reader.get_ref()
+    }
+
+    /// Passes over bytes right behind a tag. They must be whole elements.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        let rest = self.reader.get_mut();
+        *rest = &rest[bytes..];
+        self.skipped += bytes as u64;
     }
 
     #[cold]
@@ -161,8 +176,8 @@ impl<'a> Scanner<'a> {
 
     #[cold]
     fn broken(&self, error: &quick_xml::Error) -> ParseError {
-        let at_end = self.reader.buffer_position() >= self.length;
-        let what = format!("{error} (byte {})", self.reader.error_position());
+        let at_end = self.reader.buffer_position() + self.skipped >= self.length;
+        let what = format!("{error} (byte {})", self.reader.error_position() + self.skipped);
         match error {
             quick_xml::Error::Syntax(syntax) if !matches!(syntax, SyntaxError::InvalidBangMarkup) => {
                 ParseError::Truncated(what)
