@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::gateway::Gateway;
-use crate::http::gzip;
+use crate::http::gzip::gzip;
 
 /// Fields of the measured page.
 const FIELDS: &[&str] = &[

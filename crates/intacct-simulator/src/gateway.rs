@@ -14,6 +14,7 @@ use crate::faults::Faults;
 use crate::format::Formatter;
 use crate::functions::{self, Caller};
 use crate::log::{CallEntry, Log};
+use crate::query::Rendered;
 use crate::respond::{Note, OperationAnswer, Outcome, SignIn, control_failure, gateway_failure, response};
 use crate::session::{Identity, Sessions};
 use crate::settings::{Dtd30, Settings};
@@ -44,6 +45,8 @@ pub struct Answer {
     pub content_type: &'static str,
     /// Body.
     pub body: Vec<u8>,
+    /// Rows in the body, and where they begin.
+    pub rows: Option<(usize, Arc<Rendered>)>,
     /// What the log keeps of each function.
     pub calls: Vec<CallEntry>,
     /// First error number.
@@ -57,6 +60,7 @@ impl Answer {
             status,
             content_type: "application/xml; charset=UTF-8",
             body,
+            rows: None,
             calls: Vec::new(),
             error,
         }
@@ -311,11 +315,14 @@ impl Gateway {
                 status: 200,
                 content_type,
                 body,
+                rows: None,
                 calls,
                 error: None,
             };
         }
-        let mut answer = Answer::xml(200, response(control, &answers), None);
+        let document = response(control, &answers);
+        let mut answer = Answer::xml(200, document.out, None);
+        answer.rows = document.rows;
         (answer.calls, answer.error) = (calls, first_error);
         answer
     }

@@ -1,15 +1,19 @@
 //! Response documents.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::envelope::Control;
 use crate::error::Fault;
+use crate::query::Rendered;
 
 /// Writes XML, pretty or not.
 #[derive(Debug)]
 pub struct Xml {
     /// The text so far.
     pub out: Vec<u8>,
+    /// The last rows that were appended, and where they begin.
+    pub rows: Option<(usize, Arc<Rendered>)>,
     pretty: bool,
     depth: usize,
 }
@@ -19,6 +23,7 @@ impl Xml {
     pub fn document(pretty: bool) -> Self {
         Self {
             out: b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_vec(),
+            rows: None,
             pretty,
             depth: 0,
         }
@@ -28,6 +33,7 @@ impl Xml {
     pub fn part(pretty: bool, depth: usize) -> Self {
         Self {
             out: Vec::new(),
+            rows: None,
             pretty,
             depth,
         }
@@ -83,6 +89,22 @@ impl Xml {
         self
     }
 
+    /// Rows that were written before.
+    pub fn rows(&mut self, rows: Arc<Rendered>) -> &mut Self {
+        let at = self.out.len();
+        self.out.extend_from_slice(&rows.body);
+        self.rows = Some((at, rows));
+        self
+    }
+
+    /// A part that was written before.
+    pub fn part_of(&mut self, part: &Xml) -> &mut Self {
+        if let Some((at, rows)) = &part.rows {
+            self.rows = Some((self.out.len() + at, rows.clone()));
+        }
+        self.raw(&part.out)
+    }
+
     fn escape(&mut self, text: &str) {
         self.out
             .extend_from_slice(quick_xml::escape::escape(text).as_bytes());
@@ -97,7 +119,7 @@ pub struct Outcome {
     /// `listtype` element of a legacy list, complete.
     pub list: Option<Vec<u8>>,
     /// `data` element, complete.
-    pub data: Option<Vec<u8>>,
+    pub data: Option<Xml>,
     /// A body that replaces the whole envelope, with its content type (returnformat json and csv).
     pub bare: Option<(Vec<u8>, &'static str)>,
     /// Faults; none means success.
@@ -170,7 +192,7 @@ pub fn gateway_failure(number: &str, text: &str) -> Vec<u8> {
 }
 
 /// A complete response.
-pub fn response(control: &Control, operations: &[OperationAnswer]) -> Vec<u8> {
+pub fn response(control: &Control, operations: &[OperationAnswer]) -> Xml {
     let mut xml = Xml::document(control.whitespace);
     xml.open("response", &[]);
     control_block(&mut xml, control, "success");
@@ -204,7 +226,7 @@ pub fn response(control: &Control, operations: &[OperationAnswer]) -> Vec<u8> {
         xml.close("operation");
     }
     xml.close("response");
-    xml.out
+    xml
 }
 
 fn result(xml: &mut Xml, function: &str, control_id: &str, outcome: &Outcome, additional: bool) {
@@ -224,7 +246,7 @@ fn result(xml: &mut Xml, function: &str, control_id: &str, outcome: &Outcome, ad
         xml.raw(list);
     }
     if let Some(data) = &outcome.data {
-        xml.raw(data);
+        xml.part_of(data);
     }
     if !outcome.faults.is_empty() {
         errors(xml, &outcome.faults, additional);

@@ -65,7 +65,7 @@ pub fn lookup(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     }
     xml.close("Relationships").close("Type").close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         note: Note { rows: 1, total: None },
         ..Outcome::default()
     })
@@ -93,7 +93,7 @@ pub fn inspect(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
             total: None,
         };
         return Ok(Outcome {
-            data: Some(xml.out),
+            data: Some(xml),
             note,
             ..Outcome::default()
         });
@@ -132,7 +132,7 @@ pub fn inspect(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     }
     xml.close("Fields").close("Type").close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         note: Note { rows: 1, total: None },
         ..Outcome::default()
     })

@@ -207,12 +207,7 @@ fn condition(list: &List, node: &Node) -> Result<Condition, Fault> {
 }
 
 /// The `data` element with the rows of these keys, in their order.
-fn data(
-    caller: &Caller<'_>,
-    list: &List,
-    keys: &[i64],
-    shown: &Option<Vec<String>>,
-) -> Result<Vec<u8>, Fault> {
+fn data(caller: &Caller<'_>, list: &List, keys: &[i64], shown: &Option<Vec<String>>) -> Result<Xml, Fault> {
     let scope = caller.scope();
     let connection = caller.company.store.read()?;
     let parts: Vec<&Part> = list
@@ -248,7 +243,7 @@ fn data(
         }
     }
     xml.close("data");
-    Ok(xml.out)
+    Ok(xml)
 }
 
 /// The fields that a part reads.

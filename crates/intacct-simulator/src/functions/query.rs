@@ -12,7 +12,7 @@ pub fn query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     caller.readable(&request.object)?;
     let page = run(&caller.scope(), &request)?;
     let note = Note {
-        rows: page.count,
+        rows: page.rows.count,
         total: Some(page.total),
     };
     let bare = match page.format {
@@ -22,27 +22,27 @@ pub fn query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     };
     if let Some(content_type) = bare {
         return Ok(Outcome {
-            bare: Some((page.body, content_type)),
+            bare: Some((page.rows.body.clone(), content_type)),
             note,
             ..Outcome::default()
         });
     }
-    let remaining = page.total.saturating_sub(page.offset + page.count);
+    let remaining = page.total.saturating_sub(page.offset + page.rows.count);
     let mut xml = Xml::part(caller.whitespace, 3);
-    xml.out.reserve(page.body.len() + 200);
+    xml.out.reserve(page.rows.body.len() + 200);
     xml.open(
         "data",
         &[
             ("listtype", page.object),
             ("totalcount", &page.total.to_string()),
             ("offset", &page.offset.to_string()),
-            ("count", &page.count.to_string()),
+            ("count", &page.rows.count.to_string()),
             ("numremaining", &remaining.to_string()),
         ],
     );
-    xml.raw(&page.body).close("data");
+    xml.rows(page.rows).close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         note,
         ..Outcome::default()
     })

@@ -93,7 +93,7 @@ fn answer(caller: &Caller<'_>, object: &Object, writer: RowWriter<'_>, format: R
             xml.open("data", &[("listtype", &list), ("count", &note.rows.to_string())]);
             xml.raw(&body).close("data");
             Outcome {
-                data: Some(xml.out),
+                data: Some(xml),
                 note,
                 ..Outcome::default()
             }

@@ -157,7 +157,7 @@ pub fn page(caller: &Caller<'_>, id: String, mut stored: Stored) -> Result<Outco
     );
     xml.raw(&body).close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         note,
         ..Outcome::default()
     })

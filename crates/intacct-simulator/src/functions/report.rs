@@ -140,7 +140,7 @@ fn status(caller: &Caller<'_>, id: &str, status: &str) -> Outcome {
         .close("report_results")
         .close("data");
     Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         ..Outcome::default()
     }
 }

@@ -39,7 +39,7 @@ pub fn get_api_session(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Faul
         .leaf("locationid", location.as_deref().unwrap_or(""));
     xml.close("api").close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         ..Outcome::default()
     })
 }
@@ -75,7 +75,7 @@ pub fn user_formatting(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Faul
         .close("userformatting")
         .close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         ..Outcome::default()
     })
 }
@@ -121,7 +121,7 @@ pub fn entity_details(caller: &Caller<'_>) -> Result<Outcome, Fault> {
     }
     xml.close("data");
     Ok(Outcome {
-        data: Some(xml.out),
+        data: Some(xml),
         ..Outcome::default()
     })
 }

@@ -549,7 +549,7 @@ impl Task<'_> {
     }
 
     /// `data listtype="objects"`: key fields only, row tags in lower case.
-    fn keys(&self, stored: &[(&'static Object, i64)]) -> Vec<u8> {
+    fn keys(&self, stored: &[(&'static Object, i64)]) -> Xml {
         let mut xml = Xml::part(self.caller.whitespace, 3);
         xml.open(
             "data",
@@ -579,7 +579,7 @@ impl Task<'_> {
             xml.close(&tag);
         }
         xml.close("data");
-        xml.out
+        xml
     }
 }
 

@@ -2,12 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
@@ -32,14 +29,6 @@ pub fn reply(status: u16, content_type: &str, body: impl Into<Bytes>) -> Respons
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response
-}
-
-/// Compresses at the fastest level.
-pub fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6 + 64), Compression::fast());
-    // Writing into memory cannot fail.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
 }
 
 /// A body that stops after `keep` bytes of what its length promises.

@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, header};
 
-use super::body::{Body, dripping, gzip, repeated, reply, truncated};
+use super::body::{Body, dripping, repeated, reply, truncated};
+use super::gzip::{gzip, gzip_around};
 use crate::company::Company;
 use crate::envelope::Authentication;
 use crate::error::Fault;
@@ -223,6 +224,7 @@ fn after(
             entry,
             Answer {
                 body: Vec::new(),
+                rows: None,
                 ..answer
             },
             false,
@@ -234,6 +236,7 @@ fn after(
                 status: 524,
                 content_type: "text/html; charset=UTF-8",
                 body: page.into(),
+                rows: None,
                 ..answer
             };
             Ok(finish(gateway, entry, answer, false, started))
@@ -277,7 +280,14 @@ fn prepare(
     started: Instant,
 ) -> (Response<Body>, Bytes) {
     let compress = compress && answer.body.len() > 512;
-    let body = Bytes::from(if compress { gzip(&answer.body) } else { answer.body });
+    let body = Bytes::from(match &answer.rows {
+        _ if !compress => answer.body,
+        None => gzip(&answer.body),
+        Some((at, rows)) => {
+            let (before, after) = (&answer.body[..*at], &answer.body[at + rows.body.len()..]);
+            gzip_around(before, rows.deflated(), after)
+        }
+    });
     let mut response = reply(answer.status, answer.content_type, Bytes::new());
     if compress {
         response

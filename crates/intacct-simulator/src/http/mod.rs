@@ -5,5 +5,5 @@ mod control_api;
 mod front;
 mod server;
 
-pub use body::gzip;
+pub mod gzip;
 pub use server::Simulator;

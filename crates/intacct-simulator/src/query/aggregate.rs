@@ -1,9 +1,12 @@
 //! `query` with aggregates: every plain field is a group key.
 
+use std::sync::Arc;
+
 use rusqlite::params_from_iter;
 use rusqlite::types::{Value, ValueRef};
 
 use super::Scope;
+use super::cache::Rendered;
 use super::condition::{Renderer, Sql};
 use super::request::{Request, Selected};
 use super::resolve::{Column, Resolver};
@@ -98,10 +101,9 @@ pub(super) fn run(
     };
     let count = writer.count;
     Ok(Page {
-        body: writer.finish(),
+        rows: Arc::new(Rendered::new(writer.finish(), count)),
         format,
         object: &object.name,
-        count,
         total,
         offset: request.offset,
     })

@@ -8,6 +8,7 @@ mod resolve;
 mod rows;
 mod run;
 
+pub use cache::Rendered;
 pub use request::{Condition, Operator, Order, Request, Selected};
 pub use rows::{Kind, ReturnFormat, RowWriter, Shape, cell};
 pub use run::{Page, keys, matching, run, show};

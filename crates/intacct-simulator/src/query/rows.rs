@@ -131,6 +131,21 @@ impl<'a> RowWriter<'a> {
         }
     }
 
+    /// What the text depends on beside the values.
+    pub fn form(&self) -> String {
+        let Self {
+            scope,
+            format,
+            tags,
+            row,
+            ..
+        } = self;
+        format!(
+            "{format:?} {row:?} {tags:?} {:?} {:?}",
+            scope.readings, scope.format
+        )
+    }
+
     /// Appends a row of a statement; `first` is its first column that is shown.
     ///
     /// # Errors

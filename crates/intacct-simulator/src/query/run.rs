@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::cache::{PageName, Rendered};
 use super::condition::{Renderer, Sql};
 use super::request::{Condition, Operator, Request};
 use super::resolve::Resolver;
@@ -21,13 +22,11 @@ use crate::store::quote;
 #[derive(Debug)]
 pub struct Page {
     /// The rows, in the asked format.
-    pub body: Vec<u8>,
-    /// Format of `body`.
+    pub rows: Arc<Rendered>,
+    /// Format of `rows`.
     pub format: ReturnFormat,
     /// Object name, for `listtype`.
     pub object: &'static str,
-    /// Rows in the page.
-    pub count: usize,
     /// Rows (or groups) that match.
     pub total: usize,
     /// Rows skipped.
@@ -79,20 +78,21 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
     let (wanted, total) = wanted(scope, &connection, object, request, &plan, &found)?;
     let shapes: Vec<Shape> = columns.iter().map(Shape::of).collect();
     let mut writer = RowWriter::new(scope, format, &object.name, &shapes);
-    fetch(
-        &connection,
-        object,
-        &shown,
-        columns.iter().map(|c| c.sql.as_str()),
-        &wanted,
-        &mut writer,
-    )?;
-    let count = writer.count;
+    let name = PageName {
+        sql: statement(object, &shown, columns.iter().map(|c| c.sql.as_str())),
+        form: writer.form(),
+        keys: wanted,
+    };
+    let (sql, keys) = (name.sql.clone(), name.keys.clone());
+    let rows = scope.cache.page(name, scope.store, &shown.objects(), || {
+        fetch(&connection, &sql, &keys, &mut writer)?;
+        let count = writer.count;
+        Ok(Rendered::new(writer.finish(), count))
+    })?;
     Ok(Page {
-        body: writer.finish(),
+        rows,
         format,
         object: &object.name,
-        count,
         total,
         offset: request.offset,
     })
@@ -193,40 +193,30 @@ pub fn show(
 ) -> Result<(), Fault> {
     let connection = scope.store.read()?;
     let resolver = Resolver::new(scope, object, true);
-    fetch(
-        &connection,
-        object,
-        &resolver,
-        std::iter::once(columns),
-        keys,
-        writer,
-    )
+    let sql = statement(object, &resolver, std::iter::once(columns));
+    fetch(&connection, &sql, keys, writer)
 }
 
-/// Reads the rows of some keys, in their order.
-fn fetch<'c>(
-    connection: &Connection,
-    object: &Object,
-    resolver: &Resolver<'_>,
-    columns: impl Iterator<Item = &'c str>,
-    keys: &[i64],
-    writer: &mut RowWriter<'_>,
-) -> Result<(), Fault> {
-    if keys.is_empty() {
-        return Ok(());
-    }
+/// The SQL that reads the rows of some keys, in their order.
+fn statement<'c>(object: &Object, resolver: &Resolver<'_>, columns: impl Iterator<Item = &'c str>) -> String {
     let columns: Vec<&str> = columns.collect();
     let first = format!(
         "rarray(?1) AS k CROSS JOIN {} AS a0 ON a0.{} = k.value",
         quote(&object.table()),
         quote(&object.row_id)
     );
-    let sql = format!(
+    format!(
         "SELECT {} FROM {}",
         columns.join(", "),
         resolver.joins_after(&first)
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    )
+}
+
+fn fetch(connection: &Connection, sql: &str, keys: &[i64], writer: &mut RowWriter<'_>) -> Result<(), Fault> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(sql)?;
     let keys: Rc<Vec<Value>> = Rc::new(keys.iter().map(|k| Value::Integer(*k)).collect());
     let mut rows = statement.query([keys])?;
     while let Some(row) = rows.next()? {
