@@ -48,8 +48,10 @@ impl Budget for ServerBudget {
         self.with(|quota| quota.went_well(self.max));
     }
 
-    fn slow_down(&self) {
-        self.with(|quota| quota.slow_down(self.max));
+    fn slow_down(&self, age: Duration) {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let now = clock();
+        self.with(|quota| quota.slow_down(self.max, now, now.saturating_sub(age)));
     }
 
     fn hold(&self, time: Duration) {

@@ -18,8 +18,9 @@ pub trait Budget: Send + Sync {
     /// A request was answered: in the long run there may be more at a time again.
     fn went_well(&self);
 
-    /// The gateway asked to slow down: there may be fewer requests at a time.
-    fn slow_down(&self);
+    /// The gateway asked to slow down: there may be fewer requests at a time. The request that it refused was sent
+    /// `age` ago; where the number was lowered since then, it says nothing new.
+    fn slow_down(&self, age: Duration);
 
     /// Nobody may enter until this time is over.
     fn hold(&self, time: Duration);

@@ -28,6 +28,8 @@ struct State {
     successes: u32,
     /// Nobody enters before.
     held_until: Option<Instant>,
+    /// When the limit was halved last.
+    halved: Option<Instant>,
 }
 
 /// The right to one request; given back when dropped.
@@ -55,6 +57,7 @@ impl Gate {
                 limit: max,
                 successes: 0,
                 held_until: None,
+                halved: None,
             }),
             freed: Notify::new(),
             max,
@@ -114,14 +117,19 @@ impl Gate {
         self.state().held_until.filter(|until| Instant::now() < *until)
     }
 
-    /// The gateway asked to slow down.
-    pub(crate) fn slow_down(&self) {
+    /// The gateway asked to slow down, in answer to a request that was sent at this time. Of a burst of refusals the
+    /// first halves the limit: the others were sent before it was known.
+    pub(crate) fn slow_down(&self, sent: Instant) {
+        let now = Instant::now();
         let mut state = self.state();
-        state.limit = (state.limit / 2).max(1);
         state.successes = 0;
+        if state.halved.is_none_or(|halved| halved <= sent) {
+            state.limit = (state.limit / 2).max(1);
+            state.halved = Some(now);
+        }
         drop(state);
         if let Some(budget) = &self.shared {
-            budget.slow_down();
+            budget.slow_down(now - sent);
         }
     }
 
@@ -212,10 +220,13 @@ mod tests {
     #[test]
     fn it_halves_and_grows_back() {
         let gate = Gate::new(4, None);
-        gate.slow_down();
-        assert_eq!(gate.state().limit, 2);
-        gate.slow_down();
-        gate.slow_down();
+        let burst = Instant::now();
+        gate.slow_down(burst);
+        gate.slow_down(burst);
+        gate.slow_down(burst);
+        assert_eq!(gate.state().limit, 2, "a burst counts once");
+        gate.slow_down(Instant::now());
+        gate.slow_down(Instant::now());
         assert_eq!(gate.state().limit, 1);
         for _ in 0..SUCCESSES_TO_GROW * 5 {
             gate.went_well();
@@ -261,7 +272,7 @@ mod tests {
         }
 
         fn went_well(&self) {}
-        fn slow_down(&self) {}
+        fn slow_down(&self, _age: Duration) {}
         fn hold(&self, _time: Duration) {}
     }
 

@@ -27,6 +27,8 @@ pub struct Quota {
     successes: AtomicU32,
     /// Nobody may enter before.
     held_until: AtomicU64,
+    /// When the limit was halved last.
+    halved: AtomicU64,
     audited: AtomicU64,
     /// The tickets of requests in flight.
     places: [AtomicU64; PLACES],
@@ -62,6 +64,7 @@ impl Default for Quota {
             limit: AtomicU32::default(),
             successes: AtomicU32::default(),
             held_until: AtomicU64::default(),
+            halved: AtomicU64::default(),
             audited: AtomicU64::default(),
             places: Default::default(),
             queue: std::array::from_fn(|_| Waiter::default()),
@@ -180,10 +183,15 @@ impl Quota {
         }
     }
 
-    /// Half as many places, but one.
-    pub fn slow_down(&self, max: u32) {
+    /// Half as many places, but one: the gateway refused a request that was sent at this time. Nothing changes where
+    /// they were halved since then.
+    pub fn slow_down(&self, max: u32, now: u64, sent: u64) {
         self.successes.store(0, SeqCst);
-        self.limit.store((self.limit(max) / 2).max(1), SeqCst);
+        let halved = self.halved.load(SeqCst);
+        let first = halved <= sent && self.halved.compare_exchange(halved, now, SeqCst, SeqCst).is_ok();
+        if first {
+            self.limit.store((self.limit(max) / 2).max(1), SeqCst);
+        }
     }
 
     /// After some requests that went well, one place more.
@@ -271,10 +279,12 @@ mod tests {
     fn it_halves_grows_back_and_holds() {
         let quota = Quota::default();
         assert_eq!(quota.limit(4), 4);
-        quota.slow_down(4);
-        assert_eq!(quota.limit(4), 2);
-        quota.slow_down(4);
-        quota.slow_down(4);
+        quota.slow_down(4, 7, 5);
+        quota.slow_down(4, 8, 5);
+        quota.slow_down(4, 9, 6);
+        assert_eq!(quota.limit(4), 2, "a burst counts once");
+        quota.slow_down(4, 20, 10);
+        quota.slow_down(4, 40, 30);
         assert_eq!(quota.limit(4), 1);
         for _ in 0..SUCCESSES_TO_GROW * 5 {
             quota.went_well(4);
@@ -292,7 +302,7 @@ mod tests {
         let quota = Quota::default();
         let inside: Vec<u64> = (1..=4).map(|process| quota.join(process, 0)).collect();
         assert!(inside.iter().all(|ticket| quota.try_enter(*ticket, 4, 0, ALIVE)));
-        quota.slow_down(4);
+        quota.slow_down(4, 1, 1);
         let next = quota.join(5, 0);
         quota.leave(inside[0]);
         quota.leave(inside[1]);

@@ -423,7 +423,7 @@ impl Attempt<'_> {
         let slower = matches!(ended, Err(failed) if failed.retry == Retry::Slower);
         match ended {
             Ok(_) => self.requester.gate.went_well(),
-            Err(_) if slower => self.requester.gate.slow_down(),
+            Err(_) if slower => self.requester.gate.slow_down(self.start),
             Err(_) => {}
         }
         self.requester.counters.count(|stats| {
