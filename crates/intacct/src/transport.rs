@@ -45,6 +45,7 @@ impl Transport {
             .no_proxy()
             .tcp_keepalive(Duration::from_secs(30))
             .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(config.max_concurrency)
             .build()
             .map_err(|error| internal(format!("no HTTP client: {}", chain(&error))))?;
         Ok(Transport {

@@ -3,6 +3,9 @@
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::process::resources;
 
+/// Connections to the gateway that may be kept open, however few are needed: `max_concurrency`.
+const KEPT: usize = 2;
+
 /// Bytes in all memory contexts of the session.
 fn context_bytes(client: &mut postgres::Client) -> i64 {
     client
@@ -42,7 +45,10 @@ fn ten_thousand_executions_of_a_generic_plan_do_not_grow() {
     };
     let (contexts_before, before) = execute(1000);
     let (contexts_after, after) = execute(9000);
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
+    assert!(
+        after.descriptors <= before.descriptors + KEPT,
+        "{before:?} {after:?}"
+    );
     assert!(after.threads <= before.threads, "{before:?} {after:?}");
     assert!(
         after.memory_kib <= before.memory_kib + 1024,
@@ -82,7 +88,10 @@ fn one_long_statement_does_not_grow_with_its_rescans() {
         contexts_after <= contexts_before + 131_072,
         "{contexts_before} {contexts_after}"
     );
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
+    assert!(
+        after.descriptors <= before.descriptors + KEPT,
+        "{before:?} {after:?}"
+    );
     assert!(
         after.memory_kib <= before.memory_kib + 1024,
         "{before:?} {after:?}"
@@ -115,7 +124,10 @@ fn failing_statements_do_not_grow() {
     };
     let before = run(50);
     let after = run(300);
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
+    assert!(
+        after.descriptors <= before.descriptors + KEPT,
+        "{before:?} {after:?}"
+    );
     assert!(after.threads <= before.threads, "{before:?} {after:?}");
     assert!(
         after.memory_kib <= before.memory_kib + 2048,

@@ -235,7 +235,7 @@ fn a_connection_is_kept_open_from_request_to_request() {
             .expect("rows");
     }
     assert!(company.gateway.tap.requests().len() > 20);
-    // No more than there may be requests at a time.
+    // About as many as there may be requests at a time: one is opened in vain when another comes back meanwhile.
     let opened = company.gateway.tap.connections() - before;
-    assert!((1..=2).contains(&opened), "{opened} connections");
+    assert!((1..=4).contains(&opened), "{opened} connections");
 }
