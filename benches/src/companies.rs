@@ -25,8 +25,8 @@ pub fn run(report: &mut Report) {
              CREATE USER MAPPING FOR CURRENT_USER SERVER c{number} OPTIONS (user_id 'apiuser', password 'secret',
                sender_id 'sender1', sender_password 'senderpw');
              CREATE FOREIGN TABLE companies.c{number} PARTITION OF companies.customer_all
-               (company OPTIONS (constant 'c{number}')) FOR VALUES IN ('c{number}')
-               SERVER c{number} OPTIONS (object 'CUSTOMER');",
+               FOR VALUES IN ('c{number}') SERVER c{number} OPTIONS (object 'CUSTOMER');
+             ALTER FOREIGN TABLE companies.c{number} ALTER COLUMN company OPTIONS (ADD constant 'c{number}');",
             gateway.url()
         );
     }

@@ -110,8 +110,7 @@ BEGIN
     task := task || pg_catalog.jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
     RETURN pg_catalog.jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
-        || pg_catalog.jsonb_build_object('loaded_at', pg_catalog.clock_timestamp(), 'sweep_at', task -> 'began',
-                              'rows', (SELECT rows FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}'))));
+        || pg_catalog.jsonb_build_object('loaded_at', pg_catalog.clock_timestamp(), 'sweep_at', task -> 'began'));
 END
 $$;
 

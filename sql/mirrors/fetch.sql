@@ -218,7 +218,7 @@ BEGIN
                        date_trunc('second', clock_timestamp() + interval '1 day')) INTO newest;
         task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
     END IF;
-    RETURN jsonb_build_object('expected', totals.rows, 'next', jsonb_build_array(task || jsonb_build_object(
+    RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
         'top', coalesce(top, 0),
         'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
                                   * sage_intacct.mirror_option(m.options, 'slice_rows')::bigint)))));
