@@ -409,6 +409,34 @@ fn whatever_comes_is_answered_by_a_clear_error() {
 }
 
 #[test]
+fn a_page_of_50_mb_is_read_to_the_last_byte() {
+    const LENGTH: usize = 50 << 20;
+    let company = Company::start("hostile_large");
+    company.import("customer");
+    let mut client = company.connect();
+    company.gateway.tap.rule(|xml| {
+        if !xml.contains("<query>") {
+            return Answer::Pass;
+        }
+        let name = "Zo\u{eb}&amp;".repeat(LENGTH / 9 + 1);
+        page(&format!(
+            "{ONE_ROW}<CUSTOMER><RECORDNO>1</RECORDNO><NAME>{name}</NAME></CUSTOMER></data>"
+        ))
+    });
+    let row = client
+        .query_one(
+            "SELECT recordno, length(name), md5(name) = md5(repeat('Zo\u{eb}&', length(name) / 4)) FROM customer",
+            &[],
+        )
+        .expect("a large row");
+    let letters = i32::try_from((LENGTH / 9 + 1) * 4).expect("a length");
+    assert_eq!(
+        (row.get::<_, i64>(0), row.get::<_, i32>(1), row.get::<_, bool>(2)),
+        (1, letters, true)
+    );
+}
+
+#[test]
 fn an_answer_to_another_question_is_refused() {
     let company = Company::start("hostile_controlid");
     company.import("customer");

@@ -11,6 +11,7 @@ mod estimates;
 mod growth;
 mod hostile;
 mod numbers;
+mod only_2_1;
 mod preloaded;
 mod query;
 mod refusals;
