@@ -192,20 +192,67 @@ mod tests {
         }
     }
 
+    /// A value for the reference: one that somebody would have a reason to give.
+    fn example(spec: &OptionSpec) -> &'static str {
+        match (spec.level, spec.name) {
+            (_, "company_id") => "acme",
+            (_, "location_id") => "WEST",
+            (_, "client_id") => "subsidiary7",
+            (_, "user_id") => "webservices",
+            (_, "sender_id") => "acme-sender",
+            (_, "password_file") => "/etc/postgresql/intacct/password",
+            (_, "sender_password_file") => "/etc/postgresql/intacct/sender_password",
+            (_, "ca_file") => "/etc/postgresql/intacct/ca.pem",
+            (_, "max_concurrency") => "4",
+            (_, "request_timeout") => "60",
+            (_, "connect_timeout") => "2.5",
+            (_, "max_retries") => "0",
+            (_, "fdw_startup_cost") => "500",
+            (_, "object") => "SODOCUMENT",
+            (_, "docparid") => "Sales Order",
+            (_, "function") => "readByQuery",
+            (_, "row_key") => "",
+            (Level::Table, "label") => "AR Invoices",
+            (_, "label") => "Due date",
+            (_, "field") => "DISPLAYCONTACT.EMAIL1",
+            (_, "constant") => "acme",
+            _ => match spec.kind {
+                Boolean if spec.default == "on" => "off",
+                Boolean => "on",
+                Secret => "s3cret",
+                ROWS_PER_PAGE => "500",
+                ROWS_PER_WRITE => "25",
+                Cost => "0.5",
+                Choice(words) => words.iter().find(|word| **word != spec.default).expect("two words"),
+                Kind::Url => intacct::Config::PUBLIC_URL,
+                Kind::TimeZone => "America/New_York",
+                Kind::Condition => "STATUS = active",
+                Kind::DataType => "CURRENCY",
+                Kind::Reference => "CUSTOMER=CUSTOMER(CUSTOMERID)",
+                Text | Kind::OptionalText | File | Integer { .. } | Kind::Seconds { .. } => {
+                    panic!("{} has no example", spec.name)
+                }
+            },
+        }
+    }
+
     #[test]
     fn the_reference_has_the_tables_as_they_are_here() {
         let reference = include_str!("../../docs/reference.md");
         for level in LEVELS {
-            let mut table = String::from("| Option | Default | Value | Meaning |\n|---|---|---|---|\n");
+            let mut table =
+                String::from("| Option | Default | Value | Meaning | Example |\n|---|---|---|---|---|\n");
             for spec in level.specs() {
                 let default = match spec.default {
                     "" => String::new(),
                     default => format!("`{default}`"),
                 };
                 let allowed = spec.kind.allowed();
+                let example = example(spec);
+                assert_eq!(spec.kind.check(example), Ok(()), "{}: {example}", spec.name);
                 table.push_str(&format!(
-                    "| `{}` | {default} | {allowed} | {} |\n",
-                    spec.name, spec.doc
+                    "| `{}` | {default} | {allowed} | {} | `{} '{example}'` |\n",
+                    spec.name, spec.doc, spec.name
                 ));
             }
             assert!(
