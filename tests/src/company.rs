@@ -95,6 +95,12 @@ impl Gateway {
         self.simulator.faults(json);
     }
 
+    /// Forgets the requests so far, here and at the simulator: thousands of statements fill the memory.
+    pub fn forget_requests(&self) {
+        self.tap.forget();
+        self.simulator.gateway().log.clear();
+    }
+
     /// Disarms all faults.
     pub fn clear_faults(&self) {
         self.simulator.clear_faults();

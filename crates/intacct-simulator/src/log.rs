@@ -76,40 +76,52 @@ pub struct Entry {
 
 /// Most entries kept.
 const LIMIT: usize = 200_000;
+/// Most bytes of documents kept in them.
+const BYTES: usize = 512 << 20;
 
-/// All requests since the last clear.
+/// All requests since the last clear, the first of them where there are too many.
 #[derive(Debug, Default)]
 pub struct Log {
-    inner: Mutex<(u64, Vec<Entry>)>,
+    inner: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    last: u64,
+    entries: Vec<Entry>,
+    bytes: usize,
 }
 
 impl Log {
-    fn lock(&self) -> MutexGuard<'_, (u64, Vec<Entry>)> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an entry and numbers it.
     pub fn add(&self, mut entry: Entry) {
         let mut log = self.lock();
-        log.0 += 1;
-        entry.n = log.0;
-        if log.1.len() < LIMIT {
-            log.1.push(entry);
+        log.last += 1;
+        entry.n = log.last;
+        let documents = entry.calls.iter().map(|call| call.xml.len());
+        let bytes = entry.query.len() + documents.sum::<usize>();
+        if log.entries.len() < LIMIT && log.bytes + bytes <= BYTES {
+            log.bytes += bytes;
+            log.entries.push(entry);
         }
     }
 
     /// A copy of all entries.
     pub fn entries(&self) -> Vec<Entry> {
-        self.lock().1.clone()
+        self.lock().entries.clone()
     }
 
     /// A copy of the entries after number `n`.
     pub fn since(&self, n: u64) -> Vec<Entry> {
-        self.lock().1.iter().filter(|e| e.n > n).cloned().collect()
+        self.lock().entries.iter().filter(|e| e.n > n).cloned().collect()
     }
 
     /// Forgets all entries and counts from 1 again.
     pub fn clear(&self) {
-        *self.lock() = (0, Vec::new());
+        *self.lock() = Kept::default();
     }
 }

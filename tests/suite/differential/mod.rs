@@ -120,7 +120,7 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     let mut pushed = pushed::Pushed::default();
     for number in 0..statements() {
         let statement = statement::statement(&mut rng, &tables);
-        company.gateway.tap.forget();
+        company.gateway.forget_requests();
         let checked = run::check(&mut client, &statement);
         let requests = company.gateway.tap.requests();
         pushed.count(&requests);

@@ -86,7 +86,7 @@ fn compare(company: &Company, name: &str, tables: &[(&str, &str)], work: &str) {
     let mut pushed = 0;
     for number in 0..statements() {
         let statement = statement::without_joins(&mut rng, &tables);
-        company.gateway.tap.forget();
+        company.gateway.forget_requests();
         if let Err(difference) = run::check(&mut client, &statement) {
             differences.push(format!("statement {number}: {difference}"));
             if differences.len() == SHOWN {

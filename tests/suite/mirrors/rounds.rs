@@ -313,6 +313,10 @@ fn mirrors_are_true_after_every_refresh() {
     println!("seed {seed}, {rounds} rounds");
     let mut world = World::start(seed);
     for round in 0..rounds {
+        if round % 100 == 99 {
+            println!("{} rounds", round + 1);
+        }
+        world.company.gateway.forget_requests();
         world.change();
         // In the first round at least.
         let misfortune = match round {

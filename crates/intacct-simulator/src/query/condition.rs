@@ -29,6 +29,9 @@ pub struct Renderer<'a> {
     pub case_insensitive: bool,
 }
 
+/// Conditions that are written one behind the other.
+const CHAIN: usize = 64;
+
 impl Renderer<'_> {
     /// Appends a condition.
     ///
@@ -64,12 +67,31 @@ impl Renderer<'_> {
                 .push(if matches!(c, Condition::And(_)) { '1' } else { '0' });
             return Ok(());
         }
+        self.parts(parts, word, resolver, sql)
+    }
+
+    /// Appends conditions in parentheses. SQLite bounds the depth of expressions, and a chain is as deep as it is long: long
+    /// ones are halved.
+    fn parts(
+        &self,
+        parts: &[Condition],
+        word: &str,
+        resolver: &mut Resolver<'_>,
+        sql: &mut Sql,
+    ) -> Result<(), Fault> {
         sql.text.push('(');
-        for (i, part) in parts.iter().enumerate() {
-            if i > 0 {
-                sql.text.push_str(word);
+        if parts.len() > CHAIN {
+            let (first, second) = parts.split_at(parts.len() / 2);
+            self.parts(first, word, resolver, sql)?;
+            sql.text.push_str(word);
+            self.parts(second, word, resolver, sql)?;
+        } else {
+            for (i, part) in parts.iter().enumerate() {
+                if i > 0 {
+                    sql.text.push_str(word);
+                }
+                self.condition(part, resolver, sql)?;
             }
-            self.condition(part, resolver, sql)?;
         }
         sql.text.push(')');
         Ok(())
