@@ -1,6 +1,6 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
-//! Arguments name the parts to run (`interrupts`, `queries`, `scans`, `mirrors`, `companies`); `short` leaves the million rows out.
+//! Arguments name the parts to run (`interrupts`, `queries`, `scans`, `mirrors`, `companies`, `writes`); `short` leaves the million rows out.
 //!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
 //! simulator's binary, started here.
@@ -17,6 +17,7 @@ mod queries;
 mod report;
 mod resources;
 mod scans;
+mod writes;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("companies") {
         companies::run(&mut report);
+    }
+    if is_wanted("writes") {
+        writes::run(&mut report);
     }
     report.finish()
 }
