@@ -223,7 +223,10 @@ mod tests {
                 ROWS_PER_PAGE => "500",
                 ROWS_PER_WRITE => "25",
                 Cost => "0.5",
-                Choice(words) => words.iter().find(|word| **word != spec.default).expect("two words"),
+                Choice(words) => words
+                    .iter()
+                    .find(|word| **word != spec.default)
+                    .expect("two words"),
                 Kind::Url => intacct::Config::PUBLIC_URL,
                 Kind::TimeZone => "America/New_York",
                 Kind::Condition => "STATUS = active",
