@@ -27,6 +27,8 @@ fn upsert(
     table: pg_sys::Oid,
     rows: JsonB,
 ) -> TableIterator<'static, (name!(created, i64), name!(updated, i64))> {
+    // SAFETY: main thread inside a transaction; the name is a constant.
+    unsafe { pg_sys::PreventCommandIfReadOnly(c"sage_intacct.upsert()".as_ptr()) };
     let target = target(table);
     let key = key(&target);
     let rows = read(rows.0, &target, key);

@@ -81,18 +81,19 @@ fn a_replica_reads_mirrors() {
     let error = reader
         .batch_execute("CALL sage_intacct.refresh_mirror('finance.customer')")
         .expect_err("a replica cannot be written");
-    assert_eq!(error.code().map(postgres::error::SqlState::code), Some("25006")); // Foreign tables are read on a replica as anywhere, and not written.
+    assert_eq!(error.code().map(postgres::error::SqlState::code), Some("25006"));
+    // Foreign tables are read on a replica as anywhere, and not written.
     let expected = company.rows("CUSTOMER");
     let read = reader
-        .query_one("SELECT count(*) FROM customer", &[])
+        .query_one("SELECT count(*) FROM acme.customer", &[])
         .expect("rows");
     assert_eq!(read.get::<_, i64>(0), expected);
     for write in [
-        "INSERT INTO customer (customerid, name) VALUES ('N2', 'new')",
-        "UPDATE customer SET name = 'x' WHERE customerid = 'N1'",
-        "DELETE FROM customer WHERE customerid = 'N1'",
-        "COPY customer (customerid, name) FROM '/dev/null'",
-        "SELECT sage_intacct.upsert('customer', '[{\"customerid\": \"N2\", \"name\": \"new\"}]')",
+        "INSERT INTO acme.customer (customerid, name) VALUES ('N2', 'new')",
+        "UPDATE acme.customer SET name = 'x' WHERE customerid = 'N1'",
+        "DELETE FROM acme.customer WHERE customerid = 'N1'",
+        "COPY acme.customer (customerid, name) FROM '/dev/null'",
+        "SELECT sage_intacct.upsert('acme.customer', '[{\"customerid\": \"N2\", \"name\": \"new\"}]')",
     ] {
         let error = reader.batch_execute(write).expect_err("a replica does not write");
         let code = error.code().map(postgres::error::SqlState::code);
