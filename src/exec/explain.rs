@@ -4,7 +4,8 @@ use super::aggregate::total_query;
 use super::job;
 use super::scan::{Running, state};
 use super::state::Received;
-use crate::error::raise_internal;
+use crate::catalog::ForeignTable;
+use crate::error::{raise, raise_internal};
 use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use crate::plan::qual::shape::Shape;
 use intacct::{GatewayZone, PageRequest, RenderContext};
@@ -22,11 +23,11 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
         let shapes = match Private::from_list((*plan).fdw_private) {
             Ok(Private::Scan(private)) => {
-                explain_rows(es, &private);
+                explain_rows(es, &private, page_size(node, private.joined.unwrap_or(0)));
                 private.shapes
             }
             Ok(Private::Aggregate(private)) => {
-                explain_groups(es, &private);
+                explain_groups(es, &private, page_size(node, private.relation));
                 private.shapes
             }
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
@@ -55,6 +56,14 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
     }
 }
 
+/// Rows of a page of the table that is read, `relation` among those that are joined.
+unsafe fn page_size(node: *mut pg_sys::ForeignScanState, relation: u16) -> u32 {
+    // SAFETY: the caller's node, whose executor state is set up.
+    let table = unsafe { crate::compat::scan_table(node, relation) };
+    let table = ForeignTable::load(table).unwrap_or_else(|error| raise(error));
+    table.page_size()
+}
+
 /// What the parameters of the query stand for.
 unsafe fn explain_parameters(
     es: *mut pg_sys::ExplainState,
@@ -79,7 +88,7 @@ unsafe fn explain_parameters(
 }
 
 /// What a scan of rows asks.
-unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
+unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, page_size: u32) {
     // SAFETY: the caller's valid explain state.
     unsafe {
         let zone = GatewayZone::new(None, None);
@@ -97,8 +106,8 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
             }
             if (*es).verbose {
                 let size = match query.limit {
-                    Some(intacct::Count::Number(limit)) => limit.clamp(1, 2000) as u32,
-                    _ => private.dialect.capabilities().max_page,
+                    Some(intacct::Count::Number(limit)) => limit.clamp(1, page_size.into()) as u32,
+                    _ => page_size,
                 };
                 let offset = match query.offset {
                     Some(intacct::Count::Number(offset)) => offset,
@@ -116,13 +125,13 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate) {
 }
 
 /// What an aggregate asks: for groups, and for the number of rows that they must add up to.
-unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePrivate) {
+unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePrivate, page_size: u32) {
     // SAFETY: the caller's valid explain state.
     unsafe {
         let page = PageRequest {
             size: match private.only_count {
                 true => 1,
-                false => private.dialect.capabilities().max_page,
+                false => page_size,
             },
             offset: 0,
         };

@@ -94,3 +94,10 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE export;
 EXPLAIN (COSTS OFF, FORMAT json) SELECT recordid FROM invoice WHERE recordno = 1;
 EXPLAIN (COSTS OFF, FORMAT yaml) SELECT recordid FROM invoice WHERE recordno = 1;
 EXPLAIN (COSTS OFF, FORMAT xml) SELECT recordid FROM invoice WHERE recordno = 1;
+
+-- The request is for a page of the table's size.
+ALTER FOREIGN TABLE invoice OPTIONS (ADD page_size '50');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice LIMIT 80;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT customer, count(*) FROM invoice GROUP BY customer;
+ALTER FOREIGN TABLE invoice OPTIONS (DROP page_size);
