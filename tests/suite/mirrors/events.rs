@@ -192,3 +192,24 @@ fn fields_that_change_are_told_or_refused() {
     );
     refresh(&mut client, "arinvoice");
 }
+
+#[test]
+fn a_field_that_is_refused_is_looked_for_before_its_time() {
+    let (company, mut client) = company("mirror_refused_field", "customer");
+    mirror(&mut client, "customer", r#"{"drift_interval": "1 year"}"#);
+    hide_field(&company, "TERMNAME");
+    company.gateway.faults(
+        r#"{"match": {"function": "query", "object": "CUSTOMER"}, "times": 1, "action": {"function_error":
+            {"errorno": "XL03000006", "description2": "The following fields cannot be queried: [ customer: [TERMNAME] ]"}}}"#,
+    );
+    let key = keys(&company, "CUSTOMER", 1)[0];
+    company.gateway.change(json!([
+        { "update": { "object": "CUSTOMER", "keys": [key], "values": { "NAME": "changed", "TERMNAME": "lost" } } }
+    ]));
+    refresh(&mut client, "customer");
+    assert_eq!(last_run(&mut client, "customer"), "done 0 1 0");
+    assert_eq!(
+        lines(&mut client, "SELECT gone FROM sage_intacct.mirror"),
+        "{termname}"
+    );
+}
