@@ -156,8 +156,7 @@ static CONDITIONS: &[Particle] = &[
 static FILTER: Content = Content::Several(CONDITIONS, 1, 1);
 static ORDER: Content = Content::Sequence(&[
     one("field", TEXT),
-    maybe("ascending", EMPTY),
-    maybe("descending", EMPTY),
+    maybe("ascending|descending", EMPTY),
 ]);
 static ORDERBY: Content = Content::Sequence(&[many("order", 1, MANY, &ORDER)]);
 static SELECT: Content = Content::Several(
