@@ -154,10 +154,7 @@ static CONDITIONS: &[Particle] = &[
     one("isnotnull", &NULLNESS),
 ];
 static FILTER: Content = Content::Several(CONDITIONS, 1, 1);
-static ORDER: Content = Content::Sequence(&[
-    one("field", TEXT),
-    maybe("ascending|descending", EMPTY),
-]);
+static ORDER: Content = Content::Sequence(&[one("field", TEXT), maybe("ascending|descending", EMPTY)]);
 static ORDERBY: Content = Content::Sequence(&[many("order", 1, MANY, &ORDER)]);
 static SELECT: Content = Content::Several(
     &[
