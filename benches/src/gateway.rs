@@ -49,6 +49,30 @@ impl Gateway {
         self.control("POST", "settings", &format!("{{\"{key}\": \"{value}\"}}"));
     }
 
+    /// Forgets the requests so far.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn forget(&self) {
+        self.control("POST", "log/clear", "");
+    }
+
+    /// The requests since [`Gateway::forget`], as JSON.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn log(&self) -> String {
+        self.control("GET", "log", "")
+    }
+
+    /// How many requests came since [`Gateway::forget`].
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn requests(&self) -> u64 {
+        self.log().matches("\"controlids\"").count() as u64
+    }
+
     /// Talks to the simulator's control interface; gives the body of the answer.
     ///
     /// # Panics

@@ -15,23 +15,15 @@ pub fn run(report: &mut Report) {
 
     let mut client = company::connect();
     let mut measure = |what: &str, statement: &str| {
-        gateway.control("POST", "log/clear", "");
+        gateway.forget();
         let began = Instant::now();
         client.simple_query(statement).expect("the query");
         let time = began.elapsed();
         report.ratio(what, time, "one round trip", LATENCY);
-        report.count(&format!("{what}: requests"), requests(&gateway));
+        report.count(&format!("{what}: requests"), gateway.requests());
     };
     let statement = "SELECT * FROM acme.customer LIMIT 100";
     measure("first query of a backend", statement);
     measure("second query of a backend", statement);
     measure("LIMIT 1 in a warm session", "SELECT * FROM acme.customer LIMIT 1");
-}
-
-/// Requests in the simulator's log.
-fn requests(gateway: &Gateway) -> u64 {
-    gateway
-        .control("GET", "log", "")
-        .matches("\"controlids\"")
-        .count() as u64
 }

@@ -25,7 +25,7 @@ pub fn run(report: &mut Report) {
         let _ = writeln!(rows, "BENCH-{number}\tCustomer {number}");
     }
     gateway.set("latency_ms", &LATENCY.as_millis().to_string());
-    gateway.control("POST", "log/clear", "");
+    gateway.forget();
     let began = Instant::now();
     let mut copy = client
         .copy_in("COPY acme.customer (customerid, name) FROM STDIN")
@@ -33,16 +33,15 @@ pub fn run(report: &mut Report) {
     copy.write_all(rows.as_bytes()).expect("rows are taken");
     assert_eq!(copy.finish().expect("rows are stored"), ROWS as u64);
     let time = began.elapsed();
-    let log = gateway.control("GET", "log", "");
-    let requests = log.matches("\"controlids\"").count() as u32;
+    let requests = gateway.requests();
     report.goal(
         "COPY of 10,000 customers, latency 200 ms",
         time,
         &format!("{requests} operations"),
-        LATENCY * requests,
+        LATENCY * requests as u32,
         BOUND,
     );
-    let functions = log.matches("\"function\":\"create\"").count() as u64;
+    let functions = gateway.log().matches("\"function\":\"create\"").count() as u64;
     report.bounded_count("… its functions", functions, 100);
     assert!(functions > 0, "the log names functions");
 }
