@@ -150,12 +150,15 @@ impl Cache {
         name: PageName,
         store: &Store,
         objects: &[usize],
-        compute: impl FnOnce() -> Result<Rendered, Fault>,
+        compute: impl FnOnce(&PageName) -> Result<Rendered, Fault>,
     ) -> Result<Arc<Rendered>, Fault> {
         let others = name.keys.len() * size_of::<i64>() + name.sql.len() + name.form.len();
         // The compressed form is about a seventh of the text.
         let weight = |page: &Rendered| page.body.len() * 8 / 7 + others;
-        lookup(&self.pages, Arc::new(name), store, objects, weight, compute)
+        let name = Arc::new(name);
+        lookup(&self.pages, name.clone(), store, objects, weight, || {
+            compute(&name)
+        })
     }
 }
 

@@ -83,9 +83,8 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
         form: writer.form(),
         keys: wanted,
     };
-    let (sql, keys) = (name.sql.clone(), name.keys.clone());
-    let rows = scope.cache.page(name, scope.store, &shown.objects(), || {
-        fetch(&connection, &sql, &keys, &mut writer)?;
+    let rows = scope.cache.page(name, scope.store, &shown.objects(), |name| {
+        fetch(&connection, &name.sql, &name.keys, &mut writer)?;
         let count = writer.count;
         Ok(Rendered::new(writer.finish(), count))
     })?;
