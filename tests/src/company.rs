@@ -98,7 +98,7 @@ impl Gateway {
     /// Forgets the requests so far, here and at the simulator: thousands of statements fill the memory.
     pub fn forget_requests(&self) {
         self.tap.forget();
-        self.simulator.gateway().log.clear();
+        self.simulator.clear_log();
     }
 
     /// Disarms all faults.

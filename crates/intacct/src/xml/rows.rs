@@ -95,9 +95,7 @@ impl Page {
         for row in rows {
             page.begin_row();
             for (column, cell) in row.iter().enumerate() {
-                let start = page.bytes.len() as u32;
-                page.bytes.extend_from_slice(cell.as_bytes());
-                page.set(column, (start, page.bytes.len() as u32));
+                page.append(column, cell.as_bytes()).expect("a small page");
             }
         }
         page
@@ -113,11 +111,9 @@ impl Page {
 
     /// Adds a row of these cells, one for each column.
     pub(crate) fn push_row(&mut self, cells: impl Iterator<Item = Option<String>>) -> Result<(), ParseError> {
-        self.rows += 1;
-        for cell in cells {
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(cell.unwrap_or_default().as_bytes());
-            self.cells.push((offset(start)?, offset(self.bytes.len())?));
+        self.begin_row();
+        for (column, cell) in cells.enumerate() {
+            self.append(column, cell.unwrap_or_default().as_bytes())?;
         }
         Ok(())
     }
