@@ -363,6 +363,11 @@ async fn assert_write(name: &str, changes: &[Change]) {
     assert_golden(name, &document);
 }
 
+/// The request that makes one record.
+async fn assert_create(name: &str, object: &str, cells: &[(&str, WriteValue)]) {
+    assert_write(name, &[written(object, Verb::Create, None, cells)]).await;
+}
+
 fn written(object: &str, verb: Verb, key: Option<&str>, cells: &[(&str, WriteValue)]) -> Change {
     let mut target = WriteTarget::new(object);
     target.docparid = match object {
@@ -426,7 +431,7 @@ async fn generic_writes() {
             ),
         ),
     ];
-    assert_write("write_bill", &[written("APBILL", Verb::Create, None, &bill)]).await;
+    assert_create("write_bill", "APBILL", &bill).await;
     let payment = [
         ("FINANCIALENTITY", text("BANK")),
         ("PAYMENTMETHOD", text("EFT")),
@@ -437,11 +442,7 @@ async fn generic_writes() {
             lines(serde_json::json!([{"RECORDKEY": 12, "TRX_PAYMENTAMOUNT": 4.25}])),
         ),
     ];
-    assert_write(
-        "write_payment",
-        &[written("ARPYMT", Verb::Create, None, &payment)],
-    )
-    .await;
+    assert_create("write_payment", "ARPYMT", &payment).await;
 }
 
 #[tokio::test]
@@ -461,11 +462,7 @@ async fn legacy_writes_of_invoices_and_reports() {
         ("BILLTO.CONTACTNAME", text("Ann")),
         ("CUSTOMERID", text("C-1")),
     ];
-    assert_write(
-        "write_invoice",
-        &[written("ARINVOICE", Verb::Create, None, &invoice)],
-    )
-    .await;
+    assert_create("write_invoice", "ARINVOICE", &invoice).await;
     let changed = [
         ("DESCRIPTION", text("d")),
         ("WHENDUE", text("02/28/2025")),
@@ -496,7 +493,7 @@ async fn legacy_writes_of_invoices_and_reports() {
             (party, text("P-1")),
             ("WHENCREATED", text("01/31/2025")),
         ];
-        assert_write(name, &[written(object, Verb::Create, None, &cells)]).await;
+        assert_create(name, object, &cells).await;
     }
     let spent =
         serde_json::json!([{"ACCOUNTNO": "6000", "AMOUNT": 7.25, "ENTRY_DATE": "2025-01-30", "QUANTITY": 1}]);
@@ -506,11 +503,7 @@ async fn legacy_writes_of_invoices_and_reports() {
         ("Region", text("north")),
         ("EEXPENSESITEMS.EEXPENSESITEM", lines(spent)),
     ];
-    assert_write(
-        "write_expensereport",
-        &[written("EEXPENSES", Verb::Create, None, &report)],
-    )
-    .await;
+    assert_create("write_expensereport", "EEXPENSES", &report).await;
 }
 
 #[tokio::test]

@@ -346,25 +346,17 @@ fn legacy_updates_and_adjustments() {
         "<create_aradjustment><customerid>C-00001</customerid>{}<aradjustmentitems><lineitem><glaccountno>0001</glaccountno><amount>-5.50</amount></lineitem></aradjustmentitems></create_aradjustment>",
         day("datecreated")
     ));
-    let key = adjusted.child_text("key").unwrap();
-    assert_eq!(
-        world.truth(&format!(
-            "SELECT TOTALDUE FROM ARADJUSTMENT WHERE RECORDNO = {key}"
-        )),
-        ["-5.5"]
-    );
+    let made = |answer: &Node, object: &str, field: &str| {
+        let key = answer.child_text("key").unwrap();
+        world.truth(&format!("SELECT {field} FROM {object} WHERE RECORDNO = {key}"))
+    };
+    assert_eq!(made(&adjusted, "ARADJUSTMENT", "TOTALDUE"), ["-5.5"]);
     let employee = world.truth("SELECT EMPLOYEEID FROM EMPLOYEE LIMIT 1").remove(0);
     let spent = world.result(&format!(
         "<create_expensereport><employeeid>{employee}</employeeid>{}<expenses><expense><glaccountno>0001</glaccountno><amount>7.25</amount></expense><expense><glaccountno>0001</glaccountno><amount>2</amount></expense></expenses></create_expensereport>",
         day("datecreated")
     ));
-    let key = spent.child_text("key").unwrap();
-    assert_eq!(
-        world.truth(&format!(
-            "SELECT TOTALENTERED FROM EEXPENSES WHERE RECORDNO = {key}"
-        )),
-        ["9.25"]
-    );
+    assert_eq!(made(&spent, "EEXPENSES", "TOTALENTERED"), ["9.25"]);
 }
 
 #[test]
