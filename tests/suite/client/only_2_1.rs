@@ -60,7 +60,7 @@ fn tables_are_imported_and_read_without_a_word_of_3_0() {
 }
 
 #[test]
-fn a_server_of_3_0_says_what_to_set() {
+fn a_server_of_3_0_is_told_that_its_version_is_refused() {
     let company = Company::start("only_2_1_unset");
     company.gateway.set("dtd_3_0", "refused");
     let error = company
