@@ -96,15 +96,27 @@ impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
         if let Some(old) = self.entries.insert(name, entry) {
             self.total -= old.weight;
         }
-        while self.total > self.capacity && self.entries.len() > 1 {
-            let oldest = self.entries.iter().min_by_key(|(_, e)| e.used);
-            let Some(entry) = oldest
-                .map(|(name, _)| name.clone())
-                .and_then(|name| self.entries.remove(&name))
-            else {
+        if self.total > self.capacity {
+            self.forget();
+        }
+    }
+
+    /// Forgets what was not used for longest, an eighth of the room at once: to look for the oldest entry at each
+    /// addition would take longer the more entries there are.
+    fn forget(&mut self) {
+        let newest = self.clock;
+        let mut ages: Vec<(u64, K)> = (self.entries.iter())
+            .filter(|(_, entry)| entry.used < newest)
+            .map(|(name, entry)| (entry.used, name.clone()))
+            .collect();
+        ages.sort_unstable_by_key(|(used, _)| *used);
+        for (_, name) in ages {
+            if self.total <= self.capacity / 8 * 7 {
                 return;
-            };
-            self.total -= entry.weight;
+            }
+            if let Some(entry) = self.entries.remove(&name) {
+                self.total -= entry.weight;
+            }
         }
     }
 }
