@@ -12,6 +12,7 @@ mod floor;
 mod gateway;
 mod interrupts;
 mod mirrors;
+mod moving;
 mod process;
 mod queries;
 mod report;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("scans") {
         scans::run(&mut report, !wanted.iter().any(|part| part == "short"));
+    }
+    if is_wanted("moving") {
+        moving::run(&mut report);
     }
     if is_wanted("mirrors") {
         mirrors::run(&mut report);

@@ -235,6 +235,7 @@ impl Sample {
         let paging = match &key {
             Some(_) if !query.order_by.is_empty() => Paging::Keyset {
                 keys: query.order_by.clone(),
+                any_order: false,
             },
             _ => Paging::Offset,
         };

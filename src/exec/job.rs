@@ -94,6 +94,7 @@ impl Job {
         let paging = if self.plan.keyset {
             Paging::Keyset {
                 keys: query.order_by.clone(),
+                any_order: self.plan.any_order,
             }
         } else {
             Paging::Offset

@@ -256,6 +256,7 @@ pub unsafe fn plan(
             lines: Vec::new(),
             row_key,
             keyset,
+            any_order: true,
             wanted,
             finish: None,
             need_formatting,

@@ -235,6 +235,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         } else {
             sort::push(table, rel, pathkeys, filter.as_ref())
         };
+        let any_order = pushed_order.is_none();
         let (mut keys, parts) = match pushed_order {
             Some(order) if order.satisfied < PgList::<pg_sys::Node>::from_pg(pathkeys).len() => {
                 raise_internal("the order that a path promised cannot be kept")
@@ -328,6 +329,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             lines,
             row_key,
             keyset,
+            any_order,
             wanted,
             finish,
             need_formatting,

@@ -28,6 +28,8 @@ pub struct ScanPrivate {
     pub row_key: Option<u16>,
     /// Pages follow each other by the order's keys, which are unique and never null in a part; else by offset.
     pub keyset: bool,
+    /// Nothing above the scan relies on the order of its rows.
+    pub any_order: bool,
     /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
     pub wanted: Option<Wanted>,
     /// The scan itself skips and limits: nothing above it does.

@@ -53,7 +53,10 @@ async fn run(text: &str) -> Result<(), Error> {
     let paging = if keys.is_empty() {
         Paging::Offset
     } else {
-        Paging::Keyset { keys }
+        Paging::Keyset {
+            keys,
+            any_order: false,
+        }
     };
     let plan = ReadPlan {
         query,

@@ -306,6 +306,7 @@ async fn a_keyset_continues() {
         first_page: 2,
         paging: intacct::Paging::Keyset {
             keys: vec![key("RECORDNO")],
+            any_order: false,
         },
         need_formatting: false,
         ahead: 0,

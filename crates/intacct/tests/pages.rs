@@ -21,6 +21,7 @@ fn plan(paging: Paging, first_page: u32, page_size: u32) -> ReadPlan {
 fn by_key() -> Paging {
     Paging::Keyset {
         keys: vec![key("RECORDNO")],
+        any_order: false,
     }
 }
 
@@ -162,6 +163,7 @@ async fn keys_must_be_selected() {
     let gateway = serving(keys(3)).await;
     let paging = Paging::Keyset {
         keys: vec![key("OTHER")],
+        any_order: false,
     };
     let (_, ended) = collect(&gateway.client(), &plan(paging, 10, 10), usize::MAX).await;
     assert_eq!(ended.expect_err("refused").kind(), &ErrorKind::Internal);
@@ -178,7 +180,14 @@ async fn several_keys_continue_behind_the_last_row() {
         },
         key("RECORDNO"),
     ];
-    let mut plan = plan(Paging::Keyset { keys }, 1, 1);
+    let mut plan = plan(
+        Paging::Keyset {
+            keys,
+            any_order: false,
+        },
+        1,
+        1,
+    );
     plan.query.filter = Some("STATUS = 'active'".parse().expect("a condition"));
     let (found, ended) = collect(&gateway.client(), &plan, 2).await;
     assert_eq!(found, [8, 16]);

@@ -53,6 +53,7 @@ async fn collect(
         first_page,
         paging: Paging::Keyset {
             keys: vec![key("RECORDNO")],
+            any_order: false,
         },
         need_formatting: false,
         ahead: 0,

@@ -14,6 +14,7 @@ mod numbers;
 mod only_2_1;
 mod preloaded;
 mod query;
+mod ranges;
 mod refusals;
 mod retries;
 mod secrets;

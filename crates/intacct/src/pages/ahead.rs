@@ -5,7 +5,7 @@
 //! So an answer costs no request more than one that is read page after page, whatever gaps the keys have, and its rows
 //! keep their order.
 
-use super::Reader;
+use super::{MAX_WAITING_BYTES, Reader};
 use crate::error::Error;
 use crate::query::Query;
 use crate::xml::rows::Page;
@@ -14,9 +14,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
-
-/// Pages that have arrived before their turn may hold this many bytes before no more are asked for.
-const MAX_WAITING_BYTES: usize = 16 << 20;
 
 /// Places are moved up when the rows counted from them would be more than this many pages.
 const MAX_COUNTED_PAGES: u64 = 32;

@@ -2,11 +2,12 @@
 //!
 //! Several are asked for at once by counting on from a row that is known ([`super::ahead`]). Such a page is used only if
 //! it shows the last row of the page before, and then it is what a request for the rows behind that row would have
-//! answered. If it does not, the rows behind that row are asked for.
+//! answered. If it does not, the rows behind that row are asked for. Where that would go on so, and nobody relies on the
+//! order, the rest of the keys is split ([`super::ranges`]).
 
 use super::ahead::Ahead;
 use super::order::Keys;
-use super::{ReadSummary, Reader, Seen};
+use super::{ReadSummary, Reader, Seen, ranges};
 use crate::error::{Error, ErrorKind};
 use crate::formatting::reading;
 use crate::query::{Condition, OrderKey, Query, Value};
@@ -22,6 +23,7 @@ fn internal(message: String) -> Error {
 pub(super) async fn read(
     reader: Reader<'_>,
     keys: &[OrderKey],
+    any_order: bool,
     seen: Option<&mut Seen>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
@@ -42,11 +44,15 @@ pub(super) async fn read(
         },
         keys,
         last: None,
+        splits: any_order && plan.ahead > 1,
     };
     let mut ahead = Ahead::new(&reader, walk.query.clone());
     let mut summary = ReadSummary::default();
-    let mut idle_pages = 0;
-    while let Some((asked, page)) = ahead.next().await {
+    let (mut idle_pages, mut misses) = (0, 0);
+    let range = loop {
+        let Some((asked, page)) = ahead.next().await else {
+            return Err(internal("reading stopped before the end".into()));
+        };
         let mut page = page?;
         let rows = page.rows() as u64;
         let joins = match walk.last.as_ref().filter(|_| asked.overlaps) {
@@ -54,6 +60,12 @@ pub(super) async fn read(
             Some(last) => match walk.keys.find(&page, last) {
                 Some(row) => row + 1,
                 None => {
+                    misses += 1;
+                    if misses > 1
+                        && let Some(range) = walk.range()
+                    {
+                        break range;
+                    }
                     let (query, uncertain) = walk.behind(last);
                     if asked.missed {
                         ahead.go_on(query, uncertain);
@@ -74,6 +86,9 @@ pub(super) async fn read(
         if let Some(last) = walk.last.as_ref().filter(|_| !complete) {
             if idle_pages > 1 {
                 // A gateway that shows the same rows whatever the offset.
+                if let Some(range) = walk.range() {
+                    break range;
+                }
                 ahead.width = 0;
                 idle_pages = 0;
                 let (query, uncertain) = walk.behind(last);
@@ -90,15 +105,19 @@ pub(super) async fn read(
             seen.take_out(&mut page, walk.keys.last_column());
         }
         summary.count(&page);
+        let counted = page.total_count.is_some();
         if !ahead.beside(emit(page)).await {
             return Ok(summary);
         }
-        ahead.wanted = true;
-        ahead.refill();
         if complete {
             summary.complete = true;
             return Ok(summary);
         }
+        if !counted && let Some(range) = walk.range() {
+            break range;
+        }
+        ahead.wanted = true;
+        ahead.refill();
         if ahead.is_idle() {
             let last = walk
                 .last
@@ -107,8 +126,10 @@ pub(super) async fn read(
             let (query, uncertain) = walk.behind(last);
             ahead.go_on(query, uncertain);
         }
-    }
-    Err(internal("reading stopped before the end".into()))
+    };
+    // Its requests hold places at the gateway, and nobody would bring them to an end.
+    drop(ahead);
+    ranges::read(&reader, range, walk.seen, summary, emit).await
 }
 
 /// Where the reading stands.
@@ -119,9 +140,27 @@ struct Walk<'k> {
     /// Of the last row taken.
     last: Option<Cells>,
     seen: Option<&'k mut Seen>,
+    /// Parts of the keys may be read side by side.
+    splits: bool,
 }
 
-impl Walk<'_> {
+impl<'k> Walk<'k> {
+    /// The rows behind the last one, if they may be split by their keys.
+    fn range(&self) -> Option<ranges::Rows<'k>> {
+        if !self.splits {
+            return None;
+        }
+        let ([key], [last]) = (self.keys.keys, self.last.as_deref()?) else {
+            return None;
+        };
+        (!key.descending).then_some(ranges::Rows {
+            query: self.query.clone(),
+            key,
+            column: self.keys.last_column(),
+            behind: ranges::number(last)?,
+        })
+    }
+
     /// The query for the rows behind one with these keys, and whether its condition could have gone astray: only
     /// where a value was put into another form.
     fn behind(&self, last: &Cells) -> (Query, bool) {

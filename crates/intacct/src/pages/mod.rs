@@ -5,6 +5,7 @@ mod keyset;
 mod listed;
 mod offset;
 mod order;
+mod ranges;
 mod seen;
 mod stored;
 
@@ -19,6 +20,9 @@ use crate::xml::rows::Page;
 /// How much larger a page is than the one before, until `page_size`.
 const GROWTH: u32 = 4;
 
+/// Pages that wait for their turn may hold this many bytes before no more are asked for.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
 /// How the pages of an answer follow each other. What [`DialectKind::ReadByQuery`] finds is stored by the gateway and
 /// read to its end in the gateway's order, and [`DialectKind::GetList`] is read by overlapping pages, unless it is
 /// [`Single`](Paging::Single).
@@ -28,6 +32,9 @@ pub enum Paging {
     Keyset {
         /// A total order: fields that are never null and are selected; the last is the unique row key.
         keys: Vec<OrderKey>,
+        /// Nobody relies on the order of rows. It is kept all the same where the gateway's pages can be counted ahead;
+        /// where they cannot, requests may walk parts of a numeric row key's range side by side.
+        any_order: bool,
     },
     /// Ordered offset pages that overlap by a row, for objects without a key. The fields selected are added to the
     /// order (those without dots: an order by dotted fields is not documented), so that rows that the order cannot
@@ -70,7 +77,7 @@ pub struct ReadSummary {
     pub complete: bool,
 }
 
-/// Reads pages and hands each to `emit`, in the order of rows, until the answer ends or `emit` says false. Can be dropped
+/// Reads pages and hands each to `emit`, in the order of rows unless `any_order`, until the answer ends or `emit` says false. Can be dropped
 /// at any await. Made for one thread, as [`Client`] is.
 ///
 /// Rows that are there all the time, and that neither the condition nor the order's keys move, are handed out once each
@@ -101,7 +108,7 @@ pub async fn read_part(
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::GetList => {
             listed::read(reader, emit).await
         }
-        Paging::Keyset { keys } => keyset::read(reader, keys, seen, emit).await,
+        Paging::Keyset { keys, any_order } => keyset::read(reader, keys, *any_order, seen, emit).await,
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,
     };

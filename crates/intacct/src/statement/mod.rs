@@ -173,6 +173,7 @@ impl Statement {
                 match &told.order_by[..] {
                     [_] => Paging::Keyset {
                         keys: told.order_by.clone(),
+                        any_order: self.query.order_by.is_empty(),
                     },
                     _ => Paging::Offset,
                 }

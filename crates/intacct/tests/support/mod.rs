@@ -16,6 +16,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Close the connection after this many bytes of the body.
     pub cut: Option<usize>,
+    /// Answer after this time.
+    pub latency: Duration,
     /// Never answer.
     pub stall: bool,
     /// Close the connection without a word.
@@ -35,6 +37,7 @@ impl Reply {
             headers: Vec::new(),
             body,
             cut: None,
+            latency: Duration::ZERO,
             stall: false,
             reset: false,
         }
@@ -47,6 +50,11 @@ impl Reply {
 
     pub fn cut(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
+        self
+    }
+
+    pub fn after(mut self, latency: Duration) -> Self {
+        self.latency = latency;
         self
     }
 
@@ -195,6 +203,7 @@ async fn serve(
     if reply.stall {
         std::future::pending::<()>().await;
     }
+    tokio::time::sleep(reply.latency).await;
     let mut answer = format!(
         "HTTP/1.1 {} Status\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n",
         reply.status,
@@ -285,17 +294,29 @@ pub fn session(request: &str, id: &str, endpoint: &str) -> String {
 pub const FORMATTING: &str = "<data><userformatting><recordno>1</recordno><locale>en_US.UTF-8</locale>\
     <dateformat>/mdY</dateformat><gmtoffset>-08:00</gmtoffset><clock>24</clock></userformatting></data>";
 
-/// Rows with RECORDNO and NAME out of `keys`, as the request's page asks: `RECORDNO > n`, page size and offset.
+/// Rows with RECORDNO and NAME out of `keys`, as the request's page asks: `RECORDNO > n`, `RECORDNO <= n`, the other
+/// way round, page size and offset.
 pub fn page_of(request: &str, keys: &[u64]) -> String {
-    let after: u64 = match request.contains("<greaterthan><field>RECORDNO</field>") {
-        true => between(request, "<greaterthan><field>RECORDNO</field><value>", "</value>")
-            .parse()
-            .expect("a key"),
-        false => 0,
+    let bound = |op: &str| {
+        between(
+            request,
+            &format!("<{op}><field>RECORDNO</field><value>"),
+            "</value>",
+        )
+        .parse()
     };
+    let after: u64 = bound("greaterthan").unwrap_or(0);
+    let to = bound("lessthanorequalto").unwrap_or(u64::MAX);
     let size: usize = between(request, "<pagesize>", "<").parse().expect("a size");
     let offset: usize = between(request, "<offset>", "<").parse().unwrap_or(0);
-    let matching: Vec<u64> = keys.iter().copied().filter(|key| *key > after).collect();
+    let mut matching: Vec<u64> = keys
+        .iter()
+        .copied()
+        .filter(|key| *key > after && *key <= to)
+        .collect();
+    if request.contains("<field>RECORDNO</field><descending/>") {
+        matching.reverse();
+    }
     let rows: Vec<u64> = matching.iter().copied().skip(offset).take(size).collect();
     data_of(&rows, matching.len(), offset)
 }
