@@ -12,6 +12,9 @@ DECLARE
     lost bigint := 0;
     changed bigint := 0;
     gained bigint := 0;
+    moved bigint := 0;
+    whole boolean;
+    distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
     key text;
@@ -42,11 +45,17 @@ BEGIN
     END IF;
 
     IF answer ? 'put' THEN
-        subset := CASE pg_catalog.jsonb_typeof(answer -> 'put')
-            WHEN 'array' THEN (SELECT pg_catalog.array_agg(value::pg_catalog.name) FROM pg_catalog.jsonb_array_elements_text(answer -> 'put'))
-            ELSE shape.columns END;
-        -- Citus does not let the distribution column be assigned.
-        changing := pg_catalog.array_remove(pg_catalog.array_remove(subset, shape.key), (m.options ->> 'distribute_by')::pg_catalog.name);
+        whole := pg_catalog.jsonb_typeof(answer -> 'put') <> 'array';
+        subset := CASE WHEN whole THEN shape.columns
+            ELSE (SELECT pg_catalog.array_agg(value::pg_catalog.name) FROM pg_catalog.jsonb_array_elements_text(answer -> 'put')) END;
+        -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
+        IF whole AND distributed <> shape.key THEN
+            EXECUTE pg_catalog.format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s
+                             WHERE t.%1$s = s.%1$s AND t.%3$I IS DISTINCT FROM s.%3$I',
+                           key, m.target, distributed);
+            GET DIAGNOSTICS moved = ROW_COUNT;
+        END IF;
+        changing := pg_catalog.array_remove(pg_catalog.array_remove(subset, shape.key), distributed);
         IF changing <> '{}' THEN
             EXECUTE pg_catalog.format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
                              WHERE t.%1$s = s.%1$s AND ROW(%5$s) IS DISTINCT FROM ROW(%4$s)',
@@ -54,11 +63,13 @@ BEGIN
                            sage_intacct.mirror_names(changing, 't.'));
             GET DIAGNOSTICS changed = ROW_COUNT;
         END IF;
-        IF pg_catalog.jsonb_typeof(answer -> 'put') <> 'array' THEN
+        IF whole THEN
             EXECUTE pg_catalog.format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
                              WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s = s.%1$s)',
                            key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
             GET DIAGNOSTICS gained = ROW_COUNT;
+            gained := gained - moved;
+            changed := changed + moved;
         END IF;
     END IF;
 

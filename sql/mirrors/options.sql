@@ -100,6 +100,10 @@ BEGIN
                     USING ERRCODE = 'fdw_invalid_attribute_value', HINT = format('It takes %s.', allowed);
         END;
     END LOOP;
+    IF sage_intacct.mirror_column_list(options ->> 'rescan_columns') @> ARRAY[(options ->> 'distribute_by')::name] THEN
+        RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is put anew, which takes all its columns.';
+    END IF;
     IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
         RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';
     END IF;

@@ -3,6 +3,7 @@
 mod broken;
 mod changes;
 mod company;
+mod distributed;
 mod events;
 mod ownership;
 mod replica;
