@@ -189,24 +189,19 @@ impl Task<'_> {
                 self.writer.query_row(&text, [], |r| r.get(0)).map_err(sql)?
             }
         };
-        let mut total = 0.0;
+        let mut total = 0;
         for line in ["sotransitems", "potransitems"]
             .iter()
             .filter_map(|name| node.child(name))
             .flat_map(|n| &n.children)
         {
-            let number = |name| {
-                line.child_text(name)
-                    .and_then(|text: &str| text.trim().parse().ok())
-                    .unwrap_or(0.0)
-            };
-            total += number("quantity") * number("price");
+            total += extended_price(line)?;
         }
         let mut cells = vec![
             ("DOCID".to_string(), Value::Text(format!("{definition}-{number}"))),
             ("DOCNO".to_string(), Value::Text(number)),
         ];
-        let total = Value::Integer((total * 100.0_f64).round() as i64);
+        let total = Value::Integer(total);
         let totals = ["SUBTOTAL", "TOTAL", "TOTALENTERED", "TOTALDUE", "TRX_TOTAL"];
         cells.extend(totals.map(|name| (name.to_string(), total.clone())));
         Ok(cells)
@@ -609,16 +604,35 @@ fn node_needs_lines(object: &Object) -> bool {
     matches!(object.name.as_str(), "APBILL" | "GLBATCH")
 }
 
+/// What a line of a document comes to, in hundredths: halves are rounded away from zero.
+fn extended_price(line: &Node) -> Result<i64, Vec<Fault>> {
+    /// Decimals of each factor that count.
+    const SCALE: u8 = 6;
+    const HUNDREDTH: i128 = 10_i128.pow(2 * SCALE as u32 - 2);
+    let factor = |name| match line.child_text(name).map(str::trim) {
+        None | Some("") => Ok(0),
+        Some(text) => read_number(text, SCALE)
+            .filter(|(number, _)| number.unsigned_abs() < i64::MAX.unsigned_abs())
+            .map(|(number, _)| i128::from(number))
+            .ok_or_else(|| illegal_format(text, name)),
+    };
+    let product = factor("quantity")? * factor("price")?;
+    let rounded = (product.abs() + HUNDREDTH / 2) / HUNDREDTH * product.signum();
+    Ok(rounded.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+}
+
+fn illegal_format(text: &str, field: &str) -> Vec<Fault> {
+    let text = format!("The value '{text}' of the field {field} has an illegal format");
+    vec![Fault::new("BL03000018", text)]
+}
+
 /// What an expense report comes to.
 fn spent(object: &Object, amounts: &[&str]) -> Result<Cells, Vec<Fault>> {
     let mut sum = 0;
     for text in amounts {
         match read_number(text.trim(), 2) {
             Some((amount, _)) => sum += amount,
-            None => {
-                let text = format!("The value '{text}' of the field amount has an illegal format");
-                return Err(vec![Fault::new("BL03000018", text)]);
-            }
+            None => return Err(illegal_format(text, "amount")),
         }
     }
     let names = ["TOTALENTERED", "TOTALDUE"]

@@ -395,6 +395,43 @@ fn documents_go_by_their_id() {
 }
 
 #[test]
+fn documents_add_up_to_the_cent() {
+    let world = world();
+    let item = world.truth("SELECT ITEMID FROM ITEM LIMIT 1").remove(0);
+    let order = |number: &str, lines: &[(&str, &str)]| {
+        let lines: String = lines
+            .iter()
+            .map(|(quantity, price)| {
+                format!("<sotransitem><itemid>{item}</itemid><quantity>{quantity}</quantity><price>{price}</price></sotransitem>")
+            })
+            .collect();
+        world.result(&format!(
+            "<create_sotransaction><transactiontype>Sales Order</transactiontype>{}<customerid>C-00001</customerid><documentno>{number}</documentno><sotransitems>{lines}</sotransitems></create_sotransaction>",
+            day("datecreated")
+        ))
+    };
+    // 1.005 is less than it says in floating point; halves are rounded away from zero, line by line.
+    let made = order(
+        "E-1",
+        &[
+            ("1", "1.005"),
+            ("-1", "0.125"),
+            ("3", "333333333333.33"),
+            ("9", ""),
+        ],
+    );
+    assert_eq!(status(&made), "success", "{made:?}");
+    assert_eq!(
+        world.truth("SELECT TOTAL FROM t_SODOCUMENT WHERE DOCNO = 'E-1'"),
+        ["100000000000087"]
+    );
+    for price in ["2,50", "99999999999999999999"] {
+        let refused = order("E-2", &[("1", price)]);
+        assert!(faults(&refused)[0].1.contains("illegal format"), "{refused:?}");
+    }
+}
+
+#[test]
 fn payments_pay_what_is_due() {
     let world = world();
     let bill = world
