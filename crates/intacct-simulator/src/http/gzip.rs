@@ -1,9 +1,10 @@
 //! Compression, with parts that were compressed before.
 
+use std::cell::RefCell;
 use std::io::Write;
 
 use flate2::write::GzEncoder;
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use flate2::{Compress, Compression, Crc, FlushCompress};
 
 /// Compresses at the fastest level.
 pub fn gzip(body: &[u8]) -> Vec<u8> {
@@ -27,7 +28,7 @@ impl Deflated {
         let mut crc = Crc::new();
         crc.update(bytes);
         Self {
-            bytes: deflate(bytes, FlushCompress::Sync),
+            bytes: deflate(bytes),
             crc,
         }
     }
@@ -38,9 +39,9 @@ pub fn gzip_around(before: &[u8], middle: &Deflated, after: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(middle.bytes.len() + before.len() + after.len() + 64);
     // RFC 1952: no time, no name, fastest level, unknown system.
     out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255]);
-    out.extend_from_slice(&deflate(before, FlushCompress::Sync));
+    store(before, false, &mut out);
     out.extend_from_slice(&middle.bytes);
-    out.extend_from_slice(&deflate(after, FlushCompress::Finish));
+    store(after, true, &mut out);
     let mut crc = Crc::new();
     crc.update(before);
     crc.combine(&middle.crc);
@@ -52,26 +53,44 @@ pub fn gzip_around(before: &[u8], middle: &Deflated, after: &[u8]) -> Vec<u8> {
     out
 }
 
-fn deflate(bytes: &[u8], flush: FlushCompress) -> Vec<u8> {
-    let mut state = Compress::new(Compression::fast(), false);
-    let mut out = Vec::with_capacity(bytes.len() / 6 + 64);
+/// Bytes as they are, as a part of a compressed body: an envelope is not worth a compressor.
+fn store(bytes: &[u8], is_last: bool, out: &mut Vec<u8>) {
+    let mut rest = bytes;
     loop {
-        let taken = state.total_in() as usize;
-        let status = state.compress_vec(&bytes[taken..], &mut out, flush);
-        let is_done = match status {
-            Ok(Status::StreamEnd) | Err(_) => true,
-            // Room is left: everything was written.
-            Ok(_) => {
-                flush != FlushCompress::Finish
-                    && state.total_in() as usize == bytes.len()
-                    && out.len() < out.capacity()
-            }
-        };
-        if is_done {
-            return out;
+        // RFC 1951, 3.2.4: what a block can hold.
+        let (block, behind) = rest.split_at(rest.len().min(usize::from(u16::MAX)));
+        rest = behind;
+        let length = block.len() as u16;
+        out.push(u8::from(is_last && rest.is_empty()));
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(block);
+        if rest.is_empty() {
+            return;
         }
-        out.reserve(out.capacity().max(64));
     }
+}
+
+/// Compresses up to a byte's end, behind which anything may follow.
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    thread_local! {
+        // Its tables are larger than most pages: they are not made anew for each.
+        static STATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    }
+    STATE.with_borrow_mut(|state| {
+        state.reset();
+        let mut out = Vec::with_capacity(bytes.len() / 6 + 64);
+        loop {
+            let taken = state.total_in() as usize;
+            let status = state.compress_vec(&bytes[taken..], &mut out, FlushCompress::Sync);
+            // Room is left: everything was written.
+            let is_done = state.total_in() as usize == bytes.len() && out.len() < out.capacity();
+            if is_done || status.is_err() {
+                return out;
+            }
+            out.reserve(out.capacity().max(64));
+        }
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +103,7 @@ mod tests {
         let rows: String = (0..5000)
             .map(|i| format!("<R><A>{}</A></R>", i * 7919 % 1013))
             .collect();
-        for (before, after) in [("<data>", "</data>"), ("", ""), (&rows[..700], &rows[..40_000])] {
+        for (before, after) in [("<data>", "</data>"), ("", ""), (&rows[..700], &rows[..70_000])] {
             for middle in [rows.as_str(), "", "x"] {
                 let zipped = gzip_around(
                     before.as_bytes(),
