@@ -75,6 +75,14 @@ pub fn connect(database: &str, role: &str) -> Client {
         .unwrap_or_else(|error| panic!("no connection to database {database} as {role}: {error:?}"))
 }
 
+/// The process of the backend behind a connection.
+pub fn backend(client: &mut Client) -> i32 {
+    client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .expect("a pid")
+        .get(0)
+}
+
 /// Opens a connection as `role`, unless the server refuses.
 ///
 /// # Errors

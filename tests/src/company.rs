@@ -204,6 +204,14 @@ impl Company {
         self.database.connect()
     }
 
+    /// Cancels what a backend does, for tests whose session goes on: by one signal. The server answers a client's own
+    /// request to cancel with two, and on a busy machine the second may come as late as in a later statement.
+    pub fn cancel(&self, pid: i32) {
+        self.connect()
+            .execute("SELECT pg_cancel_backend($1)", &[&pid])
+            .expect("the backend is signalled");
+    }
+
     /// Imports objects into schema public, in a session of its own.
     pub fn import(&self, objects: &str) {
         self.connect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use postgres::NoTls;
 use postgres::error::SqlState;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::process::{Resources, resources};
 use sage_intacct_fdw_tests::tap::Answer;
@@ -50,13 +51,11 @@ fn spawn_query(
 }
 
 fn cancelled_by_request(company: &Company, sql: &'static str) {
-    let client = company.connect();
-    let token = client.cancel_token();
+    let mut client = company.connect();
+    let pid = cluster::backend(&mut client);
     let result = spawn_query(client, sql);
     company.gateway.tap.wait_for_stalled(1);
-    token
-        .cancel_query(NoTls)
-        .expect("the cancel request is delivered");
+    company.cancel(pid);
     let (mut client, code) = result.recv_timeout(LIMIT).expect("the statement ends");
     assert_eq!(code, Some(SqlState::QUERY_CANCELED));
     company.gateway.tap.wait_for_stalled(0);

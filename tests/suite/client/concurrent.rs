@@ -5,6 +5,7 @@ use std::sync::{Arc, Barrier};
 
 use postgres::Client;
 use postgres::error::SqlState;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
 
@@ -331,7 +332,7 @@ fn cancel_ends_the_wait_of_an_append() {
             Answer::Pass
         }
     });
-    let token = client.cancel_token();
+    let pid = cluster::backend(&mut client);
     let running = std::thread::spawn(move || {
         let code = client
             .simple_query("SELECT count(*) FROM customer_all")
@@ -340,9 +341,7 @@ fn cancel_ends_the_wait_of_an_append() {
         (client, code)
     });
     company.gateway.tap.wait_for_stalled(SERVERS);
-    token
-        .cancel_query(postgres::NoTls)
-        .expect("the cancel request is delivered");
+    company.cancel(pid);
     let (mut client, code) = running.join().expect("the statement ends");
     assert_eq!(code, Some(SqlState::QUERY_CANCELED));
     // Nobody waits for the answers any more.

@@ -203,7 +203,6 @@ fn others_see_counters_and_progress() {
         let second = xml.contains("<query>") && queries.fetch_add(1, Ordering::SeqCst) > 0;
         if second { Answer::Stall } else { Answer::Pass }
     });
-    let token = scanner.cancel_token();
     let running = thread::spawn(move || {
         let failed = scanner.simple_query("SELECT * FROM customer").is_err();
         (scanner, failed)
@@ -222,7 +221,10 @@ fn others_see_counters_and_progress() {
     assert_eq!(row.get::<_, i64>(5), shared.customers());
     assert!(row.get::<_, bool>(7));
 
-    token.cancel_query(postgres::NoTls).expect("cancelled");
+    // One signal: the scanner goes on.
+    watcher
+        .execute("SELECT pg_cancel_backend($1)", &[&scanner_pid])
+        .expect("signalled");
     let (mut scanner, failed) = running.join().expect("it ends");
     assert!(failed);
     shared.gateway.tap.pass();

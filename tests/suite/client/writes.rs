@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use postgres::Client;
 use postgres::error::DbError;
-use postgres::{Client, NoTls};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
@@ -72,13 +72,11 @@ fn spawn(mut client: Client, sql: String) -> mpsc::Receiver<(Client, Option<DbEr
 
 /// Cancels a statement when the gateway is silent, and gives its error.
 #[track_caller]
-fn cancelled(company: &Company, client: Client, sql: &str) -> (Client, DbError) {
-    let token = client.cancel_token();
+fn cancelled(company: &Company, mut client: Client, sql: &str) -> (Client, DbError) {
+    let pid = cluster::backend(&mut client);
     let result = spawn(client, sql.to_owned());
     company.gateway.tap.wait_for_stalled(1);
-    token
-        .cancel_query(NoTls)
-        .expect("the cancel request is delivered");
+    company.cancel(pid);
     let (client, error) = result.recv_timeout(LIMIT).expect("the statement ends");
     company.gateway.tap.pass();
     (client, error.expect("an error"))

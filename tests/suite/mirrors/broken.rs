@@ -3,6 +3,7 @@
 use super::company::{assert_equal, company, last_run, lines, mirror, refresh, run};
 use postgres::NoTls;
 use postgres::error::SqlState;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,10 +50,7 @@ fn assert_half_loaded(client: &mut postgres::Client) -> String {
 #[test]
 fn a_cancelled_load_goes_on() {
     let (company, mut client) = unloaded("mirror_cancel");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     stall_after(&company, 8);
     let load = thread::spawn(move || {
         let mut client = client;
@@ -79,9 +77,8 @@ fn a_cancelled_load_goes_on() {
         ),
         format!("ARINVOICE finance.arinvoice t {} t", company.rows("ARINVOICE"))
     );
-    // The server answers a client's request to cancel with two signals, the second of which may come while the first is
-    // recorded: such a run counts as lost.
-    run(&mut watcher, &format!("SELECT pg_cancel_backend({pid})"));
+    // A second signal while the first is recorded would make the run a lost one.
+    company.cancel(pid);
     let (mut client, code) = load.join().expect("the thread ends");
     assert_eq!(code, Some(SqlState::QUERY_CANCELED));
     company.gateway.tap.pass();

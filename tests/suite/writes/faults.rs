@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
+use postgres::Client;
 use postgres::error::DbError;
-use postgres::{Client, NoTls};
 use regex::Regex;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
 
@@ -240,14 +241,12 @@ fn under(
             }
         });
     }
-    let token = client.cancel_token();
+    let pid = cluster::backend(client);
     let ended = std::thread::scope(|scope| {
         let statement = scope.spawn(|| client.batch_execute(sql));
         if matches!(trouble, Trouble::Cancelled { .. }) {
             company.gateway.tap.wait_for_stalled(1);
-            token
-                .cancel_query(NoTls)
-                .expect("the cancel request is delivered");
+            company.cancel(pid);
         }
         statement.join().expect("the statement ends")
     });
