@@ -5,14 +5,12 @@
 //! So an answer costs no request more than one that is read page after page, whatever gaps the keys have, and its rows
 //! keep their order.
 
-use super::{MAX_WAITING_BYTES, Reader};
+use super::{Flying, MAX_WAITING_BYTES, Reader, UnderWay};
 use crate::error::Error;
 use crate::query::Query;
 use crate::xml::rows::Page;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::StreamExt;
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::rc::Rc;
 
 /// Places are moved up when the rows counted from them would be more than this many pages.
@@ -44,7 +42,7 @@ pub(super) struct Ahead<'a> {
     pub(super) width: usize,
     /// Whether more than one page may be asked for that nobody wants yet.
     pub(super) wanted: bool,
-    flying: FuturesUnordered<LocalBoxFuture<'a, Arrival>>,
+    flying: Flying<'a, Arrival>,
     arrived: BTreeMap<i64, (Asked, Result<Page, Error>)>,
     waiting_bytes: usize,
     /// Number of the page to hand out next, and of the one to ask for next.
@@ -60,6 +58,34 @@ pub(super) struct Ahead<'a> {
     max_size: u32,
 }
 
+impl<'a> UnderWay<'a> for Ahead<'a> {
+    type Arrival = Arrival;
+
+    fn flying(&mut self) -> &mut Flying<'a, Arrival> {
+        &mut self.flying
+    }
+
+    fn arrive(&mut self, (number, asked, page): Arrival) {
+        if let Ok(page) = &page
+            && asked.place == self.place_number
+        {
+            self.end = page.total_count;
+            let rows = page.rows() as u64;
+            if self.next <= asked.offset {
+                // The first page behind this place: the pages ahead start with its last row. A page that is shorter
+                // than asked for, and not the last, tells what the gateway's pages hold.
+                self.next = (asked.offset + rows).saturating_sub(1);
+                if rows >= 2 && rows < u64::from(asked.size) {
+                    self.max_size = self.max_size.min(rows as u32);
+                }
+            }
+        }
+        self.waiting_bytes += memory(&page);
+        self.arrived.insert(number, (asked, page));
+        self.refill();
+    }
+}
+
 impl<'a> Ahead<'a> {
     /// Asks for the first page.
     pub(super) fn new(reader: &'a Reader<'a>, query: Query) -> Self {
@@ -70,7 +96,7 @@ impl<'a> Ahead<'a> {
                 false => reader.plan.ahead.min(1),
             },
             wanted: false,
-            flying: FuturesUnordered::new(),
+            flying: Flying::new(),
             arrived: BTreeMap::new(),
             waiting_bytes: 0,
             head: 0,
@@ -102,38 +128,6 @@ impl<'a> Ahead<'a> {
             let arrival = self.flying.next().await?;
             self.arrive(arrival);
         }
-    }
-
-    /// Runs `delivery` to its end, and the requests under way beside it.
-    pub(super) async fn beside<T>(&mut self, delivery: impl Future<Output = T>) -> T {
-        let mut delivery = pin!(delivery);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut delivery => return done,
-                Some(arrival) = self.flying.next() => self.arrive(arrival),
-            }
-        }
-    }
-
-    fn arrive(&mut self, (number, asked, page): Arrival) {
-        if let Ok(page) = &page
-            && asked.place == self.place_number
-        {
-            self.end = page.total_count;
-            let rows = page.rows() as u64;
-            if self.next <= asked.offset {
-                // The first page behind this place: the pages ahead start with its last row. A page that is shorter
-                // than asked for, and not the last, tells what the gateway's pages hold.
-                self.next = (asked.offset + rows).saturating_sub(1);
-                if rows >= 2 && rows < u64::from(asked.size) {
-                    self.max_size = self.max_size.min(rows as u32);
-                }
-            }
-        }
-        self.waiting_bytes += memory(&page);
-        self.arrived.insert(number, (asked, page));
-        self.refill();
     }
 
     /// Asks for the pages ahead that are within the bounds.
@@ -248,7 +242,7 @@ impl<'a> Ahead<'a> {
 
     /// Drops everything under way; its connections close.
     fn clear(&mut self) {
-        self.flying = FuturesUnordered::new();
+        self.flying = Flying::new();
         self.arrived.clear();
         self.waiting_bytes = 0;
         self.head = self.tail;

@@ -7,7 +7,7 @@
 
 use super::ahead::Ahead;
 use super::order::Keys;
-use super::{ReadSummary, Reader, Seen, ranges};
+use super::{ReadSummary, Reader, Seen, UnderWay, ranges};
 use crate::error::{Error, ErrorKind};
 use crate::formatting::reading;
 use crate::query::{Condition, OrderKey, Query, Value};

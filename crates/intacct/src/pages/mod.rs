@@ -16,6 +16,9 @@ use crate::dialect::{DialectKind, PageRequest};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Count, OrderKey, Query};
 use crate::xml::rows::Page;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::pin::pin;
 
 /// How much larger a page is than the one before, until `page_size`.
 const GROWTH: u32 = 4;
@@ -126,6 +129,31 @@ async fn single(reader: Reader<'_>, mut emit: impl AsyncFnMut(Page) -> bool) -> 
     let wanted = emit(page).await;
     summary.complete = complete && wanted;
     Ok(summary)
+}
+
+/// Requests under way.
+type Flying<'a, Arrival> = FuturesUnordered<LocalBoxFuture<'a, Arrival>>;
+
+/// Whoever has several requests under way, and takes what they answer as it comes.
+trait UnderWay<'a> {
+    type Arrival;
+
+    fn flying(&mut self) -> &mut Flying<'a, Self::Arrival>;
+
+    /// Takes an answer; may ask for more.
+    fn arrive(&mut self, arrival: Self::Arrival);
+
+    /// Runs `delivery` to its end, and the requests beside it.
+    async fn beside<T>(&mut self, delivery: impl Future<Output = T>) -> T {
+        let mut delivery = pin!(delivery);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut delivery => return done,
+                Some(arrival) = self.flying().next() => self.arrive(arrival),
+            }
+        }
+    }
 }
 
 /// What the ways of paging share.

@@ -2,7 +2,7 @@
 //! it is not the same row, rows moved in between.
 
 use super::ahead::Ahead;
-use super::{ReadSummary, Reader};
+use super::{ReadSummary, Reader, UnderWay};
 use crate::error::{Error, ErrorKind};
 use crate::query::{OrderKey, Query, SelectItem};
 use crate::xml::rows::Page;

@@ -5,14 +5,12 @@
 //! nothing that changes elsewhere shifts. A request that comes free takes over half of what the largest part still has
 //! before it, so the parts find their sizes however the keys are spread. Rows come in no order.
 
-use super::{MAX_WAITING_BYTES, ReadSummary, Reader, Seen};
+use super::{Flying, MAX_WAITING_BYTES, ReadSummary, Reader, Seen, UnderWay};
 use crate::error::{Error, ErrorKind};
 use crate::query::{CompareOp, Condition, OrderKey, Query, Value};
 use crate::xml::rows::Page;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::StreamExt;
 use std::collections::VecDeque;
-use std::pin::pin;
 
 /// What is read.
 pub(super) struct Rows<'a> {
@@ -97,10 +95,37 @@ struct Ranges<'a> {
     /// The largest key, once it is known.
     largest: Option<i64>,
     parts: Vec<Part>,
-    flying: FuturesUnordered<LocalBoxFuture<'a, Arrival>>,
+    flying: Flying<'a, Arrival>,
     ready: VecDeque<Result<Page, Error>>,
     waiting_bytes: usize,
     failed: bool,
+}
+
+impl<'a> UnderWay<'a> for Ranges<'a> {
+    type Arrival = Arrival;
+
+    fn flying(&mut self) -> &mut Flying<'a, Arrival> {
+        &mut self.flying
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let taken = match arrival {
+            Arrival::Largest(page) => page.and_then(|page| self.take_largest(&page)).map(|()| None),
+            Arrival::Part(asked, page) => page.and_then(|page| self.take(asked, page)).map(Some),
+        };
+        match taken {
+            Ok(Some(page)) if page.rows() > 0 => {
+                self.waiting_bytes += page.memory_bytes();
+                self.ready.push_back(Ok(page));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.failed = true;
+                self.ready.push_back(Err(error));
+            }
+        }
+        self.refill();
+    }
 }
 
 impl<'a> Ranges<'a> {
@@ -118,7 +143,7 @@ impl<'a> Ranges<'a> {
             width: reader.plan.ahead.max(1),
             largest: None,
             parts: vec![whole],
-            flying: FuturesUnordered::new(),
+            flying: Flying::new(),
             ready: VecDeque::new(),
             waiting_bytes: 0,
             failed: false,
@@ -142,37 +167,6 @@ impl<'a> Ranges<'a> {
             let arrival = self.flying.next().await?;
             self.arrive(arrival);
         }
-    }
-
-    /// Runs `delivery` to its end, and the requests under way beside it.
-    async fn beside<T>(&mut self, delivery: impl Future<Output = T>) -> T {
-        let mut delivery = pin!(delivery);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut delivery => return done,
-                Some(arrival) = self.flying.next() => self.arrive(arrival),
-            }
-        }
-    }
-
-    fn arrive(&mut self, arrival: Arrival) {
-        let taken = match arrival {
-            Arrival::Largest(page) => page.and_then(|page| self.take_largest(&page)).map(|()| None),
-            Arrival::Part(asked, page) => page.and_then(|page| self.take(asked, page)).map(Some),
-        };
-        match taken {
-            Ok(Some(page)) if page.rows() > 0 => {
-                self.waiting_bytes += page.memory_bytes();
-                self.ready.push_back(Ok(page));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.failed = true;
-                self.ready.push_back(Err(error));
-            }
-        }
-        self.refill();
     }
 
     /// Asks for what is to be read within the bounds.
