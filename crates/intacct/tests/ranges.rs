@@ -33,15 +33,23 @@ fn client(gateway: &Gateway, plan: &ReadPlan) -> Client {
 async fn collect(gateway: &Gateway, plan: &ReadPlan) -> (Vec<u64>, Result<ReadSummary, Error>) {
     let client = &client(gateway, plan);
     let mut found = Vec::new();
-    let number = |page: &Page, row| std::str::from_utf8(page.cell(row, 0)?).ok()?.parse::<u64>().ok();
     let ended = read(client, plan, async |page: Page| {
-        found.extend((0..page.rows()).map(|row| number(&page, row).expect("a key")));
+        found.extend(keys_of(&page));
         // The reader is busy for a while: meanwhile what was asked for ahead is sent.
         tokio::time::sleep(Duration::from_millis(1)).await;
         true
     })
     .await;
     (found, ended)
+}
+
+async fn ignoring_offsets(keys: Vec<u64>) -> Gateway {
+    Gateway::start(move |request| Reply::xml(success(request, &[&page_of(&without_offset(request), &keys)])))
+        .await
+}
+
+async fn telling_no_counts(keys: Vec<u64>) -> Gateway {
+    Gateway::start(move |request| Reply::xml(success(request, &[&uncounted(&page_of(request, &keys))]))).await
 }
 
 async fn read_all(gateway: &Gateway, plan: &ReadPlan) -> Vec<u64> {
@@ -51,15 +59,6 @@ async fn read_all(gateway: &Gateway, plan: &ReadPlan) -> Vec<u64> {
     assert_eq!(summary.rows, found.len() as u64);
     found.sort_unstable();
     found
-}
-
-fn without_offset(request: &str) -> String {
-    request.replace("<offset>", "<other>")
-}
-
-/// A page as a gateway sends it that tells no counts.
-fn uncounted(page: &str) -> String {
-    format!("<data{}", &page[page.find('>').expect("a tag")..])
 }
 
 fn queries(gateway: &Gateway) -> usize {
@@ -103,11 +102,7 @@ async fn splitting_costs_few_requests_more_than_there_are_pages() {
         .into_iter()
         .zip(spreads(1200))
     {
-        let served = all.clone();
-        let gateway = Gateway::start(move |request| {
-            Reply::xml(success(request, &[&page_of(&without_offset(request), &served)]))
-        })
-        .await;
+        let gateway = ignoring_offsets(all.clone()).await;
         assert_eq!(read_all(&gateway, &plan(12, 4)).await, all);
         // A hundred pages; the largest key; two pages that showed that offsets are ignored, and what was under way then;
         // pages that are not full where parts end; halves without rows.
@@ -120,9 +115,7 @@ async fn splitting_costs_few_requests_more_than_there_are_pages() {
 #[tokio::test]
 async fn several_parts_are_walked_side_by_side() {
     let all: Vec<u64> = (1..=600).collect();
-    let gateway =
-        Gateway::start(move |request| Reply::xml(success(request, &[&uncounted(&page_of(request, &all))])))
-            .await;
+    let gateway = telling_no_counts(all).await;
     read_all(&gateway, &plan(12, 4)).await;
     let parts: BTreeSet<String> = gateway
         .requests()
@@ -172,11 +165,7 @@ async fn rows_behind_the_largest_key_known_are_read_too() {
 #[tokio::test]
 async fn nothing_is_split_where_somebody_relies_on_the_order() {
     let all: Vec<u64> = (1..=300).collect();
-    let served = all.clone();
-    let gateway = Gateway::start(move |request| {
-        Reply::xml(success(request, &[&uncounted(&page_of(request, &served))]))
-    })
-    .await;
+    let gateway = telling_no_counts(all.clone()).await;
     let mut plan = plan(12, 4);
     plan.paging = Paging::Keyset {
         keys: vec![key("RECORDNO")],
@@ -234,9 +223,7 @@ async fn a_failure_of_one_part_ends_the_reading() {
 #[tokio::test]
 async fn no_page_is_asked_for_when_enough_wait() {
     let all: Vec<u64> = (1..=3000).collect();
-    let gateway =
-        Gateway::start(move |request| Reply::xml(success(request, &[&uncounted(&page_of(request, &all))])))
-            .await;
+    let gateway = telling_no_counts(all).await;
     let (plan, mut pages) = (plan(10, 4), 0);
     let ended = read(&client(&gateway, &plan), &plan, async |_| {
         pages += 1;

@@ -1,7 +1,7 @@
 //! A gateway that answers by a script, on a loopback port of the test's own runtime.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use intacct::{Backoff, Client, Config, OrderKey, Query};
+use intacct::{Backoff, Client, Config, OrderKey, Page, Query};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -332,6 +332,22 @@ pub fn data_of(rows: &[u64], total: usize, offset: usize) -> String {
          {body}</data>",
         rows.len()
     )
+}
+
+/// The request as a gateway takes it that ignores offsets.
+pub fn without_offset(request: &str) -> String {
+    request.replace("<offset>", "<other>")
+}
+
+/// A page as a gateway sends it that tells no counts.
+pub fn uncounted(page: &str) -> String {
+    format!("<data{}", &page[page.find('>').expect("a tag")..])
+}
+
+/// The RECORDNO of every row, which is the first column.
+pub fn keys_of(page: &Page) -> Vec<u64> {
+    let number = |row| std::str::from_utf8(page.cell(row, 0)?).ok()?.parse().ok();
+    (0..page.rows()).map(|row| number(row).expect("a key")).collect()
 }
 
 pub fn query() -> Query {
