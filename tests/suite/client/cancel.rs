@@ -203,10 +203,7 @@ fn request_timeout_ends_a_wait_with_its_own_error() {
 fn terminate_ends_the_backend() {
     let company = stalling("terminate", || Answer::Stall);
     let mut client = company.connect();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     let result = spawn_query(client, "SELECT count(*) FROM customer");
     company.gateway.tap.wait_for_stalled(1);
     let mut admin = company.connect();
@@ -238,10 +235,7 @@ fn an_idle_backend_with_a_session_ends_at_once() {
     client
         .query("SELECT recordno FROM customer LIMIT 1", &[])
         .expect("rows");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     let mut admin = company.connect();
     let ended: bool = admin
         .query_one("SELECT pg_terminate_backend($1, 5000)", &[&pid])
@@ -312,10 +306,7 @@ fn cancelled_round(company: &Company, mut client: postgres::Client) -> postgres:
 fn a_hundred_cancels_leak_nothing() {
     let company = stalling("cancel_hundred", || Answer::Stall);
     let mut client = company.connect();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     let mut before = None;
     for round in 0..110 {
         client = cancelled_round(&company, client);
@@ -341,10 +332,7 @@ fn a_cursor_that_is_left_leaves_nothing() {
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '5')")
         .expect("an option");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     let mut before = None;
     for round in 0..110 {
         client

@@ -1,5 +1,6 @@
 //! A session that works for long does not grow.
 
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::process::{Resources, resources};
 use std::time::{Duration, Instant};
@@ -37,10 +38,7 @@ fn ten_thousand_executions_of_a_generic_plan_do_not_grow() {
     let company = Company::start("growth_plan");
     company.import("customer");
     let mut client = company.connect();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     client
         .batch_execute(
             "SET plan_cache_mode = force_generic_plan;
@@ -77,10 +75,7 @@ fn one_long_statement_does_not_grow_with_its_rescans() {
     let company = Company::start("growth_rescan");
     company.import("arterm");
     let mut client = company.connect();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     // The compiler of expressions takes memory by the estimated cost.
     client.batch_execute("SET jit = off").expect("a setting");
     let mut run = |times: i32, most: usize| {
@@ -124,10 +119,7 @@ fn failing_statements_do_not_grow() {
     client
         .batch_execute("CREATE FOREIGN TABLE wrong (recordno bigint, surname text) SERVER acme OPTIONS (object 'CUSTOMER')")
         .expect("a table");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     let mut run = |times: u32, most: usize| {
         for _ in 0..times {
             let error = client

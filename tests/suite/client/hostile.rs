@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use postgres::Client;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
 
@@ -343,13 +343,6 @@ fn bomb() -> Vec<u8> {
     [head.into_bytes(), body].concat()
 }
 
-fn backend(client: &mut Client) -> i32 {
-    client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("the backend lives")
-        .get(0)
-}
-
 const STATEMENT: &str =
     "SELECT recordno, name, totaldue, onhold, last_invoicedate, whenmodified FROM customer";
 
@@ -361,7 +354,7 @@ fn whatever_comes_is_answered_by_a_clear_error() {
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD max_retries '0')")
         .expect("an option");
-    let pid = backend(&mut client);
+    let pid = cluster::backend(&mut client);
     let rows = client.query(STATEMENT, &[]).expect("a working gateway").len();
     let mut faults = Vec::new();
     for case in CASES {
@@ -398,7 +391,7 @@ fn whatever_comes_is_answered_by_a_clear_error() {
             other => faults.push(format!("{}: the next query: {other:?}", case.name)),
         }
     }
-    assert_eq!(backend(&mut client), pid);
+    assert_eq!(cluster::backend(&mut client), pid);
     assert!(
         faults.is_empty(),
         "{} of {} cases:\n{}",
@@ -511,7 +504,7 @@ fn a_gateway_that_dies_in_the_middle_of_a_scan() {
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '10', ADD max_retries '1')")
         .expect("options");
-    let pid = backend(&mut client);
+    let pid = cluster::backend(&mut client);
     client
         .batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT recordno FROM customer; FETCH 5 FROM c")
         .expect("the first page");
@@ -525,7 +518,7 @@ fn a_gateway_that_dies_in_the_middle_of_a_scan() {
         .unwrap_or_default();
     assert!(["08001", "08006"].contains(&code.as_str()), "{error:?}");
     client.batch_execute("ROLLBACK").expect("the backend lives");
-    assert_eq!(backend(&mut client), pid);
+    assert_eq!(cluster::backend(&mut client), pid);
     let error = client
         .simple_query("SELECT count(*) FROM customer")
         .expect_err("the gateway is gone");

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
-use sage_intacct_fdw_tests::cluster::preloaded;
+use sage_intacct_fdw_tests::cluster::{self, preloaded};
 use sage_intacct_fdw_tests::company::{self, Company, Gateway};
 use sage_intacct_fdw_tests::tap::Answer;
 
@@ -65,13 +65,6 @@ fn number(client: &mut Client, sql: &str) -> i64 {
     client
         .query_one(sql, &[])
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
-        .get(0)
-}
-
-fn pid(client: &mut Client) -> i32 {
-    client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
         .get(0)
 }
 
@@ -156,7 +149,7 @@ fn backends_that_end_leave_no_place_taken() {
     for end in ["cancel", "terminate", "kill"] {
         let mut victim = shared.connect();
         number(&mut victim, COUNT);
-        let pid = pid(&mut victim);
+        let pid = cluster::backend(&mut victim);
         shared.gateway.tap.rule(|_| Answer::Stall);
         let running = thread::spawn(move || victim.simple_query(COUNT).is_err());
         shared.gateway.tap.wait_for_stalled(1);
@@ -196,7 +189,7 @@ fn backends_that_end_leave_no_place_taken() {
 fn others_see_counters_and_progress() {
     let shared = Shared::start("seen", ", page_size '50', max_concurrency '1'");
     let mut scanner = shared.connect();
-    let scanner_pid = pid(&mut scanner);
+    let scanner_pid = cluster::backend(&mut scanner);
     let mut watcher = shared.connect();
     let queries = AtomicUsize::new(0);
     shared.gateway.tap.rule(move |xml| {

@@ -166,10 +166,7 @@ fn a_wait_for_the_gateway_has_a_name() {
     client
         .query("SELECT recordno FROM customer", &[])
         .expect("signed in");
-    let pid = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get::<_, i32>(0);
+    let pid = cluster::backend(&mut client);
     company.gateway.tap.rule(|_| Answer::Stall);
     let token = client.cancel_token();
     let running = thread::spawn(move || client.simple_query("SELECT recordno FROM customer").is_err());

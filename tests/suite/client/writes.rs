@@ -235,10 +235,7 @@ fn a_cancel_before_anything_is_sent_is_an_ordinary_one() {
 #[test]
 fn a_terminated_backend_leaves_a_line_in_the_log() {
     let (company, mut client) = company("writes_terminate");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     nth(&company, "<create>", 1, || Answer::Swallow);
     let result = spawn(client, insert("Q", 5));
     company.gateway.tap.wait_for_stalled(1);

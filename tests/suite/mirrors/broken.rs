@@ -106,10 +106,7 @@ fn a_cancelled_load_goes_on() {
 #[test]
 fn a_lost_session_is_noticed() {
     let (company, mut client) = unloaded("mirror_lost");
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .expect("a pid")
-        .get(0);
+    let pid = cluster::backend(&mut client);
     stall_after(&company, 8);
     let load = thread::spawn(move || client.batch_execute(REFRESH).is_err());
     company.gateway.tap.wait_for_stalled(1);

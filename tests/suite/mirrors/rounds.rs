@@ -237,10 +237,7 @@ impl World {
             }
         });
         let mut client = self.company.connect();
-        let pid: i32 = client
-            .query_one("SELECT pg_backend_pid()", &[])
-            .expect("a pid")
-            .get(0);
+        let pid = cluster::backend(&mut client);
         let token = client.cancel_token();
         let refresh = thread::spawn(move || client.batch_execute(REFRESH).is_ok());
         while self.company.gateway.tap.stalled() == 0 && !refresh.is_finished() {
