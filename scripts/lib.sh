@@ -54,6 +54,9 @@ as_db() {
     fi
 }
 
+# counted WHAT LOG: adds up one number (passed, failed or ignored) of the summaries that Rust's test harness prints.
+counted() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
+
 pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
 
