@@ -1,7 +1,7 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
 use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
-use intacct::{DataType, DialectKind, LegacyObject};
+use intacct::{DataType, DialectKind};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -138,11 +138,8 @@ impl ForeignTable {
         if self.show_private() && !dialect.capabilities().show_private {
             return Err(OptionError::shows_no_private_rows(dialect.function()));
         }
-        if dialect == DialectKind::GetList
-            && let Some(object) = LegacyObject::find(&self.options.object)
-        {
-            // It has no other key than the one that the older version knows.
-            self.options.row_key = Some(object.key.to_owned());
+        if let Some(key) = dialect.settled_key(&self.options.object) {
+            self.options.row_key = Some(key.to_owned());
         }
         for column in &mut self.columns {
             let compared = column
@@ -170,10 +167,7 @@ impl ForeignTable {
 
     /// How the object is read.
     pub fn dialect(&self) -> DialectKind {
-        self.options.function.unwrap_or(match self.server.dtd_version {
-            intacct::DtdVersion::V3_0 => DialectKind::Query,
-            intacct::DtdVersion::V2_1 => DialectKind::GetList,
-        })
+        self.options.function.unwrap_or(self.server.dtd_version.dialect())
     }
 
     /// Rows of a page, clamped to what the dialect allows.

@@ -6,9 +6,7 @@ use crate::connection;
 use crate::error::raise;
 use crate::import::{Change, Existing, Quoting, changes, missing};
 use crate::{io, options};
-use intacct::{
-    Client, DialectKind, DtdVersion, Error, ErrorKind, ObjectDefinition, PageRequest, Query, SelectItem,
-};
+use intacct::{Client, DialectKind, Error, ErrorKind, ObjectDefinition, PageRequest, Query, SelectItem};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -56,10 +54,7 @@ fn table_changes(relid: pg_sys::Oid) -> Vec<Change> {
     let server = usable_server(&options::server_name(server));
     let client = connection::client(server, user).unwrap_or_else(|error| raise(error));
     let existing = existing(relid);
-    let kind = table.function.unwrap_or(match client.config().dtd_version {
-        DtdVersion::V3_0 => DialectKind::Query,
-        DtdVersion::V2_1 => DialectKind::GetList,
-    });
+    let kind = table.function.unwrap_or(client.config().dtd_version.dialect());
     let columns = existing.clone();
     let asked = io::run(move || async move {
         let definition = client

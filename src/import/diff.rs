@@ -100,7 +100,7 @@ fn added(
         related: Vec::new(),
         refused: refused.to_vec(),
         by_query_string: false,
-        legacy_key: None,
+        settled_key: None,
     };
     let Some((fresh, _)) = table(&described, String::new(), case) else {
         return Vec::new();

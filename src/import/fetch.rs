@@ -33,8 +33,8 @@ pub struct Described {
     pub refused: Vec<String>,
     /// `query` refuses the object, and `readByQuery` answers.
     pub by_query_string: bool,
-    /// Dtd version 2.1 tells its rows apart by this field.
-    pub legacy_key: Option<&'static str>,
+    /// The function that reads it tells its rows apart by this field, whatever the definition holds.
+    pub settled_key: Option<&'static str>,
 }
 
 /// An object left out.
@@ -140,16 +140,14 @@ async fn describe(
         }
         definition.fields.retain(|field| !field.custom);
     }
+    let settled_key = client.config().dtd_version.dialect().settled_key(&object);
     Ok(Ok(Described {
         wanted,
         definition,
         related: Vec::new(),
         refused: Vec::new(),
         by_query_string: false,
-        legacy_key: match client.config().dtd_version {
-            DtdVersion::V2_1 => LegacyObject::find(&object).map(|legacy| legacy.key),
-            DtdVersion::V3_0 => None,
-        },
+        settled_key,
     }))
 }
 

@@ -195,7 +195,7 @@ fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, 
 
 /// RECORDNO; `id` for the company's own objects; nothing for views.
 fn row_key(object: &Described) -> Option<String> {
-    if let Some(key) = object.legacy_key {
+    if let Some(key) = object.settled_key {
         return Some(key.to_owned());
     }
     if is_keyless(&object.definition.name) {

@@ -43,7 +43,7 @@ fn object(name: &str, fields: Vec<FieldDefinition>, relationships: Vec<Relations
         related: Vec::new(),
         refused: Vec::new(),
         by_query_string: false,
-        legacy_key: None,
+        settled_key: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client needs to know of a gateway and of its user.
 
 use crate::budget::Budget;
+use crate::dialect::DialectKind;
 use crate::observer::Observer;
 use crate::secret::Secret;
 use std::fmt;
@@ -22,6 +23,14 @@ impl DtdVersion {
         match self {
             DtdVersion::V2_1 => "2.1",
             DtdVersion::V3_0 => "3.0",
+        }
+    }
+
+    /// The function that reads where nothing else is said.
+    pub fn dialect(self) -> DialectKind {
+        match self {
+            DtdVersion::V2_1 => DialectKind::GetList,
+            DtdVersion::V3_0 => DialectKind::Query,
         }
     }
 }

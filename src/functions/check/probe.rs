@@ -3,10 +3,7 @@
 use super::observe;
 use super::outcome::{Outcome, Step, StepResult};
 use crate::io::Emitter;
-use intacct::{
-    Client, Config, ConnectStage, DialectKind, DtdVersion, Error, ErrorKind, LegacyObject, PageRequest,
-    Query, SelectItem,
-};
+use intacct::{Client, Config, ConnectStage, Error, ErrorKind, PageRequest, Query, SelectItem};
 use std::time::Instant;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -211,17 +208,11 @@ fn step_of(kind: &ErrorKind) -> Step {
 
 /// The first common object that the user may read, in words.
 async fn readable_object(client: &Client) -> Result<String, Error> {
-    let kind = match client.config().dtd_version {
-        DtdVersion::V3_0 => DialectKind::Query,
-        DtdVersion::V2_1 => DialectKind::GetList,
-    };
+    let kind = client.config().dtd_version.dialect();
     let mut refused: Vec<&str> = Vec::new();
     let mut last = None;
     for object in COMMON_OBJECTS {
-        let key = match kind {
-            DialectKind::GetList => LegacyObject::find(object).map_or("RECORDNO", |object| object.key),
-            DialectKind::Query | DialectKind::ReadByQuery => "RECORDNO",
-        };
+        let key = kind.settled_key(object).unwrap_or("RECORDNO");
         let mut query = Query::new(object);
         query.select = vec![SelectItem::Field(key.to_owned())];
         let page = PageRequest { size: 1, offset: 0 };

@@ -40,6 +40,15 @@ impl DialectKind {
         }
     }
 
+    /// The field that tells rows apart, where the function settles it and not the object's definition: 2.1 finds most
+    /// objects by their id and shows no record number of theirs.
+    pub fn settled_key(self, object: &str) -> Option<&'static str> {
+        match self {
+            DialectKind::GetList => legacy::LegacyObject::find(object).map(|object| object.key),
+            DialectKind::Query | DialectKind::ReadByQuery => None,
+        }
+    }
+
     /// Whether conditions on a field can be said at all, in the sense in which rows show it.
     pub fn compares(self, object: &str, field: &str, data_type: &DataType) -> bool {
         let capabilities = self.capabilities();

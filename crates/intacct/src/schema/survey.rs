@@ -1,8 +1,6 @@
 //! What a user can see of a company: which objects, and which entities.
 
 use crate::client::Client;
-use crate::config::DtdVersion;
-use crate::dialect::legacy::LegacyObject;
 use crate::dialect::{DialectKind, PageRequest};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Query, SelectItem};
@@ -45,15 +43,12 @@ impl Client {
     /// Asks for one row of an object, to learn whether it can be read and how many rows it has: one request, two for
     /// the company's own objects.
     pub async fn survey(&self, object: &str, show_private: bool) -> Result<Readable, Error> {
-        let kind = match self.config().dtd_version {
-            DtdVersion::V3_0 => DialectKind::Query,
-            DtdVersion::V2_1 => DialectKind::GetList,
-        };
+        let kind = self.config().dtd_version.dialect();
         let page = PageRequest { size: 1, offset: 0 };
         let mut refusal = None;
-        let keys = match LegacyObject::find(object) {
-            Some(legacy) if kind == DialectKind::GetList => vec![(legacy.key, false)],
-            _ => vec![("RECORDNO", false), ("id", true)],
+        let keys = match kind.settled_key(object) {
+            Some(key) => vec![(key, false)],
+            None => vec![("RECORDNO", false), ("id", true)],
         };
         for (field, is_custom) in keys {
             let mut query = Query::new(object);

@@ -16,9 +16,7 @@ mod split;
 mod values;
 
 use crate::client::Client;
-use crate::config::DtdVersion;
 use crate::dialect::DialectKind;
-use crate::dialect::legacy::LegacyObject;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::{CellError, CellReader, GatewayZone, UserFormatting};
 use crate::json;
@@ -105,10 +103,7 @@ impl Statement {
                 .map_err(|error| error.at(&client.config().company_id, Some(&first.object), "query", ""))?;
         }
         query.show_private |= settings.show_private;
-        let kind = match client.config().dtd_version {
-            DtdVersion::V3_0 => DialectKind::Query,
-            DtdVersion::V2_1 => DialectKind::GetList,
-        };
+        let kind = client.config().dtd_version.dialect();
         if !kind.capabilities().show_private {
             query.show_private &= first.show_private;
         }
@@ -140,11 +135,9 @@ impl Statement {
 
     /// The field by which pages follow each other.
     fn row_key(&self) -> Option<String> {
-        // 2.1 finds most objects by their id and shows no record number of theirs.
-        if self.kind == DialectKind::GetList {
-            return LegacyObject::find(&self.query.object).map(|object| object.key.to_owned());
-        }
-        self.names.object.row_key().map(|field| field.id.clone())
+        let own = || self.names.object.row_key().map(|field| field.id.clone());
+        let settled = self.kind.settled_key(&self.query.object);
+        settled.map(str::to_owned).or_else(own)
     }
 
     /// What is asked of the gateway for rows with these fields, and how its pages follow each other.
