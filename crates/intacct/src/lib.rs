@@ -40,7 +40,7 @@ pub use config::{Caps, Config, DtdVersion};
 pub use dialect::legacy::LegacyObject;
 pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};
 pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
-pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
+pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting, change_of_clocks};
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
 pub use pages::{Paging, ReadPlan, ReadSummary, Seen, read, read_part};

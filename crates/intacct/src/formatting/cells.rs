@@ -129,7 +129,9 @@ impl CellReader {
     /// Seconds east of Greenwich at a reading of the gateway's clock.
     fn offset_at(&self, local: i64, moment: &Moment) -> Option<i64> {
         let zone = match &self.zone {
-            GatewayZone::Fixed(offset) => return Some(i64::from(offset.seconds())),
+            GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => {
+                return Some(i64::from(offset.seconds()));
+            }
             GatewayZone::Named(zone) => zone,
         };
         if let Some((from, until, offset)) = self.steady.get()
@@ -141,9 +143,14 @@ impl CellReader {
         let reading = moment.date.at(0, 0, 0, 0) + jiff::SignedDuration::from_secs(i64::from(second));
         let instant = instant(zone, reading)?;
         let offset = i64::from(zone.to_offset(instant).seconds());
-        // A day away from any change of the clock, no reading happens twice or never.
+        // A day away from any change of the clock, no reading happens twice or never. The change may be at this very
+        // instant, and is then the one that precedes.
         let from = zone
-            .preceding(instant)
+            .preceding(
+                instant
+                    .saturating_add(jiff::SignedDuration::from_secs(1))
+                    .unwrap_or(instant),
+            )
             .next()
             .map_or(i64::MIN, |t| t.timestamp().as_second() + offset + DAY);
         let until = zone

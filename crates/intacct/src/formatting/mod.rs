@@ -1,10 +1,12 @@
 //! The user's formatting preferences, and the cells written under them.
 
 mod cells;
+mod changes;
 pub(crate) mod reading;
 mod zone;
 
 pub use cells::{CellError, CellReader};
+pub use changes::near as change_of_clocks;
 pub use zone::GatewayZone;
 
 use crate::error::{Error, ErrorKind};

@@ -4,10 +4,6 @@ use super::{CompareOp, Condition, Value};
 use crate::formatting::GatewayZone;
 use jiff::{SignedDuration, Timestamp, civil::DateTime};
 
-/// Clocks that are set back or forward this near to a bound blur it: daylight saving moves them by an hour or two,
-/// a territory that changes its side of the date line by a day.
-const NEAR: SignedDuration = SignedDuration::from_hours(50);
-
 impl Condition {
     /// Replaces each [`Value::Instant`] by the gateway's local time, keeping every row that the condition keeps.
     ///
@@ -62,7 +58,7 @@ impl Span {
                 .saturating_add(SignedDuration::from_secs(1))
                 .unwrap_or(floor)
         };
-        let blur = blur(instant, zone);
+        let blur = zone.blur(instant);
         Span {
             low: zone.render(floor).saturating_sub(blur),
             high: zone.render(ceiling).saturating_add(blur),
@@ -72,26 +68,6 @@ impl Span {
     fn point(&self) -> Option<DateTime> {
         (self.low == self.high).then_some(self.low)
     }
-}
-
-/// By how much local times near an instant are ambiguous.
-fn blur(instant: Timestamp, zone: &GatewayZone) -> SignedDuration {
-    let GatewayZone::Named(zone) = zone else {
-        return SignedDuration::ZERO;
-    };
-    let before = instant.saturating_sub(NEAR).unwrap_or(Timestamp::MIN);
-    let after = instant.saturating_add(NEAR).unwrap_or(Timestamp::MAX);
-    let mut offsets = vec![zone.to_offset(before), zone.to_offset(after)];
-    offsets.extend(
-        zone.following(before)
-            .take_while(|change| change.timestamp() <= after)
-            .map(|change| change.offset()),
-    );
-    let seconds = offsets.iter().map(|offset| i64::from(offset.seconds()));
-    let (least, most) = seconds.fold((i64::MAX, i64::MIN), |(least, most), next| {
-        (least.min(next), most.max(next))
-    });
-    SignedDuration::from_secs(most - least)
 }
 
 fn compare(field: String, op: CompareOp, instant: Timestamp, zone: &GatewayZone) -> Condition {
@@ -143,6 +119,7 @@ fn has_value(field: String) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formatting::UserFormatting;
     use jiff::tz::TimeZone;
 
     fn said(condition: &str, zone: &str) -> String {
@@ -205,6 +182,25 @@ mod tests {
             said("A > 2024-11-03T06:30:00Z", "America/New_York"),
             "A >= 11/03/2024 00:30:00"
         );
+    }
+
+    /// The gateway tells -08:00 and shows the clock of Los Angeles. A reading that does not exist there (02:30 of that
+    /// night) must not be a bound.
+    #[test]
+    fn an_offset_that_was_told_is_not_trusted_near_a_change() {
+        let user = UserFormatting {
+            locale: "en_US.UTF-8".into(),
+            date_format: "/mdY".into(),
+            gmt_offset_seconds: -8 * 3600,
+            clock: 24,
+        };
+        let zone = GatewayZone::new(None, Some(&user));
+        let said = |condition: &str| {
+            let condition: Condition = condition.parse().expect("a condition of the test");
+            condition.at_wall_clock(&zone).to_string()
+        };
+        assert_eq!(said("A > 2024-03-10T10:30:00Z"), "A >= 03/10/2024 01:30:00");
+        assert_eq!(said("A > 2024-07-10T10:30:00Z"), "A > 07/10/2024 02:30:00");
     }
 
     /// A row's local time, read as the reader reads it, must satisfy the sent condition whenever it satisfies the

@@ -177,3 +177,17 @@ proptest! {
         let _ = (reader.date(cell.as_bytes()), reader.timestamp(cell.as_bytes()));
     }
 }
+
+/// What was read before must not decide what a reading stands for.
+#[test]
+fn a_reading_at_the_very_change_of_the_clock_says_nothing_of_the_winter_before() {
+    let berlin = reader(3600, Some("Europe/Berlin"));
+    for (cell, instant) in [
+        ("03/31/2024 03:00:00", "2024-03-31T01:00:00Z"),
+        ("01/19/2024 03:56:16", "2024-01-19T02:56:16Z"),
+        ("10/27/2024 02:00:00", "2024-10-27T00:00:00Z"),
+        ("08/19/2024 03:56:16", "2024-08-19T01:56:16Z"),
+    ] {
+        assert_eq!(berlin.timestamp(cell.as_bytes()), Ok(micros(instant)), "{cell}");
+    }
+}
