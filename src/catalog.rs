@@ -1,7 +1,8 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
 use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
-use intacct::{DataType, DialectKind};
+use intacct::query::MOST_LISTED;
+use intacct::{Binding, DataType, DialectKind, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -82,6 +83,11 @@ impl Column {
     /// Whether a query can ask for it: neither constant nor lines.
     pub fn is_field(&self) -> bool {
         self.constant.is_none() && !self.is_lines()
+    }
+
+    /// Whether its values are the labels of an enumeration.
+    pub fn is_enum(&self) -> bool {
+        self.data_type == Some(DataType::Enum)
     }
 
     /// Whether it holds the lines that a record owns: their path as JSON.
@@ -211,6 +217,31 @@ impl ForeignTable {
     pub fn zone_is_fixed(&self) -> bool {
         let Some(name) = self.server.time_zone.as_deref() else {
             // The gateway tells a fixed offset.
+
+    /// Whether the gateway can be told all of these.
+    pub fn says_binding_exactly(&self, binding: &Binding) -> bool {
+        match binding {
+            Binding::Null => true,
+            Binding::Unsayable => false,
+            Binding::Value(value) => self.says_exactly(value),
+            Binding::List(values) => {
+                values.len() <= MOST_LISTED && values.iter().flatten().all(|value| self.says_exactly(value))
+            }
+        }
+    }
+
+    /// Whether the gateway can be told this very value. It knows whole seconds only; and where nobody has said whose
+    /// clock it shows, near a change of any clock it may understand another moment.
+    pub fn says_exactly(&self, value: &Value) -> bool {
+        match value {
+            Value::Instant(instant) => {
+                let is_clear =
+                    self.server.time_zone.is_some() || intacct::change_of_clocks(*instant).is_zero();
+                instant.subsec_nanosecond() == 0 && is_clear
+            }
+            _ => true,
+        }
+    }
             return true;
         };
         crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())

@@ -23,6 +23,13 @@ pub unsafe fn bind(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid, shap
         let made = match shape {
             Shape::Plain | Shape::Nullable => return outward::binding(datum, false, type_oid),
             Shape::Moment(moment) => return calendar::bound(datum, type_oid, moment),
+            Shape::Integer(_) if type_oid == pg_sys::NUMERICARRAYOID => {
+                let Some(elements) = outward::array(datum, pg_sys::NUMERICOID) else {
+                    return Binding::Unsayable;
+                };
+                let element = |element: Option<Value>| element.and_then(|number| whole_number(&number));
+                return Binding::List(elements.into_iter().map(element).collect());
+            }
             Shape::Integer(rounding) => {
                 let digits = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_NUMERIC_OUT), datum);
                 let number = CStr::from_ptr(digits).to_str().ok().and_then(Value::number);
@@ -36,6 +43,14 @@ pub unsafe fn bind(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid, shap
         made.map_or(Binding::Unsayable, |pattern| {
             Binding::Value(Value::Text(pattern.text))
         })
+    }
+}
+
+/// A canonical decimal as the bigint that equals it, if one does.
+pub fn whole_number(number: &Value) -> Option<Value> {
+    match whole(number, Rounding::Exact) {
+        Binding::Value(value) => Some(value),
+        _ => None,
     }
 }
 

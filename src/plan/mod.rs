@@ -26,7 +26,6 @@ use intacct::{Condition, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, is_a, pg_guard, pg_sys};
 use qual::{Params, Translator};
-pub use source::sayable_exactly;
 pub use upper::get_foreign_upper_paths;
 
 /// What planning one table needs to remember between its callbacks.

@@ -5,7 +5,7 @@
 use super::qual::{Params, Translator};
 use super::{RelationState, join, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
-use intacct::{Condition, Value};
+use intacct::Condition;
 use pgrx::{PgList, is_a, pg_sys};
 
 /// One relation of the query within a source.
@@ -338,15 +338,11 @@ fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
             _ => {}
         }
     });
-    exact && condition.values().into_iter().all(sayable_exactly)
-}
-
-/// Whether the gateway can be told this very value: it knows whole seconds only.
-pub fn sayable_exactly(value: &Value) -> bool {
-    match value {
-        Value::Instant(instant) => instant.subsec_nanosecond() == 0,
-        _ => true,
-    }
+    exact
+        && condition
+            .values()
+            .into_iter()
+            .all(|value| table.says_exactly(value))
 }
 
 /// The condition, its fields reached through `path`.

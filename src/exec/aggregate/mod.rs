@@ -5,4 +5,4 @@ mod groups;
 mod state;
 
 pub use ask::{may_read_rows, total_query};
-pub use state::{AggregateState, is_exact};
+pub use state::AggregateState;

@@ -202,7 +202,10 @@ impl AggregateState {
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> Progress {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
-        if !bindings.iter().all(is_exact) {
+        if !bindings
+            .iter()
+            .all(|binding| self.table.says_binding_exactly(binding))
+        {
             return self.local(has_local, None);
         }
         let Some(plan) = bind(&self.plan, &bindings) else {
@@ -466,16 +469,6 @@ unsafe fn call1(function: u32, a: pg_sys::Datum) -> pg_sys::Datum {
 unsafe fn call2(function: u32, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
     // SAFETY: the caller vouches for the arguments.
     unsafe { pg_sys::OidFunctionCall2Coll(pg_sys::Oid::from(function), pg_sys::InvalidOid, a, b) }
-}
-
-/// Whether the gateway can be told this very value: a condition that were widened would keep rows that SQL drops.
-pub fn is_exact(binding: &Binding) -> bool {
-    match binding {
-        Binding::Null => true,
-        Binding::Unsayable => false,
-        Binding::Value(value) => crate::plan::sayable_exactly(value),
-        Binding::List(values) => values.iter().flatten().all(crate::plan::sayable_exactly),
-    }
 }
 
 /// Binds the parameters; `None`: no row can match.

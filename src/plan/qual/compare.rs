@@ -119,8 +119,9 @@ pub unsafe fn with_column(
             return None;
         }
     }
-    if class == ValueClass::Text && op == CompareOp::Ne {
-        // Whether trailing blanks matter to the gateway is not documented: it might leave out 'abc ' for 'abc'.
+    if class == ValueClass::Text && op == CompareOp::Ne && !column.is_enum() {
+        // Whether trailing blanks matter to the gateway is not documented: it might leave out 'abc ' for 'abc'. The
+        // values of an enumeration are known, and no two of them differ by that.
         return Pushed::superset(not_null(&column.field));
     }
     let exact = is_exact(translator, class, &value);
@@ -163,10 +164,9 @@ pub fn condition(
 /// ambiguous where it is set back; of a parameter only execution tells.
 pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
     match (class, value) {
-        (ValueClass::Timestamp, Value::Instant(instant)) => {
-            instant.subsec_nanosecond() == 0 && translator.table.zone_is_fixed()
+        (ValueClass::Timestamp, value) => {
+            translator.table.zone_is_fixed() && translator.table.says_exactly(value)
         }
-        (ValueClass::Timestamp, _) => translator.table.zone_is_fixed(),
         _ => true,
     }
 }

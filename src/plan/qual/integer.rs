@@ -4,8 +4,9 @@ use super::compare::condition;
 use super::operand::Operand;
 use super::operator::{NUMERIC_OPS, meaning, negate};
 use super::shape::{Rounding, Shape};
-use super::{Pushed, Translator, not_null};
+use super::{Pushed, Translator, list, not_null};
 use crate::catalog::{Column, ValueClass};
+use crate::convert::{outward, shape};
 use intacct::{CompareOp, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -28,6 +29,43 @@ pub unsafe fn column<'a>(translator: &Translator<'a>, expression: *mut pg_sys::N
             (column, ValueClass::Integer) => Some(column),
             _ => None,
         }
+    }
+}
+
+/// `bigint_column IN (1, 2.5)`: the column among numerics, of which those with a fraction are no whole number's equal.
+///
+/// # Safety
+/// Valid expression nodes of the current planning.
+pub unsafe fn member(
+    translator: &mut Translator,
+    expression: *mut pg_sys::ScalarArrayOpExpr,
+    subject: *mut pg_sys::Node,
+    array: *mut pg_sys::Node,
+    negated: bool,
+) -> Option<Pushed> {
+    // SAFETY: passed through; the array's type is checked before it is read.
+    unsafe {
+        let column = column(translator, subject)?;
+        let (op, ..) = meaning((*expression).opno, NUMERIC_OPS)?;
+        let operators = translator.table.dialect().capabilities().operators;
+        if op != CompareOp::Eq || !(*expression).useOr || negated || !operators.in_list {
+            return None;
+        }
+        let values = if is_a(array, pg_sys::NodeTag::T_Const) {
+            let constant = array.cast::<pg_sys::Const>();
+            if (*constant).constisnull || (*constant).consttype != pg_sys::NUMERICARRAYOID {
+                return None;
+            }
+            let elements = outward::array((*constant).constvalue, pg_sys::NUMERICOID)?;
+            let whole = elements.iter().flatten().filter_map(shape::whole_number);
+            whole.collect()
+        } else if translator.is_parameter(array) && pg_sys::exprType(array) == pg_sys::NUMERICARRAYOID {
+            let shape = Shape::Integer(Rounding::Exact);
+            vec![Value::Param(translator.params.number(array.cast(), shape))]
+        } else {
+            return None;
+        };
+        list::among(column, values, true)
     }
 }
 

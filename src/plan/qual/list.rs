@@ -2,9 +2,10 @@
 
 use super::operator::{compare_op, deterministic, family};
 use super::shape::Shape;
-use super::{Pushed, Translator, compare, not_null, pattern};
-use crate::catalog::ValueClass;
+use super::{Pushed, Translator, compare, integer, not_null, pattern};
+use crate::catalog::{Column, ValueClass};
 use crate::convert::outward;
+use intacct::query::{MOST_LISTED, ends};
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -21,6 +22,9 @@ pub unsafe fn translate(
     unsafe {
         let operands = PgList::<pg_sys::Node>::from_pg((*expression).args);
         let (subject, array) = (operands.get_ptr(0)?, operands.get_ptr(1)?);
+        if let Some(pushed) = integer::member(translator, expression, subject, array, negated) {
+            return Some(pushed);
+        }
         let Some((column, class)) = translator.column(subject) else {
             return each(translator, expression, subject, array, negated);
         };
@@ -72,24 +76,48 @@ pub unsafe fn translate(
         if values.is_empty() {
             return None;
         }
-        if class == ValueClass::Text && !wants_member {
+        if !wants_member && values.len() > MOST_LISTED {
+            return Pushed::superset(not_null(&column.field));
+        }
+        if class == ValueClass::Text && !wants_member && !column.is_enum() {
             // As `<>` of text.
             return Pushed::superset(not_null(&column.field));
         }
         let exact = values
             .iter()
             .all(|value| compare::is_exact(translator, class, value));
+        if wants_member {
+            return among(column, values, exact);
+        }
         let condition = Condition::In {
             field: column.field.clone(),
             values,
-            negated: !wants_member,
+            negated: true,
         };
-        let condition = if wants_member {
-            condition
-        } else {
-            Condition::and(Some(condition), not_null(&column.field))
-        };
+        let condition = Condition::and(Some(condition), not_null(&column.field));
         Some(Pushed::new(condition, exact))
+    }
+}
+
+/// A column that has one of some values; of too many for a list, one between their ends.
+pub fn among(column: &Column, values: Vec<Value>, exact: bool) -> Option<Pushed> {
+    let field = column.field.clone();
+    if values.is_empty() {
+        // Never true: rare enough to stay here.
+        return None;
+    }
+    if values.len() <= MOST_LISTED {
+        let negated = false;
+        let condition = Condition::In {
+            field,
+            values,
+            negated,
+        };
+        return Some(Pushed::new(condition, exact));
+    }
+    match ends(&values) {
+        Some((low, high)) => Pushed::superset(Condition::Between { field, low, high }),
+        None => Pushed::superset(not_null(&field)),
     }
 }
 

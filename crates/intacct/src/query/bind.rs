@@ -4,6 +4,10 @@ use super::{CompareOp, Condition, Count, Query, Value};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+/// The longest list that the gateway is asked to look into. Nobody says how long one may be; beyond this it is asked for
+/// what lies between the ends of the list, or for everything, and the rows are looked at here.
+pub const MOST_LISTED: usize = 10_000;
+
 /// What a parameter turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Binding {
@@ -183,6 +187,16 @@ fn membership(field: &str, elements: Vec<Option<Value>>, negated: bool) -> Bound
     if values.is_empty() {
         return Bound::Never;
     }
+    if values.len() > MOST_LISTED {
+        return match ends(&values).filter(|_| !negated) {
+            Some((low, high)) => Bound::When(Condition::Between {
+                field: field.to_owned(),
+                low,
+                high,
+            }),
+            None => Bound::Always,
+        };
+    }
     Bound::When(Condition::In {
         field: field.to_owned(),
         values,
@@ -236,6 +250,22 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Number(a), Value::Number(b)) => Some(compare_numbers(a, b)),
         _ => None,
     }
+}
+
+/// The least and the greatest of some values that have an order here as there; text has none.
+pub fn ends(values: &[Value]) -> Option<(Value, Value)> {
+    let mut values = values.iter();
+    let first = values.next()?;
+    let (mut low, mut high) = (first, first);
+    for value in values {
+        if compare(value, low)? == Ordering::Less {
+            low = value;
+        }
+        if compare(value, high)? == Ordering::Greater {
+            high = value;
+        }
+    }
+    compare(low, high).map(|_| (low.clone(), high.clone()))
 }
 
 /// Compares two canonical decimals exactly.

@@ -10,7 +10,7 @@ mod literal;
 mod parse;
 
 pub(crate) use bind::compare_numbers;
-pub use bind::{Binding, Bound};
+pub use bind::{Binding, Bound, MOST_LISTED, ends};
 pub(crate) use literal::{write_us_date, write_us_datetime};
 pub use parse::SyntaxError;
 
