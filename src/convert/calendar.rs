@@ -81,26 +81,36 @@ unsafe fn civil(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<DateTime>
             }
             pg_sys::NUMERICOID => {
                 let digits = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_NUMERIC_OUT), datum);
-                let number = CStr::from_ptr(digits)
-                    .to_str()
-                    .ok()
-                    .and_then(|text| text.parse().ok());
+                let number = CStr::from_ptr(digits).to_str().ok().and_then(year_of);
                 pg_sys::pfree(digits.cast());
-                year(number?)
+                let (number, is_whole) = number?;
+                year(number, is_whole)
             }
-            pg_sys::FLOAT8OID => year(f64::from_bits(datum.value() as u64)),
+            pg_sys::FLOAT8OID => {
+                let number = f64::from_bits(datum.value() as u64);
+                let is_year = (1.0..9999.0).contains(&number);
+                is_year.then(|| year(number.floor() as i16, number.fract() == 0.0))?
+            }
             _ => None,
         }
     }
 }
 
+/// A decimal as the year in which it lies, and whether it is just that year: read digit by digit, since a number of 64
+/// bits takes 2023.99999999999999999999 for 2024.
+fn year_of(digits: &str) -> Option<(i16, bool)> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let number = whole.parse().ok().filter(|_| !digits.starts_with('-'))?;
+    Some((number, fraction.bytes().all(|digit| digit == b'0')))
+}
+
 /// The first moment of a year; of a fraction, some moment inside it.
-fn year(number: f64) -> Option<DateTime> {
-    if !(1.0..9999.0).contains(&number) {
+fn year(number: i16, is_whole: bool) -> Option<DateTime> {
+    if !(1..9999).contains(&number) {
         return None;
     }
-    let first = Date::new(number.floor() as i16, 1, 1).ok()?;
-    let day = if number.fract() == 0.0 { 1 } else { 2 };
+    let first = Date::new(number, 1, 1).ok()?;
+    let day = if is_whole { 1 } else { 2 };
     Some(
         first
             .with()

@@ -200,6 +200,7 @@ impl RelationState {
 /// Makes the plan: the query for the gateway, and the conditions to check here.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn get_foreign_plan(
+            depth: 0,
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
     _relid: pg_sys::Oid,

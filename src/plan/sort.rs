@@ -58,6 +58,10 @@ pub unsafe fn push(
         // SAFETY: as above.
         if !unsafe { order_is_ours(table, class, pathkey) } {
             break;
+        // Whether the gateway sorts by a path is not documented.
+        if column.field.contains('.') {
+            break;
+        }
         }
         // SAFETY: as above.
         let (descending, nulls_first) = unsafe {

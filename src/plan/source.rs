@@ -313,6 +313,7 @@ impl<'a> Source<'a> {
                 may_disregard_case: false,
             };
             let pushed = translator.translate(expression);
+                depth: 0,
             *params = translator.params;
             let pushed = pushed.filter(|pushed| pushed.exact)?;
             stays_exact(member.table, &pushed.condition).then(|| under(&member.path, pushed.condition))

@@ -18,6 +18,7 @@ use pgrx::{PgList, pg_sys};
 use requests::Requests;
 
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
+use std::collections::HashSet;
 const MOST_GROUPS: f64 = 50_000.0;
 
 /// What a request beside the first weighs, in requests: they travel at the same time.
@@ -97,6 +98,12 @@ impl Pushed {
             let grouping = Grouping::read(source, target, clause, having)?;
             // GROUP BY of constants alone has no group where there is no row.
             if grouping.keys.is_empty() && (grouping.aggregates.is_empty() || !clause.is_null()) {
+            // The gateway does not say a field twice.
+            let mut fields = grouping.keys.iter().map(|key| key.field.to_ascii_uppercase());
+            let mut seen = HashSet::new();
+            if !fields.all(|field| seen.insert(field)) {
+                return None;
+            }
                 return None;
             }
             let mut params = Params::default();

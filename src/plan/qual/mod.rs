@@ -21,7 +21,7 @@ pub use operand::Params;
 pub use operator::family;
 
 use crate::catalog::ForeignTable;
-use intacct::Condition;
+use intacct::{CompareOp, Condition};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// A condition for the gateway.
@@ -31,7 +31,7 @@ pub struct Pushed {
     pub condition: Condition,
     /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
     /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
-    /// loosens it ([`sayable_exactly`](super::sayable_exactly)).
+    /// loosens it ([`ForeignTable::says_exactly`]).
     pub exact: bool,
     /// It keeps enough rows only if the gateway disregards case, in the whole request.
     pub case_insensitive: bool,
@@ -104,7 +104,13 @@ pub struct Translator<'a> {
     pub params: Params,
     /// Whether case may be disregarded in the whole request.
     pub may_disregard_case: bool,
+    /// How deep in AND, OR and NOT the translation is.
+    pub depth: usize,
 }
+
+/// Conditions nested deeper than this stay here: nobody writes them by hand, and the plan keeps conditions in a form that
+/// has an end.
+const MOST_NESTED: usize = 40;
 
 impl Translator<'_> {
     /// The rows for which `expression` is true, as far as the gateway can tell them apart.
@@ -119,7 +125,7 @@ impl Translator<'_> {
     /// The rows for which `expression` is true, or with `negated`, false. Rows for which it is null are in neither
     /// set, so negation is pushed inward by De Morgan's laws, which hold in SQL's three-valued logic.
     unsafe fn truth(&mut self, expression: *mut pg_sys::Node, negated: bool) -> Option<Pushed> {
-        if expression.is_null() {
+        if expression.is_null() || self.depth == MOST_NESTED {
             return None;
         }
         // SAFETY: node types are checked before each cast.
@@ -127,13 +133,18 @@ impl Translator<'_> {
             if is_a(expression, pg_sys::NodeTag::T_BoolExpr) {
                 let expression = expression.cast::<pg_sys::BoolExpr>();
                 let parts = PgList::<pg_sys::Node>::from_pg((*expression).args);
-                return match ((*expression).boolop, negated) {
-                    (pg_sys::BoolExprType::NOT_EXPR, _) => self.truth(parts.get_ptr(0)?, !negated),
+                self.depth += 1;
+                let pushed = match ((*expression).boolop, negated) {
+                    (pg_sys::BoolExprType::NOT_EXPR, _) => {
+                        parts.get_ptr(0).and_then(|part| self.truth(part, !negated))
+                    }
                     (pg_sys::BoolExprType::AND_EXPR, false) | (pg_sys::BoolExprType::OR_EXPR, true) => {
                         self.all_of(&parts, negated)
                     }
                     _ => self.any_of(&parts, negated),
                 };
+                self.depth -= 1;
+                return pushed;
             }
             let kept = self.params.mark();
             let dialect = self.table.dialect();
@@ -248,8 +259,7 @@ fn survives_folding(table: &ForeignTable, condition: &Condition) -> bool {
         survives &= match part {
             Condition::And(_) | Condition::Or(_) | Condition::IsNull { .. } => true,
             Condition::Compare {
-                op: intacct::CompareOp::Eq,
-                ..
+                op: CompareOp::Eq, ..
             }
             | Condition::In { negated: false, .. }
             | Condition::Like { negated: false, .. } => true,
@@ -289,6 +299,10 @@ pub fn excludes_null(condition: &Condition, field: &str) -> bool {
             field: tested,
             negated: true,
         } => tested == field,
+        // Whether the gateway takes NULL for different is not documented.
+        Condition::Compare {
+            op: CompareOp::Ne, ..
+        } => false,
         Condition::Compare { field: tested, .. }
         | Condition::Between { field: tested, .. }
         | Condition::In {

@@ -96,7 +96,10 @@ pub unsafe fn coalesce(
         let known = constant_truth(of_default);
         let wanted = known.is_none_or(|truth| truth.is_some_and(|truth| truth != negated));
         if class == ValueClass::Text && is_empty_text(value) {
-            // No cell is ever the empty text: it reads as NULL.
+            // No cell is ever the empty text: it reads as NULL. Other texts may equal it under some collations.
+            if !operator::deterministic(collation) {
+                return None;
+            }
             let op = operator::compare_op(operator, class)?;
             return match (if negated { negate(op) } else { op }, wanted) {
                 (CompareOp::Eq, true) => Pushed::exact(is_null(&column.field)),

@@ -44,11 +44,15 @@ pub unsafe fn operator(
             }
             _ => return None,
         };
-        if let Some((column, collation)) = lowered(translator, subject) {
-            return if like {
-                keeps(translator, column, pattern, Shape::Pattern(letters(collation)))
-            } else {
-                None
+        if let Some((column, lowering)) = lowered(translator, subject) {
+            // Each may fold letters that the other tells apart.
+            let letters = match letters(lowering) {
+                Letters::FoldedAscii if folds => letters(collation),
+                letters => letters,
+            };
+            return match like {
+                true => keeps(translator, column, pattern, Shape::Pattern(letters)),
+                false => None,
             };
         }
         let column = text_column(translator, subject, collation)?;

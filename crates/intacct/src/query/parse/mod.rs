@@ -9,7 +9,7 @@ use cursor::Cursor;
 use std::str::FromStr;
 
 /// Brackets inside each other, at most: bounds the stack.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 50;
 
 /// Text that is not of the connector's SELECT syntax.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
