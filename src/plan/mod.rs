@@ -291,7 +291,14 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         }
         let keyset = table.row_key_is_number() && keys_are_comparable(table, &keys);
         if keys.is_empty() {
-            // Without a key only an order over all that is read makes pages stable; dotted fields may not be sorted by.
+            // Without a key only an order over all that is read makes pages stable; dotted fields may not be sorted by. They
+            // follow from what the object itself has.
+            if select.fields.iter().any(|field| field.contains('.')) {
+                let own = table.columns.iter().filter(|column| column.is_field());
+                for column in own.filter(|column| !column.field.contains('.')) {
+                    select.index(&column.field);
+                }
+            }
             keys = select
                 .fields
                 .iter()

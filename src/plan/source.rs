@@ -122,7 +122,9 @@ impl<'a> Source<'a> {
         let own_kind =
             |a: &ForeignTable, b: &ForeignTable| a.options.object.eq_ignore_ascii_case(&b.options.object);
         let deep = !child.path.is_empty() && own_kind(child.table, base);
-        if !alike || at_entity || deep || child.optional || !self.push_where {
+        // Pages of rows that have no key can only be told apart by all that the object has, and a join reads less.
+        let keyed = table.options.row_key.is_some();
+        if !keyed || !alike || at_entity || deep || child.optional || !self.push_where {
             return None;
         }
         for member in parent.members {

@@ -13,6 +13,7 @@ mod hostile;
 mod numbers;
 mod only_2_1;
 mod preloaded;
+mod proofs;
 mod query;
 mod ranges;
 mod refusals;
