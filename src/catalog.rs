@@ -111,8 +111,6 @@ pub struct ForeignTable {
     pub options: TableOptions,
     /// Live columns, in order.
     pub columns: Vec<Column>,
-    /// It has all columns that its import made.
-    pub is_whole: bool,
 }
 
 impl ForeignTable {
@@ -124,13 +122,11 @@ impl ForeignTable {
         // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         let options = options::table(relid)?;
-        let (columns, dropped) = load_columns(relid)?;
+        let columns = load_columns(relid)?;
         let mut table = ForeignTable {
             oid: relid,
             server_oid,
             server: options::server(server_oid)?,
-            // Only an import writes labels.
-            is_whole: options.label.is_some() && !dropped,
             options,
             columns,
         };
@@ -217,6 +213,10 @@ impl ForeignTable {
     pub fn zone_is_fixed(&self) -> bool {
         let Some(name) = self.server.time_zone.as_deref() else {
             // The gateway tells a fixed offset.
+            return true;
+        };
+        crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())
+    }
 
     /// Whether the gateway can be told all of these.
     pub fn says_binding_exactly(&self, binding: &Binding) -> bool {
@@ -242,16 +242,10 @@ impl ForeignTable {
             _ => true,
         }
     }
-            return true;
-        };
-        crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())
-    }
 }
 
-/// The columns, and whether there were others that are dropped.
-fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> {
+fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
     let mut columns = Vec::new();
-    let mut dropped = false;
     // SAFETY: the caller holds a lock on the relation (planner and executor do); the tuple descriptor is read before
     // the relation is closed, and everything kept is copied out of it.
     unsafe {
@@ -260,7 +254,6 @@ fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> 
         for index in 0..(*descriptor).natts as usize {
             let attribute = crate::compat::attribute(descriptor, index);
             if attribute.attisdropped {
-                dropped = true;
                 continue;
             }
             let options = match options::column(relid, attribute.attnum) {
@@ -298,5 +291,5 @@ fn load_columns(relid: pg_sys::Oid) -> Result<(Vec<Column>, bool), OptionError> 
         }
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
     }
-    Ok((columns, dropped))
+    Ok(columns)
 }

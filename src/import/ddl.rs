@@ -39,6 +39,9 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
     if common.show_private {
         pairs.push(("show_private", "on".to_owned()));
     }
+    if !table.entities {
+        pairs.push(("entities", "off".to_owned()));
+    }
     if !table.label.is_empty() {
         pairs.push(("label", table.label.clone()));
     }
@@ -155,6 +158,7 @@ mod tests {
             ..column("customerid", "CUSTOMERID", "text")
         };
         Table {
+            entities: true,
             name: "Ar Invoice".to_owned(),
             object: "ARINVOICE".to_owned(),
             label: "AR Invoice".to_owned(),

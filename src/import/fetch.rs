@@ -211,12 +211,14 @@ async fn probe(
         .iter()
         .map(|field| field.id.clone())
         .collect();
+    // Some objects list fields of their parents as their own.
     for (relation, parent_fields) in &object.related {
-        fields.extend(
-            parent_fields
-                .iter()
-                .map(|field| format!("{}.{}", relation.path, field.id)),
-        );
+        for field in parent_fields {
+            let path = format!("{}.{}", relation.path, field.id);
+            if !fields.iter().any(|known| known.eq_ignore_ascii_case(&path)) {
+                fields.push(path);
+            }
+        }
     }
     let page = PageRequest { size: 1, offset: 0 };
     loop {

@@ -21,6 +21,8 @@ pub struct Table {
     pub row_key: Option<String>,
     /// Read by `readByQuery`, as `query` refuses the object.
     pub by_query_string: bool,
+    /// Rows may belong to an entity.
+    pub entities: bool,
     /// Columns in order.
     pub columns: Vec<Column>,
 }
@@ -120,7 +122,9 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
     let mut columns: Vec<Column> = Vec::new();
     let mut too_many = 0;
     for (path, field, own) in paths(object) {
-        let repeated = columns.iter().any(|column| column.field == path);
+        let repeated = columns
+            .iter()
+            .any(|column| column.field.eq_ignore_ascii_case(&path));
         if repeated || object.refused.iter().any(|name| name.eq_ignore_ascii_case(&path)) {
             continue;
         }
@@ -174,6 +178,8 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
         label: label(&object.wanted.object.label),
         row_key,
         by_query_string: object.by_query_string,
+        // Refused or not: the object has it. 2.1 does not show it.
+        entities: object.settled_key.is_some() || definition.field("MEGAENTITYID").is_some(),
         columns,
     };
     (!table.columns.is_empty()).then_some((table, remarks))

@@ -142,6 +142,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "batch_size", ROWS_PER_WRITE, "", "Overrides the server's."),
     option(Table, "async_capable", Boolean, "", "Overrides the server's."),
     option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
+    option(Table, "entities", Boolean, "on",
+        "Off: rows of the object belong to no entity; set by IMPORT where the object has no MEGAENTITYID. Joins to the table are pushed only then, or where it has that column."),
     option(Table, "label", Kind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
 
     option(Column, "field", Text, "", "Path in Intacct (`DISPLAYCONTACT.EMAIL1`). Default: the column's name in upper case."),

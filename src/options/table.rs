@@ -30,6 +30,8 @@ pub struct TableOptions {
     pub async_capable: Option<bool>,
     /// Ask for row counts while planning.
     pub use_remote_estimate: Option<bool>,
+    /// Rows may belong to an entity, and then be hidden at the top level.
+    pub entities: bool,
     /// Intacct's name for people.
     pub label: Option<String>,
 }
@@ -74,6 +76,7 @@ impl TableOptions {
             batch_size: values.optional_integer("batch_size")?,
             async_capable: values.optional_boolean("async_capable")?,
             use_remote_estimate: values.optional_boolean("use_remote_estimate")?,
+            entities: values.boolean("entities")?,
             label: values.text("label").filter(|label| !label.is_empty()),
         })
     }

@@ -309,6 +309,5 @@ pub fn visible(table: &ForeignTable) -> Option<Option<Condition>> {
             negated: false,
         }));
     }
-    // An imported table has all columns, so its object knows no entities; of any other nobody can tell.
-    table.is_whole.then_some(None)
+    (!table.options.entities).then_some(None)
 }
