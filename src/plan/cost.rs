@@ -5,6 +5,18 @@ use crate::catalog::ForeignTable;
 /// Rows of a table that nobody has counted yet.
 pub const UNKNOWN_ROWS: f64 = 1000.0;
 
+/// The least share of such a table that conditions are expected to leave, when none of them names rows by their key.
+/// Without statistics each equality counts as rare, and a few together as one row: then a nested loop would look cheap
+/// that asks the gateway thousands of times.
+pub const LEAST_UNKNOWN_SHARE: f64 = 0.05;
+
+/// The share of rows that have one value of an enumeration.
+pub const ENUM_SHARE: f64 = 0.2;
+
+/// What a request for aggregates of such a table weighs, in requests. It saves nothing where the rows are few, and all
+/// where the guess was wrong.
+pub const UNKNOWN_AGGREGATE: f64 = 0.9;
+
 /// What a slice beside the first weighs, in requests. A statement with a LIMIT rarely comes to it, and to one without
 /// an order from the gateway is worth it: the slice must not make the planner sort here instead.
 const NULL_PART: f64 = 0.01;

@@ -1,10 +1,11 @@
 //! Row counts from the gateway, with option `use_remote_estimate`: one request of one row for each distinct condition,
 //! remembered while a statement is planned. Without the option planning asks nobody.
 
-use super::RelationState;
+use super::{RelationState, cost};
+use crate::catalog::Column;
 use crate::error::raise;
-use intacct::{Client, Query, SelectItem};
-use pgrx::pg_sys;
+use intacct::{Client, CompareOp, Condition, Query, SelectItem, Value};
+use pgrx::{PgList, pg_sys};
 use std::cell::RefCell;
 
 /// What was counted while planning one statement.
@@ -38,17 +39,34 @@ pub unsafe fn counted_rows(
         return None;
     }
     // SAFETY: the caller vouches for the nodes.
-    let (query, planning, user) = unsafe {
-        let mut translator = state.translator(root, rel);
+    let (query, planning, user, rest) = unsafe {
+        // What a parameter holds, or a function that is only stable, shows at execution.
+        let (known, unknown): (Vec<_>, Vec<_>) = super::clauses((*rel).baserestrictinfo)
+            .into_iter()
+            .partition(|clause| {
+                let mut translator = state.translator(root, rel);
+                translator.translate_all(&[*clause]);
+                translator.params.is_empty()
+            });
         let remote = if state.push.where_ {
-            translator.translate_all(&super::clauses((*rel).baserestrictinfo))
+            state.translator(root, rel).translate_all(&known)
         } else {
             None
         };
-        // What a parameter holds shows only at execution.
-        if !translator.params.is_empty() {
+        if remote.is_none() && !unknown.is_empty() {
             return None;
         }
+        let mut rest = PgList::<pg_sys::RestrictInfo>::new();
+        for clause in unknown {
+            rest.push(clause);
+        }
+        let rest = pg_sys::clauselist_selectivity(
+            root,
+            rest.into_pg(),
+            0,
+            pg_sys::JoinType::JOIN_INNER,
+            std::ptr::null_mut(),
+        );
         let mut query = table.counting_query()?;
         query.case_insensitive = remote.as_ref().is_some_and(|pushed| pushed.case_insensitive);
         query.filter = match (query.filter.take(), remote) {
@@ -60,7 +78,7 @@ pub unsafe fn counted_rows(
             user => user,
         };
         let planning = ((*root).glob as usize, pg_sys::GetCurrentStatementStartTimestamp());
-        (query, planning, user)
+        (query, planning, user, rest)
     };
     let known = COUNTED.with_borrow_mut(|counted| {
         if counted.planning != planning {
@@ -75,13 +93,77 @@ pub unsafe fn counted_rows(
             .find(|(server, who, asked, _)| *server == table.server_oid && *who == user && *asked == query)
             .map(|(.., count)| *count)
     });
-    if known.is_some() {
-        return known;
+    if let Some(count) = known {
+        return Some(count * rest);
     }
     let client = crate::connection::client(table.server_oid, user).unwrap_or_else(|error| raise(error));
     let count = count(client, table.dialect(), query.clone())? as f64;
     COUNTED.with_borrow_mut(|counted| counted.counts.push((table.server_oid, user, query, count)));
-    Some(count)
+    Some(count * rest)
+}
+
+/// The rows that conditions leave of a table that nobody has counted.
+///
+/// # Safety
+/// As [`counted_rows`].
+pub unsafe fn guessed_rows(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    state: &RelationState,
+) -> f64 {
+    let table = &state.table;
+    let is_enum = |field: &str| {
+        let column = table.column_of_field(field);
+        column.is_some_and(Column::is_enum)
+    };
+    let mut share = 1.0;
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        for clause in super::clauses((*rel).baserestrictinfo) {
+            let pushed = state.translator(root, rel).translate_all(&[clause]);
+            share *= match pushed.map(|pushed| pushed.condition) {
+                Some(Condition::Compare { field, op, .. })
+                    if op == CompareOp::Eq && table.is_row_key(&field) =>
+                {
+                    return 1.0;
+                }
+                Some(Condition::In {
+                    field,
+                    values,
+                    negated: false,
+                }) if table.is_row_key(&field) => {
+                    return values.iter().map(elements).sum();
+                }
+                Some(Condition::Compare { field, op, .. }) if op == CompareOp::Eq && is_enum(&field) => {
+                    cost::ENUM_SHARE
+                }
+                Some(Condition::In {
+                    field,
+                    values,
+                    negated: false,
+                }) if is_enum(&field) => {
+                    (values.iter().map(elements).sum::<f64>() * cost::ENUM_SHARE).min(1.0)
+                }
+                _ => pg_sys::clause_selectivity(
+                    root,
+                    clause.cast(),
+                    0,
+                    pg_sys::JoinType::JOIN_INNER,
+                    std::ptr::null_mut(),
+                ),
+            };
+        }
+        pg_sys::clamp_row_est((*rel).tuples * share.max(cost::LEAST_UNKNOWN_SHARE))
+    }
+}
+
+/// How many elements a member of a list may stand for: an array that is known only at execution counts as ten, as
+/// PostgreSQL counts it.
+fn elements(value: &Value) -> f64 {
+    match value {
+        Value::Param(_) => 10.0,
+        _ => 1.0,
+    }
 }
 
 /// How many rows a query has. Raises what goes wrong.

@@ -34,6 +34,8 @@ struct RelationState {
     push: PushSwitches,
     /// Rows that the gateway has counted under the conditions that it can check.
     counted: Option<f64>,
+    /// Nobody has: neither ANALYZE nor the gateway while planning.
+    uncounted: bool,
     /// The first page may be all that the statement takes.
     brief: bool,
 }
@@ -58,13 +60,15 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
     let push = guc::push_switches(&table.server);
     // SAFETY: planner callback on the main thread; the state is dropped with the planner's memory context.
     unsafe {
-        if (*rel).tuples < 0.0 || ((*rel).tuples == 0.0 && (*rel).pages == 0) {
+        let unknown = (*rel).tuples < 0.0 || ((*rel).tuples == 0.0 && (*rel).pages == 0);
+        if unknown {
             (*rel).tuples = cost::UNKNOWN_ROWS;
         }
         let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
             table,
             push,
             counted: None,
+            uncounted: false,
             brief: false,
         });
         (*rel).fdw_private = state.cast();
@@ -74,6 +78,9 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             (*rel).tuples = (*rel).tuples.max(counted);
             (*rel).rows = pg_sys::clamp_row_est(counted);
             (*state).counted = Some(counted);
+        } else if unknown {
+            (*rel).rows = estimate::guessed_rows(root, rel, &*state);
+            (*state).uncounted = true;
         }
         (*state).brief = concurrent::is_brief(root, rel, &(*state).table);
     }

@@ -7,18 +7,20 @@ mod call;
 mod grouping;
 mod requests;
 
+use super::cost;
 use super::private::{AggregateOutput, AggregatePrivate, Private};
 use super::qual::{Params, excludes_null};
-use super::source::Source;
+use super::source::{Member, Source};
+
 use crate::error::raise_internal;
 use call::Call;
 use grouping::Grouping;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 use pgrx::{PgList, pg_sys};
 use requests::Requests;
+use std::collections::HashSet;
 
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
-use std::collections::HashSet;
 const MOST_GROUPS: f64 = 50_000.0;
 
 /// What a request beside the first weighs, in requests: they travel at the same time.
@@ -96,14 +98,14 @@ impl Pushed {
                 return None;
             }
             let grouping = Grouping::read(source, target, clause, having)?;
-            // GROUP BY of constants alone has no group where there is no row.
-            if grouping.keys.is_empty() && (grouping.aggregates.is_empty() || !clause.is_null()) {
             // The gateway does not say a field twice.
             let mut fields = grouping.keys.iter().map(|key| key.field.to_ascii_uppercase());
             let mut seen = HashSet::new();
             if !fields.all(|field| seen.insert(field)) {
                 return None;
             }
+            // GROUP BY of constants alone has no group where there is no row.
+            if grouping.keys.is_empty() && (grouping.aggregates.is_empty() || !clause.is_null()) {
                 return None;
             }
             let mut params = Params::default();
@@ -155,7 +157,16 @@ impl Pushed {
                 .ceil()
                 .max(1.0);
             let beside = self.private.queries.len() - 1 + usize::from(self.private.verify);
-            let cost = server.fdw_startup_cost * (pages + beside as f64 * BESIDE)
+            let is_uncounted =
+                |member: &Member| super::state(pg_sys::find_base_rel(root, member.relid as i32)).uncounted;
+            // The first row of an order tells a least or greatest value as well, and needs no verification.
+            let is_extreme = |(_, call): &(_, Call)| matches!(call, Call::Least(_) | Call::Greatest(_));
+            let is_ordered = self.grouping.keys.is_empty() && self.grouping.aggregates.iter().all(is_extreme);
+            let weight = match !is_ordered && source.members.iter().any(is_uncounted) {
+                true => cost::UNKNOWN_AGGREGATE,
+                false => 1.0,
+            };
+            let cost = server.fdw_startup_cost * (pages * weight + beside as f64 * BESIDE)
                 + self.groups * (server.fdw_tuple_cost + pg_sys::cpu_tuple_cost)
                 + (*self.target).cost.startup
                 + rows * (*self.target).cost.per_tuple;
