@@ -96,10 +96,11 @@ pub unsafe fn create_foreign_upper_path(
     }
 }
 
-/// `create_foreign_join_path` with the arguments that every version has; no order is claimed.
+/// `create_foreign_join_path` with the arguments that every version has.
 ///
 /// # Safety
 /// As the C function: planner nodes of the current planning.
+#[allow(clippy::too_many_arguments)]
 pub unsafe fn create_foreign_join_path(
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
@@ -107,6 +108,7 @@ pub unsafe fn create_foreign_join_path(
     rows: f64,
     startup_cost: f64,
     total_cost: f64,
+    pathkeys: *mut pg_sys::List,
     outer_path: *mut pg_sys::Path,
 ) -> *mut pg_sys::Path {
     // SAFETY: passed through.
@@ -120,7 +122,7 @@ pub unsafe fn create_foreign_join_path(
             0,
             startup_cost,
             total_cost,
-            std::ptr::null_mut(),
+            pathkeys,
             std::ptr::null_mut(),
             outer_path,
             #[cfg(any(feature = "pg17", feature = "pg18"))]
@@ -165,6 +167,37 @@ pub unsafe fn equivalence_members(
             members.extend(PgList::from_pg(own).iter_ptr());
         }
         members
+    }
+}
+
+/// Whether what an equivalence class says of its members holds for each pair of them, wherever they are joined.
+///
+/// # Safety
+/// `class` must be a valid EquivalenceClass of the current planning.
+pub unsafe fn holds_everywhere(class: *mut pg_sys::EquivalenceClass) -> bool {
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        if (*class).ec_below_outer_join {
+            return false;
+        }
+        (*class).ec_merged.is_null() && !(*class).ec_broken && !(*class).ec_has_volatile
+    }
+}
+
+/// Whether a column may be null because an outer join found no row for it.
+///
+/// # Safety
+/// `var` must be a valid Var.
+pub unsafe fn is_nulled(#[allow(unused_variables)] var: *mut pg_sys::Var) -> bool {
+    #[cfg(feature = "pg15")]
+    {
+        false
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        !(*var).varnullingrels.is_null()
     }
 }
 

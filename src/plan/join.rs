@@ -6,8 +6,9 @@
 use super::cost;
 use super::private::{Part, Private, ScanPrivate};
 use super::qual::Params;
-use super::source::{Hop, Member, Source};
-use super::{Select, keys_are_comparable, limit, row_order};
+use super::sort::{self, PushedOrder};
+use super::source::{Field, Hop, Member, Source};
+use super::{Select, first, keys_are_comparable, limit, row_order};
 use crate::catalog::{ForeignTable, ValueClass};
 use crate::error::raise_internal;
 use intacct::{Condition, Query, SelectItem};
@@ -59,7 +60,10 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
         };
         let mut params = Params::default();
         let expressions = (*(*joined).reltarget).exprs;
-        if source.whole(root, &mut params).is_none() || columns(&source, expressions).is_none() {
+        let Some(filter) = source.whole(root, &mut params) else {
+            return;
+        };
+        if columns(&source, expressions).is_none() {
             return;
         }
         let local = pg_sys::GetExistingLocalJoinPath(joined);
@@ -71,8 +75,12 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             inner
         };
         (*joined).rows = (*joined).rows.min((*child).rows);
-        let rows = (*joined).rows;
-        let cost = cost::scan(source.table(), rows, 1, 0.0, pg_sys::cpu_tuple_cost);
+        let order = ordered(root, &source, (*root).query_pathkeys, filter.as_ref());
+        let ordered_parts = order.map(|order| {
+            let pathkeys = first((*root).query_pathkeys, order.satisfied);
+            (pathkeys, order.parts.len())
+        });
+        let table = source.table();
         let state = JoinState {
             source,
             columns: expressions,
@@ -84,7 +92,31 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             // Aggregates can still be asked for over it.
             return;
         }
-        let target = (*joined).reltarget;
+        add_path(root, joined, table, 1, std::ptr::null_mut(), local);
+        if let Some((pathkeys, parts)) = ordered_parts {
+            // The local rows may have to take the place of ours, in the order that was promised.
+            let sorted = match pg_sys::pathkeys_contained_in(pathkeys, (*local).pathkeys) {
+                true => local,
+                false => pg_sys::create_sort_path(root, joined, local, pathkeys, -1.0).cast(),
+            };
+            add_path(root, joined, table, parts, pathkeys, sorted);
+        }
+    }
+}
+
+/// Adds a path that reads the join in `parts` slices and delivers `pathkeys`, beside `local`, which does as well.
+unsafe fn add_path(
+    root: *mut pg_sys::PlannerInfo,
+    joined: *mut pg_sys::RelOptInfo,
+    table: &ForeignTable,
+    parts: usize,
+    pathkeys: *mut pg_sys::List,
+    local: *mut pg_sys::Path,
+) {
+    // SAFETY: nodes of the current planning.
+    unsafe {
+        let (target, rows) = ((*joined).reltarget, (*joined).rows);
+        let cost = cost::scan(table, rows, parts, 0.0, pg_sys::cpu_tuple_cost);
         let path = crate::compat::create_foreign_join_path(
             root,
             joined,
@@ -92,9 +124,47 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             rows,
             cost.startup + (*target).cost.startup,
             cost.total + (*target).cost.startup + rows * (*target).cost.per_tuple,
+            pathkeys,
             local,
         );
         pg_sys::add_path(joined, path);
+    }
+}
+
+/// The order in which the gateway can deliver a join: that of the object that is asked. Whether it sorts by a path is
+/// not documented.
+unsafe fn ordered(
+    root: *mut pg_sys::PlannerInfo,
+    source: &Source,
+    pathkeys: *mut pg_sys::List,
+    filter: Option<&Condition>,
+) -> Option<PushedOrder> {
+    if pathkeys.is_null() || !crate::guc::push_switches(&source.table().server).order {
+        return None;
+    }
+    // SAFETY: a relation and path keys of the current planning.
+    unsafe {
+        let asked = pg_sys::find_base_rel(root, source.members[0].relid as i32);
+        let order = sort::push(source.table(), asked, pathkeys, filter)?;
+        // Behind the row key any order is kept, but the local rows that may take the place of ours must be sorted by what
+        // they have.
+        let has = |pathkey: *mut pg_sys::PathKey| {
+            source.members.iter().any(|member| {
+                let same = crate::compat::equivalence_members((*pathkey).pk_eclass, member.relid);
+                same.into_iter().any(|same| {
+                    let mut relid = 0;
+                    pg_sys::bms_get_singleton_member((*same).em_relids, &mut relid)
+                        && relid == member.relid as i32
+                })
+            })
+        };
+        let keys = PgList::<pg_sys::PathKey>::from_pg(pathkeys);
+        let sortable = keys.iter_ptr().take_while(|pathkey| has(*pathkey)).count();
+        Some(PushedOrder {
+            satisfied: order.satisfied.min(sortable),
+            ..order
+        })
+        .filter(|order| order.satisfied > 0)
     }
 }
 
@@ -119,6 +189,14 @@ unsafe fn combined(
             return None;
         }
         let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(clauses);
+        if clauses.is_empty() && !left {
+            // Where the key is a constant, both sides have been compared with it.
+            if let Some(hop) = constant_link(root, &a, &b) {
+                return a.with_parent(b, hop, false);
+            }
+            let hop = constant_link(root, &b, &a).filter(|_| !semi)?;
+            return b.with_parent(a, hop, false);
+        }
         if clauses.len() != 1 {
             return None;
         }
@@ -158,21 +236,64 @@ unsafe fn link(child: &Source, parent: &Source, clause: *mut pg_sys::Node) -> Op
         let family = super::qual::family(from.class).0;
         let equals =
             pg_sys::get_op_opfamily_strategy((*clause).opno, family) as u32 == pg_sys::BTEqualStrategyNumber;
-        let bytes =
-            from.class != ValueClass::Text || pg_sys::get_collation_isdeterministic((*clause).inputcollid);
-        let reference = from.column.references.as_ref()?;
-        let key = to.member.path.is_empty() && to.column.field.eq_ignore_ascii_case(&reference.field);
-        let object = parent
-            .table()
-            .options
-            .object
-            .eq_ignore_ascii_case(&reference.object);
-        (equals && bytes && from.class == to.class && key && object).then(|| Hop {
-            child: from.member.relid,
-            path: from.member.field(&reference.path),
-            key: to.column.field.clone(),
-        })
+        if !equals {
+            return None;
+        }
+        hop(parent, &from, &to, (*clause).inputcollid)
     }
+}
+
+/// As [`link`], where the planner has compared a column of each side with the same constant, and the clause between them
+/// is gone.
+unsafe fn constant_link(root: *mut pg_sys::PlannerInfo, child: &Source, parent: &Source) -> Option<Hop> {
+    // SAFETY: nodes of the current planning; types are checked before each cast.
+    unsafe {
+        let base = parent.members[0].relid;
+        for class in PgList::<pg_sys::EquivalenceClass>::from_pg((*root).eq_classes).iter_ptr() {
+            if !(*class).ec_has_const || !crate::compat::holds_everywhere(class) {
+                continue;
+            }
+            let families = PgList::<pg_sys::Oid>::from_pg((*class).ec_opfamilies);
+            let members = crate::compat::equivalence_members(class, base);
+            let columns: Vec<*mut pg_sys::Node> = members
+                .into_iter()
+                .filter(|member| !(**member).em_is_child)
+                .map(|member| crate::plan::unrelabelled((*member).em_expr.cast()))
+                .filter(|node| is_a(*node, pg_sys::NodeTag::T_Var))
+                .filter(|node| !crate::compat::is_nulled(node.cast()))
+                .collect();
+            for from in columns.iter().filter_map(|node| child.column(*node)) {
+                for to in columns.iter().filter_map(|node| parent.column(*node)) {
+                    let family = super::qual::family(from.class).0;
+                    if families.iter_oid().any(|other| other == family)
+                        && let Some(hop) = hop(parent, &from, &to, (*class).ec_collation)
+                    {
+                        return Some(hop);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The relation that equality of these columns follows, if it does: from one that refers to the object that `parent` asks
+/// for, to the key that is meant.
+unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid) -> Option<Hop> {
+    // SAFETY: a catalog look-up by OID.
+    let bytes = from.class != ValueClass::Text || unsafe { pg_sys::get_collation_isdeterministic(collation) };
+    let reference = from.column.references.as_ref()?;
+    let key = to.member.path.is_empty() && to.column.field.eq_ignore_ascii_case(&reference.field);
+    let object = parent
+        .table()
+        .options
+        .object
+        .eq_ignore_ascii_case(&reference.object);
+    (bytes && from.class == to.class && key && object).then(|| Hop {
+        child: from.member.relid,
+        path: from.member.field(&reference.path),
+        key: to.column.field.clone(),
+    })
 }
 
 /// What stands behind the columns of a join; `None`: one of them is not of the gateway.
@@ -195,10 +316,11 @@ unsafe fn columns<'a>(
 /// Makes the plan of a path of ours.
 ///
 /// # Safety
-/// `joined` and `target_list` must be what the planner gives to GetForeignPlan for a join.
+/// `joined`, the `pathkeys` of the path, and `target_list` must be what the planner gives to GetForeignPlan for a join.
 pub unsafe fn plan(
     root: *mut pg_sys::PlannerInfo,
     joined: *mut pg_sys::RelOptInfo,
+    pathkeys: *mut pg_sys::List,
     target_list: *mut pg_sys::List,
     outer_plan: *mut pg_sys::Plan,
 ) -> *mut pg_sys::ForeignScan {
@@ -222,12 +344,21 @@ pub unsafe fn plan(
         };
         let table = source.table();
         let wanted = if crate::guc::push_switches(&table.server).limit {
-            limit::wanted(root, joined, std::ptr::null_mut(), &mut params)
+            limit::wanted(root, joined, pathkeys, &mut params)
         } else {
             None
         };
-        let keys = row_order(table);
+        let order = ordered(root, source, pathkeys, filter.as_ref());
+        let any_order = order.is_none();
+        let nullable = order.as_ref().is_some_and(|order| order.nullable);
+        let (keys, parts) = match order {
+            Some(order) => (order.keys, order.parts),
+            None => (row_order(table), vec![Part::Whole]),
+        };
         let mut select = Select::default();
+        for key in &keys {
+            select.index(&key.field);
+        }
         let row_key = table.options.row_key.as_deref().map(|key| select.index(key));
         let mut need_formatting = false;
         let places: Vec<(i16, u16)> = (1..)
@@ -244,19 +375,19 @@ pub unsafe fn plan(
         query.filter = filter;
         query.limit = wanted.map(|wanted| wanted.rows());
         query.show_private = table.show_private();
-        let keyset = table.row_key_is_number() && keys_are_comparable(table, &keys);
+        let keyset = table.row_key_is_number() && !nullable && keys_are_comparable(table, &keys);
         query.order_by = keys;
         let (parameters, shapes) = params.into_parts();
         let private = Private::Scan(Box::new(ScanPrivate {
             shapes,
             query,
             dialect: table.dialect(),
-            parts: vec![Part::Whole],
+            parts,
             columns: places,
             lines: Vec::new(),
             row_key,
             keyset,
-            any_order: true,
+            any_order,
             wanted,
             finish: None,
             need_formatting,

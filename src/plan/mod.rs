@@ -200,6 +200,7 @@ impl RelationState {
             root,
             params: Params::default(),
             may_disregard_case: true,
+            depth: 0,
         }
     }
 }
@@ -207,7 +208,6 @@ impl RelationState {
 /// Makes the plan: the query for the gateway, and the conditions to check here.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn get_foreign_plan(
-            depth: 0,
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
     _relid: pg_sys::Oid,
@@ -222,7 +222,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             return aggregate::plan(best_path, target_list, outer_plan);
         }
         if (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_JOINREL {
-            return join::plan(root, rel, target_list, outer_plan);
+            return join::plan(root, rel, (*best_path).path.pathkeys, target_list, outer_plan);
         }
         let state = state(rel);
         let table = &state.table;
@@ -243,6 +243,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             sort::push(table, rel, pathkeys, filter.as_ref())
         };
         let any_order = pushed_order.is_none();
+        let nullable = pushed_order.as_ref().is_some_and(|order| order.nullable);
         let (mut keys, parts) = match pushed_order {
             Some(order) if order.satisfied < PgList::<pg_sys::Node>::from_pg(pathkeys).len() => {
                 raise_internal("the order that a path promised cannot be kept")
@@ -296,7 +297,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
                 None => select.index("RECORDNO"),
             };
         }
-        let keyset = table.row_key_is_number() && keys_are_comparable(table, &keys);
+        let keyset = table.row_key_is_number() && !nullable && keys_are_comparable(table, &keys);
         if keys.is_empty() {
             // Without a key only an order over all that is read makes pages stable; dotted fields may not be sorted by. They
             // follow from what the object itself has.

@@ -1,7 +1,7 @@
 //! Scans by join keys: one request for each outer row, worth it when the outer side is tiny.
 
 use super::{RelationState, cost};
-use pgrx::{PgList, is_a, pg_guard, pg_sys};
+use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::c_void;
 
 /// Adds a path for each set of outer relations whose join clauses the gateway can check.
@@ -61,38 +61,29 @@ unsafe fn join_clauses(
             .iter_ptr()
             .collect();
         if (*rel).has_eclass_joins {
-            for attnum in 1..=(*rel).max_attr {
-                let mut wanted = attnum;
-                let implied = pg_sys::generate_implied_equalities_for_column(
-                    root,
-                    rel,
-                    Some(is_column),
-                    (&raw mut wanted).cast::<c_void>(),
-                    (*rel).lateral_referencers,
-                );
-                clauses.extend(PgList::<pg_sys::RestrictInfo>::from_pg(implied).iter_ptr());
-            }
+            let implied = pg_sys::generate_implied_equalities_for_column(
+                root,
+                rel,
+                Some(is_ours),
+                std::ptr::null_mut(),
+                (*rel).lateral_referencers,
+            );
+            clauses.extend(PgList::<pg_sys::RestrictInfo>::from_pg(implied).iter_ptr());
         }
         clauses
     }
 }
 
-/// Whether a member of an equivalence class is the column whose number `wanted` points at.
+/// Whether a member of an equivalence class is made of the relation's columns: of a bare one, or of one within a cast or a
+/// function. What of it can be said is for the translator to know.
 #[pg_guard]
-unsafe extern "C-unwind" fn is_column(
+unsafe extern "C-unwind" fn is_ours(
     _root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
     _class: *mut pg_sys::EquivalenceClass,
     member: *mut pg_sys::EquivalenceMember,
-    wanted: *mut c_void,
+    _nothing: *mut c_void,
 ) -> bool {
-    // SAFETY: called by the planner with valid nodes and the pointer given above; types are checked before each cast.
-    unsafe {
-        let node = crate::plan::unrelabelled((*member).em_expr.cast());
-        if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
-            return false;
-        }
-        let var = node.cast::<pg_sys::Var>();
-        (*var).varno as u32 == (*rel).relid && (*var).varattno == *wanted.cast::<pg_sys::AttrNumber>()
-    }
+    // SAFETY: called by the planner with valid nodes.
+    unsafe { pg_sys::bms_equal((*member).em_relids, (*rel).relids) }
 }

@@ -14,6 +14,8 @@ pub struct PushedOrder {
     pub keys: Vec<OrderKey>,
     /// In which slices the rows are read, so that nulls stand where SQL wants them.
     pub parts: Vec<Part>,
+    /// A key may be null within a slice.
+    pub nullable: bool,
 }
 
 /// The longest prefix of `pathkeys` that the gateway can be trusted with; `None` when not even the first.
@@ -38,6 +40,7 @@ pub unsafe fn push(
         satisfied: 0,
         keys: Vec::new(),
         parts: vec![Part::Whole],
+        nullable: false,
     };
     // SAFETY: the caller vouches for the list.
     let wanted = unsafe { PgList::<pg_sys::PathKey>::from_pg(pathkeys) };
@@ -55,13 +58,13 @@ pub unsafe fn push(
         let Some((column, class)) = (unsafe { column_of(table, rel, pathkey) }) else {
             break;
         };
-        // SAFETY: as above.
-        if !unsafe { order_is_ours(table, class, pathkey) } {
-            break;
         // Whether the gateway sorts by a path is not documented.
         if column.field.contains('.') {
             break;
         }
+        // SAFETY: as above.
+        if !unsafe { order_is_ours(table, class, pathkey) } {
+            break;
         }
         // SAFETY: as above.
         let (descending, nulls_first) = unsafe {
@@ -73,7 +76,11 @@ pub unsafe fn push(
         let never_null = column.not_null
             || table.is_row_key(&column.field)
             || filter.is_some_and(|filter| excludes_null(filter, &column.field));
-        if !never_null {
+        // NULLs last ascending, first descending: as PostgreSQL has it by itself, and as the user vouches for.
+        let vouched = table.server.ordering == crate::options::Ordering::Binary && nulls_first == descending;
+        if !never_null && vouched {
+            order.nullable = true;
+        } else if !never_null {
             // Where the gateway puts nulls is not documented. For the first key they are read apart from the rest;
             // behind it that would take one request for each value of the keys before.
             if !order.keys.is_empty() {

@@ -313,9 +313,9 @@ impl<'a> Source<'a> {
                 root,
                 params: std::mem::take(params),
                 may_disregard_case: false,
+                depth: 0,
             };
             let pushed = translator.translate(expression);
-                depth: 0,
             *params = translator.params;
             let pushed = pushed.filter(|pushed| pushed.exact)?;
             stays_exact(member.table, &pushed.condition).then(|| under(&member.path, pushed.condition))
