@@ -25,6 +25,40 @@ EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i JOIN customer c U
 EXPLAIN (COSTS OFF) SELECT c FROM arinvoice i JOIN customer c USING (customerid);
 EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i LEFT JOIN customer c USING (customerid);
 
+-- The order of the object that is asked is the gateway's, as far as a sort here could keep it; with nulls slice by slice.
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.recordno DESC LIMIT 10;
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.whendue, i.recordno LIMIT 10;
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) WHERE i.totaldue > 0
+ORDER BY i.totaldue DESC, i.recordno, c.recordno LIMIT 10;
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY c.name LIMIT 10;
+
+-- Where the key is a constant, the planner compares both sides with it, and no clause is left between them.
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) WHERE c.customerid = 'C-00003';
+EXPLAIN (COSTS OFF)
+SELECT c.name, sum(i.totaldue) FROM arinvoice i JOIN customer c USING (customerid) WHERE i.customerid = 'C-00003' GROUP BY c.name;
+EXPLAIN (COSTS OFF)
+SELECT i.recordid FROM arinvoice i WHERE i.customerid = 'C-00003' AND EXISTS (SELECT FROM customer c WHERE c.customerid = i.customerid);
+
+-- Rows to be locked.
+EXPLAIN (COSTS OFF)
+SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) FOR UPDATE;
+
+-- The server's switches, which the session's override.
+ALTER SERVER acme OPTIONS (ADD push_joins 'off', ADD push_limit 'off');
+EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) LIMIT 3;
+EXPLAIN (COSTS OFF) SELECT i.recordid FROM arinvoice i LIMIT 3;
+SET sage_intacct.push_joins = on;
+SET sage_intacct.push_limit = on;
+EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) LIMIT 3;
+RESET sage_intacct.push_joins;
+RESET sage_intacct.push_limit;
+ALTER SERVER acme OPTIONS (DROP push_joins, DROP push_limit);
+
 -- Rows private to an entity: with them shown nothing has to be hidden; at an entity the tables are read one by one.
 ALTER SERVER acme OPTIONS (ADD show_private 'on');
 EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid);
@@ -41,8 +75,8 @@ EXPLAIN (COSTS OFF) SELECT c.customerid, t.name FROM customer c LEFT JOIN territ
 EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i LEFT JOIN customer c USING (customerid);
 ALTER SERVER acme OPTIONS (DROP push_left_joins);
 
--- A table from which columns were dropped may hide entities.
-ALTER FOREIGN TABLE territory DROP COLUMN managerid;
+-- A table of which nobody has said that its object knows no entities may hide rows.
+ALTER FOREIGN TABLE territory OPTIONS (DROP entities);
 EXPLAIN (COSTS OFF) SELECT c.customerid, t.name FROM customer c JOIN territory t USING (territoryid);
 
 -- The answers, pushed and not.

@@ -58,6 +58,26 @@ const STATEMENTS: &[(&str, &str)] = &[
         "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) LIMIT 10",
     ),
     (
+        "the first ten of them in an order of the invoices",
+        "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.totaldue DESC NULLS LAST LIMIT 10",
+    ),
+    (
+        "one invoice with its customer",
+        "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) WHERE i.recordno = 100",
+    ),
+    (
+        "the invoices of one customer, grouped with its name",
+        "SELECT c.name, sum(i.totaldue) FROM arinvoice i JOIN customer c USING (customerid) WHERE c.customerid = 'C-00007' GROUP BY c.name",
+    ),
+    (
+        "a join that is made here, of tables that nobody has counted",
+        "SELECT c.name, i.recordid FROM customer c LEFT JOIN arinvoice i USING (customerid) WHERE c.status = 'active' AND c.currency = 'USD'",
+    ),
+    (
+        "GROUP BY under a condition that seems rare",
+        "SELECT currency, sum(totaldue) FROM arinvoice WHERE state = 'Posted' GROUP BY currency",
+    ),
+    (
         "semi-join along a relation",
         "SELECT count(*) FROM arinvoice WHERE customerid IN (SELECT customerid FROM customer WHERE status = 'active')",
     ),
@@ -78,6 +98,10 @@ const STATEMENTS: &[(&str, &str)] = &[
     (
         "IN with 2,500 keys, few rows",
         "SELECT recordid FROM arinvoice WHERE recordno IN ({absent}, 100)",
+    ),
+    (
+        "an array of more keys than the gateway is asked to look into",
+        "SELECT recordid FROM arinvoice WHERE recordno = ANY (ARRAY(SELECT generate_series(1, 100000)))",
     ),
     (
         "an array of a subquery",

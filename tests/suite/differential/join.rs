@@ -5,6 +5,7 @@ use fastrand::Rng;
 use super::aggregate::{calls, exact, trimmed};
 use super::column::Table;
 use super::condition::{Constants, condition};
+use super::statement::{Compare, direction};
 
 /// A child's column and the parent's key that it refers to.
 struct Relation {
@@ -47,8 +48,8 @@ const RELATIONS: &[Relation] = &[
     },
 ];
 
-/// A join of two to four tables, whose rows come in any order.
-pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> String {
+/// A join of two to four tables.
+pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (String, Compare) {
     let table = |name: &str| {
         tables
             .iter()
@@ -61,6 +62,7 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> Strin
     let mut joined: Vec<(String, &Table)> = vec![("t".to_owned(), table(first))];
     let mut from = format!("{first} t");
     let mut conditions = Vec::new();
+    let mut keys = Vec::new();
     for number in 0..rng.u8(1..=3) {
         let (alias, child) = rng.choice(&joined).cloned().expect("not empty");
         let fitting: Vec<_> = RELATIONS
@@ -94,7 +96,18 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> Strin
             }
             _ => from += &format!(" JOIN {} {parent} ON {on}", relation.parent),
         }
+        keys.push((format!("{alias}.{}", relation.column), relation));
+        keys.push((format!("{parent}.{}", relation.key), relation));
         joined.push((parent, table(relation.parent)));
+    }
+    // The planner compares both sides with the constant, and drops the clause that joins them.
+    if rng.u8(..5) == 0
+        && let Some((name, relation)) = rng.choice(&keys)
+    {
+        let parent = table(relation.parent);
+        let key = parent.columns.iter().find(|column| column.name == relation.key);
+        let value = key.expect("the key is a column").value(rng);
+        conditions.push(format!("{name} = {}", constants.put(value)));
     }
     for _ in 0..rng.u8(..3) {
         let (alias, table) = rng.choice(&joined).expect("not empty");
@@ -112,7 +125,7 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> Strin
         rng.choice(&joined).cloned().expect("not empty"),
         rng.choice(&joined).cloned().expect("not empty"),
     );
-    match rng.u8(..4) {
+    let sql = match rng.u8(..4) {
         0 => format!(
             "SELECT {} FROM {from}{filter}",
             calls(rng, measured.1, &measured.0)
@@ -138,7 +151,37 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> Strin
                     }
                 })
                 .collect();
-            format!("SELECT {} FROM {from}{filter}", columns.join(", "))
+            let whole = format!("SELECT {} FROM {from}{filter}", columns.join(", "));
+            return limited(rng, whole, &joined);
         }
+    };
+    (sql, Compare::Unordered)
+}
+
+/// The rows of a join: all, some, or the first in an order that leaves no choice.
+fn limited(rng: &mut Rng, whole: String, joined: &[(String, &Table)]) -> (String, Compare) {
+    let rows = *rng.choice(&[1, 2, 5, 10, 37, 100]).expect("not empty");
+    match rng.u8(..4) {
+        0 => (format!("{whole} LIMIT {rows}"), Compare::Part { whole }),
+        1 | 2 => {
+            let mut order = Vec::new();
+            if rng.bool() {
+                let (alias, table) = match rng.u8(..4) {
+                    0 => rng.choice(joined).expect("not empty"),
+                    _ => &joined[0],
+                };
+                order.push(format!("{alias}.{}{}", table.any(rng).name, direction(rng)));
+            }
+            order.push(format!("t.{}{}", joined[0].1.key, direction(rng)));
+            let parents = joined[1..].iter();
+            order.extend(parents.map(|(alias, table)| format!("{alias}.{}", table.key)));
+            let limit = match rng.bool() {
+                true => format!(" LIMIT {rows}"),
+                false => String::new(),
+            };
+            let sql = format!("{whole} ORDER BY {}{limit}", order.join(", "));
+            (sql, Compare::Ordered)
+        }
+        _ => (whole, Compare::Unordered),
     }
 }

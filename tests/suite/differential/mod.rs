@@ -204,6 +204,32 @@ readings! {
 }
 
 #[test]
+fn zone_with_daylight_saving_declared() {
+    differential_with(
+        "declared_zone",
+        "apiuser",
+        &[("time_zone", "America/Los_Angeles")],
+        "ADD time_zone 'America/Los_Angeles'",
+    );
+}
+
+#[test]
+fn zone_with_daylight_saving_in_europe_declared() {
+    differential_with(
+        "declared_in_europe",
+        "apiuser",
+        &[("time_zone", "Europe/Berlin")],
+        "ADD time_zone 'Europe/Berlin'",
+    );
+}
+
+/// What the user vouches for holds under the simulator's own readings.
+#[test]
+fn order_vouched_for() {
+    differential_with("vouched_order", "apiuser", &[], "ADD ordering 'binary'");
+}
+
+#[test]
 fn private_rows_shown() {
     differential_with("private_rows", "apiuser", &[], "ADD show_private 'true'");
 }

@@ -70,11 +70,17 @@ fn make(rng: &mut Rng, tables: &[Table], joins: bool) -> Statement {
         1 => (correlated(rng, table), Compare::Unordered),
         2..=4 => {
             let mut constants = Constants::new(rng.u8(..3) == 0);
-            let sql = match kind {
+            let (sql, compare) = match kind {
                 4 if joins => join(rng, tables, &mut constants),
-                _ => aggregate(rng, table, &mut constants),
+                _ => (aggregate(rng, table, &mut constants), Compare::Unordered),
             };
-            (finish(&sql, &constants), Compare::Unordered)
+            let compare = match compare {
+                Compare::Part { whole } => Compare::Part {
+                    whole: finish(&whole, &constants),
+                },
+                compare => compare,
+            };
+            (finish(&sql, &constants), compare)
         }
         5 | 6 => {
             let mut constants = Constants::new(rng.u8(..4) == 0);
@@ -185,7 +191,7 @@ fn order_by(rng: &mut Rng, table: &Table) -> (String, bool) {
     (format!(" ORDER BY {}", keys.join(", ")), total)
 }
 
-fn direction(rng: &mut Rng) -> &'static str {
+pub fn direction(rng: &mut Rng) -> &'static str {
     rng.choice([
         "",
         "",
