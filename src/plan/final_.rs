@@ -148,7 +148,13 @@ unsafe fn is_sendable(
         let wanted = PgList::<pg_sys::PathKey>::from_pg((*root).sort_pathkeys).len();
         wanted == 0
             || state.push.order
-                && sort::push(table, rel, (*root).sort_pathkeys, filter.as_ref())
-                    .is_some_and(|order| order.satisfied == wanted)
+                && sort::push(
+                    table,
+                    rel,
+                    &[(*rel).relid],
+                    (*root).sort_pathkeys,
+                    filter.as_ref(),
+                )
+                .is_some_and(|order| order.satisfied == wanted)
     }
 }

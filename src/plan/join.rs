@@ -145,26 +145,8 @@ unsafe fn ordered(
     // SAFETY: a relation and path keys of the current planning.
     unsafe {
         let asked = pg_sys::find_base_rel(root, source.members[0].relid as i32);
-        let order = sort::push(source.table(), asked, pathkeys, filter)?;
-        // Behind the row key any order is kept, but the local rows that may take the place of ours must be sorted by what
-        // they have.
-        let has = |pathkey: *mut pg_sys::PathKey| {
-            source.members.iter().any(|member| {
-                let same = crate::compat::equivalence_members((*pathkey).pk_eclass, member.relid);
-                same.into_iter().any(|same| {
-                    let mut relid = 0;
-                    pg_sys::bms_get_singleton_member((*same).em_relids, &mut relid)
-                        && relid == member.relid as i32
-                })
-            })
-        };
-        let keys = PgList::<pg_sys::PathKey>::from_pg(pathkeys);
-        let sortable = keys.iter_ptr().take_while(|pathkey| has(*pathkey)).count();
-        Some(PushedOrder {
-            satisfied: order.satisfied.min(sortable),
-            ..order
-        })
-        .filter(|order| order.satisfied > 0)
+        let rows: Vec<_> = source.members.iter().map(|member| member.relid).collect();
+        sort::push(source.table(), asked, &rows, pathkeys, filter)
     }
 }
 

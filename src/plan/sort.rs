@@ -20,11 +20,14 @@ pub struct PushedOrder {
 
 /// The longest prefix of `pathkeys` that the gateway can be trusted with; `None` when not even the first.
 ///
+/// `rows` are the relations that the rows are made of: `rel`, and its parents in a join.
+///
 /// # Safety
 /// `pathkeys` must be a list of PathKeys of the current planning, `rel` the relation of `table`.
 pub unsafe fn push(
     table: &ForeignTable,
     rel: *mut pg_sys::RelOptInfo,
+    rows: &[pg_sys::Index],
     pathkeys: *mut pg_sys::List,
     filter: Option<&Condition>,
 ) -> Option<PushedOrder> {
@@ -50,7 +53,12 @@ pub unsafe fn push(
             .last()
             .is_some_and(|last| table.is_row_key(&last.field))
         {
-            // Nothing is left to order behind a unique key.
+            // Nothing is left to order behind a unique key, until a join above makes several rows of one: then what belongs
+            // to this row is still the same in all of them, and what belongs to others is not.
+            // SAFETY: as above.
+            if !unsafe { is_of_row(pathkey, rows) } {
+                break;
+            }
             order.satisfied += 1;
             continue;
         }
@@ -116,6 +124,20 @@ pub unsafe fn push(
         });
     }
     Some(order)
+}
+
+/// Whether a path key sorts by what one of these relations has.
+unsafe fn is_of_row(pathkey: *mut pg_sys::PathKey, rows: &[pg_sys::Index]) -> bool {
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        rows.iter().any(|relid| {
+            let members = crate::compat::equivalence_members((*pathkey).pk_eclass, *relid);
+            members.into_iter().any(|member| {
+                let mut only = 0;
+                pg_sys::bms_get_singleton_member((*member).em_relids, &mut only) && only == *relid as i32
+            })
+        })
+    }
 }
 
 /// Orders of one key each by which a join above could merge. The order of the row key costs nothing: pages are read in

@@ -160,3 +160,13 @@ EXPLAIN (COSTS OFF) SELECT recordno FROM arinvoice WHERE customer_totaldue > 0 O
 ALTER FOREIGN TABLE customer ADD COLUMN status_again text OPTIONS (field 'STATUS', type 'ENUM');
 EXPLAIN (COSTS OFF) SELECT DISTINCT status, status_again FROM customer;
 SELECT same('SELECT DISTINCT status, status_again FROM customer');
+
+-- A unique key orders its table's rows, but not those that a join makes of each.
+EXPLAIN (COSTS OFF)
+SELECT t.name, i.recordno FROM arterm t JOIN arinvoice i ON i.termname = t.name ORDER BY t.recordno, i.recordno DESC LIMIT 20;
+SELECT same('SELECT name, recordno, row_number() OVER () FROM (SELECT t.name, i.recordno FROM arterm t JOIN arinvoice i ON i.termname = t.name ORDER BY t.recordno, i.recordno DESC LIMIT 20) s');
+EXPLAIN (COSTS OFF) SELECT i.recordno FROM arinvoice i ORDER BY i.recordno, i.totaldue, i.customerid LIMIT 3;
+SET sage_intacct.push_joins = off;
+EXPLAIN (COSTS OFF)
+SELECT t.name, i.recordno FROM arterm t JOIN arinvoice i ON i.termname = t.name ORDER BY t.recordno, i.recordno DESC LIMIT 20;
+RESET sage_intacct.push_joins;
