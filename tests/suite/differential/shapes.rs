@@ -6,7 +6,7 @@ use fastrand::Rng;
 use super::aggregate::{exact, trimmed};
 use super::column::{Column, Kind, Table, Value};
 use super::condition::{Constants, condition};
-use super::statement::Compare;
+use super::statement::{Compare, direction};
 
 /// A statement, and how its answers compare.
 pub fn shape(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (String, Compare) {
@@ -126,16 +126,26 @@ fn joined_and_limited(
 ) -> (String, Compare) {
     let (column, partner) = pair(rng, table, other);
     let rest = exact(rng, table, "a", constants);
-    let first = table.any(rng);
+    let mut order = [
+        format!("a.{}{}", table.any(rng).name, direction(rng)),
+        format!("a.{}{}", table.key, direction(rng)),
+        format!("b.{}{}", other.key, direction(rng)),
+    ];
+    // A key of one table before those of the other: it orders its own rows alone.
+    match rng.u8(..4) {
+        0 => order.swap(1, 2),
+        1 => order.swap(0, 1),
+        2 => order.rotate_right(1),
+        _ => {}
+    }
     let sql = format!(
         "SELECT a.{key}, b.{other_key} FROM {} a JOIN {} b ON a.{} = b.{} WHERE {rest} AND a.{key} < 60
-         ORDER BY a.{}{}, a.{key}, b.{other_key} LIMIT {}",
+         ORDER BY {} LIMIT {}",
         table.name,
         other.name,
         column.name,
         partner.name,
-        first.name,
-        rng.choice(["", " DESC", " NULLS FIRST"]).expect("not empty"),
+        order.join(", "),
         rng.u8(1..60),
         key = table.key,
         other_key = other.key,
