@@ -2,6 +2,7 @@
 //! nothing here may call PostgreSQL.
 
 use super::request::{ImportRequest, Stranger, Wanted, select};
+use super::table::paths;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intacct::{
     Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, LegacyObject, ObjectDefinition,
@@ -205,21 +206,7 @@ async fn probe(
     request: &ImportRequest,
     mut object: Described,
 ) -> Result<Result<Described, Skipped>, Error> {
-    let mut fields: Vec<String> = object
-        .definition
-        .fields
-        .iter()
-        .map(|field| field.id.clone())
-        .collect();
-    // Some objects list fields of their parents as their own.
-    for (relation, parent_fields) in &object.related {
-        for field in parent_fields {
-            let path = format!("{}.{}", relation.path, field.id);
-            if !fields.iter().any(|known| known.eq_ignore_ascii_case(&path)) {
-                fields.push(path);
-            }
-        }
-    }
+    let mut fields: Vec<String> = paths(&object).map(|(path, ..)| path).collect();
     let page = PageRequest { size: 1, offset: 0 };
     loop {
         let mut query = Query::new(object.definition.name.clone());

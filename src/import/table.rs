@@ -4,6 +4,7 @@ use super::fetch::{Described, leads_to_one};
 use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
 use crate::options::Reference;
 use intacct::{DataType, FieldDefinition, ObjectDefinition, is_keyless};
+use std::collections::HashSet;
 
 /// Columns of a PostgreSQL table, at most.
 const MAX_COLUMNS: usize = 1600;
@@ -122,10 +123,7 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
     let mut columns: Vec<Column> = Vec::new();
     let mut too_many = 0;
     for (path, field, own) in paths(object) {
-        let repeated = columns
-            .iter()
-            .any(|column| column.field.eq_ignore_ascii_case(&path));
-        if repeated || object.refused.iter().any(|name| name.eq_ignore_ascii_case(&path)) {
+        if object.refused.iter().any(|name| name.eq_ignore_ascii_case(&path)) {
             continue;
         }
         if columns.len() == MAX_COLUMNS {
@@ -185,8 +183,10 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
     (!table.columns.is_empty()).then_some((table, remarks))
 }
 
-/// Every path with its field, and whether the field is the object's own.
-fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, bool)> {
+/// Every path with its field, and whether the field is the object's own; each path once, since some objects list fields of
+/// their parents as their own.
+pub fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, bool)> {
+    let mut seen = HashSet::new();
     let own = object
         .definition
         .fields
@@ -197,6 +197,7 @@ fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, 
         fields.iter().map(move |field| (path(field), field, false))
     });
     own.chain(related)
+        .filter(move |(path, ..)| seen.insert(path.to_ascii_uppercase()))
 }
 
 /// RECORDNO; `id` for the company's own objects; nothing for views.
