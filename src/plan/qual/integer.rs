@@ -6,7 +6,7 @@ use super::operator::{NUMERIC_OPS, meaning, negate};
 use super::shape::{Rounding, Shape};
 use super::{Pushed, Translator, list, not_null};
 use crate::catalog::{Column, ValueClass};
-use crate::convert::{outward, shape};
+use crate::convert::shape;
 use intacct::{CompareOp, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -51,21 +51,15 @@ pub unsafe fn member(
         if op != CompareOp::Eq || !(*expression).useOr || negated || !operators.in_list {
             return None;
         }
-        let values = if is_a(array, pg_sys::NodeTag::T_Const) {
-            let constant = array.cast::<pg_sys::Const>();
-            if (*constant).constisnull || (*constant).consttype != pg_sys::NUMERICARRAYOID {
-                return None;
-            }
-            let elements = outward::array((*constant).constvalue, pg_sys::NUMERICOID)?;
-            let whole = elements.iter().flatten().filter_map(shape::whole_number);
-            whole.collect()
-        } else if translator.is_parameter(array) && pg_sys::exprType(array) == pg_sys::NUMERICARRAYOID {
-            let shape = Shape::Integer(Rounding::Exact);
-            vec![Value::Param(translator.params.number(array.cast(), shape))]
-        } else {
+        if pg_sys::exprType(array) != pg_sys::NUMERICARRAYOID {
             return None;
-        };
-        list::among(column, values, true)
+        }
+        let values = list::listed(translator, array, Shape::Integer(Rounding::Exact), true)?;
+        let whole = values.into_iter().filter_map(|value| match value {
+            Value::Param(_) => Some(value),
+            number => shape::whole_number(&number),
+        });
+        list::among(column, whole.collect(), true)
     }
 }
 

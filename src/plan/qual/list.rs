@@ -52,27 +52,7 @@ pub unsafe fn translate(
         if !family(class).1.contains(&element) {
             return None;
         }
-        let values = if is_a(array, pg_sys::NodeTag::T_Const) {
-            let constant = array.cast::<pg_sys::Const>();
-            if (*constant).constisnull {
-                return None;
-            }
-            let mut values = Vec::new();
-            for value in outward::array((*constant).constvalue, element)? {
-                match value {
-                    Some(value) => values.push(value),
-                    // A null element matches nothing, and makes a negative never true.
-                    None if wants_member => {}
-                    None => return None,
-                }
-            }
-            values
-        } else if wants_member && translator.is_parameter(array) {
-            // The negative of an empty array would be true even of null, which nobody knows before execution.
-            vec![Value::Param(translator.params.number(array.cast(), Shape::Plain))]
-        } else {
-            return None;
-        };
+        let values = listed(translator, array, Shape::Plain, wants_member)?;
         if values.is_empty() {
             return None;
         }
@@ -96,6 +76,38 @@ pub unsafe fn translate(
         };
         let condition = Condition::and(Some(condition), not_null(&column.field));
         Some(Pushed::new(condition, exact))
+    }
+}
+
+/// The elements of a constant array, or the parameter that the array is until execution; `None`: they cannot be said, or
+/// what they mean for NULL is not known yet.
+///
+/// # Safety
+/// `array` must be a valid expression of an array type.
+pub unsafe fn listed(
+    translator: &mut Translator,
+    array: *mut pg_sys::Node,
+    shape: Shape,
+    wants_member: bool,
+) -> Option<Vec<Value>> {
+    // SAFETY: the node's type is checked before the cast.
+    unsafe {
+        if !is_a(array, pg_sys::NodeTag::T_Const) {
+            // The negative of an empty array would be true even of null, which nobody knows before execution.
+            return (wants_member && translator.is_parameter(array))
+                .then(|| vec![Value::Param(translator.params.number(array.cast(), shape))]);
+        }
+        let constant = array.cast::<pg_sys::Const>();
+        if (*constant).constisnull {
+            return None;
+        }
+        let element = pg_sys::get_element_type((*constant).consttype);
+        let elements = outward::array((*constant).constvalue, element)?.into_iter();
+        match wants_member {
+            // A null element matches nothing, and makes a negative never true.
+            true => Some(elements.flatten().collect()),
+            false => elements.collect(),
+        }
     }
 }
 
