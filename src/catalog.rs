@@ -218,16 +218,16 @@ impl ForeignTable {
         crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())
     }
 
-    /// Whether the gateway can be told all of these.
-    pub fn says_binding_exactly(&self, binding: &Binding) -> bool {
-        match binding {
+    /// Whether the gateway can be told just what all parameters are bound to.
+    pub fn says_all_exactly(&self, bindings: &[Binding]) -> bool {
+        bindings.iter().all(|binding| match binding {
             Binding::Null => true,
             Binding::Unsayable => false,
             Binding::Value(value) => self.says_exactly(value),
             Binding::List(values) => {
                 values.len() <= MOST_LISTED && values.iter().flatten().all(|value| self.says_exactly(value))
             }
-        }
+        })
     }
 
     /// Whether the gateway can be told this very value. It knows whole seconds only; and where nobody has said whose

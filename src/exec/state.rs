@@ -312,9 +312,9 @@ impl ScanState {
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
-        let is_exact = |binding: &_| self.table.says_binding_exactly(binding);
+        let is_exact = || self.table.says_all_exactly(&bindings);
         // The rows of a join are not checked again, so every condition must be said as it is.
-        if self.plan.joined.is_some() && has_local && !bindings.iter().all(is_exact) {
+        if self.plan.joined.is_some() && has_local && !is_exact() {
             self.progress = Progress::Local;
             return;
         }
@@ -324,7 +324,7 @@ impl ScanState {
                 .and_then(|limit| bind::row_count(limit, &bindings, true));
             let offset = bind::row_count(finish.offset, &bindings, false).unwrap_or(0);
             // A condition that is loosened for want of words keeps rows that must not count.
-            let at_gateway = bindings.iter().all(is_exact);
+            let at_gateway = is_exact();
             let left = Left {
                 skip: if at_gateway { 0 } else { offset },
                 limit: limit.unwrap_or(u64::MAX),

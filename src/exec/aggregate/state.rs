@@ -202,10 +202,7 @@ impl AggregateState {
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> Progress {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
-        if !bindings
-            .iter()
-            .all(|binding| self.table.says_binding_exactly(binding))
-        {
+        if !self.table.says_all_exactly(&bindings) {
             return self.local(has_local, None);
         }
         let Some(plan) = bind(&self.plan, &bindings) else {
