@@ -121,29 +121,9 @@ pub unsafe fn guessed_rows(
     unsafe {
         for clause in super::clauses((*rel).baserestrictinfo) {
             let pushed = state.translator(root, rel).translate_all(&[clause]);
-            share *= match pushed.map(|pushed| pushed.condition) {
-                Some(Condition::Compare { field, op, .. })
-                    if op == CompareOp::Eq && table.is_row_key(&field) =>
-                {
-                    return 1.0;
-                }
-                Some(Condition::In {
-                    field,
-                    values,
-                    negated: false,
-                }) if table.is_row_key(&field) => {
-                    return values.iter().map(elements).sum();
-                }
-                Some(Condition::Compare { field, op, .. }) if op == CompareOp::Eq && is_enum(&field) => {
-                    cost::ENUM_SHARE
-                }
-                Some(Condition::In {
-                    field,
-                    values,
-                    negated: false,
-                }) if is_enum(&field) => {
-                    (values.iter().map(elements).sum::<f64>() * cost::ENUM_SHARE).min(1.0)
-                }
+            share *= match pushed.and_then(|pushed| values_named(pushed.condition)) {
+                Some((field, values)) if table.is_row_key(&field) => return values,
+                Some((field, values)) if is_enum(&field) => (values * cost::ENUM_SHARE).min(1.0),
                 _ => pg_sys::clause_selectivity(
                     root,
                     clause.cast(),
@@ -157,12 +137,25 @@ pub unsafe fn guessed_rows(
     }
 }
 
-/// How many elements a member of a list may stand for: an array that is known only at execution counts as ten, as
-/// PostgreSQL counts it.
-fn elements(value: &Value) -> f64 {
-    match value {
+/// The field of which a condition names the values, and how many. An array that is known only at execution counts as ten,
+/// as PostgreSQL counts it.
+fn values_named(condition: Condition) -> Option<(String, f64)> {
+    let elements = |value: &Value| match value {
         Value::Param(_) => 10.0,
         _ => 1.0,
+    };
+    match condition {
+        Condition::Compare {
+            field,
+            op: CompareOp::Eq,
+            ..
+        } => Some((field, 1.0)),
+        Condition::In {
+            field,
+            values,
+            negated: false,
+        } => Some((field, values.iter().map(elements).sum())),
+        _ => None,
     }
 }
 

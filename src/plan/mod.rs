@@ -32,12 +32,21 @@ pub use upper::get_foreign_upper_paths;
 struct RelationState {
     table: ForeignTable,
     push: PushSwitches,
-    /// Rows that the gateway has counted under the conditions that it can check.
-    counted: Option<f64>,
-    /// Nobody has: neither ANALYZE nor the gateway while planning.
-    uncounted: bool,
+    /// Where its number of rows comes from.
+    size: Size,
     /// The first page may be all that the statement takes.
     brief: bool,
+}
+
+/// Where the number of a table's rows comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Size {
+    /// What ANALYZE has found.
+    Analyzed,
+    /// The gateway has counted, while planning, those under the conditions that it can check.
+    Counted(f64),
+    /// Nobody has.
+    Guessed,
 }
 
 /// The state made by [`get_foreign_rel_size`].
@@ -67,8 +76,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
         let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
             table,
             push,
-            counted: None,
-            uncounted: false,
+            size: Size::Analyzed,
             brief: false,
         });
         (*rel).fdw_private = state.cast();
@@ -77,10 +85,10 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
         if let Some(counted) = estimate::counted_rows(root, rel, &*state) {
             (*rel).tuples = (*rel).tuples.max(counted);
             (*rel).rows = pg_sys::clamp_row_est(counted);
-            (*state).counted = Some(counted);
+            (*state).size = Size::Counted(counted);
         } else if unknown {
             (*rel).rows = estimate::guessed_rows(root, rel, &*state);
-            (*state).uncounted = true;
+            (*state).size = Size::Guessed;
         }
         (*state).brief = concurrent::is_brief(root, rel, &(*state).table);
     }
@@ -103,10 +111,10 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
         } else {
             None
         };
-        let rows_fetched = match (state.counted, &remote) {
-            (Some(counted), _) => counted.max((*rel).rows),
-            (None, Some(_)) => (*rel).rows,
-            (None, None) => (*rel).tuples,
+        let rows_fetched = match (state.size, &remote) {
+            (Size::Counted(counted), _) => counted.max((*rel).rows),
+            (_, Some(_)) => (*rel).rows,
+            (_, None) => (*rel).tuples,
         };
         let filter = remote.as_ref().map(|pushed| &pushed.condition);
 

@@ -60,7 +60,13 @@ impl Grouping {
                 if member.is_null() {
                     others.push(expression);
                 } else {
-                    grouping.keys.push(key(source, expression, mark, member)?);
+                    let key = key(source, expression, mark, member)?;
+                    // The gateway is not asked for a field twice.
+                    let mut known = grouping.keys.iter();
+                    if known.any(|known| known.field.eq_ignore_ascii_case(&key.field)) {
+                        return None;
+                    }
+                    grouping.keys.push(key);
                 }
             }
             for condition in PgList::<pg_sys::Node>::from_pg(having).iter_ptr() {

@@ -7,18 +7,17 @@ mod call;
 mod grouping;
 mod requests;
 
+use super::Size;
 use super::cost;
 use super::private::{AggregateOutput, AggregatePrivate, Private};
 use super::qual::{Params, excludes_null};
 use super::source::{Member, Source};
-
 use crate::error::raise_internal;
 use call::Call;
 use grouping::Grouping;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 use pgrx::{PgList, pg_sys};
 use requests::Requests;
-use std::collections::HashSet;
 
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
 const MOST_GROUPS: f64 = 50_000.0;
@@ -98,12 +97,6 @@ impl Pushed {
                 return None;
             }
             let grouping = Grouping::read(source, target, clause, having)?;
-            // The gateway does not say a field twice.
-            let mut fields = grouping.keys.iter().map(|key| key.field.to_ascii_uppercase());
-            let mut seen = HashSet::new();
-            if !fields.all(|field| seen.insert(field)) {
-                return None;
-            }
             // GROUP BY of constants alone has no group where there is no row.
             if grouping.keys.is_empty() && (grouping.aggregates.is_empty() || !clause.is_null()) {
                 return None;
@@ -157,8 +150,9 @@ impl Pushed {
                 .ceil()
                 .max(1.0);
             let beside = self.private.queries.len() - 1 + usize::from(self.private.verify);
-            let is_uncounted =
-                |member: &Member| super::state(pg_sys::find_base_rel(root, member.relid as i32)).uncounted;
+            let is_uncounted = |member: &Member| {
+                super::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
+            };
             // The first row of an order tells a least or greatest value as well, and needs no verification.
             let is_extreme = |(_, call): &(_, Call)| matches!(call, Call::Least(_) | Call::Greatest(_));
             let is_ordered = self.grouping.keys.is_empty() && self.grouping.aggregates.iter().all(is_extreme);
