@@ -5,15 +5,18 @@
 //! its own that the gateway executes at most once. What became of an operation whose answer was lost is found out by
 //! reading: see [`readback`] for the rules.
 
+mod address;
 mod element;
 mod journal;
 mod legacy;
 mod lines;
 mod operation;
 mod readback;
+mod recover;
 mod render;
 mod run;
 mod support;
+mod verdict;
 
 pub use journal::Journal;
 pub use run::write;
