@@ -3,6 +3,7 @@
 use super::row::Row;
 use crate::error::Report;
 use intacct::write::{Verb, WriteFailure};
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 /// Names of rows that are told; more are counted only.
 const NAMED: usize = 10;
@@ -46,6 +47,29 @@ pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[u
         );
     }
     report
+}
+
+/// Warnings that are told one by one; more are counted only.
+const WARNED: usize = 10;
+
+/// Tells what is wrong though Sage Intacct has accepted the rows: nothing of it is undone. `before` as in [`report`].
+pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[Row], before: usize) {
+    for (index, error) in warnings.iter().take(WARNED) {
+        let mut report = Report::from(error);
+        let written = format!("Row {}{} is written.", before + index + 1, names(rows, &[*index]));
+        report.detail = match report.detail.is_empty() {
+            true => written,
+            false => format!("{}\n{written}", report.detail),
+        };
+        report.tell(PgLogLevel::WARNING);
+    }
+    if let more @ 1.. = warnings.len().saturating_sub(WARNED) {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            format!("{more} more rows of Sage Intacct are written with such a warning"),
+        )
+        .tell(PgLogLevel::WARNING);
+    }
 }
 
 /// What was done to the rows, and doing it.

@@ -164,7 +164,8 @@ impl Queue {
             on_duplicate: OnDuplicate::Fail,
         };
         match send::send(&self.client, &rows, options) {
-            Ok(_) => {
+            Ok(written) => {
+                outcome::warn(&written.warnings, &rows, 0);
                 // Should the commit fail now, the rows are stored nevertheless.
                 let statement = ledger::statement();
                 for row in rows.iter() {

@@ -3,10 +3,10 @@
 use super::state::{WriteState, attributes};
 use super::target::Target;
 use crate::convert::inward::{Converter, constant};
-use crate::error::{Report, raise};
+use crate::error::Report;
 use crate::{exec, io};
-use intacct::{Condition, DialectKind, Page, PageRequest, Query, SelectItem, Value};
-use pgrx::{PgSqlErrorCode, pg_sys};
+use intacct::{Condition, DialectKind, Page, Query, SelectItem, Value};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
 /// A column that is shown afterwards.
 pub struct Shown {
@@ -81,10 +81,9 @@ impl WriteState {
             .iter()
             .filter(|column| !column.is_known(known))
             .collect();
-        let page = if unknown.is_empty() {
-            None
-        } else {
-            Some(self.read_again(&unknown, known))
+        let page = match unknown.is_empty() {
+            true => None,
+            false => self.read_again(&unknown, known),
         };
         let fields: Vec<&str> = unknown.iter().map(|column| column.field.as_str()).collect();
         let reader = exec::cell_reader(self.client.as_ref());
@@ -104,18 +103,19 @@ impl WriteState {
                 };
                 (values[column.slot], nulls[column.slot]) = match (column.constant, cell) {
                     (Some(constant), _) => (constant, false),
-                    (None, Some(cell)) if !cell.is_empty() => {
-                        let datum = column.converter.datum(cell, &reader).unwrap_or_else(|error| {
-                            raise(Report::new(
+                    (None, Some(cell)) if !cell.is_empty() => match column.converter.datum(cell, &reader) {
+                        Ok(datum) => (datum, false),
+                        Err(error) => {
+                            self.warn(Report::new(
                                 PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
                                 format!(
-                                    "the row is written, but field {} of {} holds {error}",
+                                    "field {} of {} holds {error}",
                                     column.field, self.target.table.options.object
                                 ),
-                            ))
-                        });
-                        (datum, false)
-                    }
+                            ));
+                            (pg_sys::Datum::from(0), true)
+                        }
+                    },
                     _ => (pg_sys::Datum::from(0), true),
                 };
             }
@@ -123,17 +123,17 @@ impl WriteState {
         }
     }
 
-    /// Reads the row that was just written.
-    fn read_again(&self, columns: &[&Shown], known: &[(String, String)]) -> Page {
+    /// Reads the row that was just written. What cannot be read is a warning: the row is stored, and an error would
+    /// take back everything but it.
+    fn read_again(&self, columns: &[&Shown], known: &[(String, String)]) -> Option<Page> {
         let table = &self.target.table;
-        let Some(client) = self.client.clone() else {
-            return Page::default();
-        };
+        let client = self.client.clone()?;
         let find = |name: &str| known.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
         let record = find(&self.gateway.id_field);
         let natural = self.gateway.natural_key.as_deref().and_then(find);
         let Some((field, value)) = record.or(natural) else {
-            raise(self.unreadable("Sage Intacct did not tell its key"))
+            self.warn(self.unreadable("Sage Intacct did not return its key"));
+            return None;
         };
         let mut query = Query::new(table.options.object.clone());
         query.docparid = table.options.docparid.clone();
@@ -155,24 +155,33 @@ impl WriteState {
             DialectKind::GetList => DialectKind::Query,
             other => other,
         };
-        let page = PageRequest { size: 2, offset: 0 };
-        let read = io::run(move || async move { client.page(&query, dialect, &page, formatted).await });
+        let read = io::run(move || async move { client.read_back(&query, dialect, formatted).await });
         match read {
-            Ok(page) if page.rows() == 1 => page,
-            Ok(page) => raise(self.unreadable(&format!("{} rows have its key", page.rows()))),
-            Err(error) => {
-                let mut report = Report::from(&error);
-                report.detail = format!("{}\nThe row itself is written.", report.detail);
-                raise(report)
-            }
+            Ok(page) if page.rows() == 1 => return Some(page),
+            Ok(page) => self.warn(self.unreadable(&format!("{} rows have its key", page.rows()))),
+            Err(error) => self.warn(Report::from(&error)),
         }
+        None
+    }
+
+    /// Tells that a row is written and cannot be shown.
+    fn warn(&self, mut report: Report) {
+        let written = format!(
+            "The row of \"{}\" is written; what could not be read is shown as NULL.",
+            self.target.name
+        );
+        report.detail = match report.detail.is_empty() {
+            true => written,
+            false => format!("{}\n{written}", report.detail),
+        };
+        report.tell(PgLogLevel::WARNING);
     }
 
     fn unreadable(&self, why: &str) -> Report {
         Report::new(
             PgSqlErrorCode::ERRCODE_FDW_ERROR,
             format!(
-                "the row of {} is written, but cannot be read for RETURNING: {why}",
+                "the row of {} is written, but cannot be read again: {why}",
                 self.target.table.options.object
             ),
         )

@@ -318,6 +318,7 @@ impl WriteState {
                         self.left_out.push(self.handed_over + index + 1);
                     }
                 }
+                outcome::warn(&written.warnings, &rows, self.handed_over);
                 self.handed_over += rows.len();
                 ledger::note(self.statement, &self.gateway.object, self.plan.verb, stored);
                 written.rows

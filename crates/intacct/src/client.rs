@@ -257,6 +257,24 @@ impl Client {
         Ok(rows)
     }
 
+    /// The page that shows the one record that was just written. A replica may lag behind: the question is repeated for
+    /// a bounded time while it shows no record.
+    pub async fn read_back(
+        &self,
+        query: &Query,
+        kind: DialectKind,
+        need_formatting: bool,
+    ) -> Result<Page, Error> {
+        let page = PageRequest { size: 2, offset: 0 };
+        let mut waits = self.inner.requester.waits_of_read_back();
+        loop {
+            let seen = self.page(query, kind, &page, need_formatting).await?;
+            let wait = waits.next().filter(|_| seen.rows() == 0);
+            let Some(wait) = wait else { return Ok(seen) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// The next page of a stored result of `readByQuery`.
     pub(crate) async fn read_more(&self, query: &Query, result_id: &str) -> Result<Page, Error> {
         let mut body = String::from("<readMore>");

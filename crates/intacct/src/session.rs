@@ -24,6 +24,35 @@ struct Life {
     renew_at: Option<Instant>,
     /// On the gateway's clock.
     expires: Option<jiff::Timestamp>,
+    clock: Option<GatewayClock>,
+}
+
+/// The gateway's clock, as an answer showed it: a whole second between the moments at which its request was sent and it
+/// came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GatewayClock {
+    shown: jiff::Timestamp,
+    sent: Instant,
+    came: Instant,
+}
+
+impl GatewayClock {
+    /// The earliest and the latest time that the gateway's clock can have shown at a moment of ours, in microseconds
+    /// since 1970.
+    pub(crate) fn at(&self, moment: Instant) -> (i64, i64) {
+        let distance = |from: Instant| {
+            let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+            match moment.checked_duration_since(from) {
+                Some(after) => micros(after),
+                None => -micros(from.duration_since(moment)),
+            }
+        };
+        let shown = self.shown.as_microsecond();
+        let latest = shown
+            .saturating_add(1_000_000)
+            .saturating_add(distance(self.sent));
+        (shown.saturating_add(distance(self.came)), latest)
+    }
 }
 
 impl Session {
@@ -41,8 +70,15 @@ impl Session {
     }
 
     /// Every use moves the end. Both times are of the gateway's clock: only their distance counts here.
-    pub(crate) fn used(&self, at: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>) {
+    /// `sent` is when the request went out.
+    pub(crate) fn used(&self, at: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>, sent: Instant) {
+        let clock = at.map(|shown| GatewayClock {
+            shown,
+            sent,
+            came: Instant::now(),
+        });
         let (Some(at), Some(until)) = (at, until) else {
+            self.life().clock = clock;
             return;
         };
         let left = Duration::try_from(until - at).unwrap_or(Duration::ZERO);
@@ -50,7 +86,13 @@ impl Session {
         *self.life() = Life {
             renew_at: Some(Instant::now() + (left - margin)),
             expires: Some(until),
+            clock,
         };
+    }
+
+    /// The gateway's clock, where its last answer showed it.
+    pub(crate) fn clock(&self) -> Option<GatewayClock> {
+        self.life().clock
     }
 
     pub(crate) fn is_live(&self) -> bool {

@@ -1,8 +1,10 @@
 //! What a refusal of the gateway means.
 //!
-//! One error number stands for several things, so the level and the texts decide before the number does
-//! (table of errors in the protocol reference, with the sources of each text).
+//! Numbers that mean one thing decide first. Others stand for several things: then the level decides, and texts by their
+//! beginning or end (table of errors in the protocol reference, with the sources of each text). What the user wrote, and
+//! the gateway may repeat, is masked before; the correction decides nothing.
 
+use super::texts::Masked;
 use super::{Error, ErrorKind, GatewayError};
 use crate::xml::response::Level;
 
@@ -23,7 +25,18 @@ pub(crate) enum Retry {
 
 /// Makes an error of what the gateway said.
 pub(crate) fn refusal(level: Level, function: &str, errors: Vec<GatewayError>) -> (Error, Retry) {
-    let (kind, retry) = classify(level, function, &errors);
+    refusal_of(level, function, errors, &[])
+}
+
+/// The same; `sent` are values of the request, which the texts may repeat.
+pub(crate) fn refusal_of(
+    level: Level,
+    function: &str,
+    errors: Vec<GatewayError>,
+    sent: &[&str],
+) -> (Error, Retry) {
+    let said: Vec<Said<'_>> = errors.iter().map(|error| Said::new(error, sent)).collect();
+    let (kind, retry) = classify(level, function, &said);
     let writes = is_write(function);
     let what = match (level, &kind) {
         (_, ErrorKind::RateLimited) => "the gateway limits the rate of requests",
@@ -43,14 +56,108 @@ pub(crate) fn refusal(level: Level, function: &str, errors: Vec<GatewayError>) -
         (_, ErrorKind::InvalidRequest) => "the gateway does not accept the request",
         _ => "the gateway refused the function",
     };
+    let hint = hint(writes, &kind, &said);
     let text = errors
         .first()
         .map_or("the gateway gives no reason", GatewayError::text);
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let error = Error::new(kind, format!("{what}: {one_line}")).with_gateway_errors(errors);
     (
-        Error::new(kind, format!("{what}: {one_line}")).with_gateway_errors(errors),
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        },
         retry,
     )
+}
+
+/// What to do about it, where the usual advice of the kind does not fit.
+fn hint(writes: bool, kind: &ErrorKind, said: &[Said<'_>]) -> Option<&'static str> {
+    let at_entity = |text: &Masked| text.mentions(&["entity level", "at the entity", "in an entity"]);
+    if writes && said.iter().any(|said| said.texts.iter().any(at_entity)) {
+        return Some(
+            "Set location_id, of the server or of the user mapping, to the entity in which the record belongs: the \
+             gateway creates it only when signed in there.",
+        );
+    }
+    (writes && *kind == ErrorKind::Permission).then_some(
+        "Ask the company's administrator to give the web-services user a role with permission to add, edit or delete \
+         records of the object, and check that the company subscribes to its application.",
+    )
+}
+
+/// Whether a refusal of a whole request precedes the execution of any function, provably: sender, user and the form of
+/// the request are checked before. Trouble of the gateway and texts that are not known prove nothing.
+pub(crate) fn precedes_execution(level: Level, error: &Error) -> bool {
+    if level == Level::Function || says_executed(error.gateway_errors(), &[], &[]) {
+        return false;
+    }
+    let limited = |error: &GatewayError| error.errorno.trim().eq_ignore_ascii_case("GW-0010");
+    match error.kind() {
+        ErrorKind::RateLimited => error.gateway_errors().iter().any(limited),
+        ErrorKind::GatewayTimeout => false,
+        ErrorKind::SenderRefused
+        | ErrorKind::SenderNotAuthorized
+        | ErrorKind::CompanyUnavailable
+        | ErrorKind::InvalidSession
+        | ErrorKind::InvalidRequest
+        | ErrorKind::SignInRefused => true,
+        _ => level == Level::Authentication,
+    }
+}
+
+/// Whether a function that failed so was not executed, by the word of the gateway: it says what it has against the
+/// record, or rolled it back. A number of the gateway's front with a text that is not known may as well mean that the
+/// control id was used before.
+pub(crate) fn proves_failure(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Duplicate
+        | ErrorKind::MissingRequired
+        | ErrorKind::BadReference
+        | ErrorKind::Permission
+        | ErrorKind::UnknownObject
+        | ErrorKind::UnknownFields(_)
+        | ErrorKind::InvalidRequest => true,
+        ErrorKind::GatewayTimeout | ErrorKind::RateLimited => false,
+        _ => {
+            let of_execution = |error: &GatewayError| {
+                let number = error.errorno.trim().to_ascii_uppercase();
+                ["BL", "PL", "DL"].iter().any(|prefix| number.starts_with(prefix)) || number == ROLLED_BACK
+            };
+            error.gateway_errors().iter().any(of_execution)
+        }
+    }
+}
+
+/// What every sibling of a failure in a transaction says.
+pub(crate) const ROLLED_BACK: &str = "XL03000009";
+
+/// Whether the gateway says that functions with these control ids were executed before.
+pub(crate) fn says_executed(errors: &[GatewayError], control_ids: &[String], sent: &[&str]) -> bool {
+    errors.iter().any(|error| {
+        let texts = [&error.errorno, &error.description, &error.description2];
+        let names_one = |text: &&&String| {
+            control_ids
+                .iter()
+                .any(|id| !id.is_empty() && text.contains(id.as_str()))
+        };
+        if texts.iter().any(|text| names_one(&text)) {
+            return true;
+        }
+        let masked = Said::new(error, sent);
+        masked.texts.iter().any(|text| {
+            text.mentions(&["control id", "controlid"])
+                || text.ends(&[
+                    "already executed",
+                    "already been executed",
+                    "already executed and completed",
+                    "already been executed and completed",
+                    "already been processed",
+                    "already completed",
+                    "already been completed",
+                ])
+        })
+    })
 }
 
 /// Whether a function changes data.
@@ -62,95 +169,280 @@ pub(crate) fn is_write(function: &str) -> bool {
     })
 }
 
-/// What the gateway has against a record; numbers and texts are those of the protocol reference §2.5.
-fn refused_record(lower: &str, numbered: &dyn Fn(&str) -> bool) -> Option<ErrorKind> {
-    let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
-    // A control id that was used before is no duplicate record.
-    if says(&["control id", "controlid"]) {
-        return None;
-    }
-    if numbered("BL34000061") || says(&["already exists", "duplicate"]) {
-        return Some(ErrorKind::Duplicate);
-    }
-    if says(&["missing required", "required field", "is required", "is missing"]) {
-        return Some(ErrorKind::MissingRequired);
-    }
-    let referred = [
-        "cannot find",
-        "does not exist",
-        "invalid reference",
-        "used by",
-        "is in use",
-    ];
-    says(&referred).then_some(ErrorKind::BadReference)
+/// One error: its number, and its two descriptions with the values masked. The correction is advice, which decides
+/// nothing.
+struct Said<'a> {
+    number: String,
+    texts: Vec<Masked>,
+    error: &'a GatewayError,
 }
 
-fn classify(level: Level, function: &str, errors: &[GatewayError]) -> (ErrorKind, Retry) {
-    let texts = errors
-        .iter()
-        .flat_map(|e| [e.errorno.as_str(), &e.description, &e.description2, &e.correction])
-        .collect::<Vec<_>>()
-        .join("\n");
-    let lower = texts.to_lowercase();
-    let says = |text: &str| lower.contains(text);
-    let numbered = |number: &str| {
-        errors
-            .iter()
-            .any(|e| e.errorno.trim().eq_ignore_ascii_case(number))
-    };
+impl<'a> Said<'a> {
+    fn new(error: &'a GatewayError, sent: &[&str]) -> Self {
+        let number = error.errorno.trim();
+        // Some functions put a text in the number's place.
+        let is_text = number.contains(' ');
+        let texts = [
+            error.description2.as_str(),
+            &error.description,
+            if is_text { number } else { "" },
+        ];
+        let texts = texts.iter().map(|text| Masked::new(text, sent));
+        Said {
+            number: number.to_ascii_uppercase(),
+            texts: texts.filter(|text| !text.is_empty()).collect(),
+            error,
+        }
+    }
 
-    if says("rate limit exceeded") || numbered("GW-0010") {
+    fn numbered(&self, numbers: &[&str]) -> bool {
+        numbers.contains(&self.number.as_str())
+    }
+
+    fn any(&self, test: impl Fn(&Masked) -> bool) -> bool {
+        self.texts.iter().any(test)
+    }
+}
+
+fn classify(level: Level, function: &str, said: &[Said<'_>]) -> (ErrorKind, Retry) {
+    let numbered = |numbers: &[&str]| said.iter().any(|said| said.numbered(numbers));
+    let any = |test: &dyn Fn(&Masked) -> bool| said.iter().any(|said| said.any(test));
+    // Numbers that mean one thing.
+    if numbered(&["GW-0010"]) {
         return (ErrorKind::RateLimited, Retry::Slower);
     }
-    let gateway_trouble = errors.iter().any(|e| {
-        let digits = e.errorno.trim().strip_prefix("GW-000");
-        digits.is_some_and(|rest| rest.len() == 1 && rest != "0")
-    });
-    if gateway_trouble || says("temporarily off-line") || says("please try again later") {
+    let gateway_trouble = |said: &Said<'_>| {
+        let digit = said.number.strip_prefix("GW-000");
+        digit.is_some_and(|rest| rest.len() == 1 && rest != "0")
+    };
+    if said.iter().any(gateway_trouble) {
         return (ErrorKind::GatewayTimeout, Retry::Transient);
     }
-    if says("web services authorization") {
-        return (ErrorKind::SenderNotAuthorized, Retry::Never);
-    }
-    let session_ended = || {
-        ["invalid", "expired", "timed out", "ended"]
-            .iter()
-            .any(|word| says(word))
-    };
-    if says("invalid session") || (level == Level::Authentication && says("session") && session_ended()) {
-        return (ErrorKind::InvalidSession, Retry::SignIn);
-    }
-    if numbered("PL04000055")
-        || (says("company")
-            && (says("inactive") || says("not active") || says("suspended") || says("disabled")))
-    {
+    if numbered(&["PL04000055"]) {
         return (ErrorKind::CompanyUnavailable, Retry::Never);
+    }
+    if numbered(&["XL03000003"]) {
+        return (ErrorKind::InvalidRequest, Retry::Never);
     }
     if level == Level::Function
         && is_write(function)
-        && let Some(kind) = refused_record(&lower, &numbered)
+        && let Some(kind) = said.iter().find_map(|said| refused_record(function, said))
     {
         return (kind, Retry::Never);
     }
-    let kind = match level {
-        _ if numbered("XL03000003") => ErrorKind::InvalidRequest,
-        Level::Control if says("partner id") || says("sender") => ErrorKind::SenderRefused,
-        Level::Control if numbered("GW-0011") || says("policy") => ErrorKind::InvalidRequest,
-        Level::Control if numbered("XL03000006") => ErrorKind::SenderRefused,
+    if level == Level::Function && numbered(&["PL04000005"]) {
+        return (ErrorKind::Permission, Retry::Never);
+    }
+    // Texts that say the whole by themselves.
+    if any(&|text| {
+        text.is(&[
+            "api rate limit exceeded",
+            "rate limit exceeded",
+            "too many requests",
+        ])
+    }) {
+        return (ErrorKind::RateLimited, Retry::Slower);
+    }
+    let offline = [
+        "the service is temporarily off-line",
+        "the service is temporarily offline",
+    ];
+    if any(&|text| text.is(&offline) || text.is(&["please try again later"])) {
+        return (ErrorKind::GatewayTimeout, Retry::Transient);
+    }
+    if level != Level::Function || function == "getAPISession" {
+        return (of_sign_in(level, said), retry_of_sign_in(level, said));
+    }
+    if any(&|text| text.starts(&["invalid session"])) {
+        return (ErrorKind::InvalidSession, Retry::SignIn);
+    }
+    let kind = of_function(said);
+    let once = kind == ErrorKind::Refused && numbered(&["DL02000001"]);
+    (kind, if once { Retry::Once } else { Retry::Never })
+}
+
+fn session_ended(level: Level, said: &[Said<'_>]) -> bool {
+    said.iter().any(|said| {
+        said.any(|text| {
+            text.starts(&["invalid session"])
+                || (level == Level::Authentication
+                    && text.starts(&["session", "the session", "your session"])
+                    && text.mentions(&["invalid", "expired", "timed out", "ended"]))
+        })
+    })
+}
+
+fn retry_of_sign_in(level: Level, said: &[Said<'_>]) -> Retry {
+    match session_ended(level, said) {
+        true => Retry::SignIn,
+        false => Retry::Never,
+    }
+}
+
+/// What is refused before any function: the texts hold nothing but names of options.
+fn of_sign_in(level: Level, said: &[Said<'_>]) -> ErrorKind {
+    let numbered = |numbers: &[&str]| said.iter().any(|said| said.numbered(numbers));
+    let any = |test: &dyn Fn(&Masked) -> bool| said.iter().any(|said| said.any(test));
+    if any(&|text| text.starts(&["invalid web services authorization"])) {
+        return ErrorKind::SenderNotAuthorized;
+    }
+    if session_ended(level, said) {
+        return ErrorKind::InvalidSession;
+    }
+    let closed = ["inactive", "not active", "suspended", "disabled"];
+    if any(&|text| text.starts(&["company", "the company", "your company"]) && text.ends(&closed)) {
+        return ErrorKind::CompanyUnavailable;
+    }
+    match level {
+        Level::Control if any(&|text| text.mentions(&["partner id", "sender"])) => ErrorKind::SenderRefused,
+        Level::Control if numbered(&["GW-0011"]) || any(&|text| text.mentions(&["transport policy"])) => {
+            ErrorKind::InvalidRequest
+        }
+        Level::Control if numbered(&["XL03000006"]) => ErrorKind::SenderRefused,
         Level::Control => ErrorKind::Refused,
-        Level::Authentication => ErrorKind::SignInRefused,
-        Level::Function if function == "getAPISession" => ErrorKind::SignInRefused,
-        Level::Function if says("cannot be queried") || says("invalid fields list") => {
-            ErrorKind::UnknownFields(fields_named(&texts))
-        }
-        Level::Function if says("object definition") && says("not found") => ErrorKind::UnknownObject,
-        Level::Function if numbered("PL04000005") || says("permission") || says("subscri") => {
-            ErrorKind::Permission
-        }
-        Level::Function if numbered("DL02000001") => return (ErrorKind::Refused, Retry::Once),
-        Level::Function => ErrorKind::Refused,
+        Level::Authentication | Level::Function => ErrorKind::SignInRefused,
+    }
+}
+
+fn of_function(said: &[Said<'_>]) -> ErrorKind {
+    let any = |test: &dyn Fn(&Masked) -> bool| said.iter().any(|said| said.any(test));
+    let fields = |said: &&Said<'_>| {
+        said.any(|text| {
+            text.starts(&["the following fields cannot be queried", "invalid fields list"])
+                || text.starts(&["fields cannot be queried"])
+        })
     };
-    (kind, Retry::Never)
+    if let Some(said) = said.iter().find(fields) {
+        let error = said.error;
+        let texts = [error.errorno.as_str(), &error.description, &error.description2].join("\n");
+        return ErrorKind::UnknownFields(fields_named(&texts));
+    }
+    if any(&|text| text.starts(&["object definition"]) && text.ends(&["not found"])) {
+        return ErrorKind::UnknownObject;
+    }
+    if any(&is_permission) {
+        return ErrorKind::Permission;
+    }
+    ErrorKind::Refused
+}
+
+fn is_permission(text: &Masked) -> bool {
+    let starts = [
+        "you do not have permission",
+        "you don't have permission",
+        "the user does not have permission",
+        "user does not have permission",
+        "you are not authorized",
+        "permission denied",
+        "no permission",
+        "insufficient permission",
+        "insufficient permissions",
+        "the company has not subscribed",
+        "your company has not subscribed",
+    ];
+    let ends = ["is not subscribed", "not subscribed to", "has no subscription"];
+    text.starts(&starts) || text.ends(&ends)
+}
+
+/// What the gateway has against a record (protocol reference §2.5); none where the error says nothing of it, such as
+/// that the record could not be stored.
+fn refused_record(function: &str, said: &Said<'_>) -> Option<ErrorKind> {
+    if said.numbered(&["BL34000061", "PL05000104", "BL01001762"]) {
+        return Some(ErrorKind::Duplicate);
+    }
+    if said.numbered(&["PL04000005"]) {
+        return Some(ErrorKind::Permission);
+    }
+    if said.numbered(&["PL01000127"]) {
+        return Some(ErrorKind::MissingRequired);
+    }
+    // A control id that was used before is no record.
+    if said.any(|text| text.mentions(&["control id", "controlid"])) {
+        return None;
+    }
+    if said.any(|text| text.starts(&["object definition"]) && text.ends(&["not found"])) {
+        return Some(ErrorKind::UnknownObject);
+    }
+    if said.any(is_permission) {
+        return Some(ErrorKind::Permission);
+    }
+    if said.any(is_duplicate) {
+        return Some(ErrorKind::Duplicate);
+    }
+    if said.any(is_missing) {
+        return Some(ErrorKind::MissingRequired);
+    }
+    let deletes = function.starts_with("delete");
+    said.any(|text| is_reference(text) || (deletes && is_in_use(text)))
+        .then_some(ErrorKind::BadReference)
+}
+
+fn is_duplicate(text: &Masked) -> bool {
+    let starts = [
+        "duplicate key",
+        "duplicate value",
+        "duplicate record",
+        "duplicate entry",
+    ];
+    let ends = [
+        "already exists",
+        "already exist",
+        "is already in use",
+        "is already used",
+        "has already been used",
+        "must be unique",
+        "is not unique",
+        "is a duplicate",
+    ];
+    text.starts(&starts) || text.ends(&ends)
+}
+
+fn is_missing(text: &Masked) -> bool {
+    let starts = [
+        "missing required field",
+        "missing required fields",
+        "required field",
+        "missing value for",
+    ];
+    let enter = ["enter a", "enter an", "enter the"];
+    text.starts(&starts)
+        || (text.starts(&enter) && text.ends(&["and try again", "and then try again"]))
+        || text.names_missing_field()
+}
+
+fn is_reference(text: &Masked) -> bool {
+    let starts = [
+        "cannot find",
+        "can't find",
+        "could not find",
+        "couldn't find",
+        "unable to find",
+        "invalid reference",
+        "there is no",
+        "no such",
+    ];
+    let ends = [
+        "does not exist",
+        "doesn't exist",
+        "do not exist",
+        "was not found",
+        "not found",
+    ];
+    text.starts(&starts) || text.ends(&ends) || text.names_no_record()
+}
+
+/// Why a record cannot be deleted. Such a request holds keys only.
+fn is_in_use(text: &Masked) -> bool {
+    let refers = [
+        "used by",
+        "in use",
+        "is used",
+        "being used",
+        "referenced",
+        "is referred to",
+        "associated with",
+    ];
+    text.mentions(&refers)
 }
 
 /// The names in `The following fields cannot be queried: [ apbill: [A, B] ]`: the lists without lists inside.
@@ -301,6 +593,248 @@ mod tests {
             ),
         ] {
             assert_eq!(kind(level, number, text), expected, "{number} {text}");
+        }
+    }
+
+    /// What a refusal of a write is taken for; `sent` are the values of its record.
+    fn of_write(function: &str, all: &[(&str, &str, &str)], sent: &[&str]) -> ErrorKind {
+        let errors = all.iter().map(|(errorno, text, correction)| GatewayError {
+            errorno: (*errorno).into(),
+            description2: (*text).into(),
+            correction: (*correction).into(),
+            ..GatewayError::default()
+        });
+        let (error, _) = refusal_of(Level::Function, function, errors.collect(), sent);
+        error.kind().clone()
+    }
+
+    #[test]
+    fn what_the_user_wrote_decides_nothing() {
+        for value in [
+            "Duplicate of Net 30",
+            "Acme company inactive",
+            "rate limit exceeded",
+            "field is required",
+            "is required",
+            "Net 30 already exists",
+            "you do not have permission",
+            "invalid session",
+            "please try again later",
+            "The Service is Temporarily Off-line",
+            "control id",
+            "O'Brien's 'term' is missing",
+            "x was already executed and completed",
+        ] {
+            for (text, sent) in [
+                (format!("Cannot find term with key '{value}'"), &[][..]),
+                (
+                    format!("Invalid Term '{value}' specified. [Support ID: x%20y]"),
+                    &[],
+                ),
+                (format!("Term {value} does not exist"), &[value]),
+                (format!("{value} was not found"), &[value]),
+                (format!("Could not find the term \"{value}\"."), &[]),
+            ] {
+                let errors = [
+                    (
+                        "BL01001973",
+                        text.as_str(),
+                        "Duplicate values are required: please try again later",
+                    ),
+                    ("BL01001973", "Could not create Customer record!", ""),
+                    (
+                        "XL03000009",
+                        "The entire transaction in this operation has been rolled back due to an error.",
+                        "",
+                    ),
+                ];
+                assert_eq!(
+                    of_write("create", &errors, sent),
+                    ErrorKind::BadReference,
+                    "{text}"
+                );
+                let ids = ["8d0c5b0e".to_owned()];
+                let gateway = [GatewayError {
+                    errorno: "BL01001973".into(),
+                    description2: text.clone(),
+                    ..GatewayError::default()
+                }];
+                assert!(!says_executed(&gateway, &ids, sent), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_of_records() {
+        use ErrorKind::{BadReference, Duplicate, MissingRequired, Permission, Refused, UnknownObject};
+        for (function, number, text, expected) in [
+            (
+                "create",
+                "BL34000061",
+                "Another Contact with the given value(s)   already exists",
+                Duplicate,
+            ),
+            (
+                "create",
+                "PL05000104",
+                "Der Datensatz ist schon vorhanden",
+                Duplicate,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "Another Class with the given value(s) UT01  already exists",
+                Duplicate,
+            ),
+            (
+                "create",
+                "BL03000018",
+                "Missing required field NAME",
+                MissingRequired,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "The Date Due field is missing a value.",
+                MissingRequired,
+            ),
+            ("create", "BL01001973", "Customer ID is required", MissingRequired),
+            (
+                "create",
+                "BL03002128",
+                "Enter a Bill number, and try again. [Support ID: a]",
+                MissingRequired,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "An open period is required for 01/31/2020",
+                Refused,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "The period is closed: an open period is required",
+                Refused,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "Invalid Project '10064' specified. [Support ID: n]",
+                BadReference,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "Invalid Date '13/13/2024' specified",
+                Refused,
+            ),
+            (
+                "delete",
+                "BL01001973",
+                "Customer Type 7 cannot be deleted because it is used by Customer",
+                BadReference,
+            ),
+            (
+                "update",
+                "BL01001973",
+                "Cannot find customer with key '7' to update.",
+                BadReference,
+            ),
+            (
+                "create",
+                "PL04000005",
+                "You do not have permission for API operation CREATE_",
+                Permission,
+            ),
+            (
+                "create",
+                "PL04000026",
+                "Object definition X not found",
+                UnknownObject,
+            ),
+            (
+                "create",
+                "BL01001973",
+                "Currently, we can't create the transaction. Check it, then try again.",
+                Refused,
+            ),
+        ] {
+            assert_eq!(
+                of_write(function, &[(number, text, "")], &[]),
+                expected,
+                "{number} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_write_has_advice_of_its_own() {
+        let of = |number: &str, text: &str| refusal(Level::Function, "create", errors(number, text)).0.hint();
+        let permission = of("PL04000005", "You do not have permission");
+        assert!(
+            !permission.contains("read") && permission.contains("add, edit or delete"),
+            "{permission}"
+        );
+        let entity = of(
+            "BL01001973",
+            "The transaction must be created at the entity level.",
+        );
+        assert!(entity.contains("location_id"), "{entity}");
+    }
+
+    #[test]
+    fn only_what_is_checked_before_precedes_execution() {
+        use Level::{Authentication, Control, Function};
+        for (level, number, text, expected) in [
+            (Control, "GW-0010", "too many", true),
+            (Control, "GW-0003", "trouble", false),
+            (Control, "", "The Service is Temporarily Off-line", false),
+            (
+                Control,
+                "DL02000001",
+                "There was an error processing the request.",
+                false,
+            ),
+            (Control, "XL03000006", "The control id was already used", false),
+            (Control, "XL03000003", "Element 'x' is not expected", true),
+            (Control, "GW-0011", "The company is not active.", true),
+            (Authentication, "XL03000006", "Invalid session", true),
+            (
+                Authentication,
+                "XL03000006",
+                "Sign-in information is incorrect",
+                true,
+            ),
+            (Authentication, "GW-0004", "", false),
+            (Function, "XL03000003", "x", false),
+        ] {
+            let (error, _) = refusal(level, "create", errors(number, text));
+            assert_eq!(precedes_execution(level, &error), expected, "{number} {text}");
+        }
+    }
+
+    #[test]
+    fn a_control_id_that_was_used_before_is_recognised() {
+        let ids = ["8d0c5b0e-1".to_owned()];
+        for (text, expected) in [
+            (
+                "The function with control ID 'x' was already executed and completed.",
+                true,
+            ),
+            ("Duplicate function 8d0c5b0e-1", true),
+            ("This request has already been processed", true),
+            (
+                "Another Customer with the given value(s) 'was already executed' already exists",
+                false,
+            ),
+            ("Cannot find term with key 'control id'", false),
+        ] {
+            assert_eq!(
+                says_executed(&errors("XL03000006", text), &ids, &[]),
+                expected,
+                "{text}"
+            );
         }
     }
 

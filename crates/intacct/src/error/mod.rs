@@ -2,6 +2,7 @@
 
 pub(crate) mod classify;
 mod remedy;
+mod texts;
 
 use std::fmt;
 

@@ -23,9 +23,10 @@ pub(super) fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed
     };
     let message = format!("the gateway answered with HTTP status {status}");
     let fate = match status {
-        408 | 499 | 500.. => Fate::Unknown,
-        // The request was turned away at the door.
-        _ => Fate::NotRun,
+        // The limit of requests is looked at before one is taken in.
+        429 => Fate::NotRun,
+        // A front end puts its page in the place of an answer as well.
+        _ => Fate::Unknown,
     };
     Failed {
         error: Error::new(kind, message),

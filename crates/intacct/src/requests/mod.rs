@@ -5,7 +5,7 @@ mod run;
 
 use crate::config::{Config, DtdVersion};
 use crate::endpoint;
-use crate::error::classify::{Retry, refusal};
+use crate::error::classify::{Retry, precedes_execution, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Gate;
 use crate::observer::{Event, Outcome};
@@ -87,6 +87,12 @@ impl Requester {
         build().map_err(|error: Error| error.at(&company, None, "getAPISession", ""))
     }
 
+    /// Waits between looks at what was written, until a replica that lags behind shows it.
+    pub(crate) fn waits_of_read_back(&self) -> impl Iterator<Item = Duration> {
+        let Backoff { base, max } = self.backoff;
+        (0..5).map(move |n| (base / 4).saturating_mul(1 << n).min(max))
+    }
+
     /// The live session, or a new one.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Error> {
         self.session.get_or(self.sign_in()).await
@@ -134,11 +140,11 @@ impl Requester {
                 }
                 failed
             })?;
-        self.open_session(response).map_err(Failed::finally)
+        self.open_session(response, run.sent).map_err(Failed::finally)
     }
 
     /// Takes the session out of the answer to getAPISession.
-    fn open_session(&self, mut response: Response) -> Result<Session, Error> {
+    fn open_session(&self, mut response: Response, sent: Instant) -> Result<Session, Error> {
         let malformed =
             |what: &str| Error::new(ErrorKind::Malformed, format!("the answer to the sign-in {what}"));
         let Some(Answer::Tree(Some(data))) = response.answers.pop() else {
@@ -161,7 +167,7 @@ impl Requester {
             url,
             entity.or_else(|| self.config.location_id.clone()),
         );
-        session.used(response.session_timestamp, response.session_timeout);
+        session.used(response.session_timestamp, response.session_timeout, sent);
         self.counters.count(|stats| stats.sign_ins += 1);
         Ok(session)
     }
@@ -208,7 +214,7 @@ impl Requester {
             .await
         {
             Ok(response) => {
-                session.used(response.session_timestamp, response.session_timeout);
+                session.used(response.session_timestamp, response.session_timeout, run.sent);
                 Ok(response.answers)
             }
             Err(failed) => {
@@ -259,6 +265,7 @@ impl Requester {
             .map_err(|error| Failed::finally(error).not_run())?;
         let joined = Instant::now();
         let _pass = self.gate.enter().await;
+        run.sent = Instant::now();
         let mut attempt = Attempt {
             requester: self,
             call,
@@ -366,17 +373,18 @@ impl Requester {
             .collect();
         let refused = |level, errors| {
             let (error, retry) = refusal(level, call.function, errors);
+            // Control and authentication are settled before any function runs; trouble of the gateway may come later.
+            let fate = match status == 429 || (status < 500 && precedes_execution(level, &error)) {
+                true => Fate::NotRun,
+                false => Fate::Unknown,
+            };
             Err(by_status(
                 status,
                 Failed {
                     error,
                     retry,
                     retry_after: received.retry_after,
-                    // Control and authentication are settled before any function runs.
-                    fate: match level {
-                        Level::Control | Level::Authentication if status < 500 => Fate::NotRun,
-                        _ => Fate::Unknown,
-                    },
+                    fate,
                 },
             ))
         };

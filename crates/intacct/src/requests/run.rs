@@ -16,6 +16,8 @@ pub(super) struct Run {
     tries: Tries,
     /// The attempt under way, from 1.
     pub(super) number: u32,
+    /// When the attempt under way was sent.
+    pub(super) sent: Instant,
     /// What the attempt before failed with.
     last: Option<Error>,
 }
@@ -30,6 +32,7 @@ impl Run {
             deadline,
             tries: Tries::new(requester.backoff, requester.config.max_retries, deadline),
             number: 0,
+            sent: Instant::now(),
             last: None,
         }
     }

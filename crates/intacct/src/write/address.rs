@@ -1,8 +1,8 @@
 //! What is asked before anything is sent: which record each change addresses, and which fields are custom ones.
 
+use super::fetch::fetch;
 use super::legacy::{self, Leftover};
 use super::operation::Operation;
-use super::readback::fetch;
 use super::render::{addressed_by, key_in};
 use super::{Change, WriteTarget};
 use crate::client::Client;
@@ -79,12 +79,27 @@ pub(super) async fn addresses(
             .await
             .map_err(|error| (rows[0], error))?;
         for (row, name) in rows.iter().zip(names) {
+            let count = found.under(name).len();
+            if count > 1 {
+                let message = format!("{count} records of {} have {named} \"{name}\"", target.object);
+                let error = Error::new(ErrorKind::NotOne, message)
+                    .with_hint("Add a column for RECORDNO to the table: it tells them apart.");
+                return Err((*row, error));
+            }
             let Some(key) = found.value(name, &field) else {
                 let message = format!("there is no {} whose {named} is \"{name}\"", target.object);
-                return Err((*row, Error::new(ErrorKind::Refused, message)));
+                return Err((*row, gone(Error::new(ErrorKind::Refused, ""), message)));
             };
             keys[*row] = key.to_owned();
         }
     }
     Ok(keys)
+}
+
+/// A record that a statement has seen and that is gone.
+pub(super) fn gone(error: Error, message: String) -> Error {
+    error
+        .with_kind(ErrorKind::Moved)
+        .with_message(message)
+        .with_hint("Another session has deleted or renamed it: run the statement again.")
 }

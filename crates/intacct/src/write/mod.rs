@@ -7,14 +7,17 @@
 
 mod address;
 mod element;
+mod fetch;
 mod journal;
 mod legacy;
 mod lines;
 mod operation;
 mod readback;
+mod readlines;
 mod recover;
 mod render;
 mod run;
+mod skip;
 mod support;
 mod verdict;
 
@@ -54,7 +57,7 @@ pub enum WriteValue {
     /// text as it is.
     Text(String),
     /// NULL. A create leaves the field out; an update sends the empty element and reads the field back, since the
-    /// gateway's documentation does not promise that it is emptied.
+    /// gateway's documentation does not promise that it is emptied: [`Written::warnings`] tells.
     Empty,
     /// Owned lines: an array of objects with the fields of the lines. The field of the cell names the collection and
     /// the line, like `APBILLITEMS.APBILLITEM`.
@@ -70,8 +73,8 @@ pub struct WriteTarget {
     pub docparid: Option<String>,
     /// The field that numbers the records: RECORDNO, or `id` of custom objects.
     pub id_field: String,
-    /// A field that is unique, by which a created record is found again; where there is none, a lost answer to a
-    /// create is an error.
+    /// A field by which a created record is looked for when the answer was lost; where there is none, a lost answer to
+    /// a create is an error. Unless it is the [`unique_key`](Self::unique_key), nothing is sent again for it.
     pub natural_key: Option<String>,
     /// Look for records private to an entity as well.
     pub show_private: bool,
@@ -89,6 +92,12 @@ impl WriteTarget {
             object,
         }
     }
+
+    /// The field that Intacct itself keeps unique, whichever key the caller has named. Only by it may a record be sent
+    /// again after a lost answer.
+    pub fn unique_key(&self) -> Option<&'static str> {
+        support::unique_key(&self.object)
+    }
 }
 
 /// One record to write.
@@ -102,6 +111,18 @@ pub struct Change {
     pub key: Option<(String, String)>,
     /// Fields by their paths in Intacct (`DISPLAYCONTACT.EMAIL1`), without the key of an update; none for a delete.
     pub cells: Vec<(String, WriteValue)>,
+}
+
+impl Change {
+    /// The text that is written to a field.
+    pub(crate) fn text_of(&self, field: &str) -> Option<&str> {
+        self.cells.iter().find_map(|(name, value)| match value {
+            WriteValue::Text(text) if name.eq_ignore_ascii_case(field) && !text.is_empty() => {
+                Some(text.as_str())
+            }
+            _ => None,
+        })
+    }
 }
 
 /// What happens to a record to be created that exists already.
@@ -134,12 +155,14 @@ impl Default for WriteOptions {
 }
 
 /// A write that was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Written {
     /// One for each change, in order.
     pub rows: Vec<RowWritten>,
     /// Operations sent, repetitions not counted.
     pub operations: u64,
+    /// What is not as it should be though the gateway has accepted the write: rows and what is wrong.
+    pub warnings: Vec<(usize, Error)>,
 }
 
 /// What became of one change.

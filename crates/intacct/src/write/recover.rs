@@ -1,178 +1,193 @@
-//! What became of an operation whose answer was lost or contradicts itself: found out by reading, and by one more try.
+//! What became of an operation whose answer was lost or contradicts itself: found out by reading, and by one more try
+//! under the same control ids, which the gateway executes at most once.
 
 use super::operation::Operation;
-use super::readback::{Seen, look};
-use super::run::Run;
+use super::readback::{Age, Seen, look, may_be_repeated};
+use super::run::{Attempt, Run};
 use super::verdict::Ended;
 use super::{RowWritten, Verb, WriteFailure};
 use crate::error::{Error, ErrorKind};
 use std::sync::atomic::AtomicBool;
 
+/// Why it is not known what is stored.
+pub(super) enum Doubt {
+    /// No answer, or none that can be read.
+    Lost(Error),
+    /// A refusal that does not say that nothing was executed, and the row at fault.
+    Disputed(Error, Option<usize>),
+    /// The gateway says that these control ids were executed before: a proxy may have sent the request twice, or the
+    /// gateway executed a try that it said was none.
+    Executed(Error),
+}
+
+impl Doubt {
+    pub(super) fn error(&self) -> &Error {
+        match self {
+            Doubt::Lost(error) | Doubt::Disputed(error, _) | Doubt::Executed(error) => error,
+        }
+    }
+}
+
 impl Run<'_> {
-    /// A refusal beside which something is said to be stored: was all of it rolled back?
-    pub(super) async fn settle_dispute(
-        &mut self,
-        operation: &Operation,
-        error: Error,
-        row: Option<usize>,
-    ) -> WriteFailure {
-        match look(self.client, self.changes, operation.rows.clone()).await {
-            Ok(seen) if seen.iter().all(|seen| *seen == Seen::Untouched) => {
-                self.refuse(error, row, Vec::new())
-            }
-            _ => self.unknown(error, "though the gateway names records as stored"),
-        }
-    }
-
-    /// An operation whose answer was lost, executed whole or not at all.
-    pub(super) async fn find_out(
-        &mut self,
-        operation: &Operation,
-        bodies: &[String],
-        lost: Error,
-    ) -> Result<(), WriteFailure> {
-        let seen = match look(self.client, self.changes, operation.rows.clone()).await {
+    /// An operation executed whole or not at all.
+    pub(super) async fn find_out(&mut self, attempt: &Attempt<'_>, doubt: Doubt) -> Result<(), WriteFailure> {
+        let operation = attempt.operation;
+        let executed = matches!(doubt, Doubt::Executed(_));
+        let repeatable = operation
+            .rows
+            .clone()
+            .all(|row| may_be_repeated(&self.changes[row]));
+        let lost = doubt.error().clone();
+        // Where a second try can tell, it tells sooner than a replica that lags behind.
+        let patient = executed || !repeatable;
+        let seen = match self.look(attempt, patient, executed).await {
             Ok(seen) => seen,
             Err(unread) => return Err(self.unknown(lost, &format!("and reading it back failed: {unread}"))),
         };
-        if let Some(rows) = all_done(&seen) {
+        if let Some(rows) = all_done(&seen, executed) {
             return self.accept(operation, rows).await;
         }
-        if !self.is_untouched(operation, &seen) {
-            return Err(self.unknown(lost, "and what is stored does not tell"));
+        if executed {
+            return Err(self.unknown(lost, "and the records are not there as they were sent"));
         }
-        // The control ids of the first try: should it have come through after all, this one is refused.
-        let uncertain = AtomicBool::new(false);
-        let ended = match self.send(operation, bodies, &uncertain).await {
-            Ok(answers) => self.judge(operation, answers),
-            Err(error) => Ended::Doubtful(error),
-        };
-        let (error, refused_row) = match ended {
-            Ended::Stored(rows) => return self.accept(operation, rows).await,
-            Ended::Refused { error, row, .. } => (error, Some(row)),
-            Ended::Disputed { error, .. } | Ended::Doubtful(error) => (error, None),
-        };
-        let seen = match look(self.client, self.changes, operation.rows.clone()).await {
-            Ok(seen) => seen,
-            Err(unread) => {
-                let also = format!("the second try failed ({error}), and reading it back too: {unread}");
-                return Err(self.unknown(lost, &also));
-            }
-        };
-        if let Some(rows) = all_done(&seen) {
-            return self.accept(operation, rows).await;
+        if !repeatable || seen.contains(&Seen::Unclear) {
+            let untouched = seen.iter().all(|seen| *seen == Seen::Untouched);
+            return Err(match doubt {
+                Doubt::Disputed(error, row) if untouched => self.refuse(error, row),
+                _ => self.unknown(lost, "and what is stored does not tell"),
+            });
         }
-        // A refusal for what the records hold would have met the first try as well.
-        let of_content = matches!(
-            error.kind(),
-            ErrorKind::MissingRequired
-                | ErrorKind::BadReference
-                | ErrorKind::Permission
-                | ErrorKind::UnknownObject
-        );
-        match refused_row {
-            Some(row) if of_content && self.is_untouched(operation, &seen) => {
-                Err(self.refuse(error, row, Vec::new()))
-            }
-            _ => Err(self.unknown(lost, &format!("and the second try failed: {error}"))),
-        }
+        self.try_again(attempt, lost, seen).await
     }
 
-    /// Whether everything is as if the operation had never been executed, so that it may be sent again. Updates may be
-    /// there already: they set the same values again.
-    fn is_untouched(&self, operation: &Operation, seen: &[Seen]) -> bool {
-        operation.rows.clone().zip(seen).all(|(row, seen)| match seen {
-            Seen::Untouched => true,
-            Seen::Done(_) => self.changes[row].verb == Verb::Update,
-            Seen::Other | Seen::Unclear => false,
-        })
-    }
-
-    /// Functions executed each for itself whose answer was lost.
-    pub(super) async fn find_out_each(
+    /// Sends an operation once more, under the control ids of the first try: should that have come through after all,
+    /// this one is refused. When this answer is lost too and the records are there, the gateway is asked a third time
+    /// whether they are ours. `before` is what was seen before.
+    async fn try_again(
         &mut self,
-        operation: &Operation,
-        bodies: &[String],
+        attempt: &Attempt<'_>,
         lost: Error,
+        before: Vec<Seen>,
     ) -> Result<(), WriteFailure> {
-        let seen = match look(self.client, self.changes, operation.rows.clone()).await {
-            Ok(seen) => seen,
-            Err(unread) => return Err(self.unknown(lost, &format!("and reading it back failed: {unread}"))),
-        };
-        if seen.contains(&Seen::Unclear) {
-            return Err(self.unknown(lost, "and what is stored does not tell"));
-        }
-        let mut rows: Vec<RowWritten> = seen.iter().map(row_seen).collect();
-        let missing: Vec<usize> = (0..seen.len())
-            .filter(|at| seen[*at] == Seen::Untouched)
-            .collect();
-        if missing.is_empty() {
-            return self.accept(operation, rows).await;
-        }
-        let again = Operation {
-            rows: operation.rows.clone(),
-            functions: missing
+        let operation = attempt.operation;
+        let deletes = operation
+            .rows
+            .clone()
+            .any(|row| self.changes[row].verb == Verb::Delete);
+        let mut tries = 2;
+        loop {
+            tries -= 1;
+            let uncertain = AtomicBool::new(false);
+            let ended = match self.send(operation, attempt.bodies, &uncertain).await {
+                Ok(answers) => self.judge(operation, answers),
+                Err(error) => Ended::Doubtful(error),
+            };
+            let executed = matches!(ended, Ended::Executed(_));
+            let unanswered = matches!(ended, Ended::Doubtful(_));
+            let (error, refused_row) = match ended {
+                Ended::Stored(rows) => return self.accept(operation, rows).await,
+                Ended::Refused { error, row } => (error, Some(row)),
+                Ended::Disputed { error, .. } | Ended::Doubtful(error) | Ended::Executed(error) => {
+                    (error, None)
+                }
+                Ended::Each(_) => (Error::new(ErrorKind::Internal, "answers one by one"), None),
+            };
+            let patient = executed || (refused_row.is_some() && deletes);
+            let mut seen = match self.look(attempt, patient, executed).await {
+                Ok(seen) => seen,
+                Err(unread) => {
+                    let also = format!("the second try failed ({error}), and reading it back too: {unread}");
+                    return Err(self.unknown(lost, &also));
+                }
+            };
+            if unanswered {
+                // What was not there before this try, and is now as it was sent, came by it.
+                for (seen, before) in seen.iter_mut().zip(&before) {
+                    if let (Seen::Same(Age::Unknown, keys), Seen::Untouched) = (&*seen, before) {
+                        *seen = Seen::Done(keys.clone());
+                    }
+                }
+            }
+            if let Some(rows) = all_done(&seen, executed) {
+                return self.accept(operation, rows).await;
+            }
+            let is_there = seen
                 .iter()
-                .map(|at| operation.functions[*at].clone())
-                .collect(),
-        };
-        let bodies: Vec<String> = missing.iter().map(|at| bodies[*at].clone()).collect();
-        let uncertain = AtomicBool::new(false);
-        let ended = match self.send(&again, &bodies, &uncertain).await {
-            Ok(answers) => self.judge(&again, answers),
-            Err(error) => Ended::Doubtful(error),
-        };
-        let error = match ended {
-            Ended::Stored(stored) => {
-                let all = stored.iter().all(|row| row.stored);
-                for (at, row) in missing.into_iter().zip(stored) {
-                    rows[at] = row;
-                }
-                if all {
-                    return self.accept(operation, rows).await;
-                }
-                None
+                .any(|seen| matches!(seen, Seen::Same(Age::Unknown, _)));
+            if unanswered && is_there && tries > 0 {
+                continue;
             }
-            Ended::Refused { error, .. } | Ended::Disputed { error, .. } | Ended::Doubtful(error) => {
-                Some(error)
+            return match refused_row {
+                Some(row) if self.would_refuse_both(operation, &error, &seen) => Err(self.refuse(error, row)),
+                _ if executed => Err(self.unknown(lost, "and the records are not there as they were sent")),
+                _ => Err(self.unknown(lost, &format!("and the second try failed: {error}"))),
+            };
+        }
+    }
+
+    /// Whether the refusal of the second try would have met the first as well: for what the records hold. A duplicate
+    /// may be the record of the first.
+    fn would_refuse_both(&self, operation: &Operation, error: &Error, seen: &[Seen]) -> bool {
+        let deletes = operation
+            .rows
+            .clone()
+            .any(|row| self.changes[row].verb == Verb::Delete);
+        seen.iter().all(|seen| *seen == Seen::Untouched)
+            && match error.kind() {
+                ErrorKind::MissingRequired | ErrorKind::Permission | ErrorKind::UnknownObject => true,
+                // The first try may have deleted what the second does not find.
+                ErrorKind::BadReference | ErrorKind::Refused => !deletes,
+                _ => false,
             }
-        };
-        // A duplicate may be the record of the first try, which came through after all.
-        match look(self.client, self.changes, operation.rows.clone()).await {
-            Ok(seen)
-                if !seen
-                    .iter()
-                    .any(|seen| matches!(seen, Seen::Untouched | Seen::Unclear)) =>
-            {
-                self.accept(operation, seen.iter().map(row_seen).collect()).await
-            }
-            Ok(_) => {
-                let why = error.map_or_else(String::new, |error| format!(": {error}"));
-                Err(self.unknown(lost, &format!("and the second try does not tell{why}")))
-            }
-            Err(unread) => Err(self.unknown(lost, &format!("and reading it back failed: {unread}"))),
+    }
+
+    /// Looks for the changes of an operation; when `patient`, until they are there or a bounded time has passed: a
+    /// replica may lag behind.
+    pub(super) async fn look(
+        &self,
+        attempt: &Attempt<'_>,
+        patient: bool,
+        executed: bool,
+    ) -> Result<Vec<Seen>, Error> {
+        let rows = || attempt.operation.rows.clone();
+        let mut seen = look(self.client, self.changes, rows(), attempt.sent).await;
+        let mut waits = self.client.requester().waits_of_read_back();
+        if !patient {
+            return seen;
+        }
+        loop {
+            // What cannot be looked for does not appear by waiting.
+            let waits_for = |seen: &Seen| matches!(seen, Seen::Untouched);
+            let lags = |seen: &Vec<Seen>| all_done(seen, executed).is_none() && seen.iter().any(waits_for);
+            let wait = waits.next().filter(|_| seen.as_ref().map_or(true, lags));
+            let Some(wait) = wait else { return seen };
+            tokio::time::sleep(wait).await;
+            seen = look(self.client, self.changes, rows(), attempt.sent).await;
         }
     }
 
     /// Nobody knows what is stored of the current operation.
-    fn unknown(&self, lost: Error, also: &str) -> WriteFailure {
+    pub(super) fn unknown(&self, lost: Error, also: &str) -> WriteFailure {
         let message = format!("the outcome of the write is not known: {lost}, {also}");
         let error = lost.with_kind(ErrorKind::OutcomeUnknown).with_message(message);
         self.journal.failure(error)
     }
 }
 
-fn row_seen(seen: &Seen) -> RowWritten {
+/// A row that is there as it was sent. `executed`: the gateway says that this very control id was executed, so that a
+/// record that was not there before is ours.
+pub(super) fn done(seen: &Seen, executed: bool) -> Option<RowWritten> {
     match seen {
-        Seen::Done(keys) => RowWritten {
-            stored: true,
-            keys: keys.clone(),
-        },
-        _ => RowWritten::default(),
+        Seen::Done(keys) => Some(keys),
+        Seen::Same(Age::After | Age::Unknown, keys) if executed => Some(keys),
+        _ => None,
     }
+    .map(|keys| RowWritten {
+        stored: true,
+        keys: keys.clone(),
+    })
 }
 
-fn all_done(seen: &[Seen]) -> Option<Vec<RowWritten>> {
-    let done = seen.iter().all(|seen| matches!(seen, Seen::Done(_)));
-    done.then(|| seen.iter().map(row_seen).collect())
+fn all_done(seen: &[Seen], executed: bool) -> Option<Vec<RowWritten>> {
+    seen.iter().map(|seen| done(seen, executed)).collect()
 }

@@ -28,8 +28,19 @@ pub(super) fn addressed_by<'a>(change: &'a Change, function: &str) -> Option<&'a
     match (legacy::find(function), change.verb) {
         (_, Verb::Create) => None,
         (Some(legacy), _) => Some(legacy.key),
-        // An update takes the natural key as well, whichever it is.
-        (None, Verb::Update) => change.key.as_ref().map(|(field, _)| field.as_str()),
+        // An update takes the natural key as well, where the gateway keeps it unique.
+        (None, Verb::Update) => {
+            let unique = change.target.unique_key();
+            let named = change.key.as_ref().map(|(field, _)| field.as_str());
+            let addresses = |field: &&str| {
+                let fields = [Some(change.target.id_field.as_str()), unique];
+                fields
+                    .into_iter()
+                    .flatten()
+                    .any(|known| known.eq_ignore_ascii_case(field))
+            };
+            named.filter(addresses).or(Some(&change.target.id_field))
+        }
         (None, Verb::Delete) => Some(&change.target.id_field),
     }
 }
@@ -63,7 +74,8 @@ pub(super) fn function_body(
     }
     out.push_str(&format!("<{function}>"));
     for (at, change) in changes.iter().enumerate() {
-        object(change)
+        let key = addressed_by(change, function).zip(keys.get(at).map(String::as_str));
+        object(change, key)
             .and_then(|object| object.render(&mut out))
             .map_err(|error| (at, error.of_object(&change.target.object)))?;
     }
@@ -103,10 +115,10 @@ fn delete(out: &mut String, changes: &[Change], keys: &[String]) -> Result<(), (
 }
 
 /// The element of a record for `create` and `update`.
-fn object(change: &Change) -> Result<Element, Error> {
+fn object(change: &Change, key: Option<(&str, &str)>) -> Result<Element, Error> {
     let mut elements = Vec::new();
-    if let Some((field, value)) = &change.key {
-        put(&mut elements, field, Content::Text(value.clone()))?;
+    if let Some((field, value)) = key {
+        put(&mut elements, field, Content::Text(value.to_owned()))?;
     }
     for (field, value) in &change.cells {
         match value {

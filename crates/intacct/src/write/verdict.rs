@@ -4,30 +4,39 @@ use super::legacy;
 use super::operation::{Operation, Unit};
 use super::{Change, RowWritten, Verb, WriteValue};
 use crate::config::Config;
-use crate::error::classify::refusal;
+use crate::error::classify::{ROLLED_BACK, proves_failure, refusal_of, says_executed};
 use crate::error::{Error, ErrorKind, GatewayError};
 use crate::xml::response::{Answer, Level};
 use crate::xml::tree::Element;
 use std::collections::BTreeSet;
 
-/// What every sibling of a failure in a transaction says.
-const ROLLED_BACK: &str = "XL03000009";
-
 /// How an operation ended, as far as its answers tell.
+#[derive(Debug)]
 pub(super) enum Ended {
     /// As asked; one for each row.
     Stored(Vec<RowWritten>),
-    /// Refused, with the row at fault where it can be told. Those in `stored` are stored all the same, which happens
-    /// only outside of transactions.
-    Refused {
-        error: Error,
-        row: Option<usize>,
-        stored: Vec<(usize, RowWritten)>,
-    },
-    /// Refused, and yet something seems to be stored.
+    /// Refused, with the row at fault where it can be told. Nothing of it is stored.
+    Refused { error: Error, row: Option<usize> },
+    /// Refused, and yet something seems to be stored, or the refusal does not say that nothing was executed.
     Disputed { error: Error, row: Option<usize> },
+    /// The gateway says that functions with these control ids were executed before.
+    Executed(Error),
+    /// Functions executed each for itself, in the order of the rows.
+    Each(Vec<Judged>),
     /// Not known.
     Doubtful(Error),
+}
+
+/// How a function of one record ended.
+#[derive(Debug)]
+pub(super) enum Judged {
+    Stored(RowWritten),
+    /// Not stored, by the word of the gateway.
+    Refused(Error),
+    /// Failed, and it is not said that nothing was executed.
+    Disputed(Error),
+    /// The gateway says that a function with this control id was executed before.
+    Executed(Error),
 }
 
 /// Judges the answers to operations of these changes.
@@ -47,15 +56,18 @@ impl Judge<'_> {
         let succeeded = answers.iter().filter(|answer| !failed(answer)).count();
         if succeeded < answers.len() {
             let kept = answers.iter().any(|answer| matches!(answer, Answer::Partial(_)));
+            let executed = units
+                .clone()
+                .zip(&answers)
+                .any(|(unit, answer)| self.executed(unit, answer));
             let (error, row) = self.refusal(operation, answers);
+            if executed {
+                return Ended::Executed(error);
+            }
             // One failed and another did not, or objects are named as stored: was it rolled back?
-            return match succeeded > 0 || kept {
+            return match succeeded > 0 || kept || !proves_failure(&error) {
                 true => Ended::Disputed { error, row },
-                false => Ended::Refused {
-                    error,
-                    row,
-                    stored: Vec::new(),
-                },
+                false => Ended::Refused { error, row },
             };
         }
         let mut rows = Vec::with_capacity(operation.rows.len());
@@ -68,35 +80,57 @@ impl Judge<'_> {
         Ended::Stored(rows)
     }
 
-    /// Functions of one record each, executed each for itself; duplicates are left out.
+    /// Functions of one record each, executed each for itself.
     fn judge_each(&self, operation: &Operation, answers: Vec<Answer>) -> Ended {
-        let mut rows = Vec::new();
-        let mut refused = None;
+        let mut rows = Vec::with_capacity(answers.len());
         for (unit, answer) in operation.functions.iter().zip(answers) {
-            let row = unit.rows.start;
+            let executed = self.executed(unit, &answer);
             match answer {
-                Answer::Failure(errors) | Answer::Partial(errors) => {
+                Answer::Failure(errors) | Answer::Partial(errors) if executed => {
+                    rows.push(Judged::Executed(self.error_of(unit, errors)));
+                }
+                // An object is named as stored, and it is the only one of its function.
+                Answer::Partial(errors) => rows.push(Judged::Disputed(self.error_of(unit, errors))),
+                Answer::Failure(errors) => {
                     let error = self.error_of(unit, errors);
-                    if *error.kind() == ErrorKind::Duplicate {
-                        rows.push((row, RowWritten::default()));
-                    } else if refused.is_none() {
-                        refused = Some((error, row));
-                    }
+                    rows.push(match proves_failure(&error) {
+                        true => Judged::Refused(error),
+                        false => Judged::Disputed(error),
+                    });
                 }
                 answer => match self.stored_rows(unit, answer) {
-                    Ok(stored) => rows.extend(stored.into_iter().map(|written| (row, written))),
+                    Ok(stored) => rows.extend(stored.into_iter().map(Judged::Stored)),
                     Err(error) => return Ended::Doubtful(error),
                 },
             }
         }
-        match refused {
-            None => Ended::Stored(rows.into_iter().map(|(_, written)| written).collect()),
-            Some((error, row)) => Ended::Refused {
-                error,
-                row: Some(row),
-                stored: rows,
-            },
+        Ended::Each(rows)
+    }
+
+    /// Whether a failure says that the function was executed before.
+    fn executed(&self, unit: &Unit, answer: &Answer) -> bool {
+        match answer {
+            Answer::Failure(errors) | Answer::Partial(errors) => {
+                says_executed(errors, std::slice::from_ref(&unit.control_id), &self.sent(unit))
+            }
+            _ => false,
         }
+    }
+
+    /// The values that a function sends: its refusal may repeat them.
+    fn sent(&self, unit: &Unit) -> Vec<&str> {
+        let mut sent = Vec::new();
+        for change in &self.changes[unit.rows.clone()] {
+            sent.extend(change.key.as_ref().map(|(_, key)| key.as_str()));
+            for (_, value) in &change.cells {
+                match value {
+                    WriteValue::Text(text) => sent.push(text.as_str()),
+                    WriteValue::Lines(lines) => texts_in(lines, &mut sent),
+                    WriteValue::Empty => {}
+                }
+            }
+        }
+        sent
     }
 
     /// The rows of a function that succeeded, with their keys.
@@ -125,29 +159,39 @@ impl Judge<'_> {
         Ok(self.in_order(unit, told).into_iter().map(stored).collect())
     }
 
-    /// Keys in the order of the rows: nobody promises that the gateway keeps it.
+    /// Keys in the order of the rows: nobody promises that the gateway keeps it. The gateway may trim keys, fold their
+    /// case or cut them.
     fn in_order(&self, unit: &Unit, told: Vec<Vec<(String, String)>>) -> Vec<Vec<(String, String)>> {
         let natural = |row: usize| {
             let change = &self.changes[row];
-            let key = change.target.natural_key.as_deref()?;
-            change.cells.iter().find_map(|(field, value)| match value {
-                WriteValue::Text(text) if field.eq_ignore_ascii_case(key) => Some((key, text.as_str())),
-                _ => None,
-            })
+            let keys = [change.target.unique_key(), change.target.natural_key.as_deref()];
+            keys.into_iter()
+                .flatten()
+                .find_map(|key| Some((key, change.text_of(key)?)))
         };
-        let place = |row: usize| {
-            let (field, value) = natural(row)?;
-            told.iter().position(|keys| {
-                keys.iter()
-                    .any(|(name, told)| name.eq_ignore_ascii_case(field) && told == value)
-            })
+        let place = |same: fn(&str, &str) -> bool| {
+            let place = |row: usize| {
+                let (field, value) = natural(row)?;
+                let holds = |keys: &Vec<(String, String)>| {
+                    keys.iter()
+                        .any(|(name, told)| name.eq_ignore_ascii_case(field) && same(value, told))
+                };
+                let mut found = told.iter().enumerate().filter(|(_, keys)| holds(keys));
+                match (found.next(), found.next()) {
+                    (Some((place, _)), None) => Some(place),
+                    _ => None,
+                }
+            };
+            let places: Option<Vec<usize>> = unit.rows.clone().map(place).collect();
+            places.filter(|places| places.iter().collect::<BTreeSet<_>>().len() == told.len())
         };
-        let places: Option<Vec<usize>> = unit.rows.clone().map(place).collect();
+        let cut = |sent: &str, told: &str| !told.is_empty() && folded(sent).starts_with(&folded(told));
+        let places = place(|sent, told| sent == told)
+            .or_else(|| place(|sent, told| folded(sent) == folded(told)))
+            .or_else(|| place(cut));
         match places {
-            Some(places) if places.iter().collect::<BTreeSet<_>>().len() == told.len() => {
-                places.into_iter().map(|place| told[place].clone()).collect()
-            }
-            _ => told,
+            Some(places) => places.into_iter().map(|place| told[place].clone()).collect(),
+            None => told,
         }
     }
 
@@ -174,7 +218,7 @@ impl Judge<'_> {
     }
 
     fn error_of(&self, unit: &Unit, errors: Vec<GatewayError>) -> Error {
-        let (error, _) = refusal(Level::Function, unit.name, errors);
+        let (error, _) = refusal_of(Level::Function, unit.name, errors, &self.sent(unit));
         let secrets = [
             self.config.password.expose(),
             self.config.sender_password.expose(),
@@ -193,11 +237,7 @@ impl Judge<'_> {
             return Some(unit.rows.start);
         }
         let text = error.gateway_errors().first()?.text();
-        let words: BTreeSet<&str> = text
-            .split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | ',' | ';' | '(' | ')'))
-            .map(|word| word.trim_end_matches('.'))
-            .filter(|word| !word.is_empty())
-            .collect();
+        let words = words(text);
         let quoted = |value: &str| {
             !value.is_empty()
                 && (words.contains(value)
@@ -217,6 +257,28 @@ impl Judge<'_> {
             by_key || by_value
         };
         unit.rows.clone().find(names)
+    }
+}
+
+/// The words of a text, without the marks around them.
+pub(super) fn words(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | ',' | ';' | '(' | ')'))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// A key as a gateway that folds and trims compares it.
+pub(super) fn folded(key: &str) -> String {
+    key.trim().to_lowercase()
+}
+
+fn texts_in<'a>(value: &'a serde_json::Value, out: &mut Vec<&'a str>) {
+    match value {
+        serde_json::Value::String(text) => out.push(text),
+        serde_json::Value::Array(all) => all.iter().for_each(|value| texts_in(value, out)),
+        serde_json::Value::Object(all) => all.values().for_each(|value| texts_in(value, out)),
+        _ => {}
     }
 }
 
