@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::dialect::DialectKind;
 use crate::observer::Observer;
+use crate::proxy::Proxy;
 use crate::secret::Secret;
 use std::fmt;
 use std::sync::Arc;
@@ -92,6 +93,8 @@ pub struct Config {
     pub time_zone: Option<jiff::tz::TimeZone>,
     /// Certificates (PEM) trusted beside the public roots.
     pub ca_pem: Option<Vec<u8>>,
+    /// The HTTP proxy through which https is spoken; none connects directly.
+    pub proxy: Option<Proxy>,
     /// Bounds on responses.
     pub caps: Caps,
     /// Who is told of each request.
@@ -128,6 +131,7 @@ impl Config {
             max_concurrency: 2,
             time_zone: None,
             ca_pem: None,
+            proxy: None,
             caps: Caps::default(),
             observer: None,
             budget: None,
@@ -150,6 +154,7 @@ impl fmt::Debug for Config {
             .field("max_retries", &self.max_retries)
             .field("max_concurrency", &self.max_concurrency)
             .field("time_zone", &self.time_zone)
+            .field("proxy", &self.proxy)
             .field("caps", &self.caps)
             .finish_non_exhaustive()
     }

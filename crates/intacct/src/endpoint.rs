@@ -5,6 +5,7 @@
 //! list), so that no answer can lead credentials elsewhere.
 
 use crate::error::{Error, ErrorKind};
+use crate::mask::Mask;
 use reqwest::Url;
 use std::net::IpAddr;
 
@@ -29,9 +30,11 @@ pub(crate) fn configured(url: &str) -> Result<Url, Error> {
 }
 
 /// The endpoint that a session names, if it may be used by a client configured with `base`.
-pub(crate) fn for_session(base: &Url, endpoint: &str) -> Result<Url, Error> {
+pub(crate) fn for_session(base: &Url, endpoint: &str, mask: &Mask) -> Result<Url, Error> {
     let refuse = |why: &str| {
-        let shown: String = endpoint.chars().filter(|c| !c.is_control()).take(200).collect();
+        // Before it is cut, lest a part of a secret is left.
+        let shown = mask.apply(endpoint.to_owned());
+        let shown: String = shown.chars().filter(|c| !c.is_control()).take(200).collect();
         let message = format!("the gateway named the endpoint \"{shown}\", which is not used: {why}");
         Err(Error::new(ErrorKind::EndpointRefused, message))
     };
@@ -125,7 +128,11 @@ mod tests {
             ("https://localhost:81/", "http://localhost:81/x", false),
         ] {
             let base = configured(base).expect("base");
-            assert_eq!(for_session(&base, endpoint).is_ok(), used, "{base} -> {endpoint}");
+            assert_eq!(
+                for_session(&base, endpoint, &Mask::new([])).is_ok(),
+                used,
+                "{base} -> {endpoint}"
+            );
         }
     }
 }

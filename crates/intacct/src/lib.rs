@@ -14,11 +14,13 @@ pub mod error;
 pub mod formatting;
 mod gate;
 mod json;
+mod mask;
 #[doc(hidden)]
 pub mod measure;
 mod nearest;
 mod observer;
 pub mod pages;
+mod proxy;
 pub mod query;
 pub mod quota;
 mod records;
@@ -30,6 +32,7 @@ mod secret;
 mod session;
 pub mod statement;
 mod stats;
+mod tls;
 mod transport;
 pub mod write;
 pub mod xml;
@@ -44,6 +47,7 @@ pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting, change_
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
 pub use pages::{Paging, ReadPlan, ReadSummary, Seen, read, read_part};
+pub use proxy::Proxy;
 pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,

@@ -3,15 +3,16 @@
 use crate::config::Config;
 use crate::error::classify::Retry;
 use crate::error::{ConnectStage, Error, ErrorKind};
+use crate::mask::Mask;
 use crate::retry::Failed;
+use crate::tls;
 use flate2::write::MultiGzDecoder;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{StatusCode, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use std::error::Error as StdError;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Bodies up to this size are allotted at once when their length is announced.
@@ -31,12 +32,14 @@ pub(crate) struct Received {
 pub(crate) struct Transport {
     http: reqwest::Client,
     max_body: usize,
+    /// The proxy between, for messages.
+    proxy: Option<String>,
 }
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(config)?)
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(config.ca_pem.as_deref())?)
             .user_agent(concat!("sage_intacct_fdw/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
@@ -45,27 +48,34 @@ impl Transport {
             .no_proxy()
             .tcp_keepalive(Duration::from_secs(30))
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(config.max_concurrency)
+            .pool_max_idle_per_host(config.max_concurrency);
+        if let Some(proxy) = &config.proxy {
+            builder = builder.proxy(proxy.for_https()?);
+        }
+        let http = builder
             .build()
             .map_err(|error| internal(format!("no HTTP client: {}", chain(&error))))?;
         Ok(Transport {
             http,
             max_body: config.caps.body_bytes,
+            proxy: config.proxy.as_ref().map(|proxy| proxy.address().to_owned()),
         })
     }
 
-    /// Sends a request document and waits for the end of the response.
-    pub(crate) async fn post(&self, url: &Url, document: String) -> Result<Received, Failed> {
+    /// Sends a request document and waits for the end of the response. `mask` is for what is quoted of it in part.
+    pub(crate) async fn post(&self, url: &Url, document: String, mask: &Mask) -> Result<Received, Failed> {
         let request = self
             .http
             .post(url.clone())
             .header(CONTENT_TYPE, "application/xml")
             .header(ACCEPT_ENCODING, "gzip")
             .body(document);
+        let proxy = self.proxy.as_deref().filter(|_| url.scheme() == "https");
+        let failure = |error| failure(error, proxy);
         let mut response = request.send().await.map_err(failure)?;
         let status = response.status();
         if status.is_redirection() {
-            return Err(Failed::finally(redirected(response.headers())));
+            return Err(Failed::finally(redirected(response.headers(), mask)));
         }
         let headers = response.headers();
         let is_xml = text(headers, CONTENT_TYPE.as_str()).is_some_and(|value| value.contains("xml"));
@@ -100,39 +110,6 @@ fn internal(message: String) -> Error {
     Error::new(ErrorKind::Internal, message)
 }
 
-/// TLS by rustls with the ring provider, named here so that nothing depends on what the process made its default.
-fn tls(config: &Config) -> Result<rustls::ClientConfig, Error> {
-    let mut roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    if let Some(pem) = &config.ca_pem {
-        let refuse = |why: String| {
-            let message = format!("the extra CA certificates cannot be read: {why}");
-            Error::new(ErrorKind::Connect(ConnectStage::Tls), message)
-                .with_hint("ca_file must hold one or more certificates in PEM form.")
-        };
-        let mut count = 0;
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| refuse(error.to_string()))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(refuse("there is none".into()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| internal(format!("no TLS: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(tls)
-}
-
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get(name)?
@@ -150,9 +127,14 @@ fn retry_after(value: &str) -> Option<Duration> {
     (at - jiff::Timestamp::now()).try_into().ok()
 }
 
-fn redirected(headers: &HeaderMap) -> Error {
-    let target: String = text(headers, LOCATION.as_str())
-        .unwrap_or_default()
+fn redirected(headers: &HeaderMap, mask: &Mask) -> Error {
+    let target = headers
+        .get(LOCATION)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    // Before it is cut, lest a part of a secret is left.
+    let target: String = mask
+        .apply(String::from_utf8_lossy(target).into_owned())
         .chars()
         .filter(|c| !c.is_control())
         .take(200)
@@ -161,8 +143,8 @@ fn redirected(headers: &HeaderMap) -> Error {
     Error::new(ErrorKind::EndpointRefused, message)
 }
 
-/// What a failure of the HTTP client means.
-fn failure(error: reqwest::Error) -> Failed {
+/// What a failure of the HTTP client means; `proxy` is the one that the request went through.
+fn failure(error: reqwest::Error, proxy: Option<&str>) -> Failed {
     let error = error.without_url();
     let why = chain(&error);
     let (kind, retry) = if error.is_builder() {
@@ -176,15 +158,38 @@ fn failure(error: reqwest::Error) -> Failed {
     } else {
         (ErrorKind::Connect(ConnectStage::Tcp), Retry::Once)
     };
-    let what = match kind {
-        ErrorKind::Connect(ConnectStage::Dns) => "the gateway's host name cannot be resolved",
-        ErrorKind::Connect(ConnectStage::Tls) => "no trusted TLS connection to the gateway",
-        ErrorKind::Connect(ConnectStage::Tcp) => "no connection to the gateway",
-        ErrorKind::ConnectionLost => "the connection to the gateway was lost",
-        _ => "the request could not be sent",
+    let what = match (&kind, proxy) {
+        // Behind a proxy, names are the proxy's affair, but for its own.
+        (ErrorKind::Connect(ConnectStage::Dns), Some(proxy)) => {
+            format!("the host name of proxy {proxy} cannot be resolved")
+        }
+        (ErrorKind::Connect(ConnectStage::Tcp), Some(proxy)) => {
+            format!("no connection to the gateway through proxy {proxy}")
+        }
+        (ErrorKind::Connect(ConnectStage::Tls), Some(proxy)) => {
+            format!("no trusted TLS connection to the gateway through proxy {proxy}")
+        }
+        (ErrorKind::Connect(ConnectStage::Dns), None) => {
+            "the gateway's host name cannot be resolved".to_owned()
+        }
+        (ErrorKind::Connect(ConnectStage::Tls), None) => {
+            "no trusted TLS connection to the gateway".to_owned()
+        }
+        (ErrorKind::Connect(ConnectStage::Tcp), None) => "no connection to the gateway".to_owned(),
+        (ErrorKind::ConnectionLost, _) => "the connection to the gateway was lost".to_owned(),
+        _ => "the request could not be sent".to_owned(),
     };
     let lost = kind == ErrorKind::ConnectionLost;
-    let failed = Failed::new(Error::new(kind, format!("{what}: {why}")), retry);
+    let through_proxy =
+        proxy.is_some() && matches!(kind, ErrorKind::Connect(ConnectStage::Dns | ConnectStage::Tcp));
+    let mut error = Error::new(kind, format!("{what}: {why}"));
+    if through_proxy {
+        error = error.with_hint(
+            "Check the server option proxy, the options proxy_user and proxy_password of the user mapping, and whether \
+             the proxy lets this machine reach the host in the url.",
+        );
+    }
+    let failed = Failed::new(error, retry);
     // Without a connection nothing was sent.
     if lost { failed } else { failed.not_run() }
 }

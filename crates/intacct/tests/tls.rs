@@ -3,6 +3,7 @@
 mod support;
 
 use intacct::{Client, ConnectStage, DialectKind, Error, ErrorKind, Page, PageRequest};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::sync::Arc;
 use support::*;
@@ -10,15 +11,24 @@ use tokio::io::AsyncReadExt;
 
 /// The server's side of TLS for localhost, with a certificate that it signed itself, and that certificate as PEM.
 fn certified(protocols: &[&[u8]]) -> (Arc<rustls::ServerConfig>, Vec<u8>) {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let pem = certified.cert.pem().into_bytes();
-    let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    certified_as(
+        CertificateParams::new(["localhost".to_owned()]).expect("a name"),
+        protocols,
+    )
+}
+
+/// The same for another certificate.
+fn certified_as(certificate: CertificateParams, protocols: &[&[u8]]) -> (Arc<rustls::ServerConfig>, Vec<u8>) {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = certificate.self_signed(&key).expect("a certificate");
+    let pem = certificate.pem().into_bytes();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .with_single_cert(vec![certificate.der().clone()], key.into())
         .expect("a server");
     tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     (Arc::new(tls), pem)
@@ -26,7 +36,12 @@ fn certified(protocols: &[&[u8]]) -> (Arc<rustls::ServerConfig>, Vec<u8>) {
 
 /// A gateway on localhost, and the certificate to trust.
 async fn gateway() -> (Gateway, Vec<u8>) {
-    let (tls, pem) = certified(&[]);
+    gateway_as(CertificateParams::new(["localhost".to_owned()]).expect("a name")).await
+}
+
+/// The same with another certificate.
+async fn gateway_as(certificate: CertificateParams) -> (Gateway, Vec<u8>) {
+    let (tls, pem) = certified_as(certificate, &[]);
     let gateway = Gateway::listen(Some(tls.into()), |request| {
         if request.contains("<getAPISession") {
             return Reply::xml(session(request, "s", ""));
@@ -66,6 +81,61 @@ async fn an_extra_authority_is_trusted() {
         page(&gateway.client_with(config)).await.expect("a page").rows(),
         1
     );
+}
+
+/// What `openssl req -x509` makes: the server's own certificate, marked as that of an authority.
+fn authority(name: &str, length: BasicConstraints) -> CertificateParams {
+    let mut certificate = CertificateParams::new([name.to_owned()]).expect("a name");
+    certificate.is_ca = IsCa::Ca(length);
+    certificate
+}
+
+#[tokio::test]
+async fn a_servers_own_certificate_is_trusted_where_the_file_holds_it() {
+    for length in [BasicConstraints::Unconstrained, BasicConstraints::Constrained(0)] {
+        let (gateway, pem) = gateway_as(authority("localhost", length)).await;
+        // Not by itself: only where the file holds it.
+        let error = page(&gateway.client()).await.expect_err("not trusted");
+        assert_eq!(error.kind(), &ErrorKind::Connect(ConnectStage::Tls), "{error}");
+        let mut config = gateway.config();
+        config.ca_pem = Some(pem.clone());
+        assert_eq!(
+            page(&gateway.client_with(config)).await.expect("a page").rows(),
+            1
+        );
+        // Among others.
+        let other = certified_as(authority("localhost", length), &[]).1;
+        let mut config = gateway.config();
+        config.ca_pem = Some([other.clone(), pem].concat());
+        assert_eq!(
+            page(&gateway.client_with(config)).await.expect("a page").rows(),
+            1
+        );
+        // Another one of the same name is another one.
+        let mut config = gateway.config();
+        config.ca_pem = Some(other);
+        let error = page(&gateway.client_with(config)).await.expect_err("another key");
+        assert_eq!(error.kind(), &ErrorKind::Connect(ConnectStage::Tls), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_servers_own_certificate_must_be_for_its_name_and_for_now() {
+    let other_name = authority("gateway.example", BasicConstraints::Unconstrained);
+    let mut past = authority("localhost", BasicConstraints::Unconstrained);
+    past.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    past.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let mut future = authority("localhost", BasicConstraints::Unconstrained);
+    future.not_before = rcgen::date_time_ymd(2999, 1, 1);
+    future.not_after = rcgen::date_time_ymd(3000, 1, 1);
+    for certificate in [other_name, past, future] {
+        let (gateway, pem) = gateway_as(certificate).await;
+        let mut config = gateway.config();
+        config.ca_pem = Some(pem);
+        let error = page(&gateway.client_with(config)).await.expect_err("not good");
+        assert_eq!(error.kind(), &ErrorKind::Connect(ConnectStage::Tls), "{error}");
+        assert!(gateway.requests().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ pub(crate) mod classify;
 mod remedy;
 mod texts;
 
+use crate::mask::Mask;
 use std::fmt;
 
 /// How far a connection came.
@@ -178,23 +179,16 @@ impl Error {
         self
     }
 
-    /// Takes these secrets out of everything that the gateway said, should it repeat them.
-    pub(crate) fn without(mut self, secrets: &[&str]) -> Self {
+    /// Takes secrets out of everything that came from outside, should it be repeated there.
+    pub(crate) fn without(mut self, secrets: &Mask) -> Self {
         let place = &mut *self.0;
-        let texts = place.gateway_errors.iter_mut().flat_map(|error| {
-            [
-                &mut error.errorno,
-                &mut error.description,
-                &mut error.description2,
-                &mut error.correction,
-            ]
-        });
-        for text in texts.chain([&mut place.message]) {
-            for secret in secrets.iter().filter(|secret| secret.len() > 3) {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "…");
-                }
-            }
+        place
+            .gateway_errors
+            .iter_mut()
+            .for_each(|error| error.mask(secrets));
+        place.message = secrets.apply(std::mem::take(&mut place.message));
+        if let Some(hint) = &mut place.hint {
+            *hint = secrets.apply(std::mem::take(hint));
         }
         self
     }
@@ -281,6 +275,18 @@ impl fmt::Display for GatewayError {
 }
 
 impl GatewayError {
+    /// Takes secrets out of the texts.
+    pub(crate) fn mask(&mut self, secrets: &Mask) {
+        for text in [
+            &mut self.errorno,
+            &mut self.description,
+            &mut self.description2,
+            &mut self.correction,
+        ] {
+            *text = secrets.apply(std::mem::take(text));
+        }
+    }
+
     /// The text to show first: usually the second description.
     pub fn text(&self) -> &str {
         [

@@ -8,7 +8,9 @@ use crate::endpoint;
 use crate::error::classify::{Retry, precedes_execution, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Gate;
+use crate::mask::Mask;
 use crate::observer::{Event, Outcome};
+use crate::proxy::Proxy;
 use crate::retry::{Backoff, Failed, Fate};
 use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
@@ -143,6 +145,21 @@ impl Requester {
         self.open_session(response, run.sent).map_err(Failed::finally)
     }
 
+    /// What must not be repeated to anybody, with the id of a session.
+    fn secrets(&self, session_id: &str) -> Mask {
+        let config = &self.config;
+        let proxy = config.proxy.as_ref().and_then(Proxy::password);
+        Mask::new(
+            [
+                config.password.expose(),
+                config.sender_password.expose(),
+                session_id,
+            ]
+            .into_iter()
+            .chain(proxy.map(Secret::expose)),
+        )
+    }
+
     /// Takes the session out of the answer to getAPISession.
     fn open_session(&self, mut response: Response, sent: Instant) -> Result<Session, Error> {
         let malformed =
@@ -157,7 +174,7 @@ impl Requester {
         }
         let url = match api.text_of("endpoint") {
             "" => self.url.clone(),
-            named => endpoint::for_session(&self.url, named)?,
+            named => endpoint::for_session(&self.url, named, &self.secrets(id))?,
         };
         let entity = Some(api.text_of("locationid"))
             .filter(|id| !id.is_empty())
@@ -249,11 +266,7 @@ impl Requester {
             Authentication::Session(id) => *id,
             Authentication::Login { .. } => "",
         };
-        let secrets = [
-            self.config.password.expose(),
-            self.config.sender_password.expose(),
-            session_id,
-        ];
+        let secrets = self.secrets(session_id);
         let ids: Vec<String> = match writing {
             Some(writing) => writing.ids.to_vec(),
             None => (1..=call.functions.len())
@@ -282,10 +295,19 @@ impl Requester {
         if let Some(writing) = writing {
             writing.uncertain.store(true, Ordering::Relaxed);
         }
-        let ended = match self.transport.post(url, document).await {
+        let ended = match self.transport.post(url, document, &secrets).await {
             Ok(received) => self.read(call, received, &ids, &mut attempt.sizes, writing.is_some()),
             Err(failed) => Err(failed),
         };
+        let ended = ended.map(|mut response| {
+            // Refusals of single functions are looked at later, and by others.
+            for answer in &mut response.answers {
+                if let Answer::Failure(errors) | Answer::Partial(errors) = answer {
+                    errors.iter_mut().for_each(|error| error.mask(&secrets));
+                }
+            }
+            response
+        });
         let ended = ended.map_err(|mut failed| {
             failed.error = failed.error.without(&secrets).at(
                 &self.config.company_id,

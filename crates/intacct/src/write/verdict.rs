@@ -219,11 +219,7 @@ impl Judge<'_> {
 
     fn error_of(&self, unit: &Unit, errors: Vec<GatewayError>) -> Error {
         let (error, _) = refusal_of(Level::Function, unit.name, errors, &self.sent(unit));
-        let secrets = [
-            self.config.password.expose(),
-            self.config.sender_password.expose(),
-        ];
-        self.place(unit, error.without(&secrets))
+        self.place(unit, error)
     }
 
     pub(super) fn place(&self, unit: &Unit, error: Error) -> Error {
