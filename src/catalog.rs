@@ -75,14 +75,33 @@ pub struct Column {
     pub key: bool,
     /// It is never written.
     pub read_only: bool,
-    /// It is computed here, by GENERATED ALWAYS AS.
-    pub generated: bool,
+    /// It is computed in PostgreSQL, by GENERATED ALWAYS AS.
+    pub generated: Option<Generated>,
+}
+
+/// When a generated column is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generated {
+    /// STORED: the scan computes it, for nothing is stored.
+    Stored,
+    /// VIRTUAL: the planner puts the expression in the column's place, so that nobody reads the column itself.
+    Virtual,
 }
 
 impl Column {
-    /// Whether a query can ask for it: neither constant nor lines.
+    /// Whether its values come from Intacct: neither constant nor generated.
+    pub fn is_remote(&self) -> bool {
+        self.constant.is_none() && self.generated.is_none()
+    }
+
+    /// Whether a query can ask for it: neither constant nor generated nor lines.
     pub fn is_field(&self) -> bool {
-        self.constant.is_none() && !self.is_lines()
+        self.is_remote() && !self.is_lines()
+    }
+
+    /// Whether the scan computes its values from those of other columns.
+    pub fn is_stored(&self) -> bool {
+        self.constant.is_none() && self.generated == Some(Generated::Stored)
     }
 
     /// Whether its values are the labels of an enumeration.
@@ -92,7 +111,7 @@ impl Column {
 
     /// Whether it holds the lines that a record owns: their path as JSON.
     pub fn is_lines(&self) -> bool {
-        self.constant.is_none()
+        self.is_remote()
             && self.field.contains('.')
             && matches!(self.type_oid, pg_sys::JSONBOID | pg_sys::JSONOID)
     }
@@ -164,7 +183,7 @@ impl ForeignTable {
     pub fn column_of_field(&self, field: &str) -> Option<&Column> {
         self.columns
             .iter()
-            .find(|column| column.constant.is_none() && column.field.eq_ignore_ascii_case(field))
+            .find(|column| column.is_remote() && column.field.eq_ignore_ascii_case(field))
     }
 
     /// How the object is read.
@@ -263,10 +282,15 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
                     return Err(error);
                 }
             };
+            let generated = match attribute.attgenerated {
+                0 => None,
+                kind if kind as u8 == pg_sys::ATTRIBUTE_GENERATED_STORED => Some(Generated::Stored),
+                _ => Some(Generated::Virtual),
+            };
             let class = options
                 .data_type
                 .as_ref()
-                .filter(|_| options.constant.is_none())
+                .filter(|_| options.constant.is_none() && generated.is_none())
                 .and_then(|data_type| {
                     ValueClass::canonical(data_type, attribute.atttypid, attribute.atttypmod)
                 });
@@ -286,7 +310,7 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
                 references: options.references,
                 key: options.key,
                 read_only: options.read_only,
-                generated: attribute.attgenerated != 0,
+                generated,
             });
         }
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);

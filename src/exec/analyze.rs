@@ -3,6 +3,7 @@
 //! Small tables are read whole. Of a large one the range of the row key is divided into slices, and of each slice the
 //! rows behind a random key are read, one page each: a bounded number of requests, whatever the table's size.
 
+use super::generated::StoredColumns;
 use super::state::cell_reader;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
@@ -14,6 +15,7 @@ use intacct::{
     Value,
 };
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 
 /// Pages of a sample.
@@ -21,6 +23,11 @@ const PAGES: u32 = 20;
 /// What a row is thought to weigh here, for the number of pages that the catalogs show: its head, and each column.
 const ROW_BYTES: u64 = 28;
 const COLUMN_BYTES: u64 = 12;
+
+thread_local! {
+    /// How many rows a table has, from the question how large it is to its sample, which comes next.
+    static COUNTED: Cell<Option<(pg_sys::Oid, u64)>> = const { Cell::new(None) };
+}
 
 /// Says that the table can be sampled, and how large it is.
 #[pg_guard]
@@ -32,7 +39,8 @@ pub unsafe extern "C-unwind" fn analyze_foreign_table(
     // SAFETY: called by ANALYZE with an open relation of ours and valid places for the answers.
     unsafe {
         let table = ForeignTable::load((*relation).rd_id).unwrap_or_else(|error| raise(error));
-        let rows = total(&table, &client(&table));
+        let rows = total(&table, &client(&table, relation));
+        COUNTED.set(Some((table.oid, rows)));
         let bytes = rows * (ROW_BYTES + COLUMN_BYTES * table.columns.len() as u64);
         *pages = (bytes / u64::from(pg_sys::BLCKSZ) + 1).min(u64::from(u32::MAX - 1)) as pg_sys::BlockNumber;
         *sampler = Some(acquire_sample);
@@ -40,11 +48,14 @@ pub unsafe extern "C-unwind" fn analyze_foreign_table(
     true
 }
 
-/// ANALYZE runs as the table's owner.
-fn client(table: &ForeignTable) -> Client {
-    // SAFETY: main thread.
-    let user = unsafe { pg_sys::GetUserId() };
-    crate::connection::client(table.server_oid, user).unwrap_or_else(|error| raise(error))
+/// The client of the table's owner, whoever runs ANALYZE: the statistics are the owner's view of the company.
+///
+/// # Safety
+/// `relation` must be open.
+unsafe fn client(table: &ForeignTable, relation: pg_sys::Relation) -> Client {
+    // SAFETY: the caller vouches for the relation.
+    let owner = unsafe { (*(*relation).rd_rel).relowner };
+    crate::connection::client(table.server_oid, owner).unwrap_or_else(|error| raise(error))
 }
 
 fn total(table: &ForeignTable, client: &Client) -> u64 {
@@ -76,12 +87,15 @@ unsafe extern "C-unwind" fn acquire_sample(
     // lives until the sample has been evaluated.
     unsafe {
         let table = ForeignTable::load((*relation).rd_id).unwrap_or_else(|error| raise(error));
-        let client = client(&table);
-        let total = total(&table, &client);
+        let client = client(&table, relation);
+        let total = match COUNTED.take() {
+            Some((counted, rows)) if counted == table.oid => rows,
+            _ => total(&table, &client),
+        };
         *live = total as f64;
         *dead = 0.0;
         let wanted = wanted.max(0) as usize;
-        let former = Former::new(&table, (*relation).rd_att);
+        let former = Former::new(&table, relation);
         let mut sample = Sample::new(&table, &former, total, wanted).start(client.clone());
         let mut taken = 0;
         let mut reader = None;
@@ -110,6 +124,10 @@ unsafe extern "C-unwind" fn acquire_sample(
 /// Makes tuples of rows.
 struct Former {
     descriptor: pg_sys::TupleDesc,
+    /// For the columns that are computed from the others.
+    estate: *mut pg_sys::EState,
+    slot: *mut pg_sys::TupleTableSlot,
+    stored: StoredColumns,
     /// Position in the tuple, index in the page, and how the cell is read.
     cells: Vec<(usize, usize, Converter)>,
     constants: Vec<(usize, pg_sys::Datum)>,
@@ -118,9 +136,21 @@ struct Former {
 }
 
 impl Former {
-    unsafe fn new(table: &ForeignTable, descriptor: pg_sys::TupleDesc) -> Former {
+    unsafe fn new(table: &ForeignTable, relation: pg_sys::Relation) -> Former {
+        // SAFETY: an open relation; the executor's state and the slot are freed with the value, or after an error with
+        // the memory of ANALYZE.
+        let (descriptor, estate, slot, stored) = unsafe {
+            let descriptor = (*relation).rd_att;
+            let estate = pg_sys::CreateExecutorState();
+            let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsVirtual);
+            let stored = StoredColumns::prepare(relation, table, |_| true, estate);
+            (descriptor, estate, slot, stored)
+        };
         let mut former = Former {
             descriptor,
+            estate,
+            slot,
+            stored,
             cells: Vec::new(),
             constants: Vec::new(),
             fields: table.options.row_key.iter().cloned().collect(),
@@ -136,8 +166,9 @@ impl Former {
                     former.constants.push((slot, datum));
                     continue;
                 }
-                if column.is_lines() {
-                    // Nobody searches by them, and they would cost a request for every hundred rows.
+                if !column.is_field() {
+                    // Generated columns are not in Intacct. Nobody searches by lines, which would cost a request for
+                    // every hundred rows.
                     continue;
                 }
                 let known = former
@@ -195,8 +226,27 @@ impl Former {
                         ),
                     }
                 }
+                if !self.stored.is_empty() {
+                    std::ptr::copy_nonoverlapping(values.as_ptr(), (*self.slot).tts_values, count);
+                    std::ptr::copy_nonoverlapping(nulls.as_ptr(), (*self.slot).tts_isnull, count);
+                    pg_sys::ExecStoreVirtualTuple(self.slot);
+                    self.stored.fill(self.slot);
+                    std::ptr::copy_nonoverlapping((*self.slot).tts_values, values.as_mut_ptr(), count);
+                    std::ptr::copy_nonoverlapping((*self.slot).tts_isnull, nulls.as_mut_ptr(), count);
+                    pg_sys::ExecClearTuple(self.slot);
+                }
             });
             pg_sys::heap_form_tuple(self.descriptor, values.as_mut_ptr(), nulls.as_mut_ptr())
+        }
+    }
+}
+
+impl Drop for Former {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`; nothing of a row outlives its tuple.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::FreeExecutorState(self.estate);
         }
     }
 }

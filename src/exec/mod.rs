@@ -5,6 +5,7 @@ mod analyze;
 mod append;
 mod bind;
 mod explain;
+mod generated;
 mod job;
 mod lines;
 mod place;
@@ -14,6 +15,7 @@ mod state;
 pub use analyze::analyze_foreign_table;
 pub use append::{foreign_async_configure_wait, foreign_async_notify, foreign_async_request};
 pub use explain::{explain_foreign_scan, property};
+pub use generated::{StoredColumns, sources};
 pub use job::zone;
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,

@@ -2,6 +2,7 @@
 
 use super::aggregate::AggregateState;
 use super::bind::Parameters;
+use super::generated::StoredColumns;
 use super::state::{Output, ScanState, constant};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
@@ -51,7 +52,18 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
         let state = match private {
             Private::Scan(private) => {
                 let (outputs, constants) = memory.switch_to(|_| columns(node, &table, &private));
-                let state = ScanState::new(table, user, *private, parameters, outputs, constants);
+                let relation = (*node).ss.ss_currentRelation;
+                let stored = match relation.is_null() {
+                    true => StoredColumns::none(),
+                    false => StoredColumns::prepare(
+                        relation,
+                        &table,
+                        |attnum| private.generated.contains(&attnum),
+                        estate,
+                    ),
+                };
+                let mut state = ScanState::new(table, user, *private, parameters, outputs, constants);
+                state.stored = stored;
                 Running::Scan(Box::new(state))
             }
             Private::Aggregate(private) => {
@@ -146,6 +158,7 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                 let mut found = state.next(context, has_local, values, nulls);
                 while found {
                     pg_sys::ExecStoreVirtualTuple(slot);
+                    state.stored.fill(slot);
                     if !passes(node, slot) {
                         if let Some(instrument) = (*node).ss.ps.instrument.as_mut() {
                             instrument.nfiltered1 += 1.0;
@@ -160,7 +173,15 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                 }
                 (false, false)
             }
-            Running::Scan(state) => (state.next(context, has_local, values, nulls), state.is_local()),
+            Running::Scan(state) => {
+                let found = state.next(context, has_local, values, nulls);
+                if found && !state.stored.is_empty() {
+                    pg_sys::ExecStoreVirtualTuple(slot);
+                    state.stored.fill(slot);
+                    return slot;
+                }
+                (found, state.is_local())
+            }
             Running::Aggregate(state) => (state.next(context, has_local, values, nulls), state.is_local()),
         };
         if is_local {

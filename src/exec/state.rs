@@ -2,6 +2,7 @@
 
 use super::aggregate;
 use super::bind::{self, Parameters};
+use super::generated::StoredColumns;
 use super::job::{self, Job};
 use super::lines::Lines;
 use super::place::Place;
@@ -43,6 +44,8 @@ pub struct ScanState {
     pub outputs: Vec<Output>,
     /// Columns that are the same in every row: position and value.
     pub constants: Vec<(usize, pg_sys::Datum)>,
+    /// Columns that are computed from the others.
+    pub stored: StoredColumns,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: Received,
     /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
@@ -164,6 +167,7 @@ impl ScanState {
             parameters,
             outputs,
             constants,
+            stored: StoredColumns::none(),
             received: Received::default(),
             patient: true,
             client: None,

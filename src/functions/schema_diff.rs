@@ -109,6 +109,10 @@ async fn refused(
 
 fn existing(relid: pg_sys::Oid) -> Vec<Existing> {
     let columns = columns(relid).into_iter().filter_map(|(attnum, name)| {
+        // SAFETY: main thread inside a transaction; the column was found in the catalog.
+        if unsafe { pg_sys::get_attgenerated(relid, attnum) } != 0 {
+            return None;
+        }
         let options = options::column(relid, attnum).unwrap_or_else(|error| raise(error));
         if options.constant.is_some() {
             return None;

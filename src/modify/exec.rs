@@ -5,6 +5,7 @@ use super::private::ModifyPrivate;
 use super::state::{Beginning, WriteState};
 use super::target::Target;
 use crate::error::{Report, raise, raise_internal};
+use crate::exec::StoredColumns;
 use crate::plan::private;
 use intacct::write::Verb;
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
@@ -85,6 +86,7 @@ unsafe fn begin(
         let relation = (*rinfo).ri_RelationDesc;
         let descriptor = (*relation).rd_att;
         let target = Target::load((*relation).rd_id);
+        target.check(plan.verb);
         if !(*rinfo).ri_WithCheckOptions.is_null() {
             plan::check_view(&target);
         }
@@ -96,14 +98,21 @@ unsafe fn begin(
             _ => Vec::new(),
         };
         let (before_triggers, after_triggers) = triggers(rinfo, plan.verb);
+        let shows = |attnum| plan.returning.contains(&attnum) || after_triggers;
+        let mut memory = PgMemoryContexts::For((*estate).es_query_cxt);
+        let stored = memory.switch_to(|_| match plan.verb {
+            // What is shown of a row that is deleted comes with the scan.
+            Verb::Delete => StoredColumns::none(),
+            _ => StoredColumns::prepare(relation, &target.table, shows, estate),
+        });
         let beginning = Beginning {
             user: crate::compat::result_user(estate, rinfo),
             places,
             reads_server: reads_server(estate, &target),
             before_triggers,
             after_triggers,
+            stored,
         };
-        let mut memory = PgMemoryContexts::For((*estate).es_query_cxt);
         let state = memory.switch_to(|_| WriteState::new(target, plan, beginning, descriptor));
         (*rinfo).ri_FdwState = memory.leak_and_drop_on_delete(state).cast();
     }
@@ -174,7 +183,11 @@ pub unsafe fn rows_at_a_time(
         Verb::Create => !plan.returning.is_empty(),
         Verb::Update => {
             let key = target.identity().map(|column| column.attnum);
-            plan.returning.iter().any(|attnum| Some(*attnum) != key)
+            let from_gateway = |attnum: &i16| {
+                let column = target.table.column(*attnum);
+                Some(*attnum) != key && column.is_none_or(|column| column.generated.is_none())
+            };
+            plan.returning.iter().any(from_gateway)
         }
         Verb::Delete => false,
     };

@@ -25,5 +25,8 @@ pub use exec::{
     get_foreign_modify_batch_size,
 };
 pub use explain::explain_foreign_modify;
-pub use plan::{add_foreign_update_targets, is_foreign_rel_updatable, needs_whole_row, plan_foreign_modify};
+pub use plan::{
+    add_foreign_update_targets, brings_updated_rows, is_foreign_rel_updatable, needs_whole_row,
+    plan_foreign_modify,
+};
 pub use target::Target;

@@ -4,6 +4,7 @@ use super::private::ModifyPrivate;
 use super::target::Target;
 use crate::catalog::Column;
 use crate::error::{raise, raise_internal};
+use crate::exec;
 use crate::plan::private;
 use intacct::write::Verb;
 use pgrx::{PgList, pg_guard, pg_sys};
@@ -140,11 +141,15 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
         for column in assigned.iter().filter_map(|attnum| target.table.column(*attnum)) {
             target.check_column(column, false);
         }
-        let returning = read_by(
+        let mut returning = read_by(
             nth((*plan).returningLists, subplan_index),
             result_relation,
             &target,
         );
+        // What a generated column is computed from is read with it.
+        let sources = exec::sources(&target.table, |attnum| returning.contains(&attnum));
+        let missing = |attnum: &i16| !returning.contains(attnum);
+        returning.extend(sources.into_iter().filter(missing).collect::<Vec<_>>());
         check_returning(&target, verb, &assigned, &returning);
         let private = ModifyPrivate {
             verb,
@@ -190,6 +195,7 @@ pub fn check_returning(target: &Target, verb: Verb, assigned: &[i16], returning:
     let made = returning
         .iter()
         .filter_map(|attnum| target.table.column(*attnum))
+        .filter(|column| column.generated.is_none())
         .find(|column| match verb {
             Verb::Create => column.read_only || target.table.is_row_key(&column.field),
             _ => !assigned.contains(&column.attnum) && identity != Some(column.attnum),
@@ -228,6 +234,19 @@ unsafe fn read_by(list: *mut pg_sys::List, relation: pg_sys::Index, target: &Tar
         .map(|column| column.attnum)
         .filter(|attnum| has((*attnum).into()) || has(0))
         .collect()
+}
+
+/// Whether a scan brings the rows that the statement updates: PostgreSQL computes their generated columns anew.
+///
+/// # Safety
+/// `rel` must be a base relation of the current planning.
+pub unsafe fn brings_updated_rows(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let parse = (*root).parse;
+        (*parse).commandType == pg_sys::CmdType::CMD_UPDATE
+            && (*parse).resultRelation as pg_sys::Index == (*rel).relid
+    }
 }
 
 /// Whether a scan must bring whole rows of the table: PostgreSQL asks for them in every UPDATE, to fill up the new row

@@ -30,7 +30,8 @@ impl Shown {
             .table
             .columns
             .iter()
-            .filter(|column| numbers.contains(&column.attnum) && !column.is_lines())
+            .filter(|column| numbers.contains(&column.attnum))
+            .filter(|column| !column.is_lines() && column.generated.is_none())
             .map(|column| {
                 let slot = column.attnum as usize - 1;
                 // SAFETY: the caller vouches for the descriptor.
@@ -119,6 +120,26 @@ impl WriteState {
                     _ => (pg_sys::Datum::from(0), true),
                 };
             }
+            store(slot, &mut values, &mut nulls);
+        }
+    }
+
+    /// Computes the generated columns that are shown of a row that was written, from what the gateway holds of it.
+    ///
+    /// # Safety
+    /// `slot` must hold a row of the table.
+    pub unsafe fn compute(&self, slot: *mut pg_sys::TupleTableSlot) {
+        if self.stored.is_empty() {
+            return;
+        }
+        // SAFETY: the caller vouches for the slot; `store` copies the values.
+        unsafe {
+            let (mut values, mut nulls) = self.in_row_memory(|| {
+                attributes(slot);
+                self.stored.fill(slot);
+                let (values, nulls) = attributes(slot);
+                (values.to_vec(), nulls.to_vec())
+            });
             store(slot, &mut values, &mut nulls);
         }
     }

@@ -238,12 +238,7 @@ pub fn writable(target: &Target) -> Vec<Outbound> {
         .table
         .columns
         .iter()
-        .filter(|column| {
-            column.constant.is_none()
-                && !column.generated
-                && !column.read_only
-                && !target.table.is_row_key(&column.field)
-        })
+        .filter(|column| column.is_remote() && !column.read_only && !target.table.is_row_key(&column.field))
         .map(Outbound::new)
         .collect()
 }

@@ -7,6 +7,7 @@ use super::target::Target;
 use super::{ledger, outcome, plan, queue, send};
 use crate::connection;
 use crate::error::{Report, raise};
+use crate::exec::StoredColumns;
 use intacct::write::{OnDuplicate, RowWritten, Verb, WriteOptions, WriteTarget};
 use intacct::{Client, DialectKind};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_sys};
@@ -22,6 +23,8 @@ pub struct WriteState {
     pub gateway: Arc<WriteTarget>,
     /// The columns that RETURNING and row triggers see.
     pub shown: Vec<Shown>,
+    /// The generated columns of them.
+    pub stored: StoredColumns,
     /// Who is asked, once somebody was.
     pub client: Option<Client>,
     plan: ModifyPrivate,
@@ -72,6 +75,8 @@ pub struct Beginning {
     pub before_triggers: bool,
     /// A trigger looks at rows after they were written.
     pub after_triggers: bool,
+    /// Generated columns that are shown of rows that were written.
+    pub stored: StoredColumns,
 }
 
 impl WriteState {
@@ -139,6 +144,7 @@ impl WriteState {
             gateway: target.gateway(),
             target,
             shown,
+            stored: beginning.stored,
             client: None,
             plan,
             user: beginning.user,
@@ -175,7 +181,10 @@ impl WriteState {
         match written.last() {
             Some(row) if row.stored => {
                 // SAFETY: passed through.
-                unsafe { self.show(slot, &row.keys) };
+                unsafe {
+                    self.show(slot, &row.keys);
+                    self.compute(slot);
+                }
                 true
             }
             _ => false,
@@ -243,6 +252,7 @@ impl WriteState {
         unsafe {
             self.show(slot, &known);
             self.carry(slot, scanned, self.identity.as_slice());
+            self.compute(slot);
         }
         true
     }
@@ -342,7 +352,7 @@ impl WriteState {
                     .outbound
                     .iter()
                     .any(|outbound| outbound.attnum == column.attnum);
-                if given && !sent && !column.generated {
+                if given && !sent && column.generated.is_none() {
                     self.target.check_column(column, true);
                 }
             }
@@ -459,16 +469,17 @@ impl WriteState {
     unsafe fn check_known(&self, slot: *mut pg_sys::TupleTableSlot) {
         // SAFETY: the caller vouches for the slot.
         let (_, nulls) = unsafe { attributes(slot) };
-        let unknown =
-            self.target.table.columns.iter().find(|column| {
-                self.plan.returning.contains(&column.attnum) && nulls[column.attnum as usize - 1]
-            });
+        let unknown = self.target.table.columns.iter().find(|column| {
+            self.plan.returning.contains(&column.attnum)
+                && column.generated.is_none()
+                && nulls[column.attnum as usize - 1]
+        });
         if let Some(column) = unknown {
             plan::refuse_returning(&self.target, column);
         }
     }
 
-    unsafe fn in_row_memory<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) unsafe fn in_row_memory<T>(&self, work: impl FnOnce() -> T) -> T {
         // SAFETY: the context lives as long as the statement; what `work` keeps it copies.
         unsafe {
             pg_sys::MemoryContextReset(self.memory);

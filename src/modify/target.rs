@@ -69,7 +69,7 @@ impl Target {
         self.table
             .columns
             .iter()
-            .find(|column| column.key && column.constant.is_none() && !self.table.is_row_key(&column.field))
+            .find(|column| column.key && column.is_remote() && !self.table.is_row_key(&column.field))
     }
 
     /// Whether the options allow to write.
@@ -116,22 +116,6 @@ impl Target {
         }
         if let Err(error) = intacct::write::function(&self.table.options.object, verb) {
             raise(error);
-        }
-        if verb != Verb::Delete
-            && let Some(column) = self
-                .table
-                .columns
-                .iter()
-                .find(|column| column.generated && !column.read_only)
-        {
-            raise(
-                self.refusal(&format!(
-                    "column \"{}\" of foreign table \"{}\" is generated here and cannot be kept at Sage Intacct",
-                    column.name, self.name
-                ))
-                .detail("Its expression would be computed for the rows that this server writes, and for no others.")
-                .hint("Set the column option read_only to on to leave it out, or make an ordinary column of it."),
-            );
         }
         if verb != Verb::Create && self.identity().is_none() {
             raise(
@@ -187,8 +171,8 @@ impl Target {
                 "Add a column for RECORDNO to the table, so that its rows keep an identity.",
             );
         }
-        if column.generated {
-            return report("is computed here", "Leave the column out.");
+        if column.generated.is_some() {
+            return report("is not in Intacct: the column is generated", "Leave the column out.");
         }
         if column.read_only {
             report(

@@ -366,6 +366,7 @@ pub unsafe fn plan(
             dialect: table.dialect(),
             parts,
             columns: places,
+            generated: Vec::new(),
             lines: Vec::new(),
             row_key,
             keyset,

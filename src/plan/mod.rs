@@ -280,7 +280,17 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         }
 
         let local = pg_sys::extract_actual_clauses(scan_clauses, false);
-        let used = used_columns(root, rel, local);
+        let mut used = used_columns(root, rel, local);
+        let generated: Vec<i16> = table
+            .columns
+            .iter()
+            .filter(|column| column.is_stored() && used.contains(column.attnum))
+            .map(|column| column.attnum)
+            .collect();
+        let updated = crate::modify::brings_updated_rows(root, rel);
+        for attnum in crate::exec::sources(table, |attnum| updated || generated.contains(&attnum)) {
+            used.add(attnum);
+        }
         let mut select = Select::default();
         for key in &keys {
             select.index(&key.field);
@@ -351,6 +361,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             parts,
             columns,
             lines,
+            generated,
             row_key,
             keyset,
             any_order,
@@ -438,6 +449,12 @@ struct UsedColumns {
 }
 
 impl UsedColumns {
+    fn add(&mut self, attnum: i16) {
+        let number = i32::from(attnum) - pg_sys::FirstLowInvalidHeapAttributeNumber;
+        // SAFETY: a valid bitmap set of the current planning, which may move.
+        self.numbers = unsafe { pg_sys::bms_add_member(self.numbers, number) };
+    }
+
     fn contains(&self, attnum: i16) -> bool {
         let has = |number: i32| {
             // SAFETY: a valid bitmap set, and a member above zero.

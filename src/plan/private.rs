@@ -24,6 +24,9 @@ pub struct ScanPrivate {
     pub columns: Vec<(i16, u16)>,
     /// Columns of owned lines to fill: attribute number and path. They are read by record, page for page.
     pub lines: Vec<(i16, String)>,
+    /// Generated columns to compute, by attribute number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<i16>,
     /// Index of the row key in `query.select`.
     pub row_key: Option<u16>,
     /// Pages follow each other by the order's keys, which are unique and never null in a part; else by offset.

@@ -42,10 +42,9 @@ UPDATE customer SET totaldue = 0;
 UPDATE customer SET recordno = 1 WHERE customerid = 'E-1';
 UPDATE customer SET company = 'other';
 ALTER FOREIGN TABLE customer ADD loud text GENERATED ALWAYS AS (upper(name)) STORED;
-INSERT INTO customer (customerid, name) VALUES ('E-2', 'two');
-UPDATE customer SET name = 'x' WHERE customerid = 'E-1';
-ALTER FOREIGN TABLE customer ALTER loud OPTIONS (ADD read_only 'on');
-INSERT INTO customer (customerid, name) VALUES ('E-2', 'two');
+INSERT INTO customer (customerid, name) VALUES ('E-2', 'two') RETURNING loud;
+UPDATE customer SET name = 'x' WHERE customerid = 'E-2' RETURNING loud;
+UPDATE customer SET loud = 'x' WHERE customerid = 'E-2';
 ALTER FOREIGN TABLE customer DROP loud;
 
 -- Values that cannot be said.

@@ -8,6 +8,7 @@ mod concurrent;
 mod dump;
 mod errors;
 mod estimates;
+mod generated;
 mod growth;
 mod hostile;
 mod numbers;
