@@ -156,6 +156,9 @@ impl ForeignTable {
     /// What the gateway's function makes of the options.
     fn settle(&mut self) -> Result<(), OptionError> {
         let dialect = self.dialect();
+        if self.server.hides_private && self.options.show_private == Some(true) {
+            return Err(OptionError::private_rows_denied());
+        }
         if self.show_private() && !dialect.capabilities().show_private {
             return Err(OptionError::shows_no_private_rows(dialect.function()));
         }

@@ -86,9 +86,9 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
     Ok(client)
 }
 
-/// Connections that are open, in the order in which they were opened. Lets go of those whose server or mapping was
-/// dropped.
-pub fn open() -> Vec<OpenConnection> {
+/// Connections that are open and that `user` uses, in the order in which they were opened: others are of roles that
+/// this session has been, or whose views it has read. Lets go of those whose server or mapping was dropped.
+pub fn open(user: pg_sys::Oid) -> Vec<OpenConnection> {
     let open: Vec<_> = CONNECTIONS.with_borrow(|connections| {
         connections
             .iter()
@@ -104,7 +104,9 @@ pub fn open() -> Vec<OpenConnection> {
     CONNECTIONS.with_borrow_mut(|connections| {
         connections.retain(|open| !gone.iter().any(|gone| gone.mapping == open.mapping));
     });
-    live
+    live.into_iter()
+        .filter(|open| open.mapping == mapping_of(open.server, user))
+        .collect()
 }
 
 /// Whether there is such a mapping; those of a server go with it.
@@ -117,11 +119,13 @@ fn exists(mapping: pg_sys::Oid) -> bool {
     }
 }
 
-/// Lets go of a server's connections and sessions; says how many there were. Scans under way keep theirs.
-pub fn close(server: pg_sys::Oid) -> usize {
+/// Lets go of the connections and sessions that `user` uses at a server; says how many there were. Scans under way keep
+/// theirs.
+pub fn close(server: pg_sys::Oid, user: pg_sys::Oid) -> usize {
+    let mapping = mapping_of(server, user);
     CONNECTIONS.with_borrow_mut(|connections| {
         let before = connections.len();
-        connections.retain(|open| open.server != server);
+        connections.retain(|open| open.server != server || open.mapping != mapping);
         before - connections.len()
     })
 }
@@ -164,6 +168,7 @@ fn same(a: &Config, b: &Config) -> bool {
         && a.max_concurrency == b.max_concurrency
         && a.time_zone == b.time_zone
         && a.ca_pem == b.ca_pem
+        && a.proxy == b.proxy
 }
 
 /// Asks once to be told of changes to servers and mappings.

@@ -29,10 +29,36 @@ pub fn usable_server(name: &str) -> pg_sys::Oid {
     oid
 }
 
+/// Raises where the session must not read foreign data: `restrict_nonsystem_relation_kind`, which pg_dump sets so that
+/// nothing that it meets in a database can make it ask another machine. Foreign tables obey by themselves.
+pub fn foreign_data_allowed() {
+    // By name: the setting came with minor releases. SAFETY: main thread; missing_ok.
+    let value = unsafe {
+        let name = c"restrict_nonsystem_relation_kind";
+        let value = pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), true);
+        match value.is_null() {
+            true => return,
+            false => CStr::from_ptr(value).to_string_lossy().into_owned(),
+        }
+    };
+    let mut kinds = value.split(',').map(|kind| kind.trim().trim_matches('"'));
+    if kinds.any(|kind| kind.eq_ignore_ascii_case("foreign-table")) {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "access to non-system foreign data is restricted",
+            )
+            .detail("The setting restrict_nonsystem_relation_kind holds foreign-table.")
+            .hint("pg_dump sets it; in other sessions RESET restrict_nonsystem_relation_kind allows it."),
+        );
+    }
+}
+
 /// The client of the current user for a server that the user may use.
 ///
 /// Raises what is wrong with the server, the mapping or their options.
 pub fn callers_client(server: &str) -> Client {
+    foreign_data_allowed();
     let server = usable_server(server);
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };

@@ -1,6 +1,6 @@
 //! `query`: statements of the connector's own syntax.
 
-use super::access::{callers_client, usable_server};
+use super::access::{callers_client, foreign_data_allowed, usable_server};
 use crate::convert::json::Jsonb;
 use crate::error::{Report, notice, raise};
 use crate::{io, options};
@@ -31,6 +31,7 @@ fn query(
             .hint("It is list (any number of records) or single (one record with its lines)."),
         ),
     };
+    foreign_data_allowed();
     let options = options::server(usable_server(server)).unwrap_or_else(|error| raise(error));
     let settings = Settings {
         query_type,

@@ -1,6 +1,6 @@
 //! `schema_diff`: what the company has changed since tables were imported.
 
-use super::access::usable_server;
+use super::access::{foreign_data_allowed, usable_server};
 use super::comments::{columns, schema_must_exist, tables, unreadable};
 use crate::connection;
 use crate::error::raise;
@@ -28,6 +28,7 @@ fn schema_diff(
         name!(statement, String),
     ),
 > {
+    foreign_data_allowed();
     let tables = tables(schema).unwrap_or_else(|error| raise(unreadable(&error)));
     if tables.is_empty() {
         schema_must_exist(schema);

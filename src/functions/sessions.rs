@@ -1,13 +1,14 @@
 //! Sessions that this backend holds at the gateway.
 
-use super::access::usable_server;
+use super::access::{may_use, usable_server};
 use crate::connection;
 use crate::options::{role_name, server_name};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-/// One row for each connection of this backend. The session's id is a secret and is not among the columns.
+/// One row for each connection of this backend that the current user uses, of servers that it may use. The session's id
+/// is a secret and is not among the columns.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn sessions() -> TableIterator<
@@ -22,7 +23,12 @@ fn sessions() -> TableIterator<
         name!(expires, Option<TimestampWithTimeZone>),
     ),
 > {
-    let rows = connection::open().into_iter().map(|open| {
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    let own = connection::open(user)
+        .into_iter()
+        .filter(|open| may_use(open.server));
+    let rows = own.map(|open| {
         let config = open.client.config();
         let session = open.client.session_info();
         (
@@ -41,10 +47,13 @@ fn sessions() -> TableIterator<
     TableIterator::new(rows.collect::<Vec<_>>())
 }
 
-/// Lets go of this backend's sessions at a server; says how many there were. The next statement signs in anew.
+/// Lets go of the current user's sessions of this backend at a server; says how many there were. The next statement signs
+/// in anew.
 #[pg_extern]
 fn disconnect(server: &str) -> i32 {
-    let closed = connection::close(usable_server(server));
+    // SAFETY: main thread inside a transaction.
+    let user = unsafe { pg_sys::GetUserId() };
+    let closed = connection::close(usable_server(server), user);
     i32::try_from(closed).unwrap_or(i32::MAX)
 }
 

@@ -30,6 +30,8 @@ fn upsert(
     // SAFETY: main thread inside a transaction; the name is a constant.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"sage_intacct.upsert()".as_ptr()) };
     let target = target(table);
+    // Before anything is read: the answer costs a call.
+    target.check_updatable("inserts and updates");
     let key = key(&target);
     let rows = read(rows.0, &target, key);
     let statements = Statements::new(table, &target, key);

@@ -2,6 +2,7 @@
 //! the gateway. A rollback, also one to a savepoint, forgets them; a refusal by the gateway aborts the transaction.
 
 use super::row::Row;
+use super::target::server_not_updatable;
 use super::{ledger, outcome, send, transaction};
 use crate::connection;
 use crate::error::{Report, raise};
@@ -153,11 +154,29 @@ unsafe extern "C-unwind" fn subtransaction_ends(
 }
 
 impl Queue {
+    /// Raises when the server has been closed to writes since the rows were written.
+    fn check_updatable(&self) {
+        // A commit takes no lock that would bring what other sessions have changed. SAFETY: main thread in a transaction.
+        unsafe { pg_sys::AcceptInvalidationMessages() };
+        let server = options::server(self.server).unwrap_or_else(|error| raise(error));
+        if !server.updatable {
+            let report = Report::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!(
+                    "server \"{}\" does not allow the rows that wait for the commit to be written",
+                    options::server_name(self.server)
+                ),
+            );
+            raise(server_not_updatable(report, self.server));
+        }
+    }
+
     /// Sends all rows as one operation. Raises when they are not stored, so that the transaction is not committed.
     fn send(self) {
         if self.rows.is_empty() {
             return;
         }
+        self.check_updatable();
         let rows: Arc<Vec<Row>> = Arc::new(self.rows.into_iter().map(|waiting| waiting.row).collect());
         let options = WriteOptions {
             batch_size: rows.len(),

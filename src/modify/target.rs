@@ -2,8 +2,9 @@
 
 use crate::catalog::{Column, ForeignTable};
 use crate::error::{Report, raise};
-use crate::options::WriteMode;
+use crate::options::{self, WriteMode};
 use intacct::write::{Verb, WriteTarget};
+use pgrx::spi::quote_identifier;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -72,12 +73,31 @@ impl Target {
             .find(|column| column.key && column.is_remote() && !self.table.is_row_key(&column.field))
     }
 
-    /// Whether the options allow to write.
+    /// Whether the options allow to write: those of the server and those of the table, since whoever may use a server
+    /// can make a table of their own.
     pub fn is_updatable(&self) -> bool {
-        self.table
-            .options
-            .updatable
-            .unwrap_or(self.table.server.updatable)
+        self.table.server.updatable && self.table.options.updatable.unwrap_or(true)
+    }
+
+    /// Raises when the options do not allow to write.
+    pub fn check_updatable(&self, verbs: &str) {
+        if self.is_updatable() {
+            return;
+        }
+        let report = Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("foreign table \"{}\" does not allow {verbs}", self.name),
+        );
+        raise(if self.table.server.updatable {
+            report
+                .detail("Option updatable of the foreign table is off.")
+                .hint(format!(
+                    "ALTER FOREIGN TABLE {} OPTIONS (SET updatable 'on') allows to write.",
+                    quote_identifier(&self.name)
+                ))
+        } else {
+            server_not_updatable(report, self.table.server_oid)
+        })
     }
 
     /// Rows of one create, update or delete.
@@ -95,25 +115,11 @@ impl Target {
 
     /// Raises when this cannot be done to rows of the table, whatever the rows are.
     pub fn check(&self, verb: Verb) {
-        if !self.is_updatable() {
-            let verbs = match verb {
-                Verb::Create => "inserts",
-                Verb::Update => "updates",
-                Verb::Delete => "deletes",
-            };
-            let place = match self.table.options.updatable {
-                Some(_) => format!("ALTER FOREIGN TABLE {} OPTIONS (SET updatable 'on')", self.name),
-                None => "ALTER SERVER ... OPTIONS (SET updatable 'on')".to_owned(),
-            };
-            raise(
-                Report::new(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!("foreign table \"{}\" does not allow {verbs}", self.name),
-                )
-                .detail("Option updatable is off.")
-                .hint(format!("{place} allows to write.")),
-            );
-        }
+        self.check_updatable(match verb {
+            Verb::Create => "inserts",
+            Verb::Update => "updates",
+            Verb::Delete => "deletes",
+        });
         if let Err(error) = intacct::write::function(&self.table.options.object, verb) {
             raise(error);
         }
@@ -172,7 +178,10 @@ impl Target {
             );
         }
         if column.generated.is_some() {
-            return report("is not in Intacct: the column is generated", "Leave the column out.");
+            return report(
+                "is not in Intacct: the column is generated",
+                "Leave the column out.",
+            );
         }
         if column.read_only {
             report(
@@ -186,4 +195,17 @@ impl Target {
     pub fn refusal(&self, message: &str) -> Report {
         Report::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
     }
+}
+
+/// The DETAIL and HINT of a write to a server that does not allow any.
+pub fn server_not_updatable(report: Report, server: pg_sys::Oid) -> Report {
+    let name = options::server_name(server);
+    report
+        .detail(format!(
+            "Option updatable of server \"{name}\" is off; an option of a foreign table does not override that."
+        ))
+        .hint(format!(
+            "ALTER SERVER {} OPTIONS (SET updatable 'on') allows to write to its tables.",
+            quote_identifier(&name)
+        ))
 }

@@ -30,20 +30,22 @@ pub fn user(
     user_oid: pg_sys::Oid,
     stamps: &mut Vec<FileStamp>,
 ) -> Result<UserOptions, OptionError> {
-    let Some(values) = mapping(server_oid, user_oid) else {
+    let Some((mapped, values)) = mapping(server_oid, user_oid) else {
         return Err(OptionError::no_user_mapping(
             &role_name(user_oid),
             &server_name(server_oid),
         ));
     };
-    UserOptions::read(&values, &mut |option, path| {
+    let shows_paths = files::may_see_paths(server_oid, mapped);
+    UserOptions::read(&values, shows_paths, &mut |option, path| {
         stamps.push(FileStamp::of(path));
-        files::read_for_mapping(option, path, server_oid, user_oid)
+        files::read_for_mapping(option, path, server_oid, user_oid, shows_paths)
     })
 }
 
-/// The user's own mapping, or that for PUBLIC. Unlike `GetUserMapping`, having none is not an ERROR.
-fn mapping(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Option<OptionValues> {
+/// The user's own mapping, or that for PUBLIC: the role that it is for, and its options. Unlike `GetUserMapping`, having
+/// none is not an ERROR.
+fn mapping(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Option<(pg_sys::Oid, OptionValues)> {
     let lookup = |role: pg_sys::Oid| {
         // SAFETY: main thread inside a transaction; the tuple is released after its one attribute was read.
         unsafe {
@@ -61,7 +63,7 @@ fn mapping(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Option<OptionValue
                 pg_sys::untransformRelOptions(options)
             };
             pg_sys::ReleaseSysCache(tuple);
-            Some(values(Level::UserMapping, list))
+            Some((role, values(Level::UserMapping, list)))
         }
     };
     lookup(user_oid).or_else(|| lookup(pg_sys::InvalidOid))

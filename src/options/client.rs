@@ -5,7 +5,7 @@ use super::error::OptionError;
 use super::files::{self, FileStamp};
 use super::kind;
 use super::server::ServerOptions;
-use intacct::Config;
+use intacct::{Config, Proxy};
 use pgrx::pg_sys;
 
 /// The extra certificates of a server, if it names any.
@@ -56,5 +56,17 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
     config.max_concurrency = server.max_concurrency;
     config.time_zone = server.time_zone.as_deref().and_then(kind::time_zone);
     config.ca_pem = ca_pem;
+    config.proxy = match server.proxy {
+        Some(address) => {
+            files::may_use_proxy(server_oid)?;
+            let proxy = Proxy::new(&address);
+            let proxy = match user.proxy_login {
+                Some((name, password)) => proxy.and_then(|proxy| proxy.with_login(name, password)),
+                None => proxy,
+            };
+            Some(proxy.map_err(|error| OptionError::proxy(&error))?)
+        }
+        None => None,
+    };
     Ok(ClientConfig { config, files })
 }

@@ -79,7 +79,7 @@ impl OptionError {
 
     /// A value that the option does not take; `why` says more than what is allowed.
     pub fn value(spec: &OptionSpec, value: &str, why: Option<String>) -> Self {
-        let shown = if spec.kind.is_secret() {
+        let shown = if spec.kind.hides(value) {
             String::new()
         } else {
             format!(": \"{}\"", value.escape_debug())
@@ -117,6 +117,22 @@ impl OptionError {
             format!("{function} cannot show rows that are private to an entity"),
         )
         .hint("Set show_private 'off' on the table to read it without them.")
+    }
+
+    /// The table asks for rows that its server withholds.
+    pub fn private_rows_denied() -> Self {
+        OptionError::new(
+            OptionErrorKind::NotPermitted,
+            "the server does not show rows that are private to an entity".to_owned(),
+        )
+        .detail(
+            "Option show_private of the server is off; an option of a foreign table does not override that."
+                .to_owned(),
+        )
+        .hint(
+            "Set show_private 'off' on the table to read it without them, or drop the option from the server to leave \
+             it to the tables.",
+        )
     }
 
     /// An option that must be there is not.
@@ -158,7 +174,12 @@ impl OptionError {
         ))
     }
 
-    /// The role may not set an option that reads a file.
+    /// The proxy cannot be used as the options say.
+    pub fn proxy(error: &intacct::Error) -> Self {
+        OptionError::new(OptionErrorKind::InvalidValue, error.to_string()).hint(error.hint())
+    }
+
+    /// The role may not set an option that reads a file or leads elsewhere.
     pub fn may_not_set(name: &str) -> Self {
         OptionError::new(
             OptionErrorKind::NotPermitted,
@@ -166,6 +187,16 @@ impl OptionError {
         )
         .detail("Only roles that may read files of the database server may set it.")
         .hint("Ask a superuser, or for membership in pg_read_server_files.")
+    }
+
+    /// The owner of the server may not lead its connections elsewhere any more.
+    pub fn may_not_use(name: &str, why: String) -> Self {
+        OptionError::new(
+            OptionErrorKind::NotPermitted,
+            format!("permission denied to use option \"{name}\""),
+        )
+        .detail(why)
+        .hint("Grant pg_read_server_files, or let a role that has it own the server.")
     }
 
     /// Nobody who answers for the option may read files any more.
@@ -178,13 +209,20 @@ impl OptionError {
         .hint("Grant pg_read_server_files, or let a role that has it own the server.")
     }
 
-    /// The file of an option cannot be read.
-    pub fn file(name: &str, path: &str, why: &str) -> Self {
-        OptionError::new(
-            OptionErrorKind::File,
-            format!("could not read file \"{path}\" of option \"{name}\": {why}"),
-        )
-        .hint("The operating system user that runs PostgreSQL must be able to read it.")
+    /// The file of an option cannot be read; `path` is none where it must not be shown.
+    pub fn file(name: &str, path: Option<&str>, why: &str) -> Self {
+        match path {
+            Some(path) => OptionError::new(
+                OptionErrorKind::File,
+                format!("could not read file \"{path}\" of option \"{name}\": {why}"),
+            )
+            .hint("The operating system user that runs PostgreSQL must be able to read it."),
+            None => OptionError::new(
+                OptionErrorKind::File,
+                format!("could not read the file of option \"{name}\": {why}"),
+            )
+            .hint("Ask the owner of the server, who can look at the option."),
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 use super::catalog::role_name;
 use super::error::OptionError;
 use pgrx::pg_sys;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
-/// No password or certificate bundle is larger; a device or a log file is.
-const MAX_BYTES: u64 = 4 << 20;
+/// No bundle of certificates is larger.
+const MAX_CERTIFICATE_BYTES: u64 = 4 << 20;
+/// No password is longer, with what people write below it.
+const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// A file as it was when an option's value was read from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,24 @@ impl FileStamp {
     }
 }
 
+/// Whether those who see the messages of this session may see where a mapping's files are: what `pg_user_mappings`
+/// shows them of it. `mapped` is the role that the mapping is for, invalid for PUBLIC.
+///
+/// Through a view or a function, a mapping is used by others than those who run the statement, and the session's user
+/// gets the message whatever role is current.
+pub fn may_see_paths(server_oid: pg_sys::Oid, mapped: pg_sys::Oid) -> bool {
+    let trusted = match mapped {
+        pg_sys::InvalidOid => owner(server_oid),
+        mapped => mapped,
+    };
+    // SAFETY: main thread inside a transaction. A superuser has the privileges of every role.
+    unsafe {
+        [pg_sys::GetUserId(), pg_sys::GetSessionUserId()]
+            .into_iter()
+            .all(|role| pg_sys::has_privs_of_role(role, trusted))
+    }
+}
+
 /// Whether a role may read files of the server: a superuser, or a member of `pg_read_server_files`.
 pub fn may_read(role: pg_sys::Oid) -> bool {
     // SAFETY: main thread inside a transaction.
@@ -59,6 +80,7 @@ pub fn read_for_mapping(
     path: &str,
     server_oid: pg_sys::Oid,
     user_oid: pg_sys::Oid,
+    shows_path: bool,
 ) -> Result<Vec<u8>, OptionError> {
     let owner = owner(server_oid);
     if !may_read(owner) && !may_read(user_oid) {
@@ -69,7 +91,7 @@ pub fn read_for_mapping(
         );
         return Err(OptionError::may_not_read(option, why));
     }
-    read(option, path)
+    read(path, MAX_PASSWORD_BYTES).map_err(|why| OptionError::file(option, shows_path.then_some(path), &why))
 }
 
 /// Reads the file of an option of a server, on behalf of its owner.
@@ -85,7 +107,24 @@ pub fn read_for_server(option: &str, path: &str, server_oid: pg_sys::Oid) -> Res
         );
         return Err(OptionError::may_not_read(option, why));
     }
-    read(option, path)
+    // Everybody sees the options of a server.
+    read(path, MAX_CERTIFICATE_BYTES).map_err(|why| OptionError::file(option, Some(path), &why))
+}
+
+/// Checks that the owner of a server may still lead its connections through a proxy.
+///
+/// # Errors
+/// The owner no longer has the right.
+pub fn may_use_proxy(server_oid: pg_sys::Oid) -> Result<(), OptionError> {
+    let owner = owner(server_oid);
+    if may_read(owner) {
+        return Ok(());
+    }
+    let why = format!(
+        "The server's owner \"{}\" may not read files of the database server, and only such roles may set a proxy.",
+        role_name(owner)
+    );
+    Err(OptionError::may_not_use("proxy", why))
 }
 
 fn owner(server_oid: pg_sys::Oid) -> pg_sys::Oid {
@@ -93,18 +132,62 @@ fn owner(server_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { (*pg_sys::GetForeignServer(server_oid)).owner }
 }
 
-fn read(option: &str, path: &str) -> Result<Vec<u8>, OptionError> {
-    let refused = |error: std::io::Error| OptionError::file(option, path, &error.to_string());
-    let file = std::fs::File::open(path).map_err(refused)?;
+/// Reads a file whole; the error says why it cannot be read. Never waits: what is not a regular file is not opened, and
+/// one that takes its place in between is opened without waiting for a peer. Links are followed: containers show
+/// secrets that way.
+fn read(path: &str, most: u64) -> Result<Vec<u8>, String> {
+    let refused = |error: std::io::Error| error.to_string();
+    let irregular = || "it is not a regular file".to_owned();
+    if !std::fs::metadata(path).map_err(refused)?.is_file() {
+        return Err(irregular());
+    }
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(refused)?;
     if !file.metadata().map_err(refused)?.is_file() {
-        return Err(OptionError::file(option, path, "it is not a regular file"));
+        return Err(irregular());
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refused)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(OptionError::file(option, path, "it is too large"));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it is larger than {} kB", most >> 10));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn only_regular_files_of_moderate_size_are_read() {
+        let folder = std::env::temp_dir().join(format!("sage_intacct_fdw-files-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        std::fs::write(path("plain"), "secret\n").expect("a file");
+        std::os::unix::fs::symlink(path("plain"), path("link")).expect("a link");
+        std::fs::write(path("large"), vec![b'x'; 11]).expect("a file");
+        let fifo = std::ffi::CString::new(path("fifo")).expect("a path");
+        // SAFETY: a path that ends with NUL.
+        assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        std::os::unix::fs::symlink(path("fifo"), path("link_to_fifo")).expect("a link");
+        let _socket = UnixListener::bind(path("socket")).expect("a socket");
+
+        assert_eq!(read(&path("plain"), 10), Ok(b"secret\n".to_vec()));
+        assert_eq!(read(&path("link"), 10), Ok(b"secret\n".to_vec()));
+        for name in ["fifo", "link_to_fifo", "socket", "."] {
+            assert_eq!(
+                read(&path(name), 10),
+                Err("it is not a regular file".to_owned()),
+                "{name}"
+            );
+        }
+        assert_eq!(read("/dev/zero", 10), Err("it is not a regular file".to_owned()));
+        assert!(read(&path("large"), 10).is_err_and(|why| why.starts_with("it is larger than")));
+        assert!(read(&path("missing"), 10).is_err_and(|why| why.contains("No such file")));
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }

@@ -38,6 +38,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `https://…`, or `http://…` for a loopback host.
     Url,
+    /// `http://host:port` or `https://host:port`.
+    Proxy,
     /// Name of a time zone, or a fixed offset.
     TimeZone,
     /// A condition in connector syntax.
@@ -49,14 +51,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether a role needs the right to read files of the server to set the option.
-    pub fn reads_files(self) -> bool {
-        self == Kind::File
+    /// Whether a role needs the right to read files of the server to set the option: it decides what the server reads
+    /// or where it connects to.
+    pub fn needs_file_right(self) -> bool {
+        matches!(self, Kind::File | Kind::Proxy)
     }
 
-    /// Whether the value must never be shown.
-    pub fn is_secret(self) -> bool {
-        self == Kind::Secret
+    /// Whether a value must not be shown: it is a secret, or an address that holds one.
+    pub fn hides(self, value: &str) -> bool {
+        match self {
+            Kind::Secret => true,
+            Kind::Url | Kind::Proxy => value.contains('@'),
+            _ => false,
+        }
     }
 
     /// What is allowed, to complete "the value must be …".
@@ -76,6 +83,9 @@ impl Kind {
             Kind::Url => "an https:// URL (http:// only for a loopback host) without user name, password or \
                           fragment"
                 .to_owned(),
+            Kind::Proxy => {
+                "an http:// or https:// URL of host and port, without user name and password".to_owned()
+            }
             Kind::TimeZone => "a time zone's name (Europe/Berlin) or an offset (+01:00)".to_owned(),
             Kind::Condition => "a condition in connector syntax, such as STATUS = active".to_owned(),
             Kind::DataType => "a data type of Intacct, such as TEXT, INTEGER, DATE".to_owned(),
@@ -98,6 +108,9 @@ impl Kind {
             Kind::Cost => fine(number(value).is_some_and(|n| n >= 0.0)),
             Kind::Choice(words) => fine(choice(words, value).is_some()),
             Kind::Url => check_url(value).map_err(Some),
+            Kind::Proxy => intacct::Proxy::new(value)
+                .map(|_| ())
+                .map_err(|error| Some(format!("{error}."))),
             Kind::TimeZone => fine(time_zone(value).is_some()),
             Kind::Condition => value
                 .parse::<Condition>()

@@ -72,6 +72,8 @@ pub struct ServerOptions {
     pub push_left_joins: bool,
     /// Rows private to an entity too.
     pub show_private: bool,
+    /// The server says that they are not: no table asks for them.
+    pub hides_private: bool,
     /// Check pushed groups against the row count.
     pub verify_aggregates: bool,
     /// Tables may be written.
@@ -90,6 +92,8 @@ pub struct ServerOptions {
     pub fdw_tuple_cost: f64,
     /// Certificates trusted beside the public roots.
     pub ca_file: Option<String>,
+    /// Proxy on the way to the gateway.
+    pub proxy: Option<String>,
 }
 
 impl ServerOptions {
@@ -126,6 +130,7 @@ impl ServerOptions {
             },
             push_left_joins: values.boolean("push_left_joins")?,
             show_private: values.boolean("show_private")?,
+            hides_private: values.get("show_private").is_some() && !values.boolean("show_private")?,
             verify_aggregates: values.boolean("verify_aggregates")?,
             updatable: values.boolean("updatable")?,
             write_mode: match values.word("write_mode")? {
@@ -138,6 +143,7 @@ impl ServerOptions {
             fdw_startup_cost: values.number("fdw_startup_cost")?,
             fdw_tuple_cost: values.number("fdw_tuple_cost")?,
             ca_file: values.text("ca_file"),
+            proxy: values.text("proxy"),
         })
     }
 }

@@ -74,7 +74,7 @@ const fn option(
     }
 }
 
-use Kind::{Boolean, Choice, Cost, File, Integer, Secret, Text};
+use Kind::{Boolean, Choice, Cost, File, Integer, Proxy, Secret, Text};
 use Level::{Column, Import, Server, Table, UserMapping};
 
 const ROWS_PER_PAGE: Kind = Integer { min: 1, max: 2000 };
@@ -109,9 +109,11 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "push_aggregates", Boolean, "on", "Let the gateway count, sum and group."),
     option(Server, "push_joins", Boolean, "on", "Read joins along many-to-one relations in one request."),
     option(Server, "push_left_joins", Boolean, "off", "Also LEFT joins; only where `check()` saw that dotted paths keep rows without a parent."),
-    option(Server, "show_private", Boolean, "off", "Also ask for rows that are private to an entity."),
+    option(Server, "show_private", Boolean, "off",
+        "Also ask for rows that are private to an entity. `off`, where it is given, is final: a table that asks for them is an error."),
     option(Server, "verify_aggregates", Boolean, "on", "Check pushed groups against the ungrouped row count before a row is emitted."),
-    option(Server, "updatable", Boolean, "on", "Whether tables of this server may be written."),
+    option(Server, "updatable", Boolean, "on",
+        "Whether tables of this server may be written. `off` is final: no option of a table overrides it."),
     option(Server, "write_mode", Choice(&["immediate", "on_commit"]), "immediate", "When writes are sent."),
     option(Server, "batch_size", ROWS_PER_WRITE, "100", "Rows of one create, update or delete."),
     option(Server, "async_capable", Boolean, "on", "Whether partitions and UNION ALL branches are read at the same time."),
@@ -120,12 +122,19 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "fdw_tuple_cost", Cost, "0.2", "Planner's cost of a row from the gateway."),
     option(Server, "ca_file", File, "", "Certificates (PEM) trusted beside the public roots. Only for roles that may read server files."),
 
+    option(Server, "proxy", Proxy, "",
+        "HTTP proxy through which the gateway is reached by https. Only for roles that may read server files; its credentials belong into the user mapping."),
+
     option(UserMapping, "user_id", Text, "", "Web-services user. Required."),
     option(UserMapping, "password", Secret, "", "Password of the user. Required, unless `password_file` is given."),
     option(UserMapping, "password_file", File, "", "File on the server that holds the password. Only for roles that may read server files."),
     option(UserMapping, "sender_id", Text, "", "Web-services sender. Required."),
     option(UserMapping, "sender_password", Secret, "", "Password of the sender. Required, unless `sender_password_file` is given."),
     option(UserMapping, "sender_password_file", File, "", "File on the server that holds the sender's password. Only for roles that may read server files."),
+    option(UserMapping, "proxy_user", Text, "", "User at the server's proxy, where it asks for one."),
+    option(UserMapping, "proxy_password", Secret, "",
+        "Password at the proxy. Told only to a proxy that is reached by https, or on this machine."),
+    option(UserMapping, "proxy_password_file", File, "", "File on the server that holds the proxy's password. Only for roles that may read server files."),
     option(UserMapping, "location_id", Text, "", "Entity to sign in at; wins over the server's."),
     option(UserMapping, "client_id", Text, "", "Client company to sign in at from a console; wins over the server's."),
 
@@ -136,9 +145,9 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "filter", Kind::Condition, "", "A condition in connector syntax, always applied."),
     option(Table, "row_key", Kind::OptionalText, "RECORDNO",
         "Field that is unique and never null, in whose order pages are read; empty for objects without one (GLDETAIL, GLACCOUNTBALANCE)."),
-    option(Table, "show_private", Boolean, "", "Overrides the server's."),
+    option(Table, "show_private", Boolean, "", "Overrides the server's, unless that is given as `off`."),
     option(Table, "page_size", ROWS_PER_PAGE, "", "Overrides the server's."),
-    option(Table, "updatable", Boolean, "", "Overrides the server's."),
+    option(Table, "updatable", Boolean, "", "`off`: this table is not written. It cannot be written either where the server says `off`."),
     option(Table, "batch_size", ROWS_PER_WRITE, "", "Overrides the server's."),
     option(Table, "async_capable", Boolean, "", "Overrides the server's."),
     option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
@@ -205,6 +214,9 @@ mod tests {
             (_, "password_file") => "/etc/postgresql/intacct/password",
             (_, "sender_password_file") => "/etc/postgresql/intacct/sender_password",
             (_, "ca_file") => "/etc/postgresql/intacct/ca.pem",
+            (_, "proxy") => "https://proxy.acme.example:3128",
+            (_, "proxy_user") => "postgres",
+            (_, "proxy_password_file") => "/etc/postgresql/intacct/proxy_password",
             (_, "max_concurrency") => "4",
             (_, "request_timeout") => "60",
             (_, "connect_timeout") => "2.5",
@@ -234,7 +246,7 @@ mod tests {
                 Kind::Condition => "STATUS = active",
                 Kind::DataType => "CURRENCY",
                 Kind::Reference => "CUSTOMER=CUSTOMER(CUSTOMERID)",
-                Text | Kind::OptionalText | File | Integer { .. } | Kind::Seconds { .. } => {
+                Text | Kind::OptionalText | File | Proxy | Integer { .. } | Kind::Seconds { .. } => {
                     panic!("{} has no example", spec.name)
                 }
             },

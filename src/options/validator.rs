@@ -14,7 +14,9 @@ use pgrx::prelude::*;
 #[pg_extern(strict)]
 fn sage_intacct_fdw_validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
     let level = level(catalog);
-    let hidden = (level == Level::UserMapping).then(HiddenStatement::hide);
+    // Also where a password is given to a server by mistake.
+    let may_hold_secrets = matches!(level, Level::Wrapper | Level::Server | Level::UserMapping);
+    let hidden = may_hold_secrets.then(HiddenStatement::hide);
     let pairs = options.iter().flatten().map(|option| {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         (name.to_owned(), value.to_owned())
@@ -47,6 +49,7 @@ fn validate(level: Level, values: &OptionValues) -> Result<(), OptionError> {
         Level::UserMapping => {
             values.exclude("password", "password_file")?;
             values.exclude("sender_password", "sender_password_file")?;
+            values.exclude("proxy_password", "proxy_password_file")?;
         }
         Level::Table => {
             let options = TableOptions::read(values, "")?;
@@ -60,7 +63,7 @@ fn validate(level: Level, values: &OptionValues) -> Result<(), OptionError> {
     }
     // SAFETY: main thread inside a transaction.
     let role = unsafe { pg_sys::GetUserId() };
-    match values.reads_files() {
+    match values.needs_file_right() {
         Some(name) if !files::may_read(role) => Err(OptionError::may_not_set(name)),
         _ => Ok(()),
     }

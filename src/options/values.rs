@@ -49,10 +49,14 @@ impl OptionValues {
         }
     }
 
-    /// Whether an option is there that makes the server read a file.
-    pub fn reads_files(&self) -> Option<&str> {
+    /// An option that only a role which may read files of the server may set.
+    pub fn needs_file_right(&self) -> Option<&str> {
         let mut names = self.pairs.iter().map(|(name, _)| name.as_str());
-        names.find(|name| self.level.spec(name).is_some_and(|spec| spec.kind.reads_files()))
+        names.find(|name| {
+            self.level
+                .spec(name)
+                .is_some_and(|spec| spec.kind.needs_file_right())
+        })
     }
 
     /// The value as it stands, if the option is given.

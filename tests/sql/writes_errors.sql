@@ -63,10 +63,11 @@ E-3	three
 \.
 ALTER FOREIGN TABLE customer OPTIONS (ADD updatable 'on');
 INSERT INTO customer (customerid, name) VALUES ('E-3', 'three');
+SELECT * FROM sage_intacct.upsert('customer', '[{"customerid": "E-3", "name": "three"}]');
+ALTER SERVER acme OPTIONS (DROP updatable);
 ALTER FOREIGN TABLE customer OPTIONS (SET updatable 'off');
 DELETE FROM customer;
 ALTER FOREIGN TABLE customer OPTIONS (DROP updatable);
-ALTER SERVER acme OPTIONS (DROP updatable);
 SET default_transaction_read_only = on;
 INSERT INTO customer (customerid, name) VALUES ('E-4', 'four');
 SELECT * FROM sage_intacct.upsert('customer', '[{"customerid": "E-4", "name": "four"}]');

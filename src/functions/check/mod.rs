@@ -4,7 +4,7 @@ mod observe;
 mod outcome;
 mod probe;
 
-use super::access::usable_server;
+use super::access::{foreign_data_allowed, usable_server};
 use crate::{io, options};
 use outcome::{Outcome, Step, StepResult};
 use pgrx::AnyNumeric;
@@ -28,6 +28,7 @@ fn check(
         name!(milliseconds, Option<AnyNumeric>),
     ),
 > {
+    foreign_data_allowed();
     let oid = usable_server(server);
     let mut results = Vec::new();
     if let Some(config) = local_steps(oid, &mut results) {

@@ -77,6 +77,20 @@ async fn connect(config: &Config) -> Result<String, Error> {
     let failed = |stage, message: String| Error::new(ErrorKind::Connect(stage), message);
     let url = url::Url::parse(&config.url)
         .map_err(|error| failed(ConnectStage::Dns, format!("the URL does not parse: {error}")))?;
+    // Behind a proxy, it is the proxy that this machine must reach.
+    let proxy = config.proxy.as_ref().filter(|_| url.scheme() == "https");
+    let through = proxy.map_or(String::new(), |_| {
+        format!("{} through proxy ", url.host_str().unwrap_or_default())
+    });
+    let url = match proxy {
+        Some(proxy) => url::Url::parse(proxy.address()).map_err(|error| {
+            failed(
+                ConnectStage::Dns,
+                format!("the proxy's URL does not parse: {error}"),
+            )
+        })?,
+        None => url,
+    };
     let host = url.host_str().unwrap_or_default().to_owned();
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
@@ -95,7 +109,7 @@ async fn connect(config: &Config) -> Result<String, Error> {
     match timeout(config.connect_timeout, TcpStream::connect(resolved.as_slice())).await {
         Ok(Ok(stream)) => {
             let address = stream.peer_addr().map(|address| address.to_string());
-            Ok(format!("{host} at {}", address.unwrap_or_default()))
+            Ok(format!("{through}{host} at {}", address.unwrap_or_default()))
         }
         Ok(Err(error)) => Err(failed(
             ConnectStage::Tcp,

@@ -1,6 +1,6 @@
 //! What a refresh asks the gateway beside rows.
 
-use super::super::access::is_ours;
+use super::super::access::{foreign_data_allowed, is_ours};
 use crate::catalog::ForeignTable;
 use crate::error::{Report, raise};
 use crate::{connection, io};
@@ -71,6 +71,7 @@ fn readable_table(relid: pg_sys::Oid) -> ForeignTable {
 }
 
 fn client(table: &ForeignTable) -> Client {
+    foreign_data_allowed();
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };
     connection::client(table.server_oid, user).unwrap_or_else(|report| raise(report))

@@ -19,6 +19,7 @@ mod query;
 mod ranges;
 mod refusals;
 mod retries;
+mod roles;
 mod secrets;
 mod sessions;
 mod tls;

@@ -207,16 +207,20 @@ fn each_mapping_has_its_own_session() {
         client.batch_execute("RESET ROLE").expect("RESET ROLE");
     }
     assert_eq!(sign_ins(&company), 2);
-    let mappings: Vec<String> = client
-        .query(
-            "SELECT mapping FROM sage_intacct.sessions() ORDER BY mapping",
-            &[],
-        )
-        .expect("sessions")
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
-    assert_eq!(mappings, ["postgres", "sessions_clerk"]);
+    // Each role is shown its own.
+    for (role, mapping) in [
+        ("SET ROLE sessions_clerk", "sessions_clerk"),
+        ("RESET ROLE", "postgres"),
+    ] {
+        client.batch_execute(role).expect("the role");
+        let mappings: Vec<String> = client
+            .query("SELECT mapping FROM sage_intacct.sessions()", &[])
+            .expect("sessions")
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        assert_eq!(mappings, [mapping]);
+    }
     client
         .batch_execute("DROP OWNED BY sessions_clerk; DROP ROLE sessions_clerk")
         .expect("the role is dropped");
