@@ -54,6 +54,51 @@ as_db() {
     fi
 }
 
+# need PROGRAM…: says which of them are not there; fails if any is.
+need() {
+    local program missing=()
+    for program in "$@"; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    [[ ${#missing[@]} == 0 ]] || { printf 'error: missing: %s\n' "${missing[*]}" >&2; return 1; }
+}
+
+# start_simulator FILE ARGUMENT…: starts the simulator in the background and prints where it listens. Its process id is
+# in FILE.pid, what it says in FILE.log.
+start_simulator() {
+    local file=$1 url
+    shift
+    quiet build-simulator cargo build --package intacct-simulator
+    # Made here and not by the shell in the background, which may be slower than the first look at it.
+    : >"$file.log"
+    nohup "$(target_dir)/debug/intacct-simulator" "$@" >>"$file.log" 2>&1 </dev/null &
+    echo $! >"$file.pid"
+    # Making the data takes a moment; then it says where it listens.
+    for _ in {1..600}; do
+        url=$(sed -n 's/^listening //p' "$file.log")
+        if [[ -n $url ]]; then
+            printf '%s' "$url"
+            return
+        fi
+        kill -0 "$(<"$file.pid")" 2>/dev/null || break
+        sleep 0.1
+    done
+    tail -n 20 "$file.log" >&2
+    die "the simulator did not start"
+}
+
+# stop_simulator FILE: stops what start_simulator has started, if it still runs.
+stop_simulator() {
+    local pid
+    [[ -f $1.pid ]] || return 0
+    pid=$(<"$1.pid")
+    # The number may belong to another program by now.
+    if [[ $(readlink "/proc/$pid/exe" 2>/dev/null) == *intacct-simulator* ]]; then
+        kill "$pid"
+    fi
+    rm -f -- "$1".{pid,log}
+}
+
 # counted WHAT LOG: adds up one number (passed, failed or ignored) of the summaries that Rust's test harness prints.
 counted() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
 

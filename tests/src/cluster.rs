@@ -83,6 +83,15 @@ pub fn backend(client: &mut Client) -> i32 {
         .get(0)
 }
 
+/// Ends a backend as a crash would, by a signal that it cannot catch.
+///
+/// # Panics
+/// If there is no such process, or it is another user's.
+pub fn kill(backend: i32) {
+    let process = rustix::process::Pid::from_raw(backend).expect("the id of a process");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("the backend can be killed");
+}
+
 /// Opens a connection as `role`, unless the server refuses.
 ///
 /// # Errors

@@ -1,6 +1,5 @@
 //! What backends share when the library is preloaded: the budget of requests, counters, and progress.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -169,8 +168,7 @@ fn backends_that_end_leave_no_place_taken() {
                 watcher
                     .batch_execute("CHECKPOINT")
                     .expect("everything is on disk");
-                let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-                assert!(killed.is_ok_and(|status| status.success()));
+                cluster::kill(pid);
             }
         }
         assert!(running.join().expect("it ends"), "{end}");

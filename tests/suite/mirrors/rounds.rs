@@ -249,10 +249,7 @@ impl World {
                     .cancel_query(NoTls)
                     .expect("the cancel request is delivered"),
                 "kill" => {
-                    std::process::Command::new("kill")
-                        .args(["-9", &pid.to_string()])
-                        .status()
-                        .expect("kill runs");
+                    cluster::kill(pid);
                     // The server ends every session when it notices: a new one must not come too early.
                     while self.client.simple_query("SELECT 1").is_ok() {
                         thread::yield_now();
