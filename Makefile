@@ -1,9 +1,9 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes fuzz-client sqlsmith bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes fuzz-client sqlsmith test-assert bench matrix deny clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## install what is missing, build, run every test; the last line counts them
 	@scripts/test
@@ -46,6 +46,9 @@ fuzz-writes: build ## N writes under random faults (default 500), SEED=… repla
 
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith
+
+test-assert: setup ## statements on a server with assertions that forgets its caches (ASSERT_PG_CONFIG=…/pg_config)
+	@scripts/test-assert
 
 fuzz-client: setup ## the client's writes under N random faults (default 5000), SEED=… replays
 	@WRITE_FAULT_RUNS=$(or $(N),5000) WRITE_FAULT_SEED=$(or $(SEED),1) cargo test -p intacct --test write_faults -- --nocapture
