@@ -177,7 +177,19 @@ impl Statements {
                 .hint("Each row can be written once in an upsert."),
             );
         }
-        let there = self.there(client, &rows)?;
+        let mut there = HashSet::new();
+        for key in self.there(client, &rows)? {
+            if there.contains(&key) {
+                raise(
+                    Report::new(
+                        PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
+                        format!("more than one row of {} has key {key}", self.table),
+                    )
+                    .hint("Update the rows by their record numbers: their key does not tell them apart."),
+                );
+            }
+            there.insert(key);
+        }
         let (old, new): (Vec<_>, Vec<_>) = keys
             .into_iter()
             .zip(rows)
@@ -206,16 +218,16 @@ impl Statements {
         self.texts(client, &statement, rows)
     }
 
-    /// Those keys of the rows that are there.
-    fn there(&self, client: &SpiClient<'_>, rows: &Rows) -> spi::Result<HashSet<String>> {
+    /// The keys of the rows that are there, each as often as it is.
+    fn there(&self, client: &SpiClient<'_>, rows: &Rows) -> spi::Result<Vec<String>> {
         let statement = format!(
-            "SELECT pg_catalog.array_agg(DISTINCT t.{key}::pg_catalog.text) FROM {table} t
+            "SELECT pg_catalog.array_agg(t.{key}::pg_catalog.text) FROM {table} t
              WHERE t.{key} = ANY (ARRAY(SELECT r.{key}
                  FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) r))",
             key = self.key,
             table = self.table
         );
-        Ok(self.texts(client, &statement, rows)?.into_iter().collect())
+        self.texts(client, &statement, rows)
     }
 
     fn texts(&self, client: &SpiClient<'_>, statement: &str, rows: &Rows) -> spi::Result<Vec<String>> {

@@ -87,6 +87,9 @@ unsafe fn begin(
         let descriptor = (*relation).rd_att;
         let target = Target::load((*relation).rd_id);
         target.check(plan.verb);
+        if plan.verb == Verb::Create {
+            plan::check_restore(&target);
+        }
         if !(*rinfo).ri_WithCheckOptions.is_null() {
             plan::check_view(&target);
         }
@@ -264,13 +267,17 @@ pub unsafe extern "C-unwind" fn exec_foreign_batch_insert(
 /// Updates a row.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn exec_foreign_update(
-    _estate: *mut pg_sys::EState,
+    estate: *mut pg_sys::EState,
     rinfo: *mut pg_sys::ResultRelInfo,
     slot: *mut pg_sys::TupleTableSlot,
     plan_slot: *mut pg_sys::TupleTableSlot,
 ) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: executor callback on the main thread; PostgreSQL keeps the row as it was in ri_oldTupleSlot.
     unsafe {
+        // PostgreSQL leaves the constraint of a foreign partition to us, and moves no row out of one.
+        if (*(*(*rinfo).ri_RelationDesc).rd_rel).relispartition {
+            pg_sys::ExecPartitionCheck(rinfo, slot, estate, true);
+        }
         match state(rinfo).is_some_and(|state| state.update(slot, plan_slot, (*rinfo).ri_oldTupleSlot)) {
             true => slot,
             false => std::ptr::null_mut(),

@@ -3,12 +3,12 @@
 use super::private::ModifyPrivate;
 use super::target::Target;
 use crate::catalog::Column;
-use crate::error::{raise, raise_internal};
+use crate::error::{Report, raise, raise_internal};
 use crate::exec;
 use crate::plan::private;
 use intacct::write::Verb;
-use pgrx::{PgList, pg_guard, pg_sys};
-use std::ffi::CString;
+use pgrx::{PgList, PgSqlErrorCode, pg_guard, pg_sys};
+use std::ffi::{CStr, CString};
 
 /// Says what can be done to the rows of a table at all.
 #[pg_guard]
@@ -162,6 +162,33 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
     }
 }
 
+/// Raises when a dump is being restored: what `pg_dump --include-foreign-data` has written is at Sage Intacct already.
+pub fn check_restore(target: &Target) {
+    let is = |name: &CStr, value: &str| {
+        // SAFETY: main thread; the setting's text is compared at once.
+        unsafe {
+            let text = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+            !text.is_null() && CStr::from_ptr(text).to_bytes() == value.as_bytes()
+        }
+    };
+    // Every dump begins with these two, and hardly anything else does.
+    let no_path = is(c"search_path", "") || is(c"search_path", "\"\"");
+    if !is(c"check_function_bodies", "off") || !no_path {
+        return;
+    }
+    raise(
+        Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the rows of a dump are not inserted into foreign table \"{}\"", target.name),
+        )
+        .detail("A dump is being restored. Sage Intacct has the rows of its own, and would create them once more.")
+        .hint(
+            "Dump without --include-foreign-data. To create the rows all the same, insert them in a session in which \
+             check_function_bodies is on.",
+        ),
+    );
+}
+
 /// Raises when duplicates are to be left out and cannot be.
 pub fn check_skip(target: &Target, skip_duplicates: bool) {
     if skip_duplicates && target.waits_for_commit() {
@@ -267,7 +294,11 @@ pub unsafe fn needs_whole_row(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::
             return true;
         }
         let entry = *(*root).simple_rte_array.add(relid as usize);
-        if (*entry).inh || has_update_triggers((*entry).relid) || !(*parse).withCheckOptions.is_null() {
+        if (*entry).inh
+            || pg_sys::get_rel_relispartition((*entry).relid)
+            || has_update_triggers((*entry).relid)
+            || !(*parse).withCheckOptions.is_null()
+        {
             return true;
         }
         #[cfg(feature = "pg18")]

@@ -9,9 +9,10 @@ use crate::error::{Report, raise};
 use crate::options;
 use intacct::Client;
 use intacct::write::{OnDuplicate, WriteOptions};
-use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
+use pgrx::{PgList, PgSqlErrorCode, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Rows that may wait: one operation must carry them, and Intacct takes about a hundred at a time lightly.
@@ -21,6 +22,8 @@ struct Queue {
     server: pg_sys::Oid,
     user: pg_sys::Oid,
     client: Client,
+    /// The options of the server and the mapping when the first row came.
+    options: u64,
     rows: Vec<Waiting>,
 }
 
@@ -76,6 +79,8 @@ pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
                 server,
                 user,
                 client,
+                // SAFETY: main thread inside a transaction.
+                options: unsafe { options_of(server, user) },
                 rows: Vec::new(),
             }));
         }
@@ -87,6 +92,28 @@ pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
             queue.rows.push(Waiting { level, row });
         }
     });
+}
+
+/// A mark of the options of a server and of the mapping of a user.
+///
+/// # Safety
+/// Main thread inside a transaction. Raises when one of them is gone.
+unsafe fn options_of(server: pg_sys::Oid, user: pg_sys::Oid) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // SAFETY: the lists are of the catalogs, in the current memory context.
+    unsafe {
+        let lists = [
+            (*pg_sys::GetForeignServer(server)).options,
+            (*pg_sys::GetUserMapping(user, server)).options,
+        ];
+        for list in lists {
+            for option in PgList::<pg_sys::DefElem>::from_pg(list).iter_ptr() {
+                CStr::from_ptr((*option).defname).hash(&mut hasher);
+                CStr::from_ptr(pg_sys::defGetString(option)).hash(&mut hasher);
+            }
+        }
+    }
+    hasher.finish()
 }
 
 fn refusal(message: &str) -> Report {
@@ -177,6 +204,24 @@ impl Queue {
             return;
         }
         self.check_updatable();
+        // SAFETY: main thread; the transaction is not committed yet. What others have altered is looked for.
+        let options = unsafe {
+            pg_sys::AcceptInvalidationMessages();
+            options_of(self.server, self.user)
+        };
+        if options != self.options {
+            raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "server \"{}\" was altered while rows waited for the commit",
+                        options::server_name(self.server)
+                    ),
+                )
+                .detail("The rows were taken under other options of the server or of the user mapping. None is sent.")
+                .hint("Run the transaction again."),
+            );
+        }
         let rows: Arc<Vec<Row>> = Arc::new(self.rows.into_iter().map(|waiting| waiting.row).collect());
         let options = WriteOptions {
             batch_size: rows.len(),

@@ -86,7 +86,7 @@ impl WriteState {
             true => None,
             false => self.read_again(&unknown, known),
         };
-        let fields: Vec<&str> = unknown.iter().map(|column| column.field.as_str()).collect();
+        let fields = fields_of(&unknown);
         let reader = exec::cell_reader(self.client.as_ref());
         // SAFETY: the caller vouches for the slot; values are copied into a tuple of the caller's memory context.
         unsafe {
@@ -97,7 +97,9 @@ impl WriteState {
                     _ if column.constant.is_some() => None,
                     (_, Some(text)) => Some(text.as_bytes()),
                     (Some(page), None) => {
-                        let place = fields.iter().position(|field| *field == column.field);
+                        let place = fields
+                            .iter()
+                            .position(|field| field.eq_ignore_ascii_case(&column.field));
                         place.and_then(|place| page.cell(0, place))
                     }
                     (None, None) => None,
@@ -158,9 +160,9 @@ impl WriteState {
         };
         let mut query = Query::new(table.options.object.clone());
         query.docparid = table.options.docparid.clone();
-        query.select = columns
-            .iter()
-            .map(|column| SelectItem::Field(column.field.clone()))
+        query.select = fields_of(columns)
+            .into_iter()
+            .map(|field| SelectItem::Field(field.to_owned()))
             .collect();
         query.filter = Some(Condition::Compare {
             field: field.clone(),
@@ -208,6 +210,20 @@ impl WriteState {
         )
         .hint("Leave out RETURNING, or return key fields only.")
     }
+}
+
+/// The fields of columns, each once.
+fn fields_of<'a>(columns: &[&'a Shown]) -> Vec<&'a str> {
+    let mut fields: Vec<&str> = Vec::with_capacity(columns.len());
+    for column in columns {
+        if !fields
+            .iter()
+            .any(|field| field.eq_ignore_ascii_case(&column.field))
+        {
+            fields.push(&column.field);
+        }
+    }
+    fields
 }
 
 /// Replaces the row of a slot.

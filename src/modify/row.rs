@@ -16,6 +16,10 @@ use std::sync::Arc;
 pub enum Outgoing {
     /// As it travels.
     Text(String),
+    /// A day, in the user's format.
+    Day(civil::Date),
+    /// A time on the gateway's wall clock, in the user's format.
+    WallClock(civil::DateTime),
     /// A point in time.
     Instant(jiff::Timestamp),
     /// No value.
@@ -38,11 +42,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether saying the row takes the gateway's zone.
-    pub fn has_instant(&self) -> bool {
-        self.cells
-            .iter()
-            .any(|(_, value)| matches!(value, Outgoing::Instant(_)))
+    /// Whether the row holds a day or a time: they are written in the user's format.
+    pub fn has_date(&self) -> bool {
+        self.cells.iter().any(|(_, value)| match value {
+            Outgoing::Day(_) | Outgoing::WallClock(_) | Outgoing::Instant(_) => true,
+            Outgoing::Lines(lines) => intacct::write::holds_dates(lines),
+            Outgoing::Text(_) | Outgoing::Null => false,
+        })
     }
 
     /// The row as the library takes it.
@@ -50,6 +56,8 @@ impl Row {
         let cells = self.cells.iter().map(|(field, value)| {
             let value = match value {
                 Outgoing::Text(text) => WriteValue::Text(text.clone()),
+                Outgoing::Day(date) => WriteValue::Text(day(*date)),
+                Outgoing::WallClock(at) => WriteValue::Text(moment(*at)),
                 Outgoing::Instant(instant) => WriteValue::Text(moment(zone.render(*instant))),
                 Outgoing::Null => WriteValue::Empty,
                 Outgoing::Lines(lines) => WriteValue::Lines(lines.clone()),
@@ -90,7 +98,9 @@ pub struct Outbound {
 enum How {
     Text { padded: bool },
     Number,
-    Float,
+    Single,
+    Double,
+    Money,
     Boolean,
     Date,
     WallClock,
@@ -108,7 +118,9 @@ impl Outbound {
             pg_sys::TEXTOID | pg_sys::VARCHAROID => How::Text { padded: false },
             pg_sys::BPCHAROID => How::Text { padded: true },
             pg_sys::INT8OID | pg_sys::INT4OID | pg_sys::INT2OID | pg_sys::NUMERICOID => How::Number,
-            pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => How::Float,
+            pg_sys::FLOAT4OID => How::Single,
+            pg_sys::FLOAT8OID => How::Double,
+            pg_sys::MONEYOID => How::Money,
             pg_sys::BOOLOID => How::Boolean,
             pg_sys::DATEOID => How::Date,
             pg_sys::TIMESTAMPOID => How::WallClock,
@@ -123,6 +135,16 @@ impl Outbound {
             name: column.name.clone(),
             how,
         }
+    }
+
+    /// Its name in the table.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it holds owned lines.
+    pub fn is_lines(&self) -> bool {
+        matches!(self.how, How::Lines)
     }
 
     /// The value as it is said. Raises for one that the gateway cannot be told.
@@ -156,13 +178,26 @@ impl Outbound {
                     }
                     Outgoing::Text(digits)
                 }
-                How::Float => match output(datum, type_oid).parse::<f64>() {
-                    // Display writes no exponent, which the gateway does not read.
-                    Ok(number) if number.is_finite() => Outgoing::Text(number.to_string()),
+                // From the bits, and without an exponent, which the gateway does not read.
+                How::Single => match f32::from_bits(datum.value() as u32) {
+                    number if number.is_finite() => Outgoing::Text(number.to_string()),
                     _ => self.refuse("is not a finite number"),
                 },
+                How::Double => match f64::from_bits(datum.value() as u64) {
+                    number if number.is_finite() => Outgoing::Text(number.to_string()),
+                    _ => self.refuse("is not a finite number"),
+                },
+                How::Money => {
+                    // How many decimals it has is a setting: those of the C locale.
+                    let digits = settled(|| {
+                        let cash = pg_sys::Oid::from(pg_sys::F_NUMERIC_MONEY);
+                        let number = pg_sys::OidFunctionCall1Coll(cash, pg_sys::InvalidOid, datum);
+                        output(number, pg_sys::NUMERICOID)
+                    });
+                    Outgoing::Text(digits)
+                }
                 How::Date => match outward::value(datum, pg_sys::DATEOID) {
-                    Some(intacct::Value::Date(date)) => Outgoing::Text(day(date)),
+                    Some(intacct::Value::Date(date)) => Outgoing::Day(date),
                     _ => self.refuse("is not a day between the years 1 and 9999"),
                 },
                 How::Instant => match outward::value(datum, pg_sys::TIMESTAMPTZOID) {
@@ -175,7 +210,7 @@ impl Outbound {
                 How::WallClock => match outward::instant(datum.value() as i64) {
                     Some(instant) => {
                         self.whole_seconds(instant.subsec_nanosecond());
-                        Outgoing::Text(moment(jiff::tz::Offset::UTC.to_datetime(instant)))
+                        Outgoing::WallClock(jiff::tz::Offset::UTC.to_datetime(instant))
                     }
                     None => self.refuse("is not a time between the years 2 and 9998"),
                 },
@@ -184,7 +219,7 @@ impl Outbound {
                     Ok(lines) => Outgoing::Lines(lines),
                     Err(_) => self.refuse("cannot be read as JSON"),
                 },
-                How::Other => self.text(output(datum, type_oid)),
+                How::Other => self.text(settled(|| output(datum, type_oid))),
             }
         }
     }
@@ -232,6 +267,40 @@ impl Outbound {
     }
 }
 
+/// Cells of one row, each field once: two columns may stand for one field, and not give it two values.
+pub fn merged(target: &Target, cells: Vec<(&Outbound, Outgoing)>) -> Vec<(String, Outgoing)> {
+    let mut merged: Vec<(&Outbound, Outgoing)> = Vec::with_capacity(cells.len());
+    for (column, value) in cells {
+        let same = merged
+            .iter()
+            .find(|(known, _)| known.field.eq_ignore_ascii_case(&column.field));
+        match same {
+            Some((_, known)) if *known == value => {}
+            Some((known, _)) => raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                    format!(
+                        "columns \"{}\" and \"{}\" of foreign table \"{}\" give one field two values",
+                        known.name(),
+                        column.name(),
+                        target.name
+                    ),
+                )
+                .detail(format!(
+                    "Both stand for field {} of {}.",
+                    column.field, target.table.options.object
+                ))
+                .hint("Leave one of the columns out."),
+            ),
+            None => merged.push((column, value)),
+        }
+    }
+    merged
+        .into_iter()
+        .map(|(column, value)| (column.field.clone(), value))
+        .collect()
+}
+
 /// The columns of a table that can be given values.
 pub fn writable(target: &Target) -> Vec<Outbound> {
     target
@@ -241,6 +310,42 @@ pub fn writable(target: &Target) -> Vec<Outbound> {
         .filter(|column| column.is_remote() && !column.read_only && !target.table.is_row_key(&column.field))
         .map(Outbound::new)
         .collect()
+}
+
+/// Runs `work` under settings that are always the same: those of the session do not change what is sent.
+///
+/// # Safety
+/// Main thread inside a transaction.
+unsafe fn settled<T>(work: impl FnOnce() -> T) -> T {
+    const SETTINGS: [(&CStr, &CStr); 8] = [
+        (c"datestyle", c"ISO, MDY"),
+        (c"intervalstyle", c"postgres"),
+        (c"extra_float_digits", c"1"),
+        (c"lc_monetary", c"C"),
+        (c"timezone", c"UTC"),
+        (c"bytea_output", c"hex"),
+        (c"xmloption", c"content"),
+        (c"search_path", c"pg_catalog"),
+    ];
+    // SAFETY: the settings are a nested level, which an error takes back as well.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        for (name, value) in SETTINGS {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        let done = work();
+        pg_sys::AtEOXact_GUC(true, level);
+        done
+    }
 }
 
 /// A value as its type prints it.
@@ -302,7 +407,7 @@ mod tests {
                 ("SINCE".into(), Outgoing::Instant(instant)),
             ],
         };
-        assert!(row.has_instant());
+        assert!(row.has_date());
         assert_eq!(row.name().as_deref(), Some("CUSTOMERID C-1"));
         let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
         let change = row.change(&GatewayZone::new(Some(&zone), None));

@@ -55,12 +55,16 @@ fn interrupted(journal: &Journal, cause: CaughtError) -> Result<Result<Written, 
     Ok(Err(failure))
 }
 
-/// The gateway's zone; asked for only when a row needs it.
+/// The gateway's zone; asked for only when a row needs it. Days and times are sent in a form that the user's preferences
+/// must agree with: where they are not ones that can be read, nothing is sent.
 async fn zone(client: &Client, rows: &[Row]) -> Result<GatewayZone, Error> {
     let option = client.config().time_zone.clone();
-    let formatting = match (&option, rows.iter().any(Row::has_instant)) {
-        (None, true) => Some(client.formatting().await?),
-        _ => None,
+    let formatting = match rows.iter().any(Row::has_date) {
+        true => Some(client.formatting().await?),
+        false => None,
     };
+    if let Some(formatting) = &formatting {
+        formatting.check()?;
+    }
     Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
 }

@@ -2,7 +2,7 @@
 
 use super::private::ModifyPrivate;
 use super::returning::{Shown, store};
-use super::row::{Outbound, Outgoing, Row, output, writable};
+use super::row::{Outbound, Outgoing, Row, merged, output, writable};
 use super::target::Target;
 use super::{ledger, outcome, plan, queue, send};
 use crate::connection;
@@ -357,14 +357,12 @@ impl WriteState {
                 }
             }
             self.in_row_memory(|| {
-                self.outbound
-                    .iter()
-                    .filter_map(|column| {
-                        let index = column.attnum as usize - 1;
-                        let value = column.value(values[index], nulls[index], type_of(slot, index));
-                        (value != Outgoing::Null).then(|| (column.field.clone(), value))
-                    })
-                    .collect()
+                let cells = self.outbound.iter().filter_map(|column| {
+                    let index = column.attnum as usize - 1;
+                    let value = column.value(values[index], nulls[index], type_of(slot, index));
+                    (value != Outgoing::Null).then_some((column, value))
+                });
+                merged(&self.target, cells.collect())
             })
         };
         Row {
@@ -385,23 +383,60 @@ impl WriteState {
         unsafe {
             let (values, nulls) = attributes(slot);
             let before = (self.compares && !old.is_null()).then(|| attributes(old));
+            if let Some((old_values, old_nulls)) = before {
+                self.check_unchanged(slot, (old_values, old_nulls));
+            }
             self.in_row_memory(|| {
-                self.outbound
-                    .iter()
-                    .filter_map(|column| {
-                        let index = column.attnum as usize - 1;
-                        let type_oid = type_of(slot, index);
-                        let assigned = self.plan.assigned.contains(&column.attnum);
-                        let value = column.value(values[index], nulls[index], type_oid);
-                        let same = || {
-                            before.is_none_or(|(values, nulls)| {
-                                column.value(values[index], nulls[index], type_oid) == value
-                            })
-                        };
-                        (assigned || !same()).then(|| (column.field.clone(), value))
-                    })
-                    .collect()
+                let cells = self.outbound.iter().filter_map(|column| {
+                    let index = column.attnum as usize - 1;
+                    let type_oid = type_of(slot, index);
+                    let assigned = self.plan.assigned.contains(&column.attnum);
+                    let value = column.value(values[index], nulls[index], type_oid);
+                    let same = before.is_none_or(|(values, nulls)| {
+                        column.value(values[index], nulls[index], type_oid) == value
+                    });
+                    let value = match value {
+                        // No lines, rather than an empty one.
+                        Outgoing::Null if column.is_lines() => {
+                            Outgoing::Lines(serde_json::Value::Array(Vec::new()))
+                        }
+                        value => value,
+                    };
+                    (assigned || !same).then_some((column, value))
+                });
+                merged(&self.target, cells.collect())
             })
+        }
+    }
+
+    /// Raises when a BEFORE trigger has changed a column that no update may change: the key would name another record,
+    /// and what is never written would be lost without a word.
+    unsafe fn check_unchanged(
+        &self,
+        slot: *mut pg_sys::TupleTableSlot,
+        (old_values, old_nulls): (&[pg_sys::Datum], &[bool]),
+    ) {
+        // SAFETY: the caller vouches for the slot and the row before.
+        unsafe {
+            let (values, nulls) = attributes(slot);
+            let columns = self.target.table.columns.iter();
+            for column in columns.filter(|column| column.generated.is_none()) {
+                let index = column.attnum as usize - 1;
+                let same = || {
+                    self.in_row_memory(|| {
+                        let type_oid = type_of(slot, index);
+                        output(values[index], type_oid) == output(old_values[index], type_oid)
+                    })
+                };
+                let changed = match (nulls[index], old_nulls[index]) {
+                    (true, true) => false,
+                    (false, false) => !same(),
+                    _ => true,
+                };
+                if changed {
+                    self.target.check_column(column, false);
+                }
+            }
         }
     }
 
@@ -430,7 +465,14 @@ impl WriteState {
                     .hint("Exclude it with IS NOT NULL, or add a column for RECORDNO."),
                 );
             }
-            let value = self.in_row_memory(|| output(values[index], type_of(scanned, index)));
+            let outbound = Outbound::new(column);
+            let value = self.in_row_memory(|| {
+                let type_oid = type_of(scanned, index);
+                match outbound.value(values[index], false, type_oid) {
+                    Outgoing::Text(text) => text,
+                    _ => output(values[index], type_oid),
+                }
+            });
             (column.field.clone(), value)
         }
     }

@@ -49,8 +49,8 @@ impl Target {
         Arc::new(target)
     }
 
-    /// The column that tells rows apart for UPDATE and DELETE: that of the record number where there is one, else that
-    /// which is marked as key.
+    /// The column that tells rows apart for UPDATE and DELETE: that of the record number where there is one, whatever is
+    /// marked as key; else that which is marked.
     pub fn identity(&self) -> Option<&Column> {
         let record = self
             .table
@@ -58,11 +58,7 @@ impl Target {
             .row_key
             .as_deref()
             .and_then(|key| self.table.column_of_field(key));
-        match (record, self.natural_key()) {
-            (Some(record), _) if record.key => Some(record),
-            (_, Some(natural)) => Some(natural),
-            (record, None) => record,
-        }
+        record.or_else(|| self.natural_key())
     }
 
     /// The column that is marked as key and is not the record number.

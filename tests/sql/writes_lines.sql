@@ -64,3 +64,24 @@ INSERT INTO appymt (financialentity, paymentmethod, vendorid, paymentdate, appym
 VALUES (:'bank', 'Printed Check', :'vendor', '2026-02-01',
         jsonb_build_array(jsonb_build_object('RECORDKEY', :bill, 'TRX_PAYMENTAMOUNT', 99.95)));
 SELECT :due - totaldue AS paid FROM apbill WHERE recordno = :bill;
+
+-- Lines that were read can be written back; what the gateway makes of them is left out.
+SELECT recordno AS bill FROM apbill WHERE recordid = 'B-1' \gset
+SELECT md5(string_agg((line - 'RECORDNO' - 'WHENCREATED' - 'WHENMODIFIED')::text, ',' ORDER BY line->>'LINE_NO')) AS before
+  FROM apbill, jsonb_array_elements(apbillitems_apbillitem) line WHERE recordno = :bill \gset
+UPDATE apbill SET apbillitems_apbillitem = apbillitems_apbillitem WHERE recordno = :bill;
+SELECT md5(string_agg((line - 'RECORDNO' - 'WHENCREATED' - 'WHENMODIFIED')::text, ',' ORDER BY line->>'LINE_NO')) = :'before' AS same, count(*)
+  FROM apbill, jsonb_array_elements(apbillitems_apbillitem) line WHERE recordno = :bill;
+INSERT INTO arinvoice (customerid, whencreated, whendue, recordid, arinvoiceitems_arinvoiceitem)
+  SELECT customerid, whencreated, whendue, 'INV-78', arinvoiceitems_arinvoiceitem FROM arinvoice WHERE recordid = 'INV-77';
+SELECT recordid, totaldue, jsonb_array_length(arinvoiceitems_arinvoiceitem) AS lines FROM arinvoice WHERE customerid = 'L-9' ORDER BY 1;
+-- No empty line is sent, and every digit is.
+UPDATE apbill SET apbillitems_apbillitem = '[{}]' WHERE recordno = :bill;
+UPDATE apbill SET apbillitems_apbillitem = NULL, description = 'kept' WHERE recordno = :bill;
+SELECT description, jsonb_array_length(apbillitems_apbillitem) AS lines FROM apbill WHERE recordno = :bill;
+INSERT INTO glbatch (journal, batch_date, batch_title, entries_glentry)
+SELECT 'GJ', '2024-06-30', 'large', jsonb_build_array(
+         jsonb_build_object('ACCOUNTNO', accountno, 'TR_TYPE', 1, 'AMOUNT', 9999999999999.99),
+         jsonb_build_object('ACCOUNTNO', accountno, 'TR_TYPE', -1, 'AMOUNT', 9999999999999.99))
+  FROM glaccount ORDER BY recordno LIMIT 1;
+SELECT line->>'AMOUNT' AS amount FROM glbatch, jsonb_array_elements(entries_glentry) line WHERE batch_title = 'large';

@@ -56,6 +56,7 @@ golden!(
     versions,
     views,
     writes,
+    writes_checks,
     writes_errors,
     writes_lines,
     writes_on_commit

@@ -64,11 +64,30 @@ fn flatten(object: &Map<String, Value>, prefix: &str, out: &mut Vec<Cell>) -> Re
 /// A date in ISO form under a name of a date, as the gateway reads it. JSON has no dates, and the types of lines are
 /// not at hand: the name decides, so that a text that looks like a date is left alone.
 fn date(path: &str, text: &str) -> Option<String> {
-    let name = path.rsplit('.').next()?.to_ascii_uppercase();
-    if !name.ends_with("DATE") && !name.starts_with("WHEN") {
-        return None;
+    is_date_name(path.rsplit('.').next()?)
+        .then(|| us_date(text))
+        .flatten()
+}
+
+fn is_date_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.ends_with("DATE") || name.starts_with("WHEN")
+}
+
+/// Whether lines hold a day that is written in the user's date format.
+pub fn holds_dates(lines: &Value) -> bool {
+    let named = |name: &str, text: &str| {
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        date(name, text).is_some() || (is_date_name(name) && digits >= 4)
+    };
+    match lines {
+        Value::Array(all) => all.iter().any(holds_dates),
+        Value::Object(line) => line.iter().any(|(name, value)| match value {
+            Value::String(text) => named(name, text),
+            other => holds_dates(other),
+        }),
+        _ => false,
     }
-    us_date(text)
 }
 
 /// `YYYY-MM-DD` as `MM/DD/YYYY`.
@@ -105,6 +124,42 @@ mod tests {
         assert_eq!((text("MEMO"), text("NOTE")), (None, None));
         let nested = cells.iter().find(|(path, _)| path == "TAXENTRIES.TAXENTRY");
         assert!(matches!(nested, Some((_, WriteValue::Lines(_)))), "{cells:?}");
+    }
+
+    #[test]
+    fn numbers_keep_all_their_digits() {
+        for (json, expected) in [
+            ("999999999999999.99", "999999999999999.99"),
+            (
+                "-12345678901234567890.123456789",
+                "-12345678901234567890.123456789",
+            ),
+            (
+                "0.1000000000000000055511151231257827",
+                "0.1000000000000000055511151231257827",
+            ),
+            ("1.10", "1.1"),
+            ("9007199254740993", "9007199254740993"),
+        ] {
+            let value: Value = serde_json::from_str(&format!(r#"[{{"AMOUNT": {json}}}]"#)).expect("JSON");
+            let cells = cells(lines("L", &value).expect("lines")[0]).expect("cells");
+            assert_eq!(
+                cells,
+                [("AMOUNT".to_owned(), WriteValue::Text(expected.to_owned()))]
+            );
+        }
+    }
+
+    #[test]
+    fn dates_are_found_by_their_names() {
+        for (value, expected) in [
+            (json!([{"ENTRY_DATE": "2024-02-29"}]), true),
+            (json!([{"ENTRY_DATE": "02/29/2024"}]), true),
+            (json!({"TAXENTRIES": [{"WHENDUE": "2024-02-29"}]}), true),
+            (json!([{"MEMO": "2024-02-29", "ENTRY_DATE": null}]), false),
+        ] {
+            assert_eq!(holds_dates(&value), expected, "{value}");
+        }
     }
 
     #[test]

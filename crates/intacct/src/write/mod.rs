@@ -6,6 +6,7 @@
 //! reading: see [`readback`] for the rules.
 
 mod address;
+mod as_read;
 mod element;
 mod fetch;
 mod journal;
@@ -22,6 +23,7 @@ mod support;
 mod verdict;
 
 pub use journal::Journal;
+pub use lines::holds_dates;
 pub use run::write;
 pub use support::{function, rows_per_function};
 
@@ -60,7 +62,9 @@ pub enum WriteValue {
     /// gateway's documentation does not promise that it is emptied: [`Written::warnings`] tells.
     Empty,
     /// Owned lines: an array of objects with the fields of the lines. The field of the cell names the collection and
-    /// the line, like `APBILLITEMS.APBILLITEM`.
+    /// the line, like `APBILLITEMS.APBILLITEM`. An empty array sends no line: a create leaves it out, an update sends
+    /// the empty collection. Lines may be as they were read: what the gateway makes of a line that carries its
+    /// RECORDNO is left out.
     Lines(serde_json::Value),
 }
 

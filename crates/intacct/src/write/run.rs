@@ -1,6 +1,7 @@
 //! Operations sent one after the other, and what became of each.
 
 use super::address::{self, addresses, custom_fields};
+use super::as_read::without_made;
 use super::fetch::fetch;
 use super::operation::{Operation, Unit, operations};
 use super::readback::is_empty;
@@ -41,6 +42,8 @@ pub async fn write(
         first_failing: Some(row),
         ..journal.failure(place(client, changes.get(row), error))
     };
+    let made_ready = without_made(client, changes).await.map_err(refused)?;
+    let changes = made_ready.as_deref().unwrap_or(changes);
     let operations = operations(changes, options).map_err(refused)?;
     let context = Context {
         custom: custom_fields(client, changes)
