@@ -1,4 +1,5 @@
-//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append.
+//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append, and the
+//! partitions of a table.
 #![allow(non_snake_case, reason = "these are names of C")]
 
 // `pg_guard` looks for the boundary in a module of this name and place.
@@ -11,4 +12,10 @@ unsafe extern "C-unwind" {
     pub fn ExecAsyncRequestDone(areq: *mut pg_sys::AsyncRequest, result: *mut pg_sys::TupleTableSlot);
     /// The request will be answered after a callback.
     pub fn ExecAsyncRequestPending(areq: *mut pg_sys::AsyncRequest);
+    /// A list of OIDs: the relation, which the caller has locked, and all that inherit from it, locked in this mode.
+    pub fn find_all_inheritors(
+        parentrelId: pg_sys::Oid,
+        lockmode: pg_sys::LOCKMODE,
+        numparents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
 }

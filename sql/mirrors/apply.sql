@@ -1,79 +1,116 @@
 -- One step of a refresh, the target's half: what mirror_fetch has read goes into the target and the registry, in one transaction.
 -- Plain SQL, so that the target may be partitioned or distributed.
---
--- Triggers of the target run in here and see the caller's search_path: these functions do not set one.
 
+-- Triggers of the target run in here and see the caller's search_path, as they would under any other INSERT: so this
+-- function does not set one, and nothing in it, nor in the statements that it is given, may be looked up by a search_path.
 CREATE FUNCTION sage_intacct.mirror_apply(m sage_intacct.mirror, run bigint, answer jsonb, used bigint)
 RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    statement pg_catalog.text;
+    touched bigint;
+    counts bigint[];
+BEGIN
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
+        touched := 0;
+        IF statement IS NOT NULL THEN
+            EXECUTE statement;
+            GET DIAGNOSTICS touched := ROW_COUNT;
+        END IF;
+        counts := pg_catalog.array_append(counts, touched);
+    END LOOP;
+    PERFORM sage_intacct.mirror_applied(m, run, answer, used, counts);
+END
+$$;
+
+-- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, rows of a
+-- distributed target that move are deleted too, rows that differ are updated, new ones are inserted.
+CREATE FUNCTION sage_intacct.mirror_statements(m sage_intacct.mirror, answer jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
     shape record;
-    lost bigint := 0;
-    changed bigint := 0;
-    gained bigint := 0;
-    moved bigint := 0;
     whole boolean;
     distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
     key text;
+    gone text;
+    moved text;
+    changed text;
+    gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    key := pg_catalog.quote_ident(shape.key);
-    IF answer ? 'say' THEN
-        RAISE WARNING '%', answer ->> 'say';
-    END IF;
+    key := quote_ident(shape.key);
     IF answer ? 'load' THEN
-        answer := sage_intacct.mirror_apply_load(m, shape, answer -> 'load');
-        gained := answer ->> 'read';
+        PERFORM sage_intacct.mirror_check_source(m.source);
+        gained := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE %4$s', m.target,
+                         sage_intacct.mirror_names(shape.columns), m.source,
+                         sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')));
     END IF;
 
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer ? 'remove' THEN
-        EXECUTE CASE answer #>> '{remove,by}'
-            WHEN 'range' THEN pg_catalog.format('DELETE FROM %2$s t WHERE %3$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s = t.%1$s)',
-                key, m.target, sage_intacct.mirror_range(shape.key, answer -> 'remove'))
-            WHEN 'keys' THEN pg_catalog.format('DELETE FROM %2$s t WHERE %3$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_keys s WHERE s.k = t.%1$s)',
-                key, m.target, sage_intacct.mirror_range(shape.key, answer -> 'remove'))
-            WHEN 'lines' THEN pg_catalog.format('DELETE FROM %2$s t WHERE t.%3$I IN (SELECT k FROM pg_temp.sage_intacct_keys)
-                                        AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s = t.%1$s)',
-                key, m.target, shape.link)
-            WHEN 'listed' THEN pg_catalog.format('DELETE FROM %2$s t WHERE t.%1$s IN (SELECT k FROM pg_temp.sage_intacct_keys)', key, m.target)
-        END;
-        GET DIAGNOSTICS lost = ROW_COUNT;
+        gone := format(CASE answer #>> '{remove,by}'
+            WHEN 'range' THEN 'DELETE FROM %2$s t WHERE %3$s
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'keys' THEN 'DELETE FROM %2$s t WHERE %3$s
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_keys s WHERE s.k OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'lines' THEN 'DELETE FROM %2$s t WHERE t.%4$I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'listed' THEN 'DELETE FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)' END,
+            key, m.target, sage_intacct.mirror_range(shape.key, answer -> 'remove'), coalesce(shape.link, shape.key));
     END IF;
 
     IF answer ? 'put' THEN
-        whole := pg_catalog.jsonb_typeof(answer -> 'put') <> 'array';
+        whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
-            ELSE (SELECT pg_catalog.array_agg(value::pg_catalog.name) FROM pg_catalog.jsonb_array_elements_text(answer -> 'put')) END;
+            ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
         -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
         IF whole AND distributed <> shape.key THEN
-            EXECUTE pg_catalog.format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s
-                             WHERE t.%1$s = s.%1$s AND t.%3$I IS DISTINCT FROM s.%3$I',
-                           key, m.target, distributed);
-            GET DIAGNOSTICS moved = ROW_COUNT;
+            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %3$s',
+                            key, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
         END IF;
-        changing := pg_catalog.array_remove(pg_catalog.array_remove(subset, shape.key), distributed);
+        changing := array_remove(array_remove(subset, shape.key), distributed);
         IF changing <> '{}' THEN
-            EXECUTE pg_catalog.format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
-                             WHERE t.%1$s = s.%1$s AND ROW(%5$s) IS DISTINCT FROM ROW(%4$s)',
-                           key, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
-                           sage_intacct.mirror_names(changing, 't.'));
-            GET DIAGNOSTICS changed = ROW_COUNT;
+            changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
+                                WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %5$s',
+                              key, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
+                              sage_intacct.mirror_differs(m.source, m.target, changing));
         END IF;
         IF whole THEN
-            EXECUTE pg_catalog.format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
-                             WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s = s.%1$s)',
-                           key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
-            GET DIAGNOSTICS gained = ROW_COUNT;
-            gained := gained - moved;
-            changed := changed + moved;
+            gained := format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
+                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s)',
+                             key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
+    RETURN ARRAY[gone, moved, changed, gained];
+END
+$$;
 
-    m := pg_catalog.jsonb_populate_record(m, coalesce(answer -> 'set', '{}'));
+-- What has been done goes into the registry, and the tasks that are left. `counts` are the rows of each of the statements.
+CREATE FUNCTION sage_intacct.mirror_applied(m sage_intacct.mirror, run bigint, answer jsonb, used bigint, counts bigint[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost bigint := counts[1];
+    -- A row that is put anew has changed.
+    changed bigint := counts[2] + counts[3];
+    gained bigint := counts[4] - counts[2];
+BEGIN
+    IF answer ? 'say' THEN
+        RAISE WARNING '%', answer ->> 'say';
+    END IF;
+    IF answer ? 'load' THEN
+        answer := sage_intacct.mirror_loaded(m, answer -> 'load', gained);
+    END IF;
+    m := jsonb_populate_record(m, coalesce(answer -> 'set', '{}'));
     m.todo := coalesce(answer -> 'next', '[]') || (m.todo - 0);
     m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
     IF answer -> 'set' ? 'drift_at' THEN
@@ -96,32 +133,39 @@ BEGIN
 END
 $$;
 
--- A slice of the first load: the rows go from the gateway into the target as they come, from several pages at once. Returns what
--- mirror_fetch would.
-CREATE FUNCTION sage_intacct.mirror_apply_load(m sage_intacct.mirror, shape record, task jsonb)
+-- The keys of the next slice of a first load: the last one has no end.
+CREATE FUNCTION sage_intacct.mirror_slice(task jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE WHEN s.upto < (task ->> 'top')::bigint THEN task || jsonb_build_object('upto', s.upto) ELSE task END
+  FROM (SELECT coalesce((task ->> 'after')::bigint, 0) + (task ->> 'width')::bigint AS upto) s
+$$;
+
+-- A slice of the first load: its rows went from the gateway into the target as they came, from several pages at once. Returns
+-- what mirror_fetch would.
+CREATE FUNCTION sage_intacct.mirror_loaded(m sage_intacct.mirror, task jsonb, read bigint)
 RETURNS jsonb
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    shape record;
     slice bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
     width bigint := task ->> 'width';
-    upto bigint := coalesce((task ->> 'after')::bigint, 0) + width;
-    last boolean := upto >= (task ->> 'top')::bigint;
-    read bigint;
+    upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
 BEGIN
-    EXECUTE pg_catalog.format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE %4$s', m.target,
-                   sage_intacct.mirror_names(shape.columns), m.source,
-                   sage_intacct.mirror_range(shape.key, task || CASE WHEN last THEN '{}' ELSE pg_catalog.jsonb_build_object('upto', upto) END));
-    GET DIAGNOSTICS read = ROW_COUNT;
-    IF NOT last THEN
-        RETURN pg_catalog.jsonb_build_object('read', read, 'next', pg_catalog.jsonb_build_array(task || pg_catalog.jsonb_build_object('after', upto,
+    IF upto IS NOT NULL THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
-    EXECUTE pg_catalog.format('ANALYZE %s', m.target);
-    task := task || pg_catalog.jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
+    EXECUTE format('ANALYZE %s', m.target);
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
-    RETURN pg_catalog.jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
-        || pg_catalog.jsonb_build_object('loaded_at', pg_catalog.clock_timestamp(), 'sweep_at', task -> 'began'));
+    RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
+        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began'));
 END
 $$;
 

@@ -37,14 +37,16 @@ AS $$
 SELECT string_agg(alias || quote_ident(name), ', ' ORDER BY number) FROM unnest(columns) WITH ORDINALITY AS c (name, number)
 $$;
 
--- A condition on the key: behind `after`, up to `upto`, where the task has them.
+-- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them. Operators are qualified, since
+-- mirror_apply runs statements with the caller's search_path.
 CREATE FUNCTION sage_intacct.mirror_range(key name, task jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT coalesce(nullif(concat_ws(' AND ',
-    quote_ident(key) || ' > ' || (task ->> 'after')::bigint, quote_ident(key) || ' <= ' || (task ->> 'upto')::bigint), ''), 'true')
+    quote_ident(key) || ' OPERATOR(pg_catalog.>) ' || (task ->> 'after')::bigint,
+    quote_ident(key) || ' OPERATOR(pg_catalog.<=) ' || (task ->> 'upto')::bigint), ''), 'true')
 $$;
 
 -- Whether LIMIT without OFFSET over an order by key costs one page: the sort must be the gateway's.
@@ -127,6 +129,7 @@ DECLARE
     task jsonb := m.todo -> 0;
     shape record;
 BEGIN
+    PERFORM sage_intacct.mirror_check_source(m.source);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
     IF NOT task ? 'began' THEN
@@ -194,6 +197,7 @@ CREATE FUNCTION sage_intacct.mirror_fetch_load(m sage_intacct.mirror, shape reco
 RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 AS $$
 DECLARE
     totals record;

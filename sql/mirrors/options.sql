@@ -40,6 +40,19 @@ AS $$
 SELECT coalesce(options ->> option, (SELECT default_value FROM sage_intacct.mirror_options() WHERE name = option))
 $$;
 
+-- Raises if a period is negative, or so long that it cannot be added to a time.
+CREATE FUNCTION sage_intacct.mirror_check_interval(period interval)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF period < interval '0' OR period > interval '100 years' THEN
+        RAISE invalid_text_representation;
+    END IF;
+END
+$$;
+
 -- Raises what is wrong with options.
 CREATE FUNCTION sage_intacct.mirror_check_options(options jsonb)
 RETURNS void
@@ -65,13 +78,11 @@ BEGIN
                     HINT = format('Options are: %s.', (SELECT string_agg(name, ', ') FROM sage_intacct.mirror_options()));
             WHEN 'interval' THEN
                 allowed := 'an interval that is not negative, like 10 minutes';
-                IF given.value::interval < interval '0' THEN
-                    RAISE invalid_text_representation;
-                END IF;
+                PERFORM sage_intacct.mirror_check_interval(given.value::interval);
             WHEN 'rescan' THEN
                 allowed := 'an interval or all';
-                IF given.value <> 'all' AND given.value::interval < interval '0' THEN
-                    RAISE invalid_text_representation;
+                IF given.value <> 'all' THEN
+                    PERFORM sage_intacct.mirror_check_interval(given.value::interval);
                 END IF;
             WHEN 'boolean' THEN
                 allowed := 'on or off';
@@ -95,7 +106,7 @@ BEGIN
                 NULL;
             END CASE;
         EXCEPTION
-            WHEN invalid_text_representation OR invalid_datetime_format OR datetime_field_overflow OR numeric_value_out_of_range THEN
+            WHEN data_exception THEN
                 RAISE 'invalid value "%" of option "%"', given.value, given.key
                     USING ERRCODE = 'fdw_invalid_attribute_value', HINT = format('It takes %s.', allowed);
         END;

@@ -28,7 +28,7 @@ DECLARE
     rescans boolean := rescan IS NOT NULL
         AND coalesce(m.rescan_at, m.loaded_at) + sage_intacct.mirror_option(m.options, 'rescan_interval')::interval <= at;
     checks boolean := sage_intacct.mirror_option(m.options, 'check')::boolean;
-    sweep_due timestamptz := sage_intacct.mirror_next_sweep(m);
+    sweep_due timestamptz := sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at));
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     stamped := shape.modified IS NOT NULL OR shape.header IS NOT NULL;

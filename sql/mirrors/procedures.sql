@@ -1,41 +1,43 @@
 -- What users call. Procedures that commit have neither a search_path of their own nor the rights of another role: they are
--- thin, and leave the work to the functions.
+-- thin, qualify every name and operator, and leave the work to the functions.
 
--- Registers a mirror and makes its table, unless it is there. Returns the table.
-CREATE FUNCTION sage_intacct.mirror_register(foreign_table regclass, target text, options jsonb)
+-- Registers a mirror and makes its table, unless it is there. Returns the table. `creation` is the schema for a name that
+-- has none: the caller's current schema.
+CREATE FUNCTION sage_intacct.mirror_register(foreign_table regclass, target text, options jsonb, creation name)
 RETURNS regclass
 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    parts name[] := pg_catalog.parse_ident(target);
-    schema name := CASE WHEN cardinality(parts) > 1 THEN parts[cardinality(parts) - 1] ELSE pg_catalog.current_schema() END;
-    qualified text := pg_catalog.format('%I.%I', schema, parts[cardinality(parts)]);
-    relation regclass := pg_catalog.to_regclass(qualified);
+    parts name[] := parse_ident(target);
+    schema name := CASE WHEN cardinality(parts) > 1 THEN parts[cardinality(parts) - 1] ELSE creation END;
+    qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
+    relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
-    IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema)) IS NULL THEN
+    IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus') THEN
+    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
         RAISE 'option "distribute_by" needs the extension citus' USING ERRCODE = 'feature_not_supported',
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
-    -- Registrations whose tables were dropped.
-    DELETE FROM sage_intacct.mirror m WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.target);
+    PERFORM sage_intacct.mirror_purge();
     IF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation) THEN
         RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
             HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
     IF made THEN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
-        relation := pg_catalog.to_regclass(qualified);
+        relation := to_regclass(qualified);
     ELSE
         PERFORM sage_intacct.mirror_adopt(foreign_table, relation);
     END IF;
+    PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
     PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
-    INSERT INTO sage_intacct.mirror (target, source, source_name, made, options)
+    INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
     VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
     RETURN relation;
 END
@@ -82,58 +84,8 @@ BEGIN
         EXECUTE format('COMMENT ON %s IS %L', coalesce('COLUMN ' || target || '.' || quote_ident(commented.column), 'TABLE ' || target), commented.text);
     END LOOP;
     IF options ? 'distribute_by' THEN
-        EXECUTE 'SELECT create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
+        EXECUTE 'SELECT pg_catalog.create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
     END IF;
-END
-$$;
-
--- Whether a table that is there can be a mirror: a table of one's own, ordinary or partitioned, whose columns have the types of
--- those of the foreign table, and in which a row key stands once.
-CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass)
-RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    shape record;
-    other name;
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p')) THEN
-        RAISE '% is not a table', target USING ERRCODE = 'wrong_object_type';
-    ELSIF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND pg_has_role(relowner, 'USAGE')) THEN
-        RAISE 'must be owner of table %', target USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    SELECT c.name INTO other FROM sage_intacct.mirror_columns(foreign_table, target) c WHERE NOT c.same_type;
-    IF FOUND THEN
-        RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
-    END IF;
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, '{}', '{}');
-    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = shape.key
-                    WHERE i.indrelid = target AND i.indisunique AND a.attnum = ANY (i.indkey)) THEN
-        RAISE '% has no unique index with column "%"', target, shape.key USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
-    END IF;
-END
-$$;
-
--- The mirror with this target, as its owner sees it.
-CREATE FUNCTION sage_intacct.mirror_of(target regclass)
-RETURNS sage_intacct.mirror
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    m sage_intacct.mirror;
-BEGIN
-    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_of.target;
-    IF NOT FOUND THEN
-        RAISE '% is not a mirror of yours', target USING ERRCODE = 'undefined_object',
-            HINT = 'SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
-    ELSIF m.owner <> current_user::regrole THEN
-        RAISE 'mirror % belongs to role %', target, m.owner USING ERRCODE = 'insufficient_privilege',
-            HINT = format('It is refreshed with its owner''s user mapping: SET ROLE %s.', m.owner);
-    END IF;
-    RETURN m;
 END
 $$;
 
@@ -169,6 +121,9 @@ BEGIN
         RAISE 'the foreign table % of mirror % does not exist', m.source_name, m.target USING ERRCODE = 'undefined_table',
             HINT = 'IMPORT FOREIGN SCHEMA makes it again; CALL sage_intacct.drop_mirror(target) ends the mirror.';
     END IF;
+    PERFORM sage_intacct.mirror_check_options(m.options);
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    PERFORM sage_intacct.mirror_check_source(m.source);
     -- What was not finished is finished first, and then what has changed since is read.
     m.todo := CASE WHEN "full" THEN '[]' ELSE m.todo END || CASE
         WHEN m.todo @> '[{"do": "load"}]' AND NOT "full" THEN '[]'
@@ -190,19 +145,31 @@ DECLARE
     m sage_intacct.mirror;
     r sage_intacct.mirror_run;
 BEGIN
+    -- What failed before it began is a run too: sage_intacct.mirrors shows why.
+    IF run IS NULL THEN
+        INSERT INTO sage_intacct.mirror_run AS t (mirror) VALUES (mirror_end.mirror) RETURNING t.id INTO run;
+    END IF;
     UPDATE sage_intacct.mirror_run t
-       SET ended = clock_timestamp(), outcome = mirror_end.outcome, error = mirror_end.error, requests = greatest(used, t.requests)
+       SET ended = clock_timestamp(), outcome = mirror_end.outcome, error = nullif(rtrim(mirror_end.error, E'\n'), ''), requests = greatest(used, t.requests)
      WHERE t.id = run
     RETURNING * INTO r;
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
         UPDATE sage_intacct.mirror t SET refreshed_at = r.started WHERE t.id = mirror;
-        PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text, 'inserted', r.inserted,
-            'updated', r.updated, 'deleted', r.deleted, 'watermark', m.watermark)::text);
+        -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
+        PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
-    DELETE FROM sage_intacct.mirror_run t
-     WHERE t.mirror = mirror_end.mirror AND t.ended < clock_timestamp() - sage_intacct.mirror_option(m.options, 'history')::interval;
+    PERFORM sage_intacct.mirror_purge(mirror);
 END
+$$;
+
+-- A field has gone: what on_drift says about that is asked first.
+CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id = mirror
 $$;
 
 -- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` tells it.
@@ -212,81 +179,85 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
     run bigint;
-    answer jsonb;
+    answer pg_catalog.jsonb;
     budget bigint;
     base bigint;
     used bigint := 0;
-    outcome text := 'done';
+    going boolean := true;
+    failed boolean := false;
     looked boolean := false;
-    state text;
-    message text;
-    details text;
-    advice text;
+    state pg_catalog.text;
+    message pg_catalog.text;
+    details pg_catalog.text;
+    advice pg_catalog.text;
 BEGIN
     failure := NULL;
     m := sage_intacct.mirror_of(target);
     WHILE NOT sage_intacct.mirror_try_lock(m.id) LOOP
-        IF sage_intacct.mirror_option(m.options, 'concurrent') = 'skip' THEN
+        IF sage_intacct.mirror_option(m.options, 'concurrent') OPERATOR(pg_catalog.=) 'skip' THEN
             RAISE NOTICE 'mirror % is being refreshed: skipped', target;
             RETURN;
         END IF;
         COMMIT;
         PERFORM pg_catalog.pg_sleep(0.2);
     END LOOP;
-    budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
 
     BEGIN
         run := sage_intacct.mirror_begin(m.id, "full");
+        budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
     EXCEPTION WHEN OTHERS OR query_canceled THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, advice = PG_EXCEPTION_HINT;
-        outcome := 'failed';
+        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+        going := false;
+        failed := true;
     END;
     COMMIT;
 
-    WHILE outcome = 'done' LOOP
-        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = m.id;
-        EXIT WHEN m.todo = '[]';
+    WHILE going LOOP
+        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) m.id;
+        EXIT WHEN pg_catalog.jsonb_array_length(m.todo) OPERATOR(pg_catalog.=) 0;
         BEGIN
             -- What this session has sent so far is not this run's.
             base := coalesce(base, sage_intacct.mirror_requests(m.source));
-            used := greatest(used, sage_intacct.mirror_requests(m.source) - base);
-            IF used >= budget THEN
-                outcome := 'budget';
+            used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
+            IF used OPERATOR(pg_catalog.>=) budget THEN
+                going := false;
             ELSE
                 answer := sage_intacct.mirror_fetch(m);
-                used := greatest(used, sage_intacct.mirror_requests(m.source) - base);
+                used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             END IF;
         EXCEPTION WHEN OTHERS OR query_canceled THEN
-            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, advice = PG_EXCEPTION_HINT;
-            outcome := 'failed';
+            GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+            failed := true;
         END;
         COMMIT;
-        IF outcome = 'failed' AND state = '42703' AND NOT looked THEN
-            -- A field has gone: on_drift says what that means.
+        IF failed AND state OPERATOR(pg_catalog.=) '42703' AND NOT looked THEN
             looked := true;
-            outcome := 'done';
+            failed := false;
             message := NULL;
-            UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id = m.id;
+            PERFORM sage_intacct.mirror_look_for_drift(m.id);
             COMMIT;
-        ELSIF outcome = 'done' THEN
+        ELSIF going AND NOT failed THEN
             BEGIN
                 PERFORM sage_intacct.mirror_apply(m, run, answer, used);
-                used := greatest(used, sage_intacct.mirror_requests(m.source) - base);
+                used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             EXCEPTION WHEN OTHERS OR query_canceled THEN
-                GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, advice = PG_EXCEPTION_HINT;
-                outcome := 'failed';
+                GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                failed := true;
             END;
             COMMIT;
         END IF;
+        going := going AND NOT failed;
     END LOOP;
 
-    PERFORM sage_intacct.mirror_end(m.id, run, outcome, nullif(pg_catalog.concat_ws(E'\n', message, nullif(details, '')), ''), used);
+    PERFORM sage_intacct.mirror_end(m.id, run, CASE WHEN failed THEN 'failed' WHEN going THEN 'done' ELSE 'budget' END,
+                                    pg_catalog.concat_ws(E'\n', message, details), used);
     PERFORM sage_intacct.mirror_unlock(m.id);
     COMMIT;
-    IF outcome = 'budget' THEN
+    IF failed THEN
+        failure := pg_catalog.jsonb_build_object('mirror', sage_intacct.mirror_qualified(target), 'state', state, 'message', message,
+                                                 'detail', details, 'hint', advice);
+    ELSIF NOT going THEN
         RAISE WARNING 'mirror %: stopped after % requests (max_requests_per_run); the next refresh goes on', target, used;
-    ELSIF outcome = 'failed' THEN
-        failure := pg_catalog.jsonb_build_object('mirror', target::text, 'state', state, 'message', message, 'detail', details, 'hint', advice);
     END IF;
 END
 $$;
@@ -308,15 +279,17 @@ CREATE PROCEDURE sage_intacct.create_mirror(foreign_table regclass, target text,
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    relation regclass;
-    failure jsonb;
+    relation pg_catalog.regclass;
+    failure pg_catalog.jsonb;
+    loads boolean;
 BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('create_mirror');
     END IF;
-    relation := sage_intacct.mirror_register(foreign_table, target, options);
+    relation := sage_intacct.mirror_register(foreign_table, target, options, pg_catalog.current_schema());
     COMMIT;
-    IF sage_intacct.mirror_option(options, 'load')::boolean THEN
+    loads := sage_intacct.mirror_option(options, 'load');
+    IF loads THEN
         CALL sage_intacct.mirror_refresh(relation, false, failure);
         IF failure IS NOT NULL THEN
             PERFORM sage_intacct.mirror_raise(failure);
@@ -329,7 +302,7 @@ CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEF
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    failure jsonb;
+    failure pg_catalog.jsonb;
 BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
@@ -345,10 +318,10 @@ CREATE PROCEDURE sage_intacct.refresh_mirrors(schema name)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    targets regclass[];
-    target regclass;
-    failure jsonb;
-    failures text[];
+    targets pg_catalog.regclass[];
+    target pg_catalog.regclass;
+    failure pg_catalog.jsonb;
+    failures pg_catalog.text[];
 BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
@@ -356,16 +329,17 @@ BEGIN
     targets := sage_intacct.mirror_targets(schema);
     FOREACH target IN ARRAY targets LOOP
         CALL sage_intacct.mirror_refresh(target, false, failure);
-        IF failure ->> 'state' = '57014' THEN
+        IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
             PERFORM sage_intacct.mirror_raise(failure);
         ELSIF failure IS NOT NULL THEN
-            failures := failures || pg_catalog.format('%s: %s', target, failure ->> 'message');
+            failures := pg_catalog.array_append(failures,
+                pg_catalog.format('%s: %s', target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
         END IF;
     END LOOP;
     IF failures IS NOT NULL THEN
         RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
-            USING ERRCODE = 'fdw_error', DETAIL = pg_catalog.array_to_string(failures, E'\n'),
-                HINT = 'SELECT * FROM sage_intacct.mirror_runs tells more.';
+            USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
+                HINT := 'SELECT * FROM sage_intacct.mirror_runs tells more.';
     END IF;
 END
 $$;
@@ -382,22 +356,23 @@ BEGIN
     END IF;
     RETURN (SELECT coalesce(array_agg(m.target ORDER BY c.relname), '{}')
               FROM sage_intacct.mirror m JOIN pg_class c ON c.oid = m.target JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = schema AND m.owner = current_user::regrole);
+             WHERE n.nspname = schema AND m.owner = quote_ident(current_user)::regrole);
 END
 $$;
 
--- Ends a mirror. Its table is dropped if create_mirror made it, unless it is to be kept.
+-- Ends a mirror of one's own, or of a role whose rights one has. Its table is dropped if create_mirror made it, unless it is to be kept.
 CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_of(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target);
 BEGIN
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
         RAISE 'mirror % is being refreshed', target USING ERRCODE = 'object_in_use';
     END IF;
-    DELETE FROM sage_intacct.mirror WHERE id = m.id;
+    UPDATE sage_intacct.mirror SET dropped = true WHERE id = m.id;
+    PERFORM sage_intacct.mirror_purge();
     IF m.made AND NOT keep THEN
         EXECUTE format('DROP TABLE %s', target);
     END IF;

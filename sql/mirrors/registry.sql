@@ -1,16 +1,30 @@
 -- Which mirrors there are, how far each has come, and what its refreshes did. Every refresh commits its state here page
 -- by page: after a crash, the next one goes on.
+--
+-- Nobody but the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
+-- out. Procedures that commit run with the rights of their caller; they read and write through the views below, each of
+-- which shows one's own rows. The views grant columns, not whole rows: a right to UPDATE or DELETE a relation is a right to
+-- LOCK it, and who locks the registry stops every refresh.
 
-CREATE SEQUENCE sage_intacct.mirror_id_seq AS integer;
+-- Whether a time may be added to, and subtracted from, without leaving what timestamptz can hold. Views do.
+CREATE FUNCTION sage_intacct.mirror_is_time(VARIADIC times timestamptz[])
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT bool_and(t IS NULL OR t BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00') FROM unnest(times) t
+$$;
 
-CREATE TABLE sage_intacct.mirror (
-    id integer PRIMARY KEY DEFAULT nextval('sage_intacct.mirror_id_seq'),
+CREATE TABLE sage_intacct.mirror_registry (
+    -- Given by the sequence alone: nobody can take a number that another mirror will get.
+    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     -- The local table.
     target regclass NOT NULL UNIQUE,
     -- The foreign table; its name finds it again when it was dropped and imported anew.
     source regclass NOT NULL,
     source_name text NOT NULL,
-    owner regrole NOT NULL DEFAULT current_user::regrole,
+    -- Quoted: the name of a role is read as an identifier, and "Ann" is not ann.
+    owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole,
     -- Whether create_mirror made the target.
     made boolean NOT NULL,
     options jsonb NOT NULL,
@@ -18,7 +32,7 @@ CREATE TABLE sage_intacct.mirror (
     fields text[] NOT NULL DEFAULT '{}',
     gone name[] NOT NULL DEFAULT '{}',
     -- What is left of the refresh that runs, or did not come to its end: tasks in their order (see plan.sql).
-    todo jsonb NOT NULL DEFAULT '[]',
+    todo jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(todo) = 'array'),
     -- Changes up to this point in time of the gateway's clock have been read. Never taken from the local clock.
     watermark timestamptz,
     -- The second pass: where it will begin, where the one after it will, when (local clock) the last one was.
@@ -35,12 +49,15 @@ CREATE TABLE sage_intacct.mirror (
     complete boolean,
     -- Whether nothing but a sweep tells of deleted rows.
     blind boolean NOT NULL DEFAULT false,
-    rows bigint
+    rows bigint,
+    -- Whether drop_mirror has ended it: mirror_purge takes it out.
+    dropped boolean NOT NULL DEFAULT false,
+    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at))
 );
 
-CREATE TABLE sage_intacct.mirror_run (
+CREATE TABLE sage_intacct.mirror_history (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    mirror integer NOT NULL REFERENCES sage_intacct.mirror ON DELETE CASCADE,
+    mirror integer NOT NULL REFERENCES sage_intacct.mirror_registry ON DELETE CASCADE,
     started timestamptz NOT NULL DEFAULT clock_timestamp(),
     ended timestamptz,
     pid integer NOT NULL DEFAULT pg_backend_pid(),
@@ -56,50 +73,109 @@ CREATE TABLE sage_intacct.mirror_run (
     expected bigint,
     requests bigint NOT NULL DEFAULT 0,
     watermark timestamptz,
-    error text
+    error text,
+    CHECK (sage_intacct.mirror_is_time(started, ended, watermark))
 );
 
-CREATE INDEX ON sage_intacct.mirror_run (mirror, started);
+CREATE INDEX ON sage_intacct.mirror_history (mirror, id);
 
 -- A dump takes the registrations with it; their history stays behind.
-SELECT pg_extension_config_dump('sage_intacct.mirror', '');
-SELECT pg_extension_config_dump('sage_intacct.mirror_id_seq', '');
+SELECT pg_extension_config_dump('sage_intacct.mirror_registry', '');
+SELECT pg_extension_config_dump('sage_intacct.mirror_registry_id_seq', '');
 
--- Procedures that commit run with the rights of their caller, so callers write here themselves: each the rows of the
--- mirrors that belong to a role of theirs, over tables that are theirs.
-GRANT SELECT, INSERT, UPDATE, DELETE ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
-GRANT USAGE ON SEQUENCE sage_intacct.mirror_id_seq TO PUBLIC;
-ALTER TABLE sage_intacct.mirror ENABLE ROW LEVEL SECURITY;
-ALTER TABLE sage_intacct.mirror_run ENABLE ROW LEVEL SECURITY;
-CREATE POLICY owner ON sage_intacct.mirror
-    USING (pg_has_role(owner, 'USAGE'))
-    WITH CHECK (owner = current_user::regrole
-                AND (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = target));
-CREATE POLICY owner ON sage_intacct.mirror_run
-    USING (EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.id = mirror));
+-- What comes in is checked, whoever brings it. (What is in already is not: a row whose options are not valid any more can
+-- still be shown, altered and dropped.)
+CREATE FUNCTION sage_intacct.mirror_validate()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sage_intacct.mirror_check_options(NEW.options);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER validate BEFORE INSERT OR UPDATE OF options ON sage_intacct.mirror_registry
+    FOR EACH ROW EXECUTE FUNCTION sage_intacct.mirror_validate();
+
+-- One's own mirrors, and those of roles whose rights one has.
+CREATE VIEW sage_intacct.mirror WITH (security_barrier = true) AS
+SELECT * FROM sage_intacct.mirror_registry WHERE pg_has_role(owner, 'USAGE') AND NOT dropped;
+
+-- The way into the registry: one's own tables, in one's own name.
+CREATE VIEW sage_intacct.mirror_registration WITH (security_barrier = true) AS
+SELECT * FROM sage_intacct.mirror_registry
+ WHERE owner = quote_ident(current_user)::regrole AND owner = (SELECT relowner FROM pg_class WHERE oid = target)
+  WITH CHECK OPTION;
+
+-- The runs of one's own mirrors.
+CREATE VIEW sage_intacct.mirror_run WITH (security_barrier = true) AS
+SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.id = r.mirror)
+  WITH CHECK OPTION;
+
+GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
+GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
+GRANT UPDATE (source, options, fields, gone, todo, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
+              drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
+GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
+GRANT UPDATE (ended, outcome, task, inserted, updated, deleted, read, expected, requests, watermark, error)
+   ON sage_intacct.mirror_run TO PUBLIC;
+
+-- A point in time that lies `period` later; null if the period is not valid, so that a view shows the row all the same.
+CREATE FUNCTION sage_intacct.mirror_later(since timestamptz, period text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN since + period::interval;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
 
 -- When all keys are to be read again; null: never.
-CREATE FUNCTION sage_intacct.mirror_next_sweep(m sage_intacct.mirror)
+CREATE FUNCTION sage_intacct.mirror_next_sweep(options jsonb, blind boolean, done timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT coalesce(m.sweep_at, m.loaded_at)
-       + coalesce(sage_intacct.mirror_option(m.options, 'sweep_interval'), CASE WHEN m.blind THEN '1 day' END)::interval
+SELECT sage_intacct.mirror_later(done, coalesce(sage_intacct.mirror_option(options, 'sweep_interval'), CASE WHEN blind THEN '1 day' END))
 $$;
 
--- Runs at this moment: those that hold their mirror's lock (its class is LOCK_CLASS in src/functions/mirrors/guard.rs).
+-- Takes out what drop_mirror has ended, and whose table is gone; of the mirror given, runs that its owner no longer wants
+-- to remember. With the rights of the extension's owner, since nobody else may delete: it takes no more than that, whoever
+-- calls it, and waits for nobody.
+CREATE FUNCTION sage_intacct.mirror_purge(mirror integer DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM sage_intacct.mirror_registry r WHERE r.id IN (
+        SELECT m.id FROM sage_intacct.mirror_registry m
+         WHERE m.dropped OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target)
+           FOR UPDATE SKIP LOCKED);
+    DELETE FROM sage_intacct.mirror_history h USING sage_intacct.mirror_registry m
+     WHERE m.id = mirror_purge.mirror AND h.mirror = m.id
+       AND sage_intacct.mirror_later(h.ended, sage_intacct.mirror_option(m.options, 'history')) < clock_timestamp();
+END
+$$;
+
+-- Runs at this moment: those that hold their mirror's lock (its class is LOCK_CLASS in src/functions/mirrors/guard.rs, which
+-- no advisory lock of a user's can have together with this objsubid).
 CREATE VIEW sage_intacct.mirror_running AS
 SELECT r.*
-  FROM sage_intacct.mirror_run r
+  FROM sage_intacct.mirror_history r
  WHERE r.outcome = 'running'
    AND EXISTS (SELECT FROM pg_locks l
-                WHERE l.locktype = 'advisory' AND l.classid = 727021357 AND l.objid = r.mirror::oid AND l.objsubid = 2
+                WHERE l.locktype = 'advisory' AND l.classid = 727021357 AND l.objid = r.mirror::oid AND l.objsubid = 3
                   AND l.pid = r.pid AND l.granted
                   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 
 -- State of the mirrors that one may read. Errors are for their owners.
-CREATE VIEW sage_intacct.mirrors AS
+CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
 SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows, m.complete, m.watermark,
        clock_timestamp() - m.refreshed_at AS lag,
        m.refreshed_at AS last_refresh,
@@ -108,21 +184,22 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
             ELSE r.outcome END AS last_outcome,
        r.started AS last_run, r.ended - r.started AS duration, r.inserted, r.updated, r.deleted, r.requests,
        CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS last_error,
-       sage_intacct.mirror_next_sweep(m) AS next_sweep,
+       sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at)) AS next_sweep,
        CASE WHEN sage_intacct.mirror_option(m.options, 'rescan') IS NOT NULL
-            THEN coalesce(m.rescan_at, m.loaded_at) + sage_intacct.mirror_option(m.options, 'rescan_interval')::interval
+            THEN sage_intacct.mirror_later(coalesce(m.rescan_at, m.loaded_at),
+                                           sage_intacct.mirror_option(m.options, 'rescan_interval'))
             END AS next_rescan,
        m.options
-  FROM sage_intacct.mirror m
+  FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN pg_class f ON f.oid = m.source
-  LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_run WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
- WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE');
+  LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
+ WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE'));
 
 -- What the refreshes of one's own mirrors did.
-CREATE VIEW sage_intacct.mirror_runs WITH (security_invoker = true) AS
+CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
        r.error
-  FROM sage_intacct.mirror_run r JOIN sage_intacct.mirror m ON m.id = r.mirror;
+  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror m ON m.id = r.mirror;
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;

@@ -151,11 +151,12 @@ END
 $$;
 
 -- A condition on foreign table columns: created or changed at this point in time or later. Rows that were never changed may
--- have no time of change.
+-- have no time of change. Times are written with their offset from UTC, whatever the session's DateStyle.
 CREATE FUNCTION sage_intacct.mirror_since(modified name, created name, since timestamptz)
 RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 AS $$
 SELECT CASE
     WHEN since = '-infinity' THEN 'true'
@@ -181,4 +182,44 @@ SELECT sage_intacct.mirror_option(m.options, 'overlap')::interval
              WHERE (m.watermark + interval '26 hours') AT TIME ZONE zone - (m.watermark - interval '26 hours') AT TIME ZONE zone
                    <> interval '52 hours')
          THEN interval '1 hour' ELSE interval '0' END
+$$;
+
+-- The name of a type that reads the same whatever the search_path, without its modifier.
+CREATE FUNCTION sage_intacct.mirror_type(type oid)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
+$$;
+
+-- A condition that tells whether a row of the target (t) differs from one of the page (s) in these columns: in what they
+-- print, or, of numbers, in value. It is the same whatever the search_path, and whatever operators a column's type has: two
+-- texts that an operator calls equal (citext) may well be different texts.
+CREATE FUNCTION sage_intacct.mirror_differs(source regclass, target regclass, columns name[])
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record',
+              string_agg(format(c.value, 't.' || c.name), ', ' ORDER BY c.number),
+              string_agg(format(c.value, 's.' || c.name || CASE WHEN c.same THEN '' ELSE '::' || c.type END), ', ' ORDER BY c.number))
+  FROM (SELECT w.number, quote_ident(w.name) AS name, t.atttypid = s.atttypid AS same, sage_intacct.mirror_type(t.atttypid) AS type,
+               CASE WHEN sage_intacct.mirror_base_type(t.atttypid) = 'numeric'::regtype THEN 'pg_catalog.trim_scale(%s)' ELSE '%s' END AS value
+          FROM unnest(columns) WITH ORDINALITY AS w (name, number)
+          JOIN pg_attribute t ON t.attrelid = target AND t.attname = w.name AND NOT t.attisdropped
+          JOIN pg_attribute s ON s.attrelid = source AND s.attname = w.name AND NOT s.attisdropped) c
+$$;
+
+-- The type below a domain.
+CREATE FUNCTION sage_intacct.mirror_base_type(type oid)
+RETURNS oid
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH RECURSIVE below (type, base) AS (
+    SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.oid = mirror_base_type.type
+    UNION ALL
+    SELECT t.oid, t.typbasetype FROM below b JOIN pg_type t ON t.oid = b.base)
+SELECT b.type FROM below b WHERE b.base = 0
 $$;

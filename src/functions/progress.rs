@@ -45,9 +45,11 @@ fn running_scans() -> TableIterator<
 
 extension_sql!(
     r"
-CREATE VIEW @extschema@.progress AS
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
 SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
        CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
             THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
        END AS eta
   FROM @extschema@.running_scans()
@@ -55,10 +57,11 @@ UNION ALL
 -- What a refresh has committed; its scans are rows of their own.
 SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
        CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
             THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
        END
   FROM @extschema@.mirror_running r
-  JOIN @extschema@.mirror m ON m.id = r.mirror
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
   JOIN pg_class f ON f.oid = m.source
   JOIN pg_foreign_table t ON t.ftrelid = m.source
   JOIN pg_foreign_server s ON s.oid = t.ftserver

@@ -144,6 +144,9 @@ fn read(rows: Value, target: &Target, key: &Column) -> Rows {
 struct Statements {
     table: String,
     key: String,
+    /// The equality of the key's type, and a cast to it (see [`equality`]).
+    equals: String,
+    cast: String,
     name: String,
 }
 
@@ -154,9 +157,12 @@ impl Statements {
             let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(table));
             CStr::from_ptr(schema).to_string_lossy().into_owned()
         };
+        let (equals, cast) = equality(key);
         Statements {
             table: quote_qualified_identifier(&schema, &target.name),
             key: quote_identifier(&key.name),
+            equals,
+            cast,
             name: key.name.clone(),
         }
     }
@@ -222,9 +228,11 @@ impl Statements {
     fn there(&self, client: &SpiClient<'_>, rows: &Rows) -> spi::Result<Vec<String>> {
         let statement = format!(
             "SELECT pg_catalog.array_agg(t.{key}::pg_catalog.text) FROM {table} t
-             WHERE t.{key} = ANY (ARRAY(SELECT r.{key}
+             WHERE t.{key}{cast} {equals} ANY (ARRAY(SELECT r.{key}{cast}
                  FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) r))",
             key = self.key,
+            equals = self.equals,
+            cast = self.cast,
             table = self.table
         );
         self.texts(client, &statement, rows)
@@ -258,12 +266,45 @@ impl Statements {
             .collect();
         format!(
             "UPDATE {table} t SET {} FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) r
-             WHERE t.{key} = r.{key} AND t.{key} = ANY (ARRAY(SELECT k.{key}
+             WHERE t.{key}{cast} {equals} r.{key}{cast} AND t.{key}{cast} {equals} ANY (ARRAY(SELECT k.{key}{cast}
                  FROM pg_catalog.jsonb_populate_recordset(NULL::{table}, $1) k))",
             assignments.join(", "),
             key = self.key,
+            equals = self.equals,
+            cast = self.cast,
             table = self.table
         )
+    }
+}
+
+/// The operator that a type's default operator class calls equal, by its schema, which a `search_path` could lead away
+/// from; and the cast to its operands' type, without which one for the domain could be planted beside it.
+fn equality(key: &Column) -> (String, String) {
+    const OPERATOR: &str = "
+        SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname),
+               CASE WHEN n.nspname OPERATOR(pg_catalog.=) 'pg_catalog' OR t.oid OPERATOR(pg_catalog.=) $2 THEN ''
+                    ELSE pg_catalog.format('::%I.%I', s.nspname, t.typname) END
+          FROM pg_catalog.pg_operator o
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace
+          JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) o.oprleft
+          JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace
+         WHERE o.oid OPERATOR(pg_catalog.=) $1";
+    // SAFETY: main thread inside a transaction; the cache's entry lives as long as the session.
+    let operator =
+        unsafe { (*pg_sys::lookup_type_cache(key.type_oid, pg_sys::TYPECACHE_EQ_OPR as i32)).eq_opr };
+    let found = Spi::get_two_with_args::<String, String>(OPERATOR, &[operator.into(), key.type_oid.into()]);
+    match found {
+        Ok((Some(operator), Some(cast))) => (operator, cast),
+        _ => raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
+                format!(
+                    "column \"{}\" cannot be a key: its type has no equality operator",
+                    key.name
+                ),
+            )
+            .hint("Set the column option key on a column of another type."),
+        ),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
     let columns: Vec<String> = table
         .columns
         .iter()
-        .map(|one| column(one, common, quoting))
+        .map(|one| column_of(one, qualified(one.sql_type), common, quoting))
         .collect();
     let mut pairs = vec![("object", table.object.clone())];
     match table.row_key.as_deref() {
@@ -54,8 +54,23 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
     )
 }
 
-/// A column as CREATE and ADD COLUMN spell it.
+/// A type under a name that reads the same whatever the importing role's `search_path`. Those that are keywords do.
+fn qualified(sql_type: &'static str) -> &'static str {
+    match sql_type {
+        "text" => "pg_catalog.text",
+        "date" => "pg_catalog.date",
+        "timestamptz" => "pg_catalog.timestamptz",
+        "jsonb" => "pg_catalog.jsonb",
+        keyword => keyword,
+    }
+}
+
+/// A column as people spell it in ADD COLUMN.
 pub fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
+    column_of(column, column.sql_type, common, quoting)
+}
+
+fn column_of(column: &Column, type_name: &str, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
     let mut pairs = vec![
         ("field", column.field.clone()),
         ("type", column.data_type.clone()),
@@ -80,7 +95,7 @@ pub fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> St
     let mut text = format!(
         "{} {} {}",
         (quoting.identifier)(&column.name),
-        column.sql_type,
+        type_name,
         options(&pairs, quoting)
     );
     if common.collate_c && column.sql_type == "text" {
@@ -187,7 +202,7 @@ mod tests {
             created(&sample(), false, false),
             "CREATE FOREIGN TABLE \"Ar Invoice\" (
   recordno bigint OPTIONS (field 'RECORDNO', type 'INTEGER', key 'on', read_only 'on') NOT NULL,
-  customerid text OPTIONS (field 'CUSTOMERID', type 'TEXT', required 'on', \
+  customerid pg_catalog.text OPTIONS (field 'CUSTOMERID', type 'TEXT', required 'on', \
              \"references\" 'CUSTOMER=CUSTOMER(CUSTOMERID)', label 'Customer''s id')
 ) SERVER acme OPTIONS (object 'ARINVOICE', label 'AR Invoice')"
         );

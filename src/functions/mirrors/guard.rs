@@ -1,5 +1,9 @@
-//! What keeps refreshes apart: a lock of the session for each mirror, which an error takes with it.
+//! What keeps refreshes apart: a lock of the session for each mirror, which an error takes with it. And what keeps them
+//! from running the code of others: locks on the tables of a mirror, whose owners are looked at.
 
+use crate::error::{Report, raise};
+use crate::ffi;
+use pgrx::list::List;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -7,8 +11,8 @@ use std::cell::{Cell, RefCell};
 /// First half of the locks' keys (`classid` in pg_locks), so that they meet no advisory locks of applications.
 /// `sql/mirrors/registry.sql` looks for it too.
 const LOCK_CLASS: u32 = 727_021_357;
-/// Advisory locks with keys of two integers have this `objsubid`.
-const TWO_KEYS: u16 = 2;
+/// The `objsubid`. Those of users' advisory locks are 1 and 2: none of them can stand in the way of a refresh.
+const OUR_KEYS: u16 = 3;
 /// The lock method of advisory locks.
 const USER_LOCK_METHOD: u8 = 2;
 
@@ -25,10 +29,19 @@ fn mirror_may_commit() -> bool {
     unsafe { pg_sys::SPI_inside_nonatomic_context() }
 }
 
-/// Takes the lock of a mirror, without waiting; says whether it was free. It outlives commits and is released by
-/// [`mirror_unlock`], by the error that ends the statement, or with the session.
+/// Takes the lock of a mirror of the current user's, without waiting; says whether it was free. It outlives commits and
+/// is released by [`mirror_unlock`], by the error that ends the statement, or with the session.
 #[pg_extern(volatile)]
 fn mirror_try_lock(mirror: i32) -> bool {
+    if !is_own(mirror) {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("mirror {mirror} is not a mirror of yours"),
+            )
+            .hint("SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read."),
+        );
+    }
     watch_aborts();
     if HELD.with_borrow(|held| held.contains(&mirror)) {
         return true;
@@ -42,6 +55,17 @@ fn mirror_try_lock(mirror: i32) -> bool {
     taken
 }
 
+/// Whether the current user is, or has the rights of, a mirror's owner: the view shows no others.
+fn is_own(mirror: i32) -> bool {
+    const OWN: &str = "SELECT EXISTS (SELECT FROM sage_intacct.mirror WHERE id OPERATOR(pg_catalog.=) $1)";
+    // Not `get_one`, which takes a transaction ID: there is none on a standby.
+    Spi::connect(|client| {
+        let found = client.select(OWN, Some(1), &[mirror.into()])?;
+        found.first().get_one::<bool>()
+    })
+    .is_ok_and(|found| found == Some(true))
+}
+
 /// Releases the lock of a mirror, if this session has it.
 #[pg_extern(volatile)]
 fn mirror_unlock(mirror: i32) {
@@ -52,6 +76,45 @@ fn mirror_unlock(mirror: i32) {
     });
     if held {
         release(mirror);
+    }
+}
+
+/// Locks a table and its partitions as a write does, until the transaction ends, and returns those that do not belong to
+/// the current user. Nothing is locked if the table itself does not. Owners are read behind the lock, not as of the
+/// transaction's snapshot.
+#[pg_extern(volatile)]
+fn mirror_lock_target(target: pg_sys::Oid) -> TableIterator<'static, (name!(relation, pg_sys::Oid),)> {
+    const MODE: pg_sys::LOCKMODE = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    if !is_owned(target) {
+        return TableIterator::once((target,));
+    }
+    // SAFETY: main thread inside a transaction; the table is locked before its partitions are looked for, and what comes
+    // back is a list of OIDs in this call's memory context.
+    let tables = unsafe {
+        pg_sys::LockRelationOid(target, MODE);
+        let tables = ffi::find_all_inheritors(target, MODE, std::ptr::null_mut());
+        pgrx::memcx::current_context(|context| {
+            List::<pg_sys::Oid>::downcast_ptr_in_memcx(tables, context)
+                .map(|list| list.iter().copied().collect::<Vec<_>>())
+                .unwrap_or_default()
+        })
+    };
+    let others = tables.into_iter().filter(|table| !is_owned(*table));
+    TableIterator::new(others.map(|table| (table,)).collect::<Vec<_>>())
+}
+
+/// Whether a relation belongs to the current user, and not merely to a role whose rights the user has.
+fn is_owned(relation: pg_sys::Oid) -> bool {
+    // SAFETY: main thread inside a transaction; a relation that is gone gives NULL, and the entry is valid until it is
+    // closed.
+    unsafe {
+        let entry = pg_sys::RelationIdGetRelation(relation);
+        if entry.is_null() {
+            return false;
+        }
+        let owner = (*(*entry).rd_rel).relowner;
+        pg_sys::RelationClose(entry);
+        owner == pg_sys::GetUserId()
     }
 }
 
@@ -68,7 +131,7 @@ fn tag(mirror: i32) -> pg_sys::LOCKTAG {
         locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
         locktag_field2: LOCK_CLASS,
         locktag_field3: mirror as u32,
-        locktag_field4: TWO_KEYS,
+        locktag_field4: OUR_KEYS,
         locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
         locktag_lockmethodid: USER_LOCK_METHOD,
     }

@@ -37,7 +37,12 @@ extension_sql_file!(
     requires = ["mirror_fetch"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/owners.sql",
+    name = "mirror_owners",
+    requires = ["mirror_apply"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/procedures.sql",
     name = "mirror_procedures",
-    requires = ["mirror_apply"]
+    requires = ["mirror_owners"]
 );

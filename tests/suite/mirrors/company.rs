@@ -25,6 +25,14 @@ pub fn run(client: &mut Client, sql: &str) {
         .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
 }
 
+/// Runs statements one by one, each a line or more: a procedure that commits stands alone.
+#[track_caller]
+pub fn run_each(client: &mut Client, sql: &str) {
+    for statement in sql.split(";\n") {
+        run(client, statement);
+    }
+}
+
 /// Makes a mirror of `acme.table` in schema `finance`.
 #[track_caller]
 pub fn mirror(client: &mut Client, table: &str, options: &str) {

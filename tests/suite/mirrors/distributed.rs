@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// As the superuser who could install the real one: an extension by name, and its function, which takes tables that are
 /// empty and have a unique key with the column, and lets nobody assign it afterwards.
-const STAND_IN: &str = r#"
+pub const STAND_IN: &str = r#"
     SET allow_system_table_mods = on;
     INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
         VALUES (16000, 'citus', 10, 'pg_catalog'::regnamespace, false, 'none');

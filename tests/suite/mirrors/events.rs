@@ -56,13 +56,10 @@ fn a_refresh_tells_listeners_once() {
         .collect()
         .expect("the server lives");
     assert_eq!(told.len(), 1, "{told:?}");
+    // Whoever may connect may listen: how much has changed is for those who may read the mirror.
     let told: Value = serde_json::from_str(told[0].payload()).expect("JSON");
-    assert_eq!(told["mirror"], "finance.customer");
-    assert_eq!(
-        (&told["inserted"], &told["updated"], &told["deleted"]),
-        (&json!(1), &json!(0), &json!(2))
-    );
-    assert!(told["watermark"].is_string(), "{told}");
+    assert_eq!(told, json!({ "mirror": "finance.customer" }));
+    assert_eq!(last_run(&mut client, "customer"), "done 1 0 2");
 }
 
 /// The example of docs/mirrors.md.
@@ -97,13 +94,16 @@ fn a_paid_invoice_starts_a_workflow() {
 }
 
 /// From now on, lookup does not tell of a field.
-fn hide_field(company: &Company, field: &'static str) {
+pub fn hide_field(company: &Company, field: &'static str) {
     company.gateway.tap.rule(move |xml| {
         if !xml.contains("<lookup>") {
             return Answer::Pass;
         }
         Answer::Edit(Box::new(move |body| {
-            let id = body.find(&format!("<ID>{field}</ID>")).expect("the field");
+            // Another object has no such field.
+            let Some(id) = body.find(&format!("<ID>{field}</ID>")) else {
+                return body.to_owned();
+            };
             let start = body[..id].rfind("<Field>").expect("its start");
             let end = start + body[start..].find("</Field>").expect("its end") + "</Field>".len();
             body[..start].to_owned() + &body[end..]

@@ -6,5 +6,7 @@ mod company;
 mod distributed;
 mod events;
 mod ownership;
+mod registry;
 mod replica;
 mod rounds;
+mod traps;

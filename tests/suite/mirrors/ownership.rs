@@ -1,13 +1,14 @@
 //! Whose mirror it is, and what a dump takes along.
 
-use super::company::{company, lines, mirror, refresh, run};
+use super::company::{company, lines, mirror, refresh, run, run_each};
 use sage_intacct_fdw_tests::cluster::{self, Database};
+use sage_intacct_fdw_tests::company::Company;
 use serde_json::json;
 use std::process::Stdio;
 
 /// The message of a statement that fails.
 #[track_caller]
-fn refused(client: &mut postgres::Client, sql: &str) -> String {
+pub fn refused(client: &mut postgres::Client, sql: &str) -> String {
     let error = client.batch_execute(sql).expect_err(sql);
     error
         .as_db_error()
@@ -86,7 +87,15 @@ fn a_mirror_is_refreshed_by_its_owner() {
             "INSERT INTO sage_intacct.mirror (target, source, source_name, made, options)
              VALUES ('pg_class', 'pg_class', 'pg_class', true, '{}')"
         )
-        .contains("row-level security")
+        .contains("permission denied")
+    );
+    assert!(
+        refused(
+            &mut reader,
+            "INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
+             VALUES ('pg_class', 'pg_class', 'pg_class', true, '{}')"
+        )
+        .contains("violates check option")
     );
     run(&mut accountant, "GRANT SELECT ON finance.customer TO reader");
     assert_eq!(
@@ -181,4 +190,246 @@ fn a_foreign_table_that_was_imported_anew_is_found_again() {
         ),
         "the foreign table acme.customer of mirror finance.customer does not exist"
     );
+}
+
+/// Roles for a test, whose names no other test uses.
+pub fn roles(admin: &mut postgres::Client, company: &Company, names: &[&str]) {
+    for name in names {
+        run(
+            admin,
+            &format!(
+                "DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN; GRANT USAGE ON FOREIGN SERVER acme TO {name};
+                 GRANT USAGE ON SCHEMA acme TO {name}; GRANT SELECT ON ALL TABLES IN SCHEMA acme TO {name};
+                 GRANT CREATE, USAGE ON SCHEMA finance TO {name}; GRANT TEMPORARY ON DATABASE {} TO {name};
+                 CREATE USER MAPPING FOR {name} SERVER acme OPTIONS (user_id 'east', password 'secret', sender_id 'sender1',
+                     sender_password 'senderpw')",
+                company.database.name()
+            ),
+        );
+    }
+}
+
+pub fn drop_roles(admin: &mut postgres::Client, names: &[&str]) {
+    let names = names.join(", ");
+    run(
+        admin,
+        &format!("DROP OWNED BY {names} CASCADE; DROP ROLE {names}"),
+    );
+}
+
+/// A trigger of mallory's that would make her a superuser.
+const TRIGGER: &str = "
+    CREATE OR REPLACE FUNCTION finance.rise() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_user <> 'own_mallory' THEN
+            RAISE 'runs as %', current_user;
+        END IF;
+        RETURN NULL;
+    END $$;";
+
+#[test]
+fn triggers_of_others_do_not_run() {
+    let (company, mut admin) = company("mirror_triggers_of_others", "customer");
+    roles(&mut admin, &company, &["own_mallory", "own_ann"]);
+    let mut mallory = company.database.connect_as("own_mallory");
+    let mut ann = company.database.connect_as("own_ann");
+    let trigger = |table: &str| {
+        format!(
+            "{TRIGGER} CREATE TRIGGER rise AFTER INSERT OR UPDATE OR DELETE ON {table} EXECUTE FUNCTION finance.rise()"
+        )
+    };
+    let columns = "recordno bigint PRIMARY KEY, customerid text, name text, whenmodified timestamptz, whencreated timestamptz";
+    let adopt = "CALL sage_intacct.create_mirror('acme.customer', 'finance.theirs')";
+    let belongs = "belongs to role own_mallory, not to the owner of the mirror";
+
+    // A table of mallory's is adopted by others.
+    run(
+        &mut mallory,
+        &format!(
+            "CREATE TABLE finance.theirs ({columns}); {}",
+            trigger("finance.theirs")
+        ),
+    );
+    run(&mut mallory, "GRANT ALL ON finance.theirs TO own_ann");
+    for client in [&mut admin, &mut ann] {
+        let message = refused(client, adopt);
+        assert_eq!(message, format!("table finance.theirs {belongs}"));
+    }
+    // Her own she may.
+    run(&mut mallory, adopt);
+    // Neither superuser nor member of her role refreshes it.
+    run(&mut admin, "GRANT own_mallory TO own_ann");
+    let error = admin
+        .batch_execute("CALL sage_intacct.refresh_mirror('finance.theirs')")
+        .expect_err("another's");
+    let error = error.as_db_error().expect("an error of the server");
+    let hint = error.hint().expect("a hint");
+    assert!(
+        hint.contains("own_mallory") && !hint.to_lowercase().contains("set role"),
+        "{hint}"
+    );
+    assert_eq!(
+        refused(&mut ann, "CALL sage_intacct.refresh_mirror('finance.theirs')"),
+        "mirror finance.theirs belongs to role own_mallory"
+    );
+    run(&mut admin, "REVOKE own_mallory FROM own_ann");
+
+    // A mirror is given away, after it has been made: also a partition of it, or a table that inherits from it.
+    run(
+        &mut admin,
+        "CALL sage_intacct.create_mirror('acme.customer', 'finance.given')",
+    );
+    run_each(
+        &mut admin,
+        &format!(
+            "CREATE TABLE finance.parted ({columns}) PARTITION BY RANGE (recordno);
+CREATE TABLE finance.part PARTITION OF finance.parted FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+CALL sage_intacct.create_mirror('acme.customer', 'finance.parted');
+CALL sage_intacct.create_mirror('acme.customer', 'finance.parent');
+CREATE TABLE finance.child () INHERITS (finance.parent);
+CALL sage_intacct.create_mirror('acme.customer', 'finance.referred');
+CREATE TABLE finance.referring (recordno bigint REFERENCES finance.referred ON DELETE CASCADE);
+CREATE TABLE finance.harmless (recordno bigint REFERENCES finance.referred)"
+        ),
+    );
+    for (mirror, table) in [
+        ("given", "given"),
+        ("parted", "part"),
+        ("parent", "child"),
+        ("referred", "referring"),
+    ] {
+        let refresh = format!("CALL sage_intacct.refresh_mirror('finance.{mirror}', true)");
+        run(&mut admin, &refresh);
+        run(
+            &mut admin,
+            &format!("ALTER TABLE finance.{table} OWNER TO own_mallory"),
+        );
+        run(&mut mallory, &trigger(&format!("finance.{table}")));
+        let message = refused(&mut admin, &refresh);
+        assert!(
+            message.contains("belongs to role own_mallory"),
+            "{mirror}: {message}"
+        );
+        // A job's log is not the only place to see it.
+        assert_eq!(
+            lines(
+                &mut admin,
+                &format!(
+                    "SELECT last_outcome, last_error LIKE '%belongs to role own_mallory%' FROM sage_intacct.mirrors
+                      WHERE target = 'finance.{mirror}'::regclass"
+                )
+            ),
+            "failed t"
+        );
+    }
+    // What happens while a refresh runs is noticed with the next page.
+    run(
+        &mut admin,
+        "ALTER TABLE finance.given OWNER TO postgres; DROP TRIGGER rise ON finance.given",
+    );
+    run(
+        &mut admin,
+        "CALL sage_intacct.refresh_mirror('finance.given', true)",
+    );
+    run(&mut admin, "ALTER TABLE finance.given OWNER TO own_mallory");
+    let apply = "SELECT sage_intacct.mirror_apply(m, 0, '{\"put\": true}', 0) FROM sage_intacct.mirror m
+                  WHERE target = 'finance.given'::regclass";
+    assert_eq!(
+        refused(&mut admin, apply),
+        format!("table finance.given {belongs}")
+    );
+    // Its former owner ends the mirror, and the table stays.
+    run(
+        &mut admin,
+        "CALL sage_intacct.drop_mirror('finance.given', keep => true)",
+    );
+    run(
+        &mut mallory,
+        "CALL sage_intacct.create_mirror('acme.customer', 'finance.given')",
+    );
+    drop_roles(&mut admin, &["own_mallory", "own_ann"]);
+}
+
+#[test]
+fn constraints_of_others_do_not_run() {
+    let (company, mut admin) = company("mirror_domains_of_others", "customer");
+    roles(&mut admin, &company, &["dom_mallory"]);
+    run(
+        &mut admin,
+        "CREATE DOMAIN finance.harmless AS text; CREATE DOMAIN finance.checked AS text CHECK (VALUE <> '');
+         CREATE DOMAIN finance.evil AS text CHECK (VALUE <> ''); CREATE DOMAIN finance.outer AS finance.evil;
+         ALTER DOMAIN finance.harmless OWNER TO dom_mallory; ALTER DOMAIN finance.evil OWNER TO dom_mallory",
+    );
+    for (domain, allowed) in [
+        ("harmless", true),
+        ("checked", true),
+        ("evil", false),
+        ("outer", false),
+        ("evil[]", false),
+    ] {
+        let create =
+            "CALL sage_intacct.create_mirror('acme.customer', 'finance.customer', '{\"load\": \"off\"}')";
+        run(
+            &mut admin,
+            &format!("ALTER FOREIGN TABLE acme.customer ALTER name TYPE finance.{domain}"),
+        );
+        if allowed {
+            run(&mut admin, create);
+            run(&mut admin, "CALL sage_intacct.drop_mirror('finance.customer')");
+        } else {
+            let message = refused(&mut admin, create);
+            assert!(
+                message.ends_with("belongs to role dom_mallory"),
+                "{domain}: {message}"
+            );
+        }
+    }
+    // It came later.
+    run(
+        &mut admin,
+        "ALTER FOREIGN TABLE acme.customer ALTER name TYPE text; CREATE SCHEMA later",
+    );
+    mirror(&mut admin, "customer", "{}");
+    run(
+        &mut admin,
+        "ALTER FOREIGN TABLE acme.customer ALTER name TYPE finance.evil",
+    );
+    let message = refused(&mut admin, "CALL sage_intacct.refresh_mirror('finance.customer')");
+    assert!(message.ends_with("belongs to role dom_mallory"), "{message}");
+    drop_roles(&mut admin, &["dom_mallory"]);
+}
+
+/// Names that read as another role's, unless they are quoted.
+#[test]
+fn an_owner_is_told_by_its_exact_name() {
+    let (company, mut admin) = company("mirror_owner_names", "customer");
+    let names = ["own_name", "\"Own_Name\"", "\"own name\"", "\"123456\""];
+    roles(&mut admin, &company, &names);
+    for (number, name) in names.iter().enumerate() {
+        let mut client = company.database.connect_as(name.trim_matches('"'));
+        run(
+            &mut client,
+            &format!(
+                "CALL sage_intacct.create_mirror('acme.customer', 'finance.m{number}', '{{\"load\": \"off\"}}')"
+            ),
+        );
+        assert_eq!(
+            lines(&mut client, "SELECT target, owner FROM sage_intacct.mirrors"),
+            format!("finance.m{number} {name}")
+        );
+        run(
+            &mut client,
+            &format!("CALL sage_intacct.refresh_mirror('finance.m{number}')"),
+        );
+        for other in (0..number).map(|other| format!("finance.m{other}")) {
+            assert_eq!(
+                refused(
+                    &mut client,
+                    &format!("CALL sage_intacct.refresh_mirror('{other}')")
+                ),
+                format!("{other} is not a mirror of yours")
+            );
+        }
+    }
+    drop_roles(&mut admin, &names);
 }
