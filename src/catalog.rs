@@ -133,7 +133,18 @@ pub struct ForeignTable {
 }
 
 impl ForeignTable {
-    /// Reads a foreign table from the catalogs.
+    /// Reads a foreign table that nobody has locked yet: for functions that are given one by its OID. The lock is kept
+    /// until the transaction ends. Raises when the table is gone by then.
+    ///
+    /// # Errors
+    /// As [`ForeignTable::load`].
+    pub fn lock_and_load(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
+        // SAFETY: main thread inside a transaction.
+        unsafe { pg_sys::LockRelationOid(relid, pg_sys::AccessShareLock as i32) };
+        ForeignTable::load(relid)
+    }
+
+    /// Reads a foreign table from the catalogs. The caller holds a lock on it, as planner and executor do.
     ///
     /// # Errors
     /// An option that cannot be understood; the validator refuses those, so only a hand-edited catalog has them.

@@ -61,6 +61,9 @@ fn target(table: pg_sys::Oid) -> Target {
             .hint("Ordinary tables have INSERT ... ON CONFLICT DO UPDATE."),
         );
     }
+    // Nobody has locked it for a function that is given an OID.
+    // SAFETY: main thread inside a transaction.
+    unsafe { pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32) };
     Target::load(table)
 }
 

@@ -67,7 +67,7 @@ fn readable_table(relid: pg_sys::Oid) -> ForeignTable {
             "the foreign table does not belong to sage_intacct_fdw, or may not be read",
         ));
     }
-    ForeignTable::load(relid).unwrap_or_else(|error| raise(error))
+    ForeignTable::lock_and_load(relid).unwrap_or_else(|error| raise(error))
 }
 
 fn client(table: &ForeignTable) -> Client {
