@@ -6,5 +6,4 @@ pub mod json;
 pub mod memory;
 pub mod numeric;
 pub mod outward;
-pub mod pattern;
 pub mod shape;

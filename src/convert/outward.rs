@@ -1,5 +1,6 @@
 //! PostgreSQL values as the connector's values. What the gateway cannot be told faithfully has no value here.
 
+use intacct::query::text::is_sendable;
 use intacct::{Binding, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;
@@ -18,7 +19,9 @@ pub unsafe fn value(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<Value
     // SAFETY: the caller vouches for the datum's type.
     unsafe {
         match type_oid {
-            pg_sys::TEXTOID | pg_sys::VARCHAROID => text(datum).filter(|text| sayable(text)).map(Value::Text),
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => {
+                text(datum).filter(|text| is_sendable(text)).map(Value::Text)
+            }
             pg_sys::INT8OID => Value::number(&(datum.value() as i64).to_string()),
             pg_sys::INT4OID => Value::number(&(datum.value() as i32).to_string()),
             pg_sys::INT2OID => Value::number(&(datum.value() as i16).to_string()),
@@ -122,16 +125,6 @@ pub unsafe fn binding(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -
             array(datum, element).map_or(Binding::Unsayable, Binding::List)
         }
     }
-}
-
-/// Text that the gateway is known to compare as it stands: not empty (which it cannot tell from null), nothing at
-/// the edges that may be trimmed on the way, no control characters.
-pub fn sayable(text: &str) -> bool {
-    !text.is_empty()
-        && text.trim() == text
-        && !text
-            .chars()
-            .any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
 /// A text as UTF-8; `None` when the database's encoding is not what it says.

@@ -1,7 +1,8 @@
 //! Values of parameters in the shape that the planner chose.
 
-use super::{calendar, outward, pattern};
+use super::{calendar, outward};
 use crate::plan::qual::shape::{Rounding, Shape};
+use intacct::query::text as pattern;
 use intacct::{Binding, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;

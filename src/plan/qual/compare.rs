@@ -5,6 +5,7 @@ use super::operator::{commute, compare_op, deterministic, family, negate};
 use super::shape::Shape;
 use super::{Pushed, Translator, boolean, integer, is_null, moment, not_null, null, pattern};
 use crate::catalog::{Column, ValueClass};
+use intacct::query::text;
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, pg_sys};
 
@@ -119,10 +120,9 @@ pub unsafe fn with_column(
             return None;
         }
     }
-    if class == ValueClass::Text && op == CompareOp::Ne && !column.is_enum() {
-        // Whether trailing blanks matter to the gateway is not documented: it might leave out 'abc ' for 'abc'. The
-        // values of an enumeration are known, and no two of them differ by that.
-        return Pushed::superset(not_null(&column.field));
+    if class == ValueClass::Text && matches!(op, CompareOp::Eq | CompareOp::Ne) {
+        let test = text::compares(&column.field, op == CompareOp::Eq, &value, column.is_enum())?;
+        return Some(Pushed::of_text(test));
     }
     let exact = is_exact(translator, class, &value);
     condition(translator, &column.field, op, value, exact)

@@ -5,7 +5,7 @@ use super::shape::Shape;
 use super::{Pushed, Translator, compare, integer, not_null, pattern};
 use crate::catalog::{Column, ValueClass};
 use crate::convert::outward;
-use intacct::query::{MOST_LISTED, ends};
+use intacct::query::{MOST_LISTED, ends, text};
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -59,9 +59,9 @@ pub unsafe fn translate(
         if !wants_member && values.len() > MOST_LISTED {
             return Pushed::superset(not_null(&column.field));
         }
-        if class == ValueClass::Text && !wants_member && !column.is_enum() {
-            // As `<>` of text.
-            return Pushed::superset(not_null(&column.field));
+        if class == ValueClass::Text && !wants_member {
+            let test = text::lists(&column.field, false, &values, column.is_enum())?;
+            return Some(Pushed::of_text(test));
         }
         let exact = values
             .iter()

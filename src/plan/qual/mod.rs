@@ -21,6 +21,7 @@ pub use operand::Params;
 pub use operator::family;
 
 use crate::catalog::ForeignTable;
+use intacct::query::text::TextTest;
 use intacct::{CompareOp, Condition};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -63,6 +64,15 @@ impl Pushed {
             exact: false,
             case_insensitive: true,
             ..self
+        }
+    }
+
+    /// A test of text.
+    fn of_text(test: TextTest) -> Pushed {
+        let pushed = Pushed::new(test.sent, test.exact);
+        match test.cased {
+            true => pushed.disregarding_case(),
+            false => pushed,
         }
     }
 

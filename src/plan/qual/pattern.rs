@@ -3,9 +3,9 @@
 use super::operand::{Operand, constant_text};
 use super::operator::{compare_op, deterministic, negate};
 use super::shape::{Letters, Shape};
-use super::{Pushed, Translator, not_null};
+use super::{Pushed, Translator};
 use crate::catalog::{Column, ValueClass};
-use crate::convert::pattern::{coarse, literal, starting_with};
+use intacct::query::text;
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -60,27 +60,24 @@ pub unsafe fn operator(
             (true, false) => keeps(translator, column, pattern, Shape::Pattern(Letters::Distinct)),
             (true, true) => keeps(translator, column, pattern, Shape::Pattern(letters(collation))),
             (false, _) => {
-                // Only what surely matches may be left out.
                 let letters = if folds {
                     letters(collation)
                 } else {
                     Letters::Distinct
                 };
-                let coarse = coarse(&constant_text(pattern)?, letters)?;
-                // NOT ILIKE keeps no row that NOT LIKE leaves out.
-                let exact = !(folds && coarse.cased);
-                if !coarse.exact || !translator.table.dialect().capabilities().operators.not_like {
-                    return None;
-                }
-                let unlike = Condition::Like {
-                    field: column.field.clone(),
-                    pattern: Value::Text(coarse.text),
-                    negated: true,
-                };
-                let unlike = Condition::and(Some(unlike), not_null(&column.field));
-                Some(Pushed::new(unlike, exact))
+                let pattern = constant_text(pattern)?;
+                let test = text::matches(&column.field, false, &pattern, letters, column.is_enum())?;
+                sayable(translator, column, test)
             }
         }
+    }
+}
+
+/// A negative; where the gateway cannot say it, the rows that have a value.
+fn sayable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<Pushed> {
+    match translator.table.dialect().says(&test.sent) {
+        true => Some(Pushed::of_text(test)),
+        false => Pushed::superset(super::not_null(&column.field)),
     }
 }
 
@@ -187,8 +184,8 @@ unsafe fn keeps(
         match constant_text(pattern) {
             Some(text) => {
                 let coarse = match shape {
-                    Shape::Whole(letters) => literal(&text, letters)?,
-                    _ => coarse(&text, letters)?,
+                    Shape::Whole(letters) => text::literal(&text, letters)?,
+                    _ => text::coarse(&text, letters)?,
                 };
                 (Value::Text(coarse.text), coarse.exact, coarse.cased)
             }
@@ -219,38 +216,28 @@ unsafe fn prefix(
     value: *mut pg_sys::Node,
     like: bool,
 ) -> Option<Pushed> {
-    let operators = translator.table.dialect().capabilities().operators;
     // SAFETY: passed through.
-    let (pattern, exact) = unsafe {
-        match constant_text(value) {
-            Some(text) => {
-                let coarse = starting_with(&text)?;
-                (Value::Text(coarse.text), coarse.exact)
-            }
-            None => match translator.operand(value, &[pg_sys::TEXTOID], Shape::Prefix)? {
-                Operand::Value(value) => (value, false),
-                Operand::Null => return None,
-            },
-        }
-    };
-    if !(if like {
-        operators.like
-    } else {
-        operators.not_like && exact
-    }) {
+    let constant = unsafe { constant_text(value) };
+    if let Some(text) = constant {
+        let test = text::starts(&column.field, like, &text, column.is_enum())?;
+        return match like {
+            true => Some(Pushed::of_text(test)),
+            false => sayable(translator, column, test),
+        };
+    }
+    if !like {
         return None;
     }
-    let condition = Condition::Like {
-        field: column.field.clone(),
-        pattern,
-        negated: !like,
-    };
-    Some(Pushed::new(
-        if like {
-            condition
-        } else {
-            Condition::and(Some(condition), not_null(&column.field))
-        },
-        exact,
-    ))
+    // SAFETY: passed through.
+    match unsafe { translator.operand(value, &[pg_sys::TEXTOID], Shape::Prefix) }? {
+        Operand::Value(pattern) => Some(Pushed::new(
+            Condition::Like {
+                field: column.field.clone(),
+                pattern,
+                negated: false,
+            },
+            false,
+        )),
+        Operand::Null => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! How the value of a parameter becomes what is said to the gateway. The planner chooses the shape, `convert::shape`
 //! applies it when the value is known.
 
+pub use intacct::query::text::Letters;
 use serde::{Deserialize, Serialize};
 
 /// What is made of a value.
@@ -20,17 +21,6 @@ pub enum Shape {
     Integer(Rounding),
     /// A bound on the calendar.
     Moment(Moment),
-}
-
-/// Whether upper and lower case differ in a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Letters {
-    /// They do.
-    Distinct,
-    /// They do not, by the rules of the C locale: only A to Z have a partner.
-    FoldedAscii,
-    /// They do not, by the rules of some locale.
-    Folded,
 }
 
 /// How a numeric becomes a whole number.

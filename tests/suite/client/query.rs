@@ -184,3 +184,47 @@ fn a_report_that_never_gets_ready_can_be_cancelled() {
         "the wait ended with the time-out"
     );
 }
+
+/// One rule for the planner and for statements: what blanks at the end of a value do is not left to the gateway.
+#[test]
+fn blanks_at_the_end_of_a_value_are_looked_at_again() {
+    let company = Company::start("query_blanks");
+    let keys = company
+        .gateway
+        .truth("SELECT RECORDNO AS n FROM CUSTOMER WHERE MEGAENTITYKEY IS NULL ORDER BY 1 LIMIT 2");
+    for (key, name) in keys.iter().zip(["edge ", "edge"]) {
+        company.gateway.change(serde_json::json!([
+            { "update": { "object": "CUSTOMER", "keys": [key["n"]], "values": { "NAME": name } } }
+        ]));
+    }
+    let mut client = company.connect();
+    for reading in ["ignored", "significant"] {
+        company.gateway.set("trailing_blanks", reading);
+        for (condition, expected) in [
+            ("NAME = edge", vec!["edge"]),
+            ("NAME = edge or RECORDNO = -1", vec!["edge"]),
+            ("NAME = 'edge '", vec!["edge "]),
+            ("NAME = 'edge ' or RECORDNO = -1", vec!["edge "]),
+            ("[NAME = edge or RECORDNO = -1] and RECORDNO > 0", vec!["edge"]),
+            ("NAME in ('edge ', 'nobody')", vec!["edge "]),
+            ("NAME in (edge) or NAME in (nobody)", vec!["edge"]),
+            ("NAME like edge", vec!["edge"]),
+            ("NAME like 'edge %'", vec!["edge "]),
+            ("NAME like 'edge_'", vec!["edge "]),
+            ("NAME like 'edge%' and NAME not like edge", vec!["edge "]),
+            ("NAME like 'edge%' and NAME not like 'edge_'", vec!["edge"]),
+            ("NAME like 'edge%' and NAME <> edge", vec!["edge "]),
+            ("NAME like 'edge%' and NAME not in (edge, x)", vec!["edge "]),
+            ("NAME like 'edge%' and NAME not like 'x%'", vec!["edge", "edge "]),
+        ] {
+            let statement = format!("select NAME from CUSTOMER where {condition}");
+            let sql = "SELECT q->>'NAME' FROM sage_intacct.query('acme', $1) q ORDER BY 1";
+            let rows = client
+                .query(sql, &[&statement])
+                .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+            let mut names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{reading}: {statement}");
+        }
+    }
+}

@@ -223,12 +223,7 @@ impl Renderer<'_> {
         if !column.data_type().is_text() {
             return Err(Fault::database());
         }
-        let name = &column.sql;
-        let (left, right) = if self.case_insensitive {
-            (format!("fold({name})"), fold(pattern))
-        } else {
-            (name.clone(), pattern.to_string())
-        };
+        let (left, right) = (self.text_column(&column.sql), self.text(pattern));
         sql.text.push_str(&format!("({left} {operator} ?)"));
         sql.values.push(Value::Text(right));
         Ok(())

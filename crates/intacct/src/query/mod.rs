@@ -8,6 +8,7 @@ mod display;
 mod instants;
 mod literal;
 mod parse;
+pub mod text;
 
 pub(crate) use bind::compare_numbers;
 pub use bind::{Binding, Bound, MOST_LISTED, ends};

@@ -29,24 +29,6 @@ impl Pattern {
         Pattern(parts)
     }
 
-    /// A pattern of plain characters and `%` that keeps all that this one keeps; empty when nothing can be said. The
-    /// gateway documents no escape and is not trusted with `_`.
-    pub(super) fn coarsest(&self) -> String {
-        let mut text = String::new();
-        let mut has_plain = false;
-        for part in &self.0 {
-            match part {
-                Part::Char(c) if !matches!(c, '%' | '_' | '\\') && !c.is_control() => {
-                    has_plain = true;
-                    text.push(*c);
-                }
-                _ if text.ends_with('%') => {}
-                _ => text.push('%'),
-            }
-        }
-        if has_plain { text } else { String::new() }
-    }
-
     /// Whether the whole text is of this pattern.
     pub(super) fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
@@ -108,20 +90,6 @@ mod tests {
             (r"a\_", "ab", false),
         ] {
             assert_eq!(Pattern::new(pattern).matches(text), expected, "{pattern} {text}");
-        }
-    }
-
-    #[test]
-    fn the_gateway_is_told_the_plain_part() {
-        for (pattern, coarse) in [
-            ("abc%", "abc%"),
-            ("a_c", "a%c"),
-            (r"50\%__x", "50%x"),
-            (r"\\", ""),
-            ("%_%", ""),
-            ("x", "x"),
-        ] {
-            assert_eq!(Pattern::new(pattern).coarsest(), coarse, "{pattern}");
         }
     }
 }

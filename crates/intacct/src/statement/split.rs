@@ -2,11 +2,11 @@
 //!
 //! The gateway may be told less than the condition says, never more: what it leaves out is lost.
 
-use super::like::Pattern;
 use super::names::Names;
 use crate::dialect::{Capabilities, DialectKind};
+use crate::query::text::{self, Letters, TextTest};
 use crate::query::{CompareOp, Condition, Query, Value};
-use crate::schema::Class;
+use crate::schema::{Class, DataType};
 
 /// A condition taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub(super) fn split(query: &Query, names: &Names, kind: DialectKind) -> Split {
         names,
         kind,
         can,
+        folds: query.case_insensitive,
         text_here: query.case_insensitive && !can.case_insensitive_option,
     };
     match &query.filter {
@@ -45,6 +46,8 @@ struct Splitter<'a> {
     can: &'a Capabilities,
     /// The gateway cannot be told to disregard case.
     text_here: bool,
+    /// It is told to: how it folds letters is not documented.
+    folds: bool,
 }
 
 impl Splitter<'_> {
@@ -67,11 +70,12 @@ impl Splitter<'_> {
             Condition::Or(parts) => {
                 let parts: Vec<Split> = parts.iter().map(|part| self.split(part)).collect();
                 let is_exact = parts.iter().all(|part| part.is_exact);
+                let looks = parts.iter().any(|part| part.checked.is_some());
                 let told: Option<Vec<Condition>> = parts.into_iter().map(|part| part.told).collect();
                 Split {
                     told: told.map(Condition::Or),
                     // Only as a whole can alternatives be looked at.
-                    checked: (!is_exact).then(|| condition.clone()),
+                    checked: (looks || !is_exact).then(|| condition.clone()),
                     is_exact,
                 }
             }
@@ -114,42 +118,35 @@ impl Splitter<'_> {
             } => self.list(leaf, field, values, *negated),
             Condition::Like {
                 field,
-                pattern: Value::Text(text),
-                negated: false,
-            } if operators.like => {
-                let coarse = Pattern::new(text).coarsest();
-                if coarse.is_empty() {
-                    return here(leaf);
-                }
-                let told = Condition::Like {
-                    field: field.clone(),
-                    pattern: Value::Text(coarse),
-                    negated: false,
-                };
-                Split {
-                    told: Some(told),
-                    ..here(leaf)
+                pattern: Value::Text(pattern),
+                negated,
+            } => {
+                let test = text::matches(field, !negated, pattern, Letters::Distinct, self.is_enum(field));
+                match test {
+                    // What disregards case leaves out more under a negative.
+                    Some(_) if *negated && self.folds => self.with_value(leaf, field),
+                    Some(test) => self.text(leaf, field, test),
+                    None => here(leaf),
                 }
             }
-            Condition::Like {
-                field, negated: true, ..
-            } => self.with_value(leaf, field),
             _ => here(leaf),
         }
     }
 
     fn compare(&self, leaf: &Condition, field: &str, op: CompareOp, value: &Value) -> Split {
         let class = Class::of(&self.names.type_of(field));
+        let equal = op == CompareOp::Eq;
+        if class == Class::Text && (equal || op == CompareOp::Ne) {
+            let is_enum = self.is_enum(field) && !self.folds;
+            return match text::compares(field, equal, value, is_enum) {
+                Some(test) => self.text(leaf, field, test),
+                None => self.with_value(leaf, field),
+            };
+        }
         if !self.can.operators.compare.contains(&op) || !self.is_sayable(field, value) {
             return self.with_value(leaf, field);
         }
         match (class, op, value) {
-            // Whether the gateway minds blanks at the end of text is not documented.
-            (Class::Text, CompareOp::Eq, _) => Split {
-                checked: Some(leaf.clone()),
-                ..exact(leaf)
-            },
-            (Class::Text, CompareOp::Ne, _) => self.with_value(leaf, field),
             // A boolean that is not set may read false.
             (Class::Boolean, CompareOp::Eq, Value::Boolean(true)) => exact(leaf),
             (Class::Boolean, ..) => here(leaf),
@@ -176,16 +173,20 @@ impl Splitter<'_> {
     fn list(&self, leaf: &Condition, field: &str, values: &[Value], negated: bool) -> Split {
         let class = Class::of(&self.names.type_of(field));
         let operators = &self.can.operators;
+        if class == Class::Text && (negated || operators.in_list) {
+            let is_enum = self.is_enum(field) && !self.folds;
+            return match text::lists(field, !negated, values, is_enum) {
+                Some(test) => self.text(leaf, field, test),
+                None => here(leaf),
+            };
+        }
         let said = !values.is_empty()
             && class != Class::Boolean
             && values.iter().all(|value| self.is_sayable(field, value))
             && !values.iter().any(|value| matches!(value, Value::Instant(_)));
         match (negated, class) {
             (false, _) if !said => here(leaf),
-            (false, _) if operators.in_list => Split {
-                checked: (class == Class::Text).then(|| leaf.clone()),
-                ..exact(leaf)
-            },
+            (false, _) if operators.in_list => exact(leaf),
             // What a dialect without lists can say is said one by one.
             (false, _) if operators.compare.contains(&CompareOp::Eq) && values.len() <= 100 => {
                 let one = |value: &Value| Condition::Compare {
@@ -204,8 +205,8 @@ impl Splitter<'_> {
                 }
             }
             (true, _) if values.is_empty() => here(leaf),
-            (true, class) => match self.has_value(field) {
-                Some(has_value) if said && class != Class::Text && operators.not_in_list => Split {
+            (true, _) => match self.has_value(field) {
+                Some(has_value) if said && operators.not_in_list => Split {
                     told: Some(Condition::and(Some(leaf.clone()), has_value)),
                     checked: None,
                     is_exact: true,
@@ -214,6 +215,22 @@ impl Splitter<'_> {
             },
             _ => here(leaf),
         }
+    }
+
+    /// A test of text. Rows are looked at again all the same: what blanks at the end of values do is not documented.
+    fn text(&self, leaf: &Condition, field: &str, test: TextTest) -> Split {
+        if !self.kind.says(&test.sent) {
+            return self.with_value(leaf, field);
+        }
+        Split {
+            told: Some(test.sent),
+            checked: Some(leaf.clone()),
+            is_exact: test.exact && !self.folds,
+        }
+    }
+
+    fn is_enum(&self, field: &str) -> bool {
+        self.names.type_of(field) == DataType::Enum
     }
 
     /// Looked at here; the gateway is told that the field has a value.
@@ -235,7 +252,7 @@ impl Splitter<'_> {
     fn is_sayable(&self, field: &str, value: &Value) -> bool {
         let data_type = self.names.type_of(field);
         match value {
-            Value::Text(text) => !text.is_empty() && !text.chars().any(char::is_control),
+            Value::Text(text) => text::is_sendable(text),
             Value::Number(digits) => !data_type.is_integer() || !digits.contains('.'),
             Value::DateTime(moment) => moment.subsec_nanosecond() == 0,
             _ => true,
