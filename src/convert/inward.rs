@@ -76,6 +76,11 @@ impl Converter {
         )
     }
 
+    /// Whether the conversion calls a function of the type, which raises its own errors.
+    pub fn calls_type(&self) -> bool {
+        matches!(self, Converter::Input { .. } | Converter::ForeignText)
+    }
+
     /// One cell as a datum in the current memory context.
     ///
     /// # Errors
@@ -125,6 +130,18 @@ impl Converter {
                 }
             })
         }
+    }
+}
+
+/// Whether the input function of a type takes a text; raises what it raises.
+///
+/// # Safety
+/// Main thread, inside a transaction.
+pub unsafe fn try_input(text: &str, type_oid: pg_sys::Oid, typmod: i32) {
+    // SAFETY: passed through; what was made is dropped with a memory context of its own.
+    unsafe {
+        let mut scratch = pgrx::PgMemoryContexts::new("sage_intacct_fdw input");
+        scratch.switch_to(|_| constant(text, type_oid, typmod));
     }
 }
 

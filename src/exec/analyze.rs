@@ -4,6 +4,7 @@
 //! rows behind a random key are read, one page each: a bounded number of requests, whatever the table's size.
 
 use super::generated::StoredColumns;
+use super::place::{Place, naming};
 use super::state::cell_reader;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
@@ -210,20 +211,22 @@ impl Former {
                     let Some(bytes) = page.cell(row, *cell) else {
                         continue;
                     };
-                    match converter.datum(bytes, reader) {
+                    let place = || Place {
+                        company: table.server.company_id.clone(),
+                        object: table.options.object.clone(),
+                        field: self.fields[*cell].clone(),
+                        // The row key is the first field, where there is one.
+                        row: table.options.row_key.clone().and_then(|key| {
+                            let value = String::from_utf8_lossy(page.cell(row, 0)?).into_owned();
+                            Some((key, value))
+                        }),
+                    };
+                    match naming(|| converter.datum(bytes, reader), place) {
                         Ok(datum) => {
                             values[*slot] = datum;
                             nulls[*slot] = false;
                         }
-                        Err(error) => raise(
-                            super::place::Place {
-                                company: table.server.company_id.clone(),
-                                object: table.options.object.clone(),
-                                field: self.fields[*cell].clone(),
-                                row: None,
-                            }
-                            .report(&error),
-                        ),
+                        Err(error) => raise(place().report(&error)),
                     }
                 }
                 if !self.stored.is_empty() {

@@ -2,17 +2,18 @@
 
 use super::job;
 use super::state::Received;
-use crate::error::raise;
+use crate::error::{Report, raise};
 use crate::io;
 use crate::plan::private::ScanPrivate;
-use intacct::{Client, FieldValue, KeyKind, Page, Record};
+use intacct::{Client, DialectKind, FieldValue, KeyKind, Page, Record};
+use pgrx::PgSqlErrorCode;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// The lines of the rows of a page, as JSON.
 #[derive(Default)]
 pub struct Lines {
-    /// A cell for each row and each column of lines.
+    /// For each row of the page, a cell for each column of lines.
     rows: Vec<Vec<Option<String>>>,
 }
 
@@ -22,32 +23,45 @@ impl Lines {
         let (false, Some(client), Some(key)) = (plan.lines.is_empty(), client, plan.row_key) else {
             return Lines::default();
         };
+        let reading = Reading {
+            plan,
+            company: &client.config().company_id,
+            field: job::selected(&plan.query, key),
+        };
         let keys: Vec<String> = (0..page.rows())
-            .filter_map(|row| page.cell(row, key.into()))
-            .map(|cell| String::from_utf8_lossy(cell).into_owned())
+            .map(|row| match page.cell(row, key.into()) {
+                Some(cell) => String::from_utf8_lossy(cell).into_owned(),
+                None => reading.without_key(),
+            })
             .collect();
-        let (client, asked) = (client.clone(), keys.clone());
+        let mut asked = keys.clone();
+        asked.sort_unstable();
+        asked.dedup();
+        let (client, kind) = (client.clone(), reading.key_kind());
         let (object, docparid) = (plan.query.object.clone(), plan.query.docparid.clone());
         let meter = received.meter.clone();
         let read = move || async move {
             // Only the whole record shows its lines.
-            let records = client.records(&object, KeyKind::RecordNo, &asked, &[], docparid.as_deref());
+            let records = client.records(&object, kind, &asked, &[], docparid.as_deref());
             meter.run(records).await
         };
         let records = received
             .wait(|| io::run(read))
             .unwrap_or_else(|error| raise(error));
-        let field = job::selected(&plan.query, key);
-        let found: HashMap<&str, &Record> = records
-            .iter()
-            .filter_map(|record| Some((text(record, field)?, record)))
-            .collect();
+        let mut found: HashMap<&str, &Record> = HashMap::with_capacity(records.len());
+        for record in &records {
+            if let Some(key) = text(record, reading.field)
+                && found.insert(key, record).is_some()
+            {
+                reading.not_one(key, "several records");
+            }
+        }
         let cells = |key: &String| {
-            let record = found.get(key.as_str());
-            plan.lines
-                .iter()
-                .map(|(_, path)| record.and_then(|record| lines(record, path)))
-                .collect()
+            let Some(record) = found.get(key.as_str()) else {
+                reading.not_one(key, "no record");
+            };
+            let paths = plan.lines.iter();
+            paths.map(|(_, path)| reading.lines(record, key, path)).collect()
         };
         Lines {
             rows: keys.iter().map(cells).collect(),
@@ -60,25 +74,106 @@ impl Lines {
     }
 }
 
+/// Whose lines are read, and by which field.
+struct Reading<'a> {
+    plan: &'a ScanPrivate,
+    company: &'a str,
+    /// The row key.
+    field: &'a str,
+}
+
+impl Reading<'_> {
+    /// How records are addressed by the row key: `read` takes record numbers only.
+    fn key_kind(&self) -> KeyKind {
+        let is_number = ["RECORDNO", "id"]
+            .iter()
+            .any(|number| self.field.eq_ignore_ascii_case(number));
+        if is_number {
+            KeyKind::RecordNo
+        } else {
+            KeyKind::Name
+        }
+    }
+
+    /// The lines under a path such as `APBILLITEMS.APBILLITEM`.
+    fn lines(&self, record: &Record, key: &str, path: &str) -> Option<String> {
+        let (collection, line) = path.rsplit_once('.')?;
+        let lines = match record.field(collection) {
+            Some(FieldValue::Lines(lines)) => lines,
+            Some(FieldValue::Text(_)) => return None,
+            // 2.1 shows what there is.
+            None if self.plan.dialect == DialectKind::GetList || self.plan.query.missing_as_null => {
+                return None;
+            }
+            None => raise(
+                self.report(
+                    PgSqlErrorCode::ERRCODE_FDW_ERROR,
+                    format!(
+                        "lines {collection} of {} are missing in the gateway's answer",
+                        self.plan.query.object
+                    ),
+                    Some(key),
+                )
+                .hint(
+                    "Where this company's gateway leaves out the elements of empty fields, set the table option \
+                     missing_elements to 'null'; lines are only shown of records that are read by their number.",
+                ),
+            ),
+        };
+        let lines: Vec<Value> = lines
+            .iter()
+            .filter(|record| record.object.eq_ignore_ascii_case(line))
+            .map(|record| Value::Object(object(record)))
+            .collect();
+        Some(Value::Array(lines).to_string())
+    }
+
+    fn without_key(&self) -> ! {
+        raise(
+            self.report(
+                PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+                format!(
+                    "a row of {} has no {}, by which its lines are read",
+                    self.plan.query.object, self.field
+                ),
+                None,
+            )
+            .hint("Set the table's row_key to a field that every row has, or leave out the column of lines."),
+        )
+    }
+
+    /// Between a page and its lines records may have been deleted; what is there is not taken for another's.
+    fn not_one(&self, key: &str, how_many: &str) -> ! {
+        raise(
+            self.report(
+                PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                format!(
+                    "{how_many} of {} with {} {key} when lines were read",
+                    self.plan.query.object, self.field
+                ),
+                Some(key),
+            )
+            .hint(
+                "The record may have been deleted meanwhile: run the statement again. If it goes on, set the table's \
+                 row_key to a field that is unique.",
+            ),
+        )
+    }
+
+    fn report(&self, code: PgSqlErrorCode, message: String, key: Option<&str>) -> Report {
+        let row = key.map_or_else(String::new, |key| format!(", {} {key}", self.field));
+        Report::new(code, message).detail(format!(
+            "Company \"{}\", object {}{row}.",
+            self.company, self.plan.query.object
+        ))
+    }
+}
+
 fn text<'a>(record: &'a Record, field: &str) -> Option<&'a str> {
     match record.field(field)? {
         FieldValue::Text(text) => text.as_deref(),
         FieldValue::Lines(_) => None,
     }
-}
-
-/// The lines under a path such as `APBILLITEMS.APBILLITEM`.
-fn lines(record: &Record, path: &str) -> Option<String> {
-    let (collection, line) = path.rsplit_once('.')?;
-    let Some(FieldValue::Lines(lines)) = record.field(collection) else {
-        return None;
-    };
-    let lines: Vec<Value> = lines
-        .iter()
-        .filter(|record| record.object.eq_ignore_ascii_case(line))
-        .map(|record| Value::Object(object(record)))
-        .collect();
-    Some(Value::Array(lines).to_string())
 }
 
 /// A line with its fields as the gateway writes them: text, whatever they mean.

@@ -8,7 +8,7 @@ mod explain;
 mod generated;
 mod job;
 mod lines;
-mod place;
+pub mod place;
 mod scan;
 mod state;
 

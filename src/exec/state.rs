@@ -5,7 +5,7 @@ use super::bind::{self, Parameters};
 use super::generated::StoredColumns;
 use super::job::{self, Job};
 use super::lines::Lines;
-use super::place::Place;
+use super::place::{Place, naming};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::{self, Converter};
 use crate::convert::memory::RowMemory;
@@ -410,39 +410,43 @@ impl ScanState {
         for output in &self.outputs {
             let lines = || self.lines.cell(row, output.cell.checked_sub(page.columns())?);
             match page.cell(row, output.cell).or_else(lines) {
+                Some(cell) if output.converter.calls_type() => {
+                    let memory = &mut self.memory;
+                    // SAFETY: as below.
+                    let convert = || unsafe { output.converter.datum_in(memory, cell, reader) };
+                    let place = || Place::of(&self.table, &self.plan, page, row, output.cell);
+                    match naming(convert, place) {
+                        Ok(datum) => {
+                            values[output.slot] = datum;
+                            nulls[output.slot] = false;
+                        }
+                        Err(error) => raise(place().report(&error)),
+                    }
+                }
                 // SAFETY: pages hold valid UTF-8.
                 Some(cell) => match unsafe { output.converter.datum_in(&mut self.memory, cell, reader) } {
                     Ok(datum) => {
                         values[output.slot] = datum;
                         nulls[output.slot] = false;
                     }
-                    Err(error) => raise(self.place(page, row, output.cell).report(&error)),
+                    Err(error) => {
+                        raise(Place::of(&self.table, &self.plan, page, row, output.cell).report(&error))
+                    }
                 },
-                None if self.plan.row_key.map(usize::from) == Some(output.cell) => {
-                    raise(self.place(page, row, output.cell).report(&CellError {
+                None if self.plan.row_key.map(usize::from) == Some(output.cell) => raise(
+                    Place::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
                         expected: "a value, and it is the row key",
                         found: String::new(),
-                    }))
-                }
-                None if output.not_null => raise(self.place(page, row, output.cell).report(&CellError {
-                    expected: "a value, and its column is declared NOT NULL",
-                    found: String::new(),
-                })),
+                    }),
+                ),
+                None if output.not_null => raise(
+                    Place::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
+                        expected: "a value, and its column is declared NOT NULL",
+                        found: String::new(),
+                    }),
+                ),
                 None => {}
             }
-        }
-    }
-
-    fn place(&self, page: &Page, row: usize, cell: usize) -> Place {
-        let query = &self.plan.query;
-        Place {
-            company: self.table.server.company_id.clone(),
-            object: query.object.clone(),
-            field: job::selected(query, cell as u16).to_owned(),
-            row: self.plan.row_key.and_then(|key| {
-                let value = String::from_utf8_lossy(page.cell(row, key.into())?).into_owned();
-                Some((job::selected(query, key).to_owned(), value))
-            }),
         }
     }
 }

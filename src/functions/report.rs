@@ -16,13 +16,15 @@ const QUEUED: usize = 1;
 /// Runs a custom report and returns its rows as JSON objects of text.
 ///
 /// `arguments` holds the report's parameters by name; one with parts (a range of dates) is an object.
-/// `interactive` says that the report was made with the interactive report writer.
+/// `interactive` says that the report was made with the interactive report writer. A field that some rows have and others do
+/// not is an error, unless `missing_elements` is `null`.
 #[pg_extern]
 fn read_report(
     server: &str,
     report: &str,
     arguments: default!(JsonB, "'{}'"),
     interactive: default!(bool, false),
+    missing_elements: default!(&str, "'error'"),
 ) -> SetOfIterator<'static, Jsonb> {
     let page_size = options::server(usable_server(server))
         .unwrap_or_else(|error| raise(error))
@@ -32,6 +34,17 @@ fn read_report(
         is_interactive: interactive,
         arguments: parts(&arguments.0).unwrap_or_else(|| raise(wrong_arguments())),
         page_size,
+        missing_as_null: match missing_elements {
+            "error" => false,
+            "null" => true,
+            other => raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                    format!("missing_elements cannot be \"{other}\""),
+                )
+                .hint("It is error or null."),
+            ),
+        },
     };
     let client = callers_client(server);
     let pages = io::stream(QUEUED, move |emitter| async move {

@@ -90,6 +90,8 @@ async fn refused(
         let mut query = Query::new(definition.name.clone());
         query.docparid.clone_from(&docparid);
         query.select = fields.iter().cloned().map(SelectItem::Field).collect();
+        // Only what is refused is looked for.
+        query.missing_as_null = true;
         let page = PageRequest { size: 1, offset: 0 };
         let error = match client.page(&query, kind, &page, false).await {
             Ok(_) => return Ok(refused),

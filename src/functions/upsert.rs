@@ -2,7 +2,9 @@
 
 use super::access::is_ours;
 use crate::catalog::Column;
+use crate::convert::inward::try_input;
 use crate::error::{Report, raise};
+use crate::exec::place::reporting;
 use crate::modify::Target;
 use crate::options::nearest;
 use pgrx::iter::TableIterator;
@@ -34,6 +36,7 @@ fn upsert(
     target.check_updatable("inserts and updates");
     let key = key(&target);
     let rows = read(rows.0, &target, key);
+    check_values(&rows, &target, key);
     let statements = Statements::new(table, &target, key);
     let written = Spi::connect_mut(|client| statements.run(client, rows));
     let counts = written.unwrap_or_else(|error| {
@@ -141,6 +144,54 @@ fn read(rows: Value, target: &Target, key: &Column) -> Rows {
             row
         })
         .collect()
+}
+
+/// Gives each value to the input function of its column's type, so that an error names column and row.
+fn check_values(rows: &Rows, target: &Target, key: &Column) {
+    for (number, row) in (1..).zip(rows) {
+        for column in &target.table.columns {
+            // jsonb_populate_recordset() takes values of structured types apart by rules of its own.
+            // SAFETY: main thread inside a transaction; the type is that of a column.
+            let is_scalar = unsafe {
+                pg_sys::get_element_type(column.type_oid) == pg_sys::InvalidOid
+                    && !pg_sys::type_is_rowtype(column.type_oid)
+            };
+            let is_json = matches!(column.type_oid, pg_sys::JSONOID | pg_sys::JSONBOID);
+            let text = match row.get(&column.name) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Number(number)) => number.to_string(),
+                Some(Value::Bool(value)) => value.to_string(),
+                _ => continue,
+            };
+            if !is_scalar || is_json {
+                continue;
+            }
+            reporting(
+                // SAFETY: as above.
+                || unsafe { try_input(&text, column.type_oid, column.typmod) },
+                |error| {
+                    let record = match &row[&key.name] {
+                        Value::String(text) => text.clone(),
+                        other => other.to_string(),
+                    };
+                    let mut detail = error.detail().unwrap_or_default().to_owned();
+                    if !detail.is_empty() {
+                        detail.push('\n');
+                    }
+                    detail.push_str(&format!(
+                        "Company \"{}\", object {}, field {}, {} {record}.",
+                        target.table.server.company_id, target.table.options.object, column.field, key.field
+                    ));
+                    Report::new(
+                        error.sql_error_code(),
+                        format!("column \"{}\" of row {number}: {}", column.name, error.message()),
+                    )
+                    .detail(detail)
+                    .hint(error.hint().unwrap_or("Nothing was written: correct the value."))
+                },
+            );
+        }
+    }
 }
 
 /// The statements that an upsert consists of; `$1` is always an array of rows as jsonb.

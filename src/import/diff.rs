@@ -99,6 +99,7 @@ fn added(
         },
         related: Vec::new(),
         refused: refused.to_vec(),
+        missing: Vec::new(),
         by_query_string: false,
         settled_key: None,
     };

@@ -32,6 +32,8 @@ pub struct Described {
     pub related: Vec<(Relationship, Vec<FieldDefinition>)>,
     /// Fields that `lookup` lists and `query` refuses.
     pub refused: Vec<String>,
+    /// Fields whose element is missing in the row that was asked for.
+    pub missing: Vec<String>,
     /// `query` refuses the object, and `readByQuery` answers.
     pub by_query_string: bool,
     /// The function that reads it tells its rows apart by this field, whatever the definition holds.
@@ -147,6 +149,7 @@ async fn describe(
         definition,
         related: Vec::new(),
         refused: Vec::new(),
+        missing: Vec::new(),
         by_query_string: false,
         settled_key,
     }))
@@ -211,8 +214,13 @@ async fn probe(
     loop {
         let mut query = Query::new(object.definition.name.clone());
         query.select = fields.iter().cloned().map(SelectItem::Field).collect();
+        // Whether elements are missing is seen here, and no reason to do without the object.
+        query.missing_as_null = true;
         let error = match client.page(&query, DialectKind::Query, &page, false).await {
-            Ok(_) => return Ok(Ok(object)),
+            Ok(page) => {
+                object.missing = page.missing().map(|(_, column)| fields[column].clone()).collect();
+                return Ok(Ok(object));
+            }
             Err(error) => error,
         };
         let before = fields.len();
@@ -260,6 +268,7 @@ async fn answers_to_query_string(client: &Client, object: &Described) -> Result<
     let mut query = Query::new(object.definition.name.clone());
     let fields = object.definition.fields.iter().map(|field| field.id.clone());
     query.select = fields.map(SelectItem::Field).collect();
+    query.missing_as_null = true;
     let page = PageRequest { size: 1, offset: 0 };
     match client.page(&query, DialectKind::ReadByQuery, &page, false).await {
         Ok(_) => Ok(true),

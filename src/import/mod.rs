@@ -201,6 +201,18 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
                 },
             );
         }
+        if !object.missing.is_empty() {
+            notice(
+                format!(
+                    "object {}: the gateway's answer has no element for {}",
+                    object.definition.name,
+                    object.missing.join(", ")
+                ),
+                "Reading such a column is an error, since nothing tells what the field holds.",
+                "Where this company's gateway leaves out the elements of empty fields, set the table option \
+                 missing_elements to 'null'; else leave the columns out.",
+            );
+        }
         match table::table(object, name, request.case) {
             Some((mut table, remarks)) => {
                 if request.lines {

@@ -42,6 +42,7 @@ fn object(name: &str, fields: Vec<FieldDefinition>, relationships: Vec<Relations
         },
         related: Vec::new(),
         refused: Vec::new(),
+        missing: Vec::new(),
         by_query_string: false,
         settled_key: None,
     }

@@ -4,8 +4,10 @@ use super::state::{WriteState, attributes};
 use super::target::Target;
 use crate::convert::inward::{Converter, constant};
 use crate::error::Report;
+use crate::exec::place::reporting;
 use crate::{exec, io};
 use intacct::{Condition, DialectKind, Page, Query, SelectItem, Value};
+use pgrx::pg_sys::panic::ErrorReportWithLevel;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 
 /// A column that is shown afterwards.
@@ -106,7 +108,10 @@ impl WriteState {
                 };
                 (values[column.slot], nulls[column.slot]) = match (column.constant, cell) {
                     (Some(constant), _) => (constant, false),
-                    (None, Some(cell)) if !cell.is_empty() => match column.converter.datum(cell, &reader) {
+                    (None, Some(cell)) if !cell.is_empty() => match reporting(
+                        || column.converter.datum(cell, &reader),
+                        |error| self.not_taken(column, error),
+                    ) {
                         Ok(datum) => (datum, false),
                         Err(error) => {
                             self.warn(Report::new(
@@ -146,6 +151,22 @@ impl WriteState {
         }
     }
 
+    /// The error of a type that does not take what the gateway holds. Unlike a cell that does not parse it cannot be made a
+    /// warning: nobody knows what the type's functions left undone.
+    fn not_taken(&self, column: &Shown, error: &ErrorReportWithLevel) -> Report {
+        Report::new(
+            error.sql_error_code(),
+            format!(
+                "the row is written, but field {} of {}: {}",
+                column.field,
+                self.target.table.options.object,
+                error.message()
+            ),
+        )
+        .detail(error.detail().unwrap_or_default())
+        .hint(error.hint().unwrap_or("Leave the column out of RETURNING."))
+    }
+
     /// Reads the row that was just written. What cannot be read is a warning: the row is stored, and an error would
     /// take back everything but it.
     fn read_again(&self, columns: &[&Shown], known: &[(String, String)]) -> Option<Page> {
@@ -172,6 +193,7 @@ impl WriteState {
                 .unwrap_or_else(|| Value::Text(value.clone())),
         });
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.missing_as_null = table.options.missing_as_null;
         let formatted = columns.iter().any(|column| column.formatted);
         let dialect = match table.dialect() {
             // Writes are of schema 3.0 in any case, and only its functions find a record by any field.

@@ -40,6 +40,7 @@ impl Target {
         let mut target = WriteTarget::new(&options.object);
         target.docparid = options.docparid.clone();
         target.show_private = self.table.show_private();
+        target.missing_as_null = options.missing_as_null;
         if let Some(key) = &options.row_key {
             target.id_field = key.clone();
         }

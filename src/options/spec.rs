@@ -145,6 +145,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "filter", Kind::Condition, "", "A condition in connector syntax, always applied."),
     option(Table, "row_key", Kind::OptionalText, "RECORDNO",
         "Field that is unique and never null, in whose order pages are read; empty for objects without one (GLDETAIL, GLACCOUNTBALANCE)."),
+    option(Table, "missing_elements", Choice(&["error", "null"]), "error",
+        "What an element is that was asked for and that a row does not have; `null` is for a gateway that leaves out those of empty fields."),
     option(Table, "show_private", Boolean, "", "Overrides the server's, unless that is given as `off`."),
     option(Table, "page_size", ROWS_PER_PAGE, "", "Overrides the server's."),
     option(Table, "updatable", Boolean, "", "`off`: this table is not written. It cannot be written either where the server says `off`."),

@@ -18,6 +18,8 @@ pub struct TableOptions {
     pub filter: Option<Condition>,
     /// Field that is unique, never null, and ordered for paging; none for views without one.
     pub row_key: Option<String>,
+    /// An element that is missing in a row is NULL, and not an error.
+    pub missing_as_null: bool,
     /// Rows private to an entity too.
     pub show_private: Option<bool>,
     /// Rows of a page.
@@ -70,6 +72,7 @@ impl TableOptions {
             function,
             filter,
             row_key,
+            missing_as_null: values.word("missing_elements")? == Some("null"),
             show_private: values.optional_boolean("show_private")?,
             page_size: values.optional_integer("page_size")?,
             updatable: values.optional_boolean("updatable")?,

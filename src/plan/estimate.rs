@@ -190,6 +190,7 @@ impl crate::catalog::ForeignTable {
         query.select = vec![SelectItem::Field(field)];
         query.filter = self.options.filter.clone();
         query.show_private = self.show_private() && self.dialect().capabilities().show_private;
+        query.missing_as_null = self.options.missing_as_null;
         Some(query)
     }
 }

@@ -357,6 +357,7 @@ pub unsafe fn plan(
         query.filter = filter;
         query.limit = wanted.map(|wanted| wanted.rows());
         query.show_private = table.show_private();
+        query.missing_as_null = table.options.missing_as_null;
         let keyset = table.row_key_is_number() && !nullable && keys_are_comparable(table, &keys);
         query.order_by = keys;
         let (parameters, shapes) = params.into_parts();

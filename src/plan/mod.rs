@@ -353,6 +353,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         query.offset = finish.map(|finish| finish.offset);
         query.case_insensitive = case_insensitive;
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.missing_as_null = table.options.missing_as_null;
         let (expressions, shapes) = translator.params.into_parts();
         let private = ScanPrivate {
             query,

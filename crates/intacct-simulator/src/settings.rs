@@ -72,8 +72,10 @@ switches! {
     count: Count { Values = "values", Rows = "rows" };
     /// Answer to aggregates without plain fields over no rows.
     empty_aggregate: EmptyAggregate { None = "none", Zero = "zero", Empty = "empty" };
-    /// Whether trailing blanks matter in equalto, notequalto, in and notin.
+    /// Whether trailing blanks matter in equalto, notequalto, in, notin, like and notlike, of values as of constants.
     trailing_blanks: TrailingBlanks { Significant = "significant", Ignored = "ignored" };
+    /// Whether a row has an element for a field without a value.
+    empty_elements: EmptyElements { Sent = "sent", Omitted = "omitted" };
     /// Decimals without or with trailing zeros.
     numbers: Numbers { Short = "short", Padded = "padded" };
     /// Row order when no orderby is given: another one for each request, or the row key's.

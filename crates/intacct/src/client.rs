@@ -6,7 +6,7 @@ use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_f
 use crate::error::{Error, ErrorKind, classify};
 use crate::formatting::{GatewayZone, UserFormatting};
 use crate::query::{Query, Value};
-use crate::requests::{Call, CallFunction, Requester};
+use crate::requests::{AskedPage, Call, CallFunction, Requester, missing_element};
 use crate::retry::Backoff;
 use crate::schema::known::KnownObjects;
 use crate::schema::{ObjectDefinition, ObjectName};
@@ -219,12 +219,18 @@ impl Client {
         let mut functions = vec![CallFunction {
             body,
             columns: Some(columns.of_rows()),
+            page: Some(AskedPage {
+                query,
+                offset: page.offset,
+                size: page.size.clamp(1, kind.capabilities().max_page),
+            }),
         }];
         let ask_formatting = need_formatting && self.known_formatting().is_none();
         if ask_formatting {
             functions.push(CallFunction {
                 body: self.formatting_function()?,
                 columns: None,
+                page: None,
             });
         }
         let call = Call {
@@ -233,7 +239,10 @@ impl Client {
             dtd_version,
             functions,
         };
-        let mut answers = self.inner.requester.call(&call).await?.into_iter();
+        let mut answers = match self.inner.requester.call(&call).await {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => return Err(self.explained(query, kind, error).await),
+        };
         let Some(Answer::Rows(mut rows)) = answers.next() else {
             return Err(at(Error::new(ErrorKind::Internal, "the answer holds no rows")));
         };
@@ -285,6 +294,8 @@ impl Client {
         let functions = vec![CallFunction {
             body,
             columns: Some(RowColumns::Fields(&columns)),
+            // A page that is asked for once more is the next one: whoever reads the result compares the counts.
+            page: None,
         }];
         let object = Some(query.object.as_str());
         let call = Call {
@@ -300,6 +311,9 @@ impl Client {
                 "readMore",
             ));
         };
+        if let Some(error) = missing_element(&page, query) {
+            return Err(self.place(error, object, "readMore"));
+        }
         self.inner.requester.counters.count(|stats| stats.pages += 1);
         Ok(page)
     }
@@ -397,7 +411,11 @@ impl Client {
         object: Option<&str>,
         body: String,
     ) -> Result<Option<Answer>, Error> {
-        let functions = vec![CallFunction { body, columns: None }];
+        let functions = vec![CallFunction {
+            body,
+            columns: None,
+            page: None,
+        }];
         let call = Call {
             function,
             object,

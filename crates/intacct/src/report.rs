@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::xml::escape::push_element;
 use crate::xml::tree::Element;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Rows of a page: the gateway's limit for reports.
@@ -41,6 +42,8 @@ pub struct ReportRequest {
     pub arguments: Vec<(String, Argument)>,
     /// Rows of a page, at most; clamped to what the gateway allows.
     pub page_size: u32,
+    /// A field that a row does not have, and others have, is left out of its object, and not an error.
+    pub missing_as_null: bool,
 }
 
 /// What an answer says.
@@ -49,8 +52,13 @@ struct Answer {
     report_id: Option<String>,
     status: Option<String>,
     rows: Vec<String>,
+    /// The fields of each row, and its element.
+    shapes: Vec<(String, BTreeSet<String>)>,
     remaining: Option<u64>,
 }
+
+/// The fields that rows have had so far, by their element: rows of subtotals may be of another kind.
+type Fields = BTreeMap<String, BTreeSet<String>>;
 
 impl Client {
     /// Runs a report and hands each page of rows, as JSON objects of text, to `emit`, until it ends or `emit` says
@@ -72,7 +80,13 @@ impl Client {
         let mut report_id = None;
         let mut pause = FIRST_PAUSE;
         let mut rows_asked_for = false;
+        let mut fields = Fields::new();
         loop {
+            if !request.missing_as_null {
+                answer
+                    .compare_fields(&mut fields, &request.report)
+                    .map_err(|error| place(error, "readReport"))?;
+            }
             report_id = answer.report_id.take().or(report_id);
             let is_pending = answer.is_pending().map_err(|error| place(error, "readReport"))?;
             let shown = answer.rows.len();
@@ -177,18 +191,23 @@ impl Answer {
                 .transpose()
                 .map_err(|_| malformed(format!("attribute {name} of a report's page is not a number")))
         };
-        let rows: Vec<String> = data
+        let found: Vec<&Element> = data
             .children
             .iter()
             .filter(|element| !is_status(element) && !element.children.is_empty())
-            .map(row)
             .collect();
+        let rows: Vec<String> = found.iter().copied().map(row).collect();
+        let shape = |row: &&Element| {
+            let fields = row.children.iter().map(|field| field.name.clone());
+            (row.name.clone(), fields.collect())
+        };
         let answer = Answer {
             report_id: told("REPORTID").or_else(|| data.attribute("reportId").map(str::to_owned)),
             status: told("STATUS"),
             // Beside a status the numbers are not about rows.
             remaining: number("numremaining")?.filter(|_| status.is_none()),
             rows,
+            shapes: found.iter().map(shape).collect(),
         };
         match number("count")? {
             // A page that is cut off must not pass for the end of the report.
@@ -200,6 +219,29 @@ impl Answer {
             }
             _ => Ok(answer),
         }
+    }
+
+    /// Fails when a row lacks a field that others have, also those before this page.
+    fn compare_fields(&self, known: &mut Fields, report: &str) -> Result<(), Error> {
+        let rows_before = !known.is_empty();
+        let mut missing = None;
+        for (element, fields) in &self.shapes {
+            let new = known.entry(element.clone()).or_default();
+            if rows_before && !new.is_empty() {
+                missing = missing.or_else(|| fields.difference(new).next().cloned());
+            }
+            new.extend(fields.iter().cloned());
+        }
+        for (element, fields) in &self.shapes {
+            missing = missing.or_else(|| known[element].difference(fields).next().cloned());
+        }
+        let Some(field) = missing else { return Ok(()) };
+        Err(
+            malformed(format!("field {field} of report {report} is missing in some of its rows")).with_hint(
+                "An element that is not there is not read as NULL. Where this company's gateway leaves out the elements of \
+                 empty fields, call read_report() with missing_elements => 'null'.",
+            ),
+        )
     }
 
     /// Whether the run goes on; fails when it failed.
@@ -263,6 +305,7 @@ mod tests {
                 ),
             ],
             page_size: 2000,
+            missing_as_null: false,
         };
         assert_eq!(
             request.body(30).expect("a body"),
@@ -294,6 +337,23 @@ mod tests {
         let failed =
             "<data><report_results><REPORTID>R1</REPORTID><STATUS>ERROR</STATUS></report_results></data>";
         assert!(answer(failed).expect("an answer").is_pending().is_err());
+        let mut fields = Fields::new();
+        let mut compare = |body: &str| answer(body).expect("an answer").compare_fields(&mut fields, "R");
+        assert!(
+            compare("<data><row><A>1</A><B/></row><total><A>1</A></total><row><B>2</B><A/></row></data>")
+                .is_ok()
+        );
+        let missing = compare("<data><row><A>1</A></row></data>").expect_err("B is missing");
+        assert_eq!(
+            missing.to_string(),
+            "field B of report R is missing in some of its rows"
+        );
+        assert!(
+            compare("<data><row><A>1</A><B/><C/></row></data>").is_err(),
+            "rows before have no C"
+        );
+        let one_page = answer("<data><row><A>1</A></row><row><B>1</B></row></data>").expect("an answer");
+        assert!(one_page.compare_fields(&mut Fields::new(), "R").is_err());
         let cut = "<data count=\"2\" numremaining=\"0\"><row><A>1</A></row></data>";
         assert!(answer(cut).is_err());
     }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 /// Longest wait that a gateway may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// Waits between the tries of one request: a random time up to `base`, twice that, and so on up to `max`.
+/// Waits between the tries of one request: between half of `base` and `base`, twice that, and so on up to `max`. So each
+/// is longer than the one before, and clients that failed together come back apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// Bound of the first wait.
@@ -119,7 +120,7 @@ impl Tries {
             .min(self.backoff.max);
         self.used += 1;
         let asked = failed.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        let wait = bound.mul_f64(fastrand::f64()).max(asked);
+        let wait = bound.mul_f64(0.5 + fastrand::f64() / 2.0).max(asked);
         (Instant::now() + wait < self.deadline).then_some(wait)
     }
 }
@@ -159,6 +160,7 @@ mod tests {
         for bound in [1, 2, 4] {
             let wait = tries.next_wait(&failed(Retry::Transient)).expect("a wait");
             assert!(wait <= Duration::from_secs(bound), "{wait:?}");
+            assert!(wait * 2 >= Duration::from_secs(bound), "{wait:?}");
         }
         assert!(!tries.has_next(&failed(Retry::Transient)));
         assert_eq!(tries.next_wait(&failed(Retry::Transient)), None);

@@ -192,7 +192,7 @@ async fn long_lists_are_split() {
 async fn stored_results() {
     let gateway = Gateway::start(|request| {
         let remaining = if request.contains("<readMore>") { 0 } else { 1 };
-        let rows = "<c><RECORDNO>1</RECORDNO></c>";
+        let rows = "<c><RECORDNO>1</RECORDNO><NAME/></c>";
         let data =
             format!("<data count=\"1\" numremaining=\"{remaining}\" resultId=\"R&amp;1\">{rows}</data>");
         Reply::xml(success(request, &[&data]))
@@ -329,14 +329,15 @@ async fn a_keyset_continues() {
 async fn assert_write(name: &str, changes: &[Change]) {
     let gateway = Gateway::start(|request| {
         let count = request.matches("<function ").count();
+        let row;
         let data = match () {
             () if request.contains("<lookup>") => {
                 "<data><Type><Fields><Field><ID>Region</ID><DATATYPE>TEXT</DATATYPE><ISCUSTOM>true</ISCUSTOM></Field>\
                  </Fields></Type></data>"
             }
             () if request.contains("<query>") => {
-                "<data count=\"1\" totalcount=\"1\" numremaining=\"0\"><X><RECORDNO>12</RECORDNO><DOCID>Sales Order-1\
-                 </DOCID></X></data>"
+                row = written_row(request);
+                &row
             }
             () => "<data/>",
         };
@@ -362,6 +363,21 @@ async fn assert_write(name: &str, changes: &[Change]) {
         document = document.replace(&id, &format!("FUNCTION-{number}"));
     }
     assert_golden(name, &document);
+}
+
+/// A record with the fields that a query asks for.
+fn written_row(request: &str) -> String {
+    let select = between(request, "<select>", "</select>");
+    let cell = |field: &str| match field {
+        "RECORDNO" => "<RECORDNO>12</RECORDNO>".to_owned(),
+        "DOCID" => "<DOCID>Sales Order-1</DOCID>".to_owned(),
+        other => format!("<{other}/>"),
+    };
+    let fields = select.split("<field>").skip(1);
+    let cells: String = fields
+        .filter_map(|field| Some(cell(field.split_once('<')?.0)))
+        .collect();
+    format!("<data count=\"1\" totalcount=\"1\" numremaining=\"0\"><X>{cells}</X></data>")
 }
 
 /// The request that makes one record.

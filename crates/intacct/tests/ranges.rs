@@ -209,7 +209,7 @@ async fn keys_that_are_no_numbers_are_an_error_that_shows_them() {
 async fn a_failure_of_one_part_ends_the_reading() {
     let all: Vec<u64> = (1..=300).collect();
     let gateway = Gateway::start(move |request| {
-        if request.contains("<lessthanorequalto>") {
+        if request.contains("<lessthanorequalto>") || request.contains("<lookup>") {
             return Reply::xml(function_failure(request, "DL02000001", "no permission"));
         }
         Reply::xml(success(request, &[&page_of(&without_offset(request), &all)]))

@@ -294,8 +294,18 @@ async fn final_failures_are_told_at_once_and_whole() {
             }),
         ),
         (
-            ErrorKind::Refused,
-            reply(|_| Reply::status(403, "text/plain", "")),
+            ErrorKind::SignInRefused,
+            reply(|_| Reply::status(401, "text/plain", "")),
+        ),
+        (
+            ErrorKind::SignInRefused,
+            reply(|_| {
+                Reply::status(
+                    401,
+                    "text/html",
+                    control_failure("XMLGW_JPP0002", "Sign-in information is incorrect"),
+                )
+            }),
         ),
         (
             ErrorKind::Malformed,

@@ -24,7 +24,7 @@ async fn storing(total: u64, trouble: Option<Trouble>) -> Gateway {
         number += 1;
         let rows: Vec<u64> = (at + 1..=total.min(at + size)).collect();
         at += rows.len() as u64;
-        let body: String = rows.iter().map(|k| format!("<c><recordno>{k}</recordno></c>")).collect();
+        let body: String = rows.iter().map(|k| format!("<c><recordno>{k}</recordno><name>n</name></c>")).collect();
         let data = format!(
             "<data listtype=\"c\" count=\"{}\" totalcount=\"{total}\" numremaining=\"{}\" resultId=\"R-1\">{body}</data>",
             rows.len(),

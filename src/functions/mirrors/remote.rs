@@ -87,6 +87,7 @@ fn range(table: &ForeignTable, key: &str, after: Option<i64>, upto: Option<i64>)
     let mut query = Query::new(table.options.object.clone());
     query.docparid = table.options.docparid.clone();
     query.show_private = table.show_private();
+    query.missing_as_null = table.options.missing_as_null;
     query.filter = table.options.filter.clone();
     for condition in [
         after.map(|after| bound(CompareOp::Gt, after)),

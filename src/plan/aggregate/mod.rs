@@ -388,6 +388,7 @@ fn private(
             })
             .collect();
         query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.missing_as_null = table.options.missing_as_null;
         query
     };
     let formatted = |class| class != crate::catalog::ValueClass::Text;

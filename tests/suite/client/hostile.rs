@@ -352,7 +352,11 @@ fn whatever_comes_is_answered_by_a_clear_error() {
     company.import("customer");
     let mut client = company.connect();
     client
-        .batch_execute("ALTER SERVER acme OPTIONS (ADD max_retries '0')")
+        .batch_execute(
+            "ALTER SERVER acme OPTIONS (ADD max_retries '0');
+             -- The cases hold the elements that they are about.
+             ALTER FOREIGN TABLE customer OPTIONS (ADD missing_elements 'null')",
+        )
         .expect("an option");
     let pid = cluster::backend(&mut client);
     let rows = client.query(STATEMENT, &[]).expect("a working gateway").len();

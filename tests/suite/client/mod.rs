@@ -1,6 +1,7 @@
 //! What only a client can see: cancellation, leaks, broken gateways, secrets, dumps, the number of requests.
 
 mod aggregates;
+mod agreement;
 mod budget;
 mod budget_table;
 mod cancel;
@@ -11,6 +12,7 @@ mod estimates;
 mod generated;
 mod growth;
 mod hostile;
+mod lines;
 mod numbers;
 mod only_2_1;
 mod preloaded;

@@ -7,7 +7,7 @@ use super::Scope;
 use super::resolve::Column;
 use crate::catalog::DataType;
 use crate::envelope::node::legal;
-use crate::settings::{ControlCharacters, UnsetBooleans};
+use crate::settings::{ControlCharacters, EmptyElements, UnsetBooleans};
 use crate::store::functions::decimal_text;
 
 /// Form of the answer.
@@ -211,7 +211,11 @@ impl<'a> RowWriter<'a> {
 
     fn cell(&mut self, i: usize, value: ValueRef<'_>) {
         let kind = self.tags[i].2;
+        let readings = &self.scope.readings;
+        let is_empty = matches!(value, ValueRef::Null)
+            && !(kind == Kind::Boolean && readings.unset_booleans == UnsetBooleans::False);
         match self.format {
+            ReturnFormat::Xml if is_empty && readings.empty_elements == EmptyElements::Omitted => {}
             ReturnFormat::Xml => {
                 let Self {
                     scope,

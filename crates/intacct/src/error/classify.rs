@@ -61,7 +61,9 @@ pub(crate) fn refusal_of(
         .first()
         .map_or("the gateway gives no reason", GatewayError::text);
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let error = Error::new(kind, format!("{what}: {one_line}")).with_gateway_errors(errors);
+    let error = Error::new(kind, format!("{what}: {one_line}"))
+        .with_gateway_errors(errors)
+        .with_sender_accepted(level != Level::Control);
     (
         match hint {
             Some(hint) => error.with_hint(hint),
@@ -218,8 +220,12 @@ fn classify(level: Level, function: &str, said: &[Said<'_>]) -> (ErrorKind, Retr
     if said.iter().any(gateway_trouble) {
         return (ErrorKind::GatewayTimeout, Retry::Transient);
     }
-    if numbered(&["PL04000055"]) {
+    // What sender, user and company are refused for, only the levels above functions say.
+    if level != Level::Function && numbered(&["PL04000055"]) {
         return (ErrorKind::CompanyUnavailable, Retry::Never);
+    }
+    if numbered(&["XMLGW_JPP0002"]) {
+        return (ErrorKind::SignInRefused, Retry::Never);
     }
     if numbered(&["XL03000003"]) {
         return (ErrorKind::InvalidRequest, Retry::Never);
@@ -257,9 +263,12 @@ fn classify(level: Level, function: &str, said: &[Said<'_>]) -> (ErrorKind, Retr
         return (ErrorKind::InvalidSession, Retry::SignIn);
     }
     let kind = of_function(said);
-    let once = kind == ErrorKind::Refused && numbered(&["DL02000001"]);
+    let once = kind == ErrorKind::Refused && numbered(&[DATABASE]);
     (kind, if once { Retry::Once } else { Retry::Never })
 }
+
+/// Number of an error of the database, which names no cause.
+pub(crate) const DATABASE: &str = "DL02000001";
 
 fn session_ended(level: Level, said: &[Said<'_>]) -> bool {
     said.iter().any(|said| {
@@ -289,9 +298,11 @@ fn of_sign_in(level: Level, said: &[Said<'_>]) -> ErrorKind {
     if session_ended(level, said) {
         return ErrorKind::InvalidSession;
     }
-    let closed = ["inactive", "not active", "suspended", "disabled"];
-    if any(&|text| text.starts(&["company", "the company", "your company"]) && text.ends(&closed)) {
+    if level != Level::Function && any(&Masked::is_of_company) {
         return ErrorKind::CompanyUnavailable;
+    }
+    if any(&|text| text.starts(&["sign-in information", "login information"])) {
+        return ErrorKind::SignInRefused;
     }
     match level {
         Level::Control if any(&|text| text.mentions(&["partner id", "sender"])) => ErrorKind::SenderRefused,
@@ -835,6 +846,68 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn the_gateway_itself_may_refuse_the_user() {
+        use Level::{Authentication, Control};
+        for level in [Control, Authentication] {
+            for (number, text) in [
+                (
+                    "XMLGW_JPP0002",
+                    "Sign-in information is incorrect. Please check your request.",
+                ),
+                ("xmlgw_jpp0002", ""),
+                ("XL03000006", "Sign-in information is incorrect"),
+                ("", "Sign-in information is incorrect for the sender's request"),
+            ] {
+                let expected = (ErrorKind::SignInRefused, Retry::Never);
+                assert_eq!(kind(level, number, text), expected, "{level:?} {number} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_levels_above_speak_of_the_company() {
+        use Level::{Authentication, Control, Function};
+        let unavailable = (ErrorKind::CompanyUnavailable, Retry::Never);
+        let refused = (ErrorKind::Refused, Retry::Never);
+        for text in [
+            "Company is inactive",
+            "The company acme is not active",
+            "The company 'acme corp' has been suspended.",
+            "Your company has expired. Ask for a new one.",
+            "inactive company",
+        ] {
+            assert_eq!(kind(Control, "", text), unavailable, "{text}");
+            assert_eq!(kind(Authentication, "XL03000006", text), unavailable, "{text}");
+            assert_eq!(kind(Function, "BL1", text), refused, "{text}");
+        }
+        for text in [
+            "multi-currency is disabled for this company",
+            "The user is inactive in company acme",
+            "company preference CONSOLIDATION is disabled",
+        ] {
+            assert_ne!(kind(Authentication, "XL03000006", text), unavailable, "{text}");
+            assert_eq!(kind(Function, "", text), refused, "{text}");
+        }
+        assert_eq!(kind(Function, "PL04000055", "expired"), refused);
+    }
+
+    #[test]
+    fn data_inside_of_a_text_decides_nothing() {
+        for text in [
+            "Cannot compare NAME with 'Please try again later'",
+            "The value Invalid session of MEMO is too long",
+            "The value \"API rate limit exceeded\" is not valid",
+            "MEMO 'Web Services Authorization' is not valid",
+            "No rows match 'these fields cannot be queried'",
+            "Template 'Object definition CUSTOMER not found' is too long",
+            "Value 'no permission' of NOTE is not valid",
+        ] {
+            let expected = (ErrorKind::Refused, Retry::Never);
+            assert_eq!(kind(Level::Function, "BL03000018", text), expected, "{text}");
         }
     }
 

@@ -112,6 +112,7 @@ struct Inner {
     control_id: Option<String>,
     gateway_errors: Vec<GatewayError>,
     hint: Option<String>,
+    sender_accepted: bool,
 }
 
 impl fmt::Display for Inner {
@@ -132,6 +133,7 @@ impl Error {
             control_id: None,
             gateway_errors: Vec::new(),
             hint: None,
+            sender_accepted: false,
         }))
     }
 
@@ -196,6 +198,16 @@ impl Error {
     fn with_gateway_errors(mut self, errors: Vec<GatewayError>) -> Self {
         self.0.gateway_errors = errors;
         self
+    }
+
+    pub(crate) fn with_sender_accepted(mut self, accepted: bool) -> Self {
+        self.0.sender_accepted = accepted;
+        self
+    }
+
+    /// The gateway has accepted the sender and refused something behind it. False says nothing.
+    pub fn sender_accepted(&self) -> bool {
+        self.0.sender_accepted
     }
 
     /// What kind of failure.

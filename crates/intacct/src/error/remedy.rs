@@ -29,7 +29,8 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
             "Check the spelling of the object; custom objects go by their integration name."
         }
         ErrorKind::UnknownFields(_) => {
-            "Import the table again, or remove the columns: the gateway lists fields that it does not let be queried."
+            "sage_intacct.schema_diff() shows what has changed in Intacct since the import, with the statements that \
+             follow it. The gateway also lists fields that it does not let be queried: remove those columns."
         }
         ErrorKind::RateLimited => {
             "Lower max_concurrency, run fewer statements at once, or ask Sage Intacct for a higher performance tier."

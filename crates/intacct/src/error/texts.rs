@@ -101,6 +101,44 @@ impl Masked {
             .any(|text| self.head.contains(text) || self.tail.contains(text))
     }
 
+    /// Whether the text says that the company itself is not available, and not merely something in it: with its name
+    /// between or without.
+    pub(super) fn is_of_company(&self) -> bool {
+        const STATES: [&str; 10] = [
+            "inactive",
+            "not active",
+            "no longer active",
+            "suspended",
+            "disabled",
+            "deactivated",
+            "expired",
+            "closed",
+            "locked",
+            "terminated",
+        ];
+        let is_state = |text: &str| {
+            let verbs = ["is ", "is now ", "is currently ", "was ", "has ", "has been "];
+            let mut rest = verbs.iter().filter_map(|verb| text.strip_prefix(verb));
+            rest.any(|rest| STATES.iter().any(|state| rest.starts_with(state)))
+        };
+        let subject = ["company", "the company", "your company", "this company"]
+            .iter()
+            .find_map(|subject| self.head.strip_prefix(subject));
+        let Some(rest) = subject.map(str::trim_start) else {
+            let phrases = [
+                "inactive company",
+                "suspended company",
+                "disabled company",
+                "expired company",
+            ];
+            return phrases.iter().any(|phrase| self.head.starts_with(phrase));
+        };
+        match self.has_value {
+            true => rest.is_empty() && is_state(&self.tail),
+            false => is_state(rest) || rest.split_once(' ').is_some_and(|(_, rest)| is_state(rest)),
+        }
+    }
+
     /// `Invalid Project '…' specified`: the noun names a record, not the form of a value.
     pub(super) fn names_no_record(&self) -> bool {
         let noun = |rest: &str| {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::formatting::reading;
 use crate::query::{Condition, OrderKey, Query, Value};
 use crate::xml::rows::Page;
+use futures_util::future::try_join;
 
 /// The values of the keys of a row.
 type Cells = Vec<Vec<u8>>;
@@ -44,11 +45,12 @@ pub(super) async fn read(
         },
         keys,
         last: None,
+        left: None,
         splits: any_order && plan.ahead > 1,
     };
     let mut ahead = Ahead::new(&reader, walk.query.clone());
     let mut summary = ReadSummary::default();
-    let (mut idle_pages, mut misses) = (0, 0);
+    let (mut idle_pages, mut misses, mut doubts) = (0, 0, 0);
     let range = loop {
         let Some((asked, page)) = ahead.next().await else {
             return Err(internal("reading stopped before the end".into()));
@@ -81,6 +83,16 @@ pub(super) async fn read(
         }
         let complete = reader.is_last(asked.size, &page)?;
         page.drop_first_rows(joins);
+        if let Err(error) = walk.settle_left(&reader, &page).await? {
+            doubts += 1;
+            let Some(last) = walk.last.as_ref().filter(|_| doubts < MOST_DOUBTS) else {
+                return Err(error);
+            };
+            let (query, uncertain) = walk.behind(last);
+            ahead.go_on(query, uncertain);
+            continue;
+        }
+        doubts = 0;
         walk.accept(&page)?;
         idle_pages = if page.rows() > 0 { 0 } else { idle_pages + 1 };
         if let Some(last) = walk.last.as_ref().filter(|_| !complete) {
@@ -132,6 +144,9 @@ pub(super) async fn read(
     ranges::read(&reader, range, walk.seen, summary, emit).await
 }
 
+/// Answers in a row that may show fewer rows than the one before has announced.
+const MOST_DOUBTS: u32 = 6;
+
 /// Where the reading stands.
 struct Walk<'k> {
     /// In the order of the keys.
@@ -139,6 +154,8 @@ struct Walk<'k> {
     keys: Keys<'k>,
     /// Of the last row taken.
     last: Option<Cells>,
+    /// Rows behind it, where the gateway told.
+    left: Option<u64>,
     seen: Option<&'k mut Seen>,
     /// Parts of the keys may be read side by side.
     splits: bool,
@@ -171,6 +188,43 @@ impl<'k> Walk<'k> {
             ..self.query.clone()
         };
         (query, uncertain)
+    }
+
+    /// Compares what a page knows of the rows behind the last one with what the page before has said of them. Fewer may be
+    /// there because rows were deleted meanwhile: then the rows up to the last one and those behind it are no fewer than
+    /// there are in all. Two small requests tell. The inner error: they are fewer.
+    async fn settle_left(&mut self, reader: &Reader<'_>, page: &Page) -> Result<Result<(), Error>, Error> {
+        let Some(now) = page.remaining.map(|remaining| page.rows() as u64 + remaining) else {
+            self.left = None;
+            return Ok(Ok(()));
+        };
+        let announced = self.left;
+        if let (Some(announced), Some(last)) = (announced, &self.last)
+            && now < announced
+        {
+            let upto = Query {
+                filter: Some(Condition::and(self.query.filter.clone(), self.keys.until(last))),
+                order_by: Vec::new(),
+                ..self.query.clone()
+            };
+            let all = Query {
+                order_by: Vec::new(),
+                ..self.query.clone()
+            };
+            let (upto, all) = try_join(reader.page(&upto, 0, 1), reader.page(&all, 0, 1)).await?;
+            if let (Some(upto), Some(all)) = (upto.total_count, all.total_count)
+                && upto + now < all
+            {
+                let message = format!(
+                    "the gateway announced {announced} more rows of {} and shows {now}, but counts {all} in all, of which \
+                     {upto} are read",
+                    self.query.object
+                );
+                return Ok(Err(Error::new(ErrorKind::Malformed, message)));
+            }
+        }
+        self.left = page.remaining;
+        Ok(Ok(()))
     }
 
     /// Every row must come after the one before it, across pages too: else rows would be lost or come twice.

@@ -21,6 +21,8 @@ pub(super) async fn read(
     let mut ahead = Ahead::new(&reader, query);
     let mut summary = ReadSummary::default();
     let mut last: Option<Cells> = None;
+    // Rows behind the last one, where the gateway told; and whether fewer were shown once.
+    let (mut left, mut doubted) = (None::<u64>, false);
     while let Some((asked, page)) = ahead.next().await {
         let mut page = page?;
         if page.rows() > 0 && page.offset != asked.offset {
@@ -39,6 +41,22 @@ pub(super) async fn read(
             return Err(Error::new(ErrorKind::Moved, message));
         }
         let complete = reader.is_last(asked.size, &page)?;
+        let behind =
+            |page: &Page| Some((page.rows() as u64 + page.remaining?).saturating_sub(last.is_some().into()));
+        if let (Some(announced), Some(now)) = (left, behind(&page))
+            && now < announced
+        {
+            if std::mem::replace(&mut doubted, true) {
+                let message = format!(
+                    "the gateway announced {announced} more rows of {} and shows {now}",
+                    plan.query.object
+                );
+                return Err(Error::new(ErrorKind::Moved, message));
+            }
+            ahead.go_on_at(asked.offset);
+            continue;
+        }
+        (left, doubted) = (page.remaining, false);
         if last.is_some() {
             page.drop_first_rows(1);
             if page.rows() == 0 && !complete {

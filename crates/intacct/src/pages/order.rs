@@ -121,6 +121,23 @@ impl<'a> Keys<'a> {
     /// The condition of rows that come after a row with these keys: later in the first key, or equal there and later
     /// in the second, and so on.
     pub(super) fn after(&self, last: &[Vec<u8>]) -> Condition {
+        self.beside(last, |descending, _| match descending {
+            true => CompareOp::Lt,
+            false => CompareOp::Gt,
+        })
+    }
+
+    /// The condition of all other rows: those that come before it, and itself.
+    pub(super) fn until(&self, last: &[Vec<u8>]) -> Condition {
+        self.beside(last, |descending, is_last_key| match (descending, is_last_key) {
+            (true, true) => CompareOp::Ge,
+            (true, false) => CompareOp::Gt,
+            (false, true) => CompareOp::Le,
+            (false, false) => CompareOp::Lt,
+        })
+    }
+
+    fn beside(&self, last: &[Vec<u8>], op: impl Fn(bool, bool) -> CompareOp) -> Condition {
         let values: Vec<Value> = last.iter().map(|cell| reading::value_to_send(cell)).collect();
         let compare = |index: usize, op: CompareOp| Condition::Compare {
             field: self.keys[index].field.clone(),
@@ -129,11 +146,7 @@ impl<'a> Keys<'a> {
         };
         let later = |index: usize| {
             let equal = (0..index).map(|earlier| compare(earlier, CompareOp::Eq));
-            let op = if self.keys[index].descending {
-                CompareOp::Lt
-            } else {
-                CompareOp::Gt
-            };
+            let op = op(self.keys[index].descending, index + 1 == self.keys.len());
             let mut parts: Vec<Condition> = equal.chain([compare(index, op)]).collect();
             if parts.len() == 1 {
                 parts.remove(0)
@@ -254,6 +267,11 @@ mod tests {
         assert_eq!(
             after.to_string(),
             "K0 < 03/01/2024 or [K0 = 03/01/2024 and K1 > 17]"
+        );
+        let until = Keys::of_columns(&keys, vec![0, 1]).until(&[b"2024-03-01".to_vec(), b"17".to_vec()]);
+        assert_eq!(
+            until.to_string(),
+            "K0 > 03/01/2024 or [K0 = 03/01/2024 and K1 <= 17]"
         );
         let single = Keys::of_columns(&keys[1..], vec![1]).after(&[b"O'Brien".to_vec()]);
         assert_eq!(single.to_string(), "K1 > 'O''Brien'");

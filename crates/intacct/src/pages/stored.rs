@@ -53,5 +53,15 @@ pub(super) async fn read(
             );
             return Err(Error::new(ErrorKind::ConnectionLost, message));
         }
+        let counted = page.offset + page.rows() as u64 + page.remaining.unwrap_or_default();
+        if let Some(total) = page.total_count.filter(|total| *total != counted) {
+            let message = format!(
+                "the gateway counts {total} rows of {}, shows {}, and says that {} remain",
+                query.object,
+                page.offset + page.rows() as u64,
+                page.remaining.unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
     }
 }

@@ -85,11 +85,19 @@ impl fmt::Display for Query {
         if let Some(offset) = self.offset {
             write!(f, " offset {offset}")?;
         }
-        match (self.case_insensitive, self.show_private) {
-            (true, true) => f.write_str(" options (case_insensitive, show_private)"),
-            (true, false) => f.write_str(" options (case_insensitive)"),
-            (false, true) => f.write_str(" options (show_private)"),
-            (false, false) => Ok(()),
+        let options = [
+            (self.case_insensitive, "case_insensitive"),
+            (self.show_private, "show_private"),
+            (self.missing_as_null, "missing_elements_null"),
+        ];
+        let options: Vec<&str> = options
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| *name)
+            .collect();
+        match options.is_empty() {
+            true => Ok(()),
+            false => write!(f, " options ({})", options.join(", ")),
         }
     }
 }

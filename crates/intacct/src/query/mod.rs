@@ -38,6 +38,9 @@ pub struct Query {
     pub case_insensitive: bool,
     /// Include rows that are private to an entity.
     pub show_private: bool,
+    /// An element that is missing in a row is NULL, and not an error: for a gateway that leaves out empty ones.
+    #[serde(default)]
+    pub missing_as_null: bool,
 }
 
 impl Query {
@@ -53,6 +56,7 @@ impl Query {
             offset: None,
             case_insensitive: false,
             show_private: false,
+            missing_as_null: false,
         }
     }
 }

@@ -6,17 +6,70 @@ use crate::retry::{Failed, Fate};
 use crate::xml::scanner::ParseError;
 use std::time::Duration;
 
-/// Front ends answer in HTML when they cut a connection off.
+/// How far into a body its kind is looked for.
+const HEAD_BYTES: usize = 1024;
+
+fn head(body: &[u8]) -> Vec<u8> {
+    let start = body
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(body)
+        .trim_ascii_start();
+    start[..start.len().min(HEAD_BYTES)].to_ascii_lowercase()
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// Front ends answer in HTML when they cut a connection off or turn a request away, whatever they call it.
 pub(super) fn looks_like_html(body: &[u8]) -> bool {
-    let start = body.trim_ascii_start();
-    let head = start.get(..14).unwrap_or(start).to_ascii_lowercase();
-    head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
+    let head = head(body);
+    let page = find(&head, b"<html").or_else(|| find(&head, b"<!doctype html"));
+    page.is_some_and(|at| find(&head[..at], b"<response").is_none())
+}
+
+/// Whether a body is a document of the gateway, whatever its content type is called.
+pub(super) fn looks_like_response(body: &[u8]) -> bool {
+    let head = head(body);
+    (head.starts_with(b"<?xml") || head.starts_with(b"<response")) && !looks_like_html(body)
+}
+
+/// A page of a front end, where an answer of the gateway should be. It mostly passes, and nothing tells how far the
+/// request came.
+pub(super) fn web_page(status: u16, retry_after: Option<Duration>) -> Failed {
+    // Pages that say what is wrong with the request or the address.
+    if (400..500).contains(&status) && !matches!(status, 403 | 408) {
+        return http_failure(status, retry_after);
+    }
+    let message = match status {
+        200 => "the gateway's front end answered with a web page".to_owned(),
+        status => format!("the gateway's front end answered with a web page, HTTP status {status}"),
+    };
+    let hint = match status {
+        403 => {
+            "Something in front of the gateway turns requests of this machine away: try again later; if it goes on, check \
+             whether a proxy, a firewall or a list of allowed addresses is in the way."
+        }
+        _ => {
+            "The front end could not reach the gateway or gave up waiting: try again later, or ask for fewer rows or \
+             fewer columns at once."
+        }
+    };
+    Failed {
+        error: Error::new(ErrorKind::GatewayTimeout, message).with_hint(hint),
+        retry: Retry::Transient,
+        retry_after,
+        fate: Fate::Unknown,
+    }
 }
 
 /// A failure of HTTP without a document that explains it.
 pub(super) fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed {
     let (kind, retry) = match status {
         429 => (ErrorKind::RateLimited, Retry::Slower),
+        401 => (ErrorKind::SignInRefused, Retry::Never),
+        // The gateway explains its own refusals: this one comes from something before it.
+        403 => return web_page(status, retry_after),
         408 | 500.. => (ErrorKind::GatewayTimeout, Retry::Transient),
         404 | 405 => (ErrorKind::Malformed, Retry::Never),
         _ => (ErrorKind::Refused, Retry::Never),
@@ -39,6 +92,10 @@ pub(super) fn http_failure(status: u16, retry_after: Option<Duration>) -> Failed
 /// The status outweighs texts that say nothing of passing trouble.
 pub(super) fn by_status(status: u16, mut failed: Failed) -> Failed {
     let kind = match status {
+        401 if *failed.error.kind() == ErrorKind::Refused => {
+            failed.error = failed.error.with_kind(ErrorKind::SignInRefused);
+            return failed;
+        }
         429 => ErrorKind::RateLimited,
         500.. => ErrorKind::GatewayTimeout,
         _ => return failed,
@@ -65,4 +122,48 @@ pub(super) fn unreadable(error: ParseError) -> Failed {
         Error::new(kind, format!("the response is not acceptable: {what}")),
         retry,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_and_documents_are_told_apart() {
+        for page in [
+            "<!DOCTYPE html><html>",
+            "\u{feff}\n<!-- front --><HTML lang=\"en\">",
+            "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"x\"><html xmlns=\"y\">",
+            "<head></head><html>",
+        ] {
+            assert!(looks_like_html(page.as_bytes()), "{page}");
+            assert!(!looks_like_response(page.as_bytes()), "{page}");
+        }
+        for document in [
+            "<?xml version=\"1.0\"?><response><control/>",
+            " <response><data><NOTE><![CDATA[<html>]]></NOTE></data></response>",
+        ] {
+            assert!(!looks_like_html(document.as_bytes()), "{document}");
+            assert!(looks_like_response(document.as_bytes()), "{document}");
+        }
+        assert!(!looks_like_response(b"busy") && !looks_like_html(b"busy"));
+    }
+
+    #[test]
+    fn a_page_of_a_front_end_passes() {
+        for status in [200, 403, 502, 520, 522, 524, 530, 534] {
+            let failed = web_page(status, None);
+            assert_eq!(*failed.error.kind(), ErrorKind::GatewayTimeout, "{status}");
+            assert_eq!(
+                (failed.retry, failed.fate),
+                (Retry::Transient, Fate::Unknown),
+                "{status}"
+            );
+            assert!(failed.error.hint().contains("try again later"), "{status}");
+        }
+        assert_eq!(*web_page(404, None).error.kind(), ErrorKind::Malformed);
+        assert_eq!(*web_page(429, None).error.kind(), ErrorKind::RateLimited);
+        assert_eq!(*http_failure(401, None).error.kind(), ErrorKind::SignInRefused);
+        assert_eq!(*http_failure(403, None).error.kind(), ErrorKind::GatewayTimeout);
+    }
 }

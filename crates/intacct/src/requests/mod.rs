@@ -1,5 +1,6 @@
 //! Logical requests: functions go out under a session, answers come back; failures are tried again.
 
+mod agreement;
 mod failure;
 mod run;
 
@@ -18,7 +19,8 @@ use crate::stats::Counters;
 use crate::transport::{Received, Transport};
 use crate::xml::envelope::{Authentication, Envelope, Function};
 use crate::xml::response::{Answer, Expected, Failure, Level, Response, RowColumns, parse};
-use failure::{by_status, http_failure, looks_like_html, unreadable};
+pub(crate) use agreement::{AskedPage, missing_element};
+use failure::{by_status, http_failure, looks_like_html, looks_like_response, unreadable, web_page};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub(crate) struct CallFunction<'a> {
     pub body: String,
     /// The columns of its rows; `None` for an answer as a tree.
     pub columns: Option<RowColumns<'a>>,
+    /// The page that it asks for, which the answer must agree with.
+    pub page: Option<AskedPage<'a>>,
 }
 
 /// What makes a call one that writes.
@@ -109,6 +113,7 @@ impl Requester {
             functions: vec![CallFunction {
                 body: "<getAPISession/>".into(),
                 columns: None,
+                page: None,
             }],
         };
         let mut run = Run::new(self);
@@ -374,15 +379,11 @@ impl Requester {
         sizes.wire_bytes = received.wire_bytes;
         sizes.decoded_bytes = received.body.len() as u64;
         let status = received.status.as_u16();
-        if status >= 400 && !received.is_xml {
-            return Err(http_failure(status, received.retry_after));
-        }
         if looks_like_html(&received.body) {
-            let message = "the gateway's front end answered with a web page";
-            return Err(Failed::new(
-                Error::new(ErrorKind::GatewayTimeout, message),
-                Retry::Transient,
-            ));
+            return Err(web_page(status, received.retry_after));
+        }
+        if status >= 400 && !received.is_xml && !looks_like_response(&received.body) {
+            return Err(http_failure(status, received.retry_after));
         }
         let expected: Vec<Expected<'_>> = call
             .functions
@@ -423,8 +424,11 @@ impl Requester {
         {
             return refused(Level::Function, std::mem::take(errors));
         }
-        for answer in &mut response.answers {
+        for (answer, function) in response.answers.iter_mut().zip(&call.functions) {
             if let Answer::Rows(page) = answer {
+                if let Some(asked) = function.page {
+                    agreement::check(page, asked)?;
+                }
                 page.wire_bytes = received.wire_bytes;
                 page.decoded_bytes = received.body.len() as u64;
                 sizes.rows += page.rows() as u64;

@@ -4,6 +4,7 @@ mod class;
 pub(crate) mod known;
 mod lines;
 mod read;
+mod removed;
 mod survey;
 
 pub(crate) use class::Class;

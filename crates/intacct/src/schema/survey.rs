@@ -54,6 +54,8 @@ impl Client {
             let mut query = Query::new(object);
             query.select = vec![SelectItem::Field(field.to_owned())];
             query.show_private = show_private && kind.capabilities().show_private;
+            // Only how many there are is wanted.
+            query.missing_as_null = true;
             match self.page(&query, kind, &page, false).await {
                 Ok(page) => {
                     let rows = page.total_count;
@@ -113,6 +115,7 @@ impl Client {
         let mut query = Query::new(object);
         query.select = vec![SelectItem::Field(field.id.clone())];
         query.show_private = show_private && kind.capabilities().show_private;
+        query.missing_as_null = true;
         let page = PageRequest { size: 1, offset: 0 };
         match self.page(&query, kind, &page, false).await {
             Ok(page) => Ok(Readable::Yes {

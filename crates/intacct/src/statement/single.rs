@@ -172,7 +172,26 @@ impl Writer<'_> {
         }
         for item in asked {
             let missing = FieldValue::Text(None);
-            let value = record.field(item.field()).unwrap_or(&missing);
+            let value = match record.field(item.field()) {
+                Some(value) => value,
+                // 2.1 makes elements optional.
+                None if self.statement.kind == DialectKind::GetList
+                    || self.statement.query.missing_as_null =>
+                {
+                    &missing
+                }
+                None => {
+                    let message = format!(
+                        "field {} of {} is missing in the gateway's answer",
+                        item.field(),
+                        self.statement.query.object
+                    );
+                    return Err(Error::new(ErrorKind::Malformed, message).with_hint(
+                        "A record that is read whole has no fields of related objects: use query type 'list'. Where this \
+                         company's gateway leaves out the elements of empty fields: options (missing_elements_null).",
+                    ));
+                }
+            };
             self.member(&mut out, definition, item.field(), value)?;
         }
         close(&mut out, '}');

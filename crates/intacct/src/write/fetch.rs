@@ -133,6 +133,7 @@ impl Found {
                     negated: false,
                 }),
                 show_private: target.show_private,
+                missing_as_null: target.missing_as_null,
                 case_insensitive,
                 ..Query::new(&target.object)
             };

@@ -82,6 +82,8 @@ pub struct WriteTarget {
     pub natural_key: Option<String>,
     /// Look for records private to an entity as well.
     pub show_private: bool,
+    /// As [`Query::missing_as_null`](crate::Query::missing_as_null), where records are looked for.
+    pub missing_as_null: bool,
 }
 
 impl WriteTarget {
@@ -93,6 +95,7 @@ impl WriteTarget {
             id_field: "RECORDNO".into(),
             natural_key: support::unique_key(&object).map(str::to_owned),
             show_private: false,
+            missing_as_null: false,
             object,
         }
     }

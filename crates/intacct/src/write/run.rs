@@ -238,6 +238,7 @@ impl Run<'_> {
                 .map(|body| CallFunction {
                     body: body.clone(),
                     columns: None,
+                    page: None,
                 })
                 .collect(),
         };

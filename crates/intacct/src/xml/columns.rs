@@ -71,6 +71,16 @@ impl Columns {
         self.names.len()
     }
 
+    /// Columns that have an element of their own.
+    pub(crate) fn elements(&self) -> usize {
+        self.names.len() - self.repeats.len()
+    }
+
+    /// Whether the column shows the element of an earlier one.
+    pub(crate) fn is_repeat(&self, column: usize) -> bool {
+        self.repeats.iter().any(|(repeat, _)| *repeat == column)
+    }
+
     /// Each element says its column by its name alone: there are no aggregates.
     pub(crate) fn is_plain(&self) -> bool {
         let by_name = |target: &Target| matches!(target, Target::Column(_));

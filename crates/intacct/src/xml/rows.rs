@@ -23,6 +23,8 @@ pub struct Page {
     pub(crate) listing: Option<Listing>,
     columns: usize,
     rows: usize,
+    /// For each column, the first row that has no element for it; empty while there is none.
+    missing: Vec<Option<u32>>,
     /// Start and end of each cell in `bytes`, row by row; equal when there is no value.
     cells: Vec<(u32, u32)>,
     bytes: Vec<u8>,
@@ -49,6 +51,13 @@ impl Page {
         let &(start, end) = self.cells.get(row * self.columns + column)?;
         let bytes = &self.bytes[start as usize..end as usize];
         (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Columns for which some row has no element, each with the first such row. Their cells read as NULL, but nothing
+    /// tells what the field holds.
+    pub fn missing(&self) -> impl Iterator<Item = (usize, usize)> {
+        let first = self.missing.iter().enumerate();
+        first.filter_map(|(column, row)| Some(((*row)? as usize, column)))
     }
 
     /// Bytes of the response as transferred.
@@ -306,6 +315,11 @@ impl RowReader<'_> {
 
     fn finish_row(&self, page: &mut Page) -> Result<(), ParseError> {
         page.repeat_cells(self.columns);
+        for (column, seen) in self.seen.iter().enumerate() {
+            if *seen != page.rows && !self.columns.is_repeat(column) {
+                page.note_missing(column);
+            }
+        }
         match self
             .columns
             .must_be_named
@@ -321,6 +335,13 @@ impl RowReader<'_> {
 }
 
 impl Page {
+    /// The last row has no element for this column.
+    pub(super) fn note_missing(&mut self, column: usize) {
+        self.missing.resize(self.columns, None);
+        let row = (self.rows - 1) as u32;
+        self.missing[column].get_or_insert(row);
+    }
+
     #[inline]
     fn set(&mut self, column: usize, cell: (u32, u32)) {
         let index = (self.rows - 1) * self.columns + column;

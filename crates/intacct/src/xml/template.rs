@@ -7,7 +7,7 @@
 use super::columns::{Columns, Target};
 use super::rows::Page;
 use super::scanner::{ParseError, Scanner};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memmem};
 
 /// How often the rows of a page are taken as a template: where each has another form, little is won.
 const ATTEMPTS: usize = 16;
@@ -132,14 +132,14 @@ impl Template {
         }
     }
 
-    /// Adds the row that `bytes` begin with to the page, if it is of this form. Fields may be missing.
+    /// Adds the row that `bytes` begin with to the page, if it is of this form. Fields may be missing, which is noted.
     #[inline]
     fn read(&self, bytes: &[u8], columns: &Columns, page: &mut Page) -> Result<Verdict, ParseError> {
         if !bytes.starts_with(&self.start) {
             return Ok(Verdict::Form);
         }
         let mark = page.begin_row();
-        match self.read_fields(bytes, page)? {
+        match self.read_fields(bytes, columns, page)? {
             Ok(length) if std::str::from_utf8(&bytes[..length]).is_ok() => {
                 page.repeat_cells(columns);
                 Ok(Verdict::Row(length))
@@ -155,9 +155,32 @@ impl Template {
         }
     }
 
+    /// Notes the columns for which a row of this form has no element.
+    #[cold]
+    fn note_missing(&self, row: &[u8], columns: &Columns, page: &mut Page) {
+        let has_element = |column: usize| {
+            self.fields.iter().any(|field| {
+                field.column == Some(column)
+                    && memmem::find_iter(row, &*field.start)
+                        .any(|at| matches!(row.get(at + field.start.len()), Some(b'>' | b'/')))
+            })
+        };
+        for column in (0..columns.len()).filter(|column| !columns.is_repeat(*column)) {
+            if !has_element(column) {
+                page.note_missing(column);
+            }
+        }
+    }
+
     /// The length of the row, or why it is none of ours.
     #[inline]
-    fn read_fields(&self, bytes: &[u8], page: &mut Page) -> Result<Result<usize, Verdict>, ParseError> {
+    fn read_fields(
+        &self,
+        bytes: &[u8],
+        columns: &Columns,
+        page: &mut Page,
+    ) -> Result<Result<usize, Verdict>, ParseError> {
+        let mut found = 0;
         let mut at = self.start.len();
         let mut fields = self.fields.iter();
         loop {
@@ -165,11 +188,15 @@ impl Template {
             let Some(field) = fields.find(|field| {
                 rest.starts_with(&field.start) && matches!(rest.get(field.start.len()), Some(b'>' | b'/'))
             }) else {
-                return Ok(match rest.starts_with(&self.end) {
-                    true => Ok(at + self.end.len()),
-                    false => Err(Verdict::Form),
-                });
+                if !rest.starts_with(&self.end) {
+                    return Ok(Err(Verdict::Form));
+                }
+                if found < columns.elements() {
+                    self.note_missing(&bytes[..at], columns, page);
+                }
+                return Ok(Ok(at + self.end.len()));
             };
+            found += usize::from(field.column.is_some());
             at += field.start.len() + 1;
             let rest = &bytes[at..];
             if bytes[at - 1] == b'/' {

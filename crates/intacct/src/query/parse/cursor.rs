@@ -228,6 +228,11 @@ impl<'a> Cursor<'a> {
         if literal.is_empty() {
             return Err(self.expected("a value"));
         }
+        // `==`, or a comparison whose `and` was forgotten: neither is meant to be text.
+        if let Some(at) = literal.find(['=', '<', '>']) {
+            let at = self.at + if literal[..at].ends_with('!') { at - 1 } else { at };
+            return Err(self.expected_at(at, "a value (one with an operator in it stands between quotes)"));
+        }
         self.at += end;
         Ok(literal)
     }

@@ -178,8 +178,12 @@ impl Parser<'_> {
                 query.case_insensitive = true;
             } else if self.cursor.take_word("show_private") {
                 query.show_private = true;
+            } else if self.cursor.take_word("missing_elements_null") {
+                query.missing_as_null = true;
             } else {
-                return Err(self.cursor.expected("\"case_insensitive\" or \"show_private\""));
+                return Err(self
+                    .cursor
+                    .expected("\"case_insensitive\", \"show_private\" or \"missing_elements_null\""));
             }
             if !self.cursor.take(",") {
                 return self.cursor.require(")");

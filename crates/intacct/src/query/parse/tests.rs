@@ -189,7 +189,7 @@ fn query() -> impl Strategy<Value = Query> {
         proptest::collection::vec(key, 0..3),
         proptest::option::of(count()),
         proptest::option::of(count()),
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
     )
         .prop_map(
             |(object, docparid, select, filter, order_by, limit, offset, flags)| Query {
@@ -202,6 +202,7 @@ fn query() -> impl Strategy<Value = Query> {
                 offset,
                 case_insensitive: flags.0,
                 show_private: flags.1,
+                missing_as_null: flags.2,
             },
         )
 }
