@@ -1,5 +1,7 @@
 //! `check`: a connection test that says what works, what does not, and what to do about it.
 
+mod facts;
+mod look;
 mod observe;
 mod outcome;
 mod probe;
@@ -13,11 +15,13 @@ use pgrx::prelude::*;
 use std::time::Instant;
 
 /// Tests a server step by step as the current user. Never raises for a step that fails: `ok` is then false, and
-/// the later steps are skipped. `ok` is NULL for a step that was skipped or that did not tell.
+/// the later steps are skipped. `ok` is NULL for a step that was skipped or that did not tell. With `deep`, each fact about
+/// the gateway that nobody has confirmed is listed with what this company shows of it, without any of its data.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn check(
     server: &str,
+    deep: default!(bool, false),
 ) -> TableIterator<
     'static,
     (
@@ -32,16 +36,17 @@ fn check(
     let oid = usable_server(server);
     let mut results = Vec::new();
     if let Some(config) = local_steps(oid, &mut results) {
-        remote_steps(config, server, &mut results);
+        remote_steps(config, server, deep, &mut results);
     }
-    let rows = Step::ALL.iter().map(|&step| {
+    let facts = facts::FACTS.iter().filter(|_| deep).map(Step::Fact);
+    let rows = Step::ALL.into_iter().chain(facts).map(|step| {
         let result = results.iter().find(|result| result.step == step);
         let outcome = result.map_or(Outcome::skipped(), |result| result.outcome.clone());
         let milliseconds = result
             .and_then(|result| result.elapsed)
             .and_then(|elapsed| AnyNumeric::try_from((elapsed.as_secs_f64() * 10_000.0).round() / 10.0).ok());
         (
-            step.name().to_owned(),
+            step.name(),
             outcome.ok,
             (!outcome.detail.is_empty()).then_some(outcome.detail),
             (!outcome.hint.is_empty()).then_some(outcome.hint),
@@ -93,9 +98,9 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
 }
 
 /// Everything for which the gateway is asked.
-fn remote_steps(config: intacct::Config, server: &str, results: &mut Vec<StepResult>) {
+fn remote_steps(config: intacct::Config, server: &str, deep: bool, results: &mut Vec<StepResult>) {
     let server = pgrx::spi::quote_identifier(server);
-    let steps = io::stream(16, move |emitter| probe::run(config, server, emitter));
+    let steps = io::stream(16, move |emitter| probe::run(config, server, deep, emitter));
     let broken = |error: intacct::Error| StepResult {
         step: Step::Connect,
         outcome: Outcome::failed(error.into()),

@@ -10,7 +10,7 @@ use intacct::{
 use std::time::Instant;
 
 /// Text whose order is looked at: names, as people type them in capitals and in small letters.
-const NAMES: [(&str, &str); 5] = [
+pub(super) const NAMES: [(&str, &str); 5] = [
     ("CUSTOMER", "NAME"),
     ("VENDOR", "NAME"),
     ("CONTACT", "CONTACTNAME"),
@@ -78,13 +78,14 @@ fn settle(outcome: Result<Outcome, Error>) -> Outcome {
     outcome.unwrap_or_else(|error| Outcome::failed(error.into()))
 }
 
-async fn page(client: &Client, query: &Query, size: u32) -> Result<Page, Error> {
+pub(super) async fn page(client: &Client, query: &Query, size: u32) -> Result<Page, Error> {
     let request = PageRequest { size, offset: 0 };
     client.page(query, DialectKind::Query, &request, false).await
 }
 
-fn fields(object: &str, names: &[&str]) -> Query {
+pub(super) fn fields(object: &str, names: &[&str]) -> Query {
     let mut query = Query::new(object);
+    query.missing_as_null = true;
     query.select = names
         .iter()
         .map(|&name| SelectItem::Field(name.to_owned()))
@@ -94,7 +95,7 @@ fn fields(object: &str, names: &[&str]) -> Query {
 
 /// How a sequence of texts is sorted.
 #[derive(Debug, PartialEq, Eq)]
-enum TextOrder {
+pub(super) enum TextOrder {
     /// By bytes, and by no other rule.
     Binary,
     /// Not by bytes; the two texts that show it.
@@ -103,7 +104,7 @@ enum TextOrder {
     Open,
 }
 
-fn judge_text(texts: &[String]) -> TextOrder {
+pub(super) fn judge_text(texts: &[String]) -> TextOrder {
     if let Some(pair) = texts
         .windows(2)
         .find(|pair| pair[0].as_bytes() > pair[1].as_bytes())
@@ -169,13 +170,13 @@ async fn text_order(client: &Client, server: &str) -> Result<Outcome, Error> {
 }
 
 /// An object and fields of it that are set in some of its rows.
-struct Sample {
-    definition: ObjectDefinition,
+pub(super) struct Sample {
+    pub(super) definition: ObjectDefinition,
     /// Fields with the number of different values seen.
-    partly_set: Vec<(String, usize)>,
+    pub(super) partly_set: Vec<(String, usize)>,
 }
 
-async fn sample(client: &Client) -> Result<Option<Sample>, Error> {
+pub(super) async fn sample(client: &Client) -> Result<Option<Sample>, Error> {
     for object in OBJECTS {
         let definition = match client.lookup(object, None).await {
             Ok(definition) => definition,
@@ -348,7 +349,7 @@ async fn dotted_paths(client: &Client, sample: &Sample, server: &str) -> Result<
 }
 
 /// Whether another object may still be asked.
-fn is_refusal(error: &Error) -> bool {
+pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Permission | ErrorKind::UnknownObject | ErrorKind::UnknownFields(_) | ErrorKind::Refused

@@ -1,5 +1,6 @@
 //! The steps of a check, and what became of each.
 
+use super::facts::Fact;
 use crate::error::Report;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub enum Step {
     NullGroups,
     /// Whether dotted paths keep rows without a parent, as observed.
     DottedPaths,
+    /// An unconfirmed fact, as observed.
+    Fact(&'static Fact),
 }
 
 impl Step {
@@ -53,8 +56,9 @@ impl Step {
     ];
 
     /// As shown.
-    pub fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> String {
+        let name = match self {
+            Step::Fact(fact) => return format!("fact {}: {}", fact.number, fact.name),
             Step::Options => "options",
             Step::UserMapping => "user mapping",
             Step::Connect => "connect",
@@ -68,7 +72,8 @@ impl Step {
             Step::NullOrder => "observed: order of NULLs",
             Step::NullGroups => "observed: groups of NULL",
             Step::DottedPaths => "observed: dotted paths",
-        }
+        };
+        name.to_owned()
     }
 }
 

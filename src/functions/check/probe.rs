@@ -1,7 +1,7 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
-use super::observe;
 use super::outcome::{Outcome, Step, StepResult};
+use super::{facts, observe};
 use crate::io::Emitter;
 use intacct::{Client, Config, ConnectStage, Error, ErrorKind, PageRequest, Query, SelectItem};
 use std::time::Instant;
@@ -21,7 +21,12 @@ const COMMON_OBJECTS: [&str; 8] = [
 ];
 
 /// Makes the steps one after another until one fails, and sends each to the backend.
-pub async fn run(mut config: Config, server: String, emitter: Emitter<StepResult>) -> Result<(), Error> {
+pub async fn run(
+    mut config: Config,
+    server: String,
+    deep: bool,
+    emitter: Emitter<StepResult>,
+) -> Result<(), Error> {
     // A person waits: what fails twice is worth being told.
     config.max_retries = config.max_retries.min(1);
     let started = Instant::now();
@@ -68,6 +73,9 @@ pub async fn run(mut config: Config, server: String, emitter: Emitter<StepResult
 
     if may_read {
         observe::run(&client, &server, &emitter).await;
+        if deep {
+            facts::run(&client, &emitter).await;
+        }
     }
     Ok(())
 }
@@ -138,24 +146,27 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
     let started = Instant::now();
     let session = client.sign_in().await;
     let failed = session.as_ref().err().map(|error| step_of(error.kind()));
-    // The sender's right in the company is looked at together with the user: a refused user leaves it open.
-    let sender = match failed {
-        Some(Step::SignIn) => format!("{} accepted", config.sender_id),
-        _ => format!(
+    // The sender's right in the company is looked at together with the user: a refused user leaves it open. So does a
+    // refusal of the whole request, which may come before anybody has looked at the sender.
+    let sender = match (failed, &session) {
+        (Some(Step::SignIn), Err(error)) if !error.sender_accepted() => {
+            Outcome::open("not settled: the request was refused as a whole")
+        }
+        (Some(Step::SignIn), _) => Outcome::fine(format!("{} accepted", config.sender_id)),
+        _ => Outcome::fine(format!(
             "{} accepted, authorized in company {}",
             config.sender_id, config.company_id
-        ),
+        )),
     };
     let passed = [
-        (Step::Tls, tls.to_owned()),
+        (Step::Tls, Outcome::fine(tls)),
         (Step::Sender, sender),
-        (Step::SignIn, format!("{} at {at}", config.user_id)),
+        (Step::SignIn, Outcome::fine(format!("{} at {at}", config.user_id))),
     ];
-    for (step, detail) in passed {
+    for (step, outcome) in passed {
         if failed == Some(step) {
             break;
         }
-        let outcome = Outcome::fine(detail);
         emitter
             .send(StepResult {
                 step,

@@ -11,6 +11,7 @@ mod errors;
 mod estimates;
 mod generated;
 mod growth;
+mod honest;
 mod hostile;
 mod lines;
 mod numbers;
