@@ -69,6 +69,26 @@ pub enum Action {
     Empty,
     /// The content network's time-out page, status 524; the request *is* executed.
     Html524,
+    /// Executed; this status and body in the place of the answer.
+    StatusAfterExecution {
+        /// HTTP status code.
+        code: u16,
+        /// Body.
+        #[serde(default)]
+        body: String,
+        /// XML where it says so; default `text/html`.
+        #[serde(default)]
+        content_type: Option<String>,
+    },
+    /// Executed twice, as by a proxy that sends the request again; the second answer comes.
+    Replayed,
+    /// The connection is closed at once, and the request is executed so much later.
+    Late {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// A `query` is answered as by a replica that lags behind: it knows no such row.
+    Lagging,
     /// Not executed; a rate-limit failure inside of status 200.
     #[serde(rename = "rate_limit_in_200")]
     RateLimitIn200,

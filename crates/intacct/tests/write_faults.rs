@@ -43,9 +43,21 @@ enum Fault {
     Empty,
     SessionOver,
     NotNow,
+    /// A page of a front end in the place of the answer; executed.
+    Forbidden,
+    /// Trouble of the gateway in an ordinary answer; executed.
+    TroubleInside,
+    /// A proxy sends the request twice: the second answer comes.
+    Replayed,
+    /// A read is answered by a replica that does not have the records yet.
+    Lagging,
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 18] = [
+    Fault::Forbidden,
+    Fault::TroubleInside,
+    Fault::Replayed,
+    Fault::Lagging,
     Fault::ResetBefore,
     Fault::ResetAfter,
     Fault::SilentBefore,
@@ -60,6 +72,16 @@ const FAULTS: [Fault; 14] = [
     Fault::Empty,
     Fault::SessionOver,
     Fault::NotNow,
+];
+
+/// Terms that there are not, by names that a careless reader of refusals trips over.
+const NAMES: [&str; 6] = [
+    "no such term",
+    "Duplicate of Net 30",
+    "rate limit exceeded",
+    "Acme company inactive",
+    "this already exists",
+    "the control id was already executed",
 ];
 
 /// The gateway of one run.
@@ -125,7 +147,26 @@ impl Script {
                 self.company.expire_sessions();
                 self.company.answer(request)
             }
-            Fault::ResetAfter
+            Fault::Replayed => {
+                self.company.answer(request);
+                self.company.answer(request)
+            }
+            Fault::Lagging => {
+                let mut answer = self.company.answer(request);
+                // Only what looks for new records: what is read to be changed was read before.
+                let looks = request.contains("<query>") && request.contains("WHENCREATED");
+                let body = String::from_utf8_lossy(&answer.body).into_owned();
+                if let (true, Some(from), Some(to)) =
+                    (looks, body.find("<data listtype="), body.find("</data>"))
+                {
+                    let none = r#"<data listtype="x" totalcount="0" offset="0" count="0" numremaining="0">"#;
+                    answer.body = format!("{}{none}{}", &body[..from], &body[to..]).into();
+                }
+                answer
+            }
+            Fault::Forbidden
+            | Fault::TroubleInside
+            | Fault::ResetAfter
             | Fault::SilentAfter
             | Fault::TroubleAfter
             | Fault::Html524
@@ -133,6 +174,8 @@ impl Script {
             | Fault::Empty => {
                 let answer = self.company.answer(request);
                 match fault {
+                    Fault::Forbidden => Reply::status(403, "text/html", "<html>no</html>"),
+                    Fault::TroubleInside => Reply::xml(control_failure("GW-0004", "trouble")),
                     Fault::ResetAfter => Reply::reset(),
                     Fault::SilentAfter => Reply::stall(),
                     Fault::TroubleAfter => Reply::status(500, "text/html", "<html>trouble</html>"),
@@ -201,6 +244,8 @@ struct Run {
     options: WriteOptions,
     /// Rows that the gateway has to refuse, or to leave out.
     bad: HashSet<usize>,
+    /// Those of them of which an equal record of somebody else is there.
+    theirs: HashSet<usize>,
 }
 
 fn target(object: &str) -> Arc<WriteTarget> {
@@ -239,6 +284,7 @@ impl Run {
                 },
             },
             bad: HashSet::new(),
+            theirs: HashSet::new(),
         };
         let (customer, task) = (target("CUSTOMER"), target("TASK"));
         let project = company.truth("SELECT MIN(PROJECTID) AS a FROM PROJECT").remove(0);
@@ -267,7 +313,18 @@ impl Run {
                     Kind::CreateSkipping => cells[0].1 = "C-00001",
                     _ if verb == Verb::Create && rng.bool() => cells.retain(|(field, _)| *field != "NAME"),
                     Kind::CreateUnkeyed => cells[1].1 = "no such project",
-                    _ => cells.push(("TERMNAME", "no such term")),
+                    _ => cells.push(("TERMNAME", NAMES[rng.usize(0..NAMES.len())])),
+                }
+            }
+            if verb == Verb::Create && kind != Kind::CreateUnkeyed && cells.len() == 3 && rng.u32(0..100) < 3
+            {
+                run.bad.insert(row);
+                if cells[0].1 == id {
+                    run.theirs.insert(row);
+                    company.insert(
+                        "CUSTOMER",
+                        &[json!({"CUSTOMERID": id, "NAME": name, "Signed_On": "2024-02-29"})],
+                    );
                 }
             }
             let table = if kind == Kind::CreateUnkeyed {
@@ -314,8 +371,9 @@ impl Run {
     }
 
     fn check(&self, company: &Company, ended: &Result<Written, WriteFailure>) -> Result<(), String> {
+        // A record of somebody else is never ours, however equal.
         let counts: Vec<usize> = (0..self.changes.len())
-            .map(|row| self.stored(company, row))
+            .map(|row| self.stored(company, row) - usize::from(self.theirs.contains(&row)))
             .collect();
         if let Some(row) = counts.iter().position(|count| *count > 1) {
             return Err(format!("row {row} is stored {} times", counts[row]));

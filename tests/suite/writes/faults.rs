@@ -43,6 +43,14 @@ enum Trouble {
     Expired,
     /// A rate limit in an ordinary answer.
     LimitedInAnswer,
+    /// A page of a front end in the place of the answer, executed.
+    Forbidden,
+    /// Trouble of the gateway in an ordinary answer, executed.
+    TroubleInAnswer,
+    /// A proxy sends the request twice.
+    Replayed,
+    /// The connection breaks, and the request is executed later.
+    Late,
     /// The gateway is silent until `request_timeout`, after it has executed the request or not.
     Silent {
         executed: bool,
@@ -56,7 +64,11 @@ enum Trouble {
 impl Trouble {
     fn random(rng: &mut Rng) -> Trouble {
         let executed = rng.bool();
-        match rng.usize(..20) {
+        match rng.usize(..26) {
+            20 | 21 => Trouble::Forbidden,
+            22 => Trouble::TroubleInAnswer,
+            23 | 24 => Trouble::Replayed,
+            25 => Trouble::Late,
             0 | 1 => Trouble::Nothing,
             2..=4 => Trouble::Reset,
             5..=7 => Trouble::ResetAfterExecution,
@@ -84,6 +96,13 @@ impl Trouble {
             Trouble::Empty => r#""empty""#,
             Trouble::Expired => r#""expire_session""#,
             Trouble::LimitedInAnswer => r#""rate_limit_in_200""#,
+            Trouble::Forbidden => r#"{"status_after_execution": {"code": 403, "body": "<html>no</html>"}}"#,
+            Trouble::TroubleInAnswer => {
+                r#"{"status_after_execution": {"code": 200, "content_type": "application/xml",
+                    "body": "<response><control><status>failure</status></control><errormessage><error><errorno>GW-0004</errorno><description2>trouble</description2></error></errormessage></response>"}}"#
+            }
+            Trouble::Replayed => r#""replayed""#,
+            Trouble::Late => r#"{"late": {"ms": 15}}"#,
             Trouble::Nothing | Trouble::Silent { .. } | Trouble::Cancelled { .. } => return None,
         })
     }

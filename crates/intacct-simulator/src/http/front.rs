@@ -80,6 +80,18 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> io::Res
         expire(&gateway, &parsed);
         action = None;
     }
+    if let Some(Action::Late { ms }) = action {
+        gateway.log.add(Entry {
+            duration_ms: milliseconds(started),
+            ..entry
+        });
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            // Nobody waits for the answer.
+            let _ = tokio::task::spawn_blocking(move || gateway.execute(&parsed, None)).await;
+        });
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
     if let Some(response) = before(&gateway, &action, &entry, started).await? {
         return Ok(response);
     }
@@ -109,7 +121,14 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> io::Res
         _ => None,
     };
     let worker = gateway.clone();
-    let answer = tokio::task::spawn_blocking(move || worker.execute(&parsed, forced.as_ref()))
+    let twice = matches!(action, Some(Action::Replayed));
+    let execute = move || {
+        if twice {
+            worker.execute(&parsed, forced.as_ref());
+        }
+        worker.execute(&parsed, forced.as_ref())
+    };
+    let answer = tokio::task::spawn_blocking(execute)
         .await
         .map_err(io::Error::other)?;
     if let Some(Action::Delay { ms }) = action {
@@ -241,6 +260,31 @@ fn after(
             };
             Ok(finish(gateway, entry, answer, false, started))
         }
+        Some(Action::StatusAfterExecution {
+            code,
+            body,
+            content_type,
+        }) => {
+            let answer = Answer {
+                status: code,
+                content_type: match content_type {
+                    Some(kind) if kind.contains("xml") => XML,
+                    _ => "text/html",
+                },
+                body: body.into(),
+                rows: None,
+                ..answer
+            };
+            Ok(finish(gateway, entry, answer, false, started))
+        }
+        Some(Action::Lagging) => {
+            let answer = Answer {
+                body: without_rows(answer.body),
+                rows: None,
+                ..answer
+            };
+            Ok(finish(gateway, entry, answer, compress, started))
+        }
         Some(Action::Truncate { bytes }) => {
             let (response, body) = prepare(gateway, entry, answer, compress, started);
             let mut response = response;
@@ -257,6 +301,21 @@ fn after(
         }
         _ => Ok(finish(gateway, entry, answer, compress, started)),
     }
+}
+
+/// An answer to a query as if it had found nothing.
+fn without_rows(body: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&body);
+    let (Some(from), Some(to)) = (text.find("<data listtype=\""), text.find("</data>")) else {
+        return body;
+    };
+    let object = text[from..].split('"').nth(1).unwrap_or_default();
+    let none = format!(
+        "<data listtype=\"{object}\" totalcount=\"0\" offset=\"0\" count=\"0\" numremaining=\"0\"></data>"
+    );
+    [&text[..from], &none, &text[to + "</data>".len()..]]
+        .concat()
+        .into_bytes()
 }
 
 /// Compresses, logs, and makes the response.

@@ -57,6 +57,13 @@ fn actions_do_what_they_say() {
     assert_eq!((empty.status, empty.body.len()), (200, 0));
     let page = hit(r#""html524""#).0.unwrap();
     assert!(page.status == 524 && page.text().contains("cf-error-details"));
+    let (page, entry) = hit(r#"{"status_after_execution":{"code":403,"body":"no"}}"#);
+    assert_eq!((page.unwrap().status, entry.calls[0].rows > 0), (403, true));
+    let nothing = hit(r#""lagging""#).0.unwrap();
+    let data = find(&nothing.xml(), &["operation", "result", "data"])
+        .unwrap()
+        .clone();
+    assert_eq!((data.children.len(), data.attribute("count")), (0, Some("0")));
     let limited = hit(r#""rate_limit_in_200""#).0.unwrap();
     assert!(limited.status == 200 && limited.text().contains("API rate limit exceeded"));
     let failed = hit(r#"{"function_error":{"errorno":"DL02000001","description2":"no"}}"#)
@@ -203,4 +210,35 @@ fn the_control_surface_sets_reads_and_changes() {
         .unwrap()
         .text();
     assert!(catalog.contains("MCA_attendee"));
+}
+
+#[test]
+fn a_replayed_write_is_answered_as_executed_before_and_a_late_one_comes_later() {
+    let world = World::with(small());
+    let write = |id: &str, customer: &str, action: &str| {
+        world.simulator.faults(&format!(
+            r#"{{"match":{{"function":"create"}},"action":{action}}}"#
+        ));
+        let call = format!(
+            "<create><CUSTOMER><CUSTOMERID>{customer}</CUSTOMERID><NAME>x</NAME></CUSTOMER></create>"
+        );
+        let envelope = Envelope::new(&world.login, &function(id, &call));
+        let document = envelope.document().replace("<uniqueid>false", "<uniqueid>true");
+        exchange(&world.simulator.url(), POST, document.as_bytes())
+    };
+    let stored = |customer: &str| {
+        let t = "t_CUSTOMER";
+        world.truth(&format!(
+            "SELECT COUNT(*) FROM {t} WHERE CUSTOMERID = '{customer}'"
+        ))
+    };
+    let replayed = write("twice", "R-1", r#""replayed""#).unwrap();
+    assert!(error(&result(&replayed)).1.contains("already executed"));
+    assert_eq!(stored("R-1"), ["1"]);
+    assert!(write("late", "R-2", r#"{"late":{"ms":20}}"#).is_none());
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while stored("R-2") != ["1"] {
+        assert!(std::time::Instant::now() < deadline, "it never came");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
