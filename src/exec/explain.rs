@@ -8,7 +8,7 @@ use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use crate::plan::qual::shape::Shape;
-use intacct::{GatewayZone, PageRequest, RenderContext};
+use intacct::{GatewayZone, OwnedParents, PageRequest, Query, RenderContext};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -92,8 +92,9 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, pag
     // SAFETY: the caller's valid explain state.
     unsafe {
         let zone = GatewayZone::new(None, None);
+        let whole = private.owned.first_form(&private.query);
         for (number, part) in private.parts.iter().enumerate() {
-            let mut query = private.query.clone();
+            let mut query = whole.clone();
             if private.parts.len() > 1 {
                 query = job::part_query(&query, part, &zone);
                 query.limit = private.query.limit;
@@ -115,10 +116,23 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, pag
                 };
                 let page = PageRequest { size, offset };
                 let context = RenderContext { zone: zone.clone() };
-                let sent = job::part_query(&private.query, part, &zone);
+                let sent = job::part_query(&whole, part, &zone);
                 if let Ok(request) = intacct::render_function(private.dialect, &sent, &page, &context) {
                     property(es, &numbered(c"Intacct Request", number), &request);
                 }
+            }
+        }
+        explain_evidence(es, &private.owned, &whole);
+    }
+}
+
+/// What travels with the first request to prove that its rows are those of a join.
+unsafe fn explain_evidence(es: *mut pg_sys::ExplainState, owned: &OwnedParents, query: &Query) {
+    // SAFETY: the caller's valid explain state.
+    unsafe {
+        if (*es).verbose {
+            for (number, query) in owned.first_evidence(query).iter().enumerate() {
+                property(es, &numbered(c"Intacct Evidence", number), &query.to_string());
             }
         }
     }
@@ -136,7 +150,7 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
             offset: 0,
         };
         for (number, query) in private.queries.iter().enumerate() {
-            let mut query = query.clone();
+            let mut query = private.owned.first_form(query);
             if private.only_count {
                 query.limit = Some(intacct::Count::Number(1));
             }
@@ -147,12 +161,16 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
             property(es, c"Intacct Aggregate", "number of matching rows");
         }
         if private.verify
-            && let Some(mut query) = private.queries.first().and_then(total_query)
+            && let Some(query) = private.queries.first().and_then(total_query)
         {
+            let mut query = private.owned.first_form(&query);
             query.limit = Some(intacct::Count::Number(1));
             property(es, c"Intacct Verification", &query.to_string());
             let page = PageRequest { size: 1, offset: 0 };
             request(es, c"Intacct Verification Request", private, &query, page);
+        }
+        if let Some(query) = private.queries.first() {
+            explain_evidence(es, &private.owned, &private.owned.first_form(query));
         }
     }
 }
@@ -184,6 +202,9 @@ unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &Received) {
     // SAFETY: the caller's valid explain state.
     unsafe {
         let stats = received.meter.stats();
+        if let Some(why) = &received.local {
+            property(es, c"Intacct Local Plan", why);
+        }
         count(es, c"Intacct Requests", stats.requests);
         count(es, c"Intacct Retries", stats.retries);
         count(es, c"Intacct Pages", received.pages);

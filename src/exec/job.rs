@@ -3,8 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Bound, Client, Condition, Count, Error, GatewayZone, Meter, Page, Paging, Query, ReadPlan, Seen,
-    SelectItem, Value,
+    Attempts, Beside, Bound, Client, Condition, Count, Error, ErrorKind, Evidence, GatewayZone, Meter, Page,
+    Paging, Query, ReadPlan, Seen, SelectItem, Value, Verdict,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -43,6 +43,49 @@ impl Job {
 
     async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
         let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
+        if self.plan.owned.parents.is_empty() {
+            return self.read_query(&self.plan.query, None, &emitter, &zone).await;
+        }
+        let query = &self.plan.query;
+        let mut attempts = Attempts::new(&self.client, &self.plan.owned, query.show_private)?;
+        while !self.attempt(&mut attempts, &emitter, &zone).await? {}
+        Ok(())
+    }
+
+    /// Reads the rows in one form of the query; `false`: they are not those of the join, and another form is to be read.
+    async fn attempt(
+        &self,
+        attempts: &mut Attempts<'_>,
+        emitter: &Emitter<Page>,
+        zone: &GatewayZone,
+    ) -> Result<bool, Error> {
+        let query = attempts.query(&self.plan.query);
+        let counted = part_query(&query, &Part::Whole, zone);
+        let mut proof = Proof {
+            evidence: attempts.evidence(&counted),
+            attempts,
+            verdict: None,
+        };
+        self.read_query(&query, Some(&mut proof), emitter, zone).await?;
+        match proof.verdict {
+            Some(Verdict::Proven) => Ok(true),
+            Some(Verdict::Again) => Ok(false),
+            Some(Verdict::Undecided(why)) => Err(Error::new(ErrorKind::Undecided, why)),
+            None => Err(Error::new(ErrorKind::Undecided, "nothing was answered")),
+        }
+    }
+
+    /// Reads the rows of a query. Nothing of them is handed out before what travels beside the first page is judged.
+    async fn read_query(
+        &self,
+        query: &Query,
+        mut proof: Option<&mut Proof<'_, '_>>,
+        emitter: &Emitter<Page>,
+        zone: &GatewayZone,
+    ) -> Result<(), Error> {
+        let beside = proof
+            .as_ref()
+            .map(|proof| Beside::new(proof.evidence.queries.clone()));
         // A statement with a LIMIT may well have enough after the first page: the next is fetched when it is asked
         // for. Any other is likely to read to the end: the second page travels while the first is worked on, and
         // the first that is used up lets many more be asked for.
@@ -53,11 +96,18 @@ impl Job {
         let mut skip = self.skip;
         let mut sent = 0;
         for part in &self.plan.parts {
-            let mut plan = self.read_plan(part, &zone);
+            let mut plan = self.read_plan(query, part, zone);
             plan.query.offset = (skip > 0).then_some(Count::Number(skip));
             let mut wanted = true;
             let (mut total, mut shown) = (None, false);
-            intacct::read_part(&self.client, &plan, moving.then_some(&mut seen), async |page| {
+            let read_seen = moving.then_some(&mut seen);
+            intacct::read_part_beside(&self.client, &plan, read_seen, beside.as_ref(), async |page| {
+                if let (Some(proof), Some(beside)) = (&mut proof, &beside)
+                    && !proof.holds(beside)
+                {
+                    wanted = false;
+                    return false;
+                }
                 total = total.or(page.total_count);
                 if page.rows() == 0 && skip > 0 {
                     return true;
@@ -89,8 +139,8 @@ impl Job {
         Ok(())
     }
 
-    fn read_plan(&self, part: &Part, zone: &GatewayZone) -> ReadPlan {
-        let query = part_query(&self.plan.query, part, zone);
+    fn read_plan(&self, query: &Query, part: &Part, zone: &GatewayZone) -> ReadPlan {
+        let query = part_query(query, part, zone);
         let paging = if self.plan.keyset {
             Paging::Keyset {
                 keys: query.order_by.clone(),
@@ -111,6 +161,24 @@ impl Job {
                 false => self.client.config().max_concurrency,
             },
         }
+    }
+}
+
+/// What proves that the rows of a form of a query are those of the join.
+struct Proof<'p, 'a> {
+    attempts: &'p mut Attempts<'a>,
+    evidence: Evidence,
+    verdict: Option<Verdict>,
+}
+
+impl Proof<'_, '_> {
+    /// Whether the rows can be used; asked when a page is there, and with the first what travelled beside it.
+    fn holds(&mut self, beside: &Beside) -> bool {
+        let verdict = match self.verdict.take() {
+            Some(verdict) => verdict,
+            None => self.attempts.judge(&self.evidence, &beside.answers()),
+        };
+        *self.verdict.insert(verdict) == Verdict::Proven
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Report, raise};
 use crate::io::{Ready, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use crate::shared::Tracked;
-use intacct::{CellError, CellReader, Client, Meter, Page, UserFormatting};
+use intacct::{CellError, CellReader, Client, ErrorKind, Meter, Page, UserFormatting};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -120,6 +120,8 @@ impl Shown {
 pub struct Received {
     /// Counts requests.
     pub meter: Meter,
+    /// Why the local plan has taken over, where nothing was wrong.
+    pub local: Option<String>,
     /// How long the backend stood still for the gateway.
     pub waited: Duration,
     /// Pages.
@@ -258,6 +260,12 @@ impl ScanState {
                 Ok(Ready::End) => {
                     *rest = None;
                     shown.tracked = None;
+                }
+                // Rows of which nothing proves that they are those of the join are not used: an ordinary thing for users who
+                // see some entities only.
+                Err(error) if has_local && *pages == 0 && *error.kind() == ErrorKind::Undecided => {
+                    self.received.local = Some(error.to_string());
+                    self.progress = Progress::Local;
                 }
                 // The gateway follows many paths, and not all.
                 Err(error) if has_local && *pages == 0 && aggregate::may_read_rows(&error) => {

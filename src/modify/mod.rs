@@ -4,6 +4,7 @@
 //! 'on_commit'` they wait in a queue for the commit instead (`queue.rs`). What the gateway has stored cannot be taken
 //! back, so every error says what is stored (`outcome.rs`), and so does a rollback (`ledger.rs`).
 
+mod constants;
 mod exec;
 mod explain;
 mod ledger;

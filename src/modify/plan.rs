@@ -138,7 +138,9 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
         } else {
             Vec::new()
         };
-        for column in assigned.iter().filter_map(|attnum| target.table.column(*attnum)) {
+        // A constant column may be given the value that it has, which is known when there is a row.
+        let columns = assigned.iter().filter_map(|attnum| target.table.column(*attnum));
+        for column in columns.filter(|column| column.constant.is_none()) {
             target.check_column(column, false);
         }
         let mut returning = read_by(

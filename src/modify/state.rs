@@ -1,5 +1,6 @@
 //! What a statement that writes to one table remembers.
 
+use super::constants::ConstantColumn;
 use super::private::ModifyPrivate;
 use super::returning::{Shown, store};
 use super::row::{Outbound, Outgoing, Row, merged, output, writable};
@@ -31,6 +32,8 @@ pub struct WriteState {
     user: pg_sys::Oid,
     /// Columns that may be sent.
     outbound: Vec<Outbound>,
+    /// Columns that have the same value in every row, which is not sent.
+    constants: Vec<ConstantColumn>,
     /// What names a row: number of the column, and its place in the rows of the scan.
     identity: Option<(i16, i16)>,
     /// DELETE: columns that RETURNING shows, and their places in the rows of the scan.
@@ -130,6 +133,8 @@ impl WriteState {
         if plan.verb == Verb::Update && !compares {
             outbound.retain(|column| plan.assigned.contains(&column.attnum));
         }
+        // SAFETY: passed through.
+        let constants = unsafe { ConstantColumn::all(&target, descriptor) };
         // SAFETY: main thread; the context goes with the statement's.
         let memory = unsafe {
             pg_sys::AllocSetContextCreateInternal(
@@ -149,6 +154,7 @@ impl WriteState {
             plan,
             user: beginning.user,
             outbound,
+            constants,
             identity,
             carried,
             mode,
@@ -239,13 +245,18 @@ impl WriteState {
         // SAFETY: passed through.
         let cells = unsafe { self.changes(slot, old) };
         let known = [key.clone()];
-        self.take(Row {
-            target: self.gateway.clone(),
-            verb: Verb::Update,
-            key: Some(key),
-            cells,
-        });
+        // Nothing is sent of a row in which nothing but a constant column was assigned.
+        if !cells.is_empty() {
+            self.take(Row {
+                target: self.gateway.clone(),
+                verb: Verb::Update,
+                key: Some(key),
+                cells,
+            });
+        }
         if self.mode == Mode::Single {
+            // What is shown is read, even where nothing was written.
+            self.connect();
             self.hand_over();
         }
         // SAFETY: passed through.
@@ -299,19 +310,24 @@ impl WriteState {
         }
     }
 
-    /// Sends the rows that wait, and says what became of them. Raises when they are not all written.
-    fn hand_over(&mut self) -> Vec<RowWritten> {
-        if self.buffer.is_empty() {
-            return Vec::new();
-        }
-        let client = match &self.client {
+    /// Who is asked.
+    fn connect(&mut self) -> Client {
+        match &self.client {
             Some(client) => client.clone(),
             None => {
                 let client = connection::client(self.target.table.server_oid, self.user)
                     .unwrap_or_else(|report| raise(report));
                 self.client.insert(client).clone()
             }
-        };
+        }
+    }
+
+    /// Sends the rows that wait, and says what became of them. Raises when they are not all written.
+    fn hand_over(&mut self) -> Vec<RowWritten> {
+        if self.buffer.is_empty() {
+            return Vec::new();
+        }
+        let client = self.connect();
         let rows = Arc::new(std::mem::take(&mut self.buffer));
         let options = WriteOptions {
             batch_size: self.target.batch_size(),
@@ -346,13 +362,14 @@ impl WriteState {
         // SAFETY: the caller vouches for the slot; what is kept is copied out of the row's memory.
         let cells = unsafe {
             let (values, nulls) = attributes(slot);
+            self.check_constants(values, nulls, true);
             for column in &self.target.table.columns {
                 let given = !nulls[column.attnum as usize - 1];
                 let sent = self
                     .outbound
                     .iter()
                     .any(|outbound| outbound.attnum == column.attnum);
-                if given && !sent && column.generated.is_none() {
+                if given && !sent && column.generated.is_none() && column.constant.is_none() {
                     self.target.check_column(column, true);
                 }
             }
@@ -382,6 +399,7 @@ impl WriteState {
         // SAFETY: the caller vouches for the slots.
         unsafe {
             let (values, nulls) = attributes(slot);
+            self.check_constants(values, nulls, false);
             let before = (self.compares && !old.is_null()).then(|| attributes(old));
             if let Some((old_values, old_nulls)) = before {
                 self.check_unchanged(slot, (old_values, old_nulls));
@@ -420,7 +438,7 @@ impl WriteState {
         unsafe {
             let (values, nulls) = attributes(slot);
             let columns = self.target.table.columns.iter();
-            for column in columns.filter(|column| column.generated.is_none()) {
+            for column in columns.filter(|column| column.generated.is_none() && column.constant.is_none()) {
                 let index = column.attnum as usize - 1;
                 let same = || {
                     self.in_row_memory(|| {
@@ -436,6 +454,23 @@ impl WriteState {
                 if changed {
                     self.target.check_column(column, false);
                 }
+            }
+        }
+    }
+
+    /// Raises when a constant column is given another value than it has.
+    unsafe fn check_constants(&self, values: &[pg_sys::Datum], nulls: &[bool], creating: bool) {
+        for constant in &self.constants {
+            let index = constant.attnum as usize - 1;
+            let assigned = self.plan.assigned.contains(&constant.attnum);
+            let kept = match nulls[index] {
+                true => creating || !(assigned || self.compares),
+                false if !creating && !assigned && !self.compares => true,
+                // SAFETY: the caller passes the values of a row of the table.
+                false => unsafe { self.in_row_memory(|| constant.is(values[index])) },
+            };
+            if !kept && let Some(column) = self.target.table.column(constant.attnum) {
+                self.target.check_column(column, creating);
             }
         }
     }

@@ -134,7 +134,7 @@ impl Target {
         }
     }
 
-    /// Raises when a column cannot be given a value; `creating`: in a new row.
+    /// Raises when a column cannot be given a value, a constant one another value than its own; `creating`: in a new row.
     pub fn check_column(&self, column: &Column, creating: bool) {
         let report = |why: &str, hint: &str| {
             raise(
@@ -152,10 +152,10 @@ impl Target {
                 .hint(hint.to_owned()),
             )
         };
-        if column.constant.is_some() {
+        if let Some(constant) = &column.constant {
             return report(
                 "is not in Intacct: the column has option constant",
-                "Leave the column out.",
+                &format!("Leave the column out, or give it the value that every row has, \"{constant}\"."),
             );
         }
         if self.table.is_row_key(&column.field) {

@@ -20,5 +20,5 @@ pub use files::FileStamp;
 pub use intacct::nearest;
 pub use reference::Reference;
 pub use server::{Ordering, PushSwitches, ServerOptions, WriteMode};
-pub use table::TableOptions;
+pub use table::{Entities, TableOptions};
 pub use values::OptionValues;

@@ -153,8 +153,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "batch_size", ROWS_PER_WRITE, "", "Overrides the server's."),
     option(Table, "async_capable", Boolean, "", "Overrides the server's."),
     option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
-    option(Table, "entities", Boolean, "on",
-        "Off: rows of the object belong to no entity; set by IMPORT where the object has no MEGAENTITYID. Joins to the table are pushed only then, or where it has that column."),
+    option(Table, "entities", Choice(&["off", "hidden", "shown"]), "",
+        "Rows of entities. `off`: there are none; IMPORT says so where the object has no MEGAENTITYID. `hidden`, `shown`: what a direct query at top level is assumed to show of them when a join is pushed; it is proven all the same. Without the option it is found out, where the table has that column."),
     option(Table, "label", Kind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
 
     option(Column, "field", Text, "", "Path in Intacct (`DISPLAYCONTACT.EMAIL1`). Default: the column's name in upper case."),

@@ -32,10 +32,21 @@ pub struct TableOptions {
     pub async_capable: Option<bool>,
     /// Ask for row counts while planning.
     pub use_remote_estimate: Option<bool>,
-    /// Rows may belong to an entity, and then be hidden at the top level.
-    pub entities: bool,
+    /// What a direct query at top level shows of the rows that entities own; none leaves it to be found out.
+    pub entities: Option<Entities>,
     /// Intacct's name for people.
     pub label: Option<String>,
+}
+
+/// What a direct query at top level shows of the rows that entities own. It is assumed first, and proven all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entities {
+    /// There are none.
+    Off,
+    /// Nothing.
+    Hidden,
+    /// All.
+    Shown,
 }
 
 impl TableOptions {
@@ -79,7 +90,12 @@ impl TableOptions {
             batch_size: values.optional_integer("batch_size")?,
             async_capable: values.optional_boolean("async_capable")?,
             use_remote_estimate: values.optional_boolean("use_remote_estimate")?,
-            entities: values.boolean("entities")?,
+            entities: match values.word("entities")? {
+                Some("off") => Some(Entities::Off),
+                Some("hidden") => Some(Entities::Hidden),
+                Some("shown") => Some(Entities::Shown),
+                _ => None,
+            },
             label: values.text("label").filter(|label| !label.is_empty()),
         })
     }

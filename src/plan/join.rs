@@ -9,9 +9,10 @@ use super::qual::Params;
 use super::sort::{self, PushedOrder};
 use super::source::{Field, Hop, Member, Source};
 use super::{Select, first, keys_are_comparable, limit, row_order};
-use crate::catalog::{ForeignTable, ValueClass};
+use crate::catalog::{Column, ForeignTable, ValueClass};
 use crate::error::raise_internal;
-use intacct::{Condition, Query, SelectItem};
+use crate::options::Entities;
+use intacct::{Condition, OwnedRows, Query, SelectItem};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 
 /// What planning a join needs to remember between its callbacks.
@@ -376,6 +377,7 @@ pub unsafe fn plan(
             finish: None,
             need_formatting,
             joined: Some(source.relation()),
+            owned: source.owned(),
         }));
         let private = private
             .to_list()
@@ -407,22 +409,30 @@ pub unsafe fn plan(
     }
 }
 
-/// Whether a direct query of the table shows every row that a path to it shows, under a condition to be added. The
-/// outer option is the proof, the inner one the condition.
-pub fn visible(table: &ForeignTable) -> Option<Option<Condition>> {
-    if table.show_private() {
-        return Some(None);
+/// What a path to a table may show beside the rows that a direct query shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// Nothing: no row belongs to an entity.
+    Nothing,
+    /// Rows that belong to entities; the form in which they are asked for first.
+    Owned(OwnedRows),
+}
+
+/// What a path to the table may show beyond its rows; `None`: nothing can tell.
+pub fn beyond(table: &ForeignTable) -> Option<Beyond> {
+    let declared = table.options.entities;
+    if declared == Some(Entities::Off) {
+        return Some(Beyond::Nothing);
     }
-    let owned = table.columns.iter().any(|column| {
-        let field = column.field.to_ascii_uppercase();
-        field == "MEGAENTITYID"
-    });
-    if owned {
-        // At the top level, rows that belong to an entity are not shown.
-        return Some(Some(Condition::IsNull {
-            field: "MEGAENTITYID".to_owned(),
-            negated: false,
-        }));
-    }
-    (!table.options.entities).then_some(None)
+    // Rows are counted by it.
+    table.options.row_key.as_ref()?;
+    let named = |column: &Column| column.is_field() && column.field.eq_ignore_ascii_case("MEGAENTITYID");
+    Some(Beyond::Owned(match declared {
+        _ if table.show_private() => OwnedRows::Shown,
+        Some(Entities::Shown) => OwnedRows::Shown,
+        Some(Entities::Hidden) => OwnedRows::Hidden,
+        // An object without the field could not be asked for it.
+        _ if table.columns.iter().any(named) => OwnedRows::Hidden,
+        _ => return None,
+    }))
 }

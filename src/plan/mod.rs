@@ -22,7 +22,7 @@ use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
 pub use concurrent::is_foreign_path_async_capable;
 pub use estimate::count;
-use intacct::{Condition, OrderKey, Query, SelectItem};
+use intacct::{Condition, OrderKey, OwnedParents, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, is_a, pg_guard, pg_sys};
 use qual::{Params, Translator};
@@ -370,6 +370,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             finish,
             need_formatting,
             joined: None,
+            owned: OwnedParents::default(),
         };
         let private = Private::Scan(Box::new(private))
             .to_list()

@@ -3,7 +3,7 @@
 
 use crate::catalog::ValueClass;
 use crate::plan::qual::shape::Shape;
-use intacct::{Count, DialectKind, Query};
+use intacct::{Count, DialectKind, GroupKeyKind, OwnedParents, Query};
 use pgrx::{PgList, pg_sys};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct ScanPrivate {
     /// Rows of several tables: which of the scan's relations is the one that is asked, counted from the lowest; columns
     /// are then numbered as the scan's own.
     pub joined: Option<u16>,
+    /// Parents whose rows entities may own: the query is asked in a form that is proven beside it.
+    pub owned: OwnedParents,
 }
 
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
@@ -96,6 +98,8 @@ pub struct AggregatePrivate {
     pub relation: u16,
     /// The gateway joins.
     pub joined: bool,
+    /// As [`ScanPrivate::owned`].
+    pub owned: OwnedParents,
     /// As [`ScanPrivate::shapes`].
     pub shapes: Vec<Shape>,
     /// The questions. The first also counts the rows of each group, right behind the keys.
@@ -104,6 +108,8 @@ pub struct AggregatePrivate {
     pub dialect: DialectKind,
     /// What the group keys are, in their order.
     pub keys: Vec<ValueClass>,
+    /// The same, as far as the gateway may take values of theirs for one.
+    pub key_kinds: Vec<GroupKeyKind>,
     /// What the columns of the scan are, in their order.
     pub outputs: Vec<AggregateOutput>,
     /// The only thing wanted is the number of rows, which comes with a page of one row.

@@ -2,10 +2,11 @@
 //!
 //! Everything in here must be exact: what is read through a path is not checked again.
 
+use super::join::{self, Beyond};
 use super::qual::{Params, Translator};
-use super::{RelationState, join, state};
+use super::{RelationState, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
-use intacct::Condition;
+use intacct::{Condition, OwnedParent, OwnedParents, OwnedRows};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// One relation of the query within a source.
@@ -19,8 +20,10 @@ pub struct Member<'a> {
     pub path: String,
     /// What the statement says about it alone.
     restrictions: *mut pg_sys::List,
-    /// What makes sure that the path shows just the rows of the table.
+    /// What makes sure that the path shows just the rows of the table, but for those that entities own.
     proofs: Vec<Condition>,
+    /// What the path may show all the same.
+    beyond: Beyond,
     /// A row of the object that is asked may have none of it.
     optional: bool,
 }
@@ -95,6 +98,7 @@ impl<'a> Source<'a> {
                     path: String::new(),
                     restrictions: (*rel).baserestrictinfo,
                     proofs: table.options.filter.clone().into_iter().collect(),
+                    beyond: Beyond::Nothing,
                     optional: false,
                 }],
                 push_where: push.where_,
@@ -128,11 +132,14 @@ impl<'a> Source<'a> {
             return None;
         }
         for member in parent.members {
-            let visible = join::visible(member.table)?;
             let is_base = member.path.is_empty();
+            let beyond = match is_base {
+                true => join::beyond(member.table)?,
+                false => member.beyond,
+            };
             if left {
                 let bare = is_base && member.restrictions.is_null() && member.proofs.is_empty();
-                if !bare || visible.is_some() || !table.server.push_left_joins {
+                if !bare || !table.server.push_left_joins {
                     return None;
                 }
             }
@@ -144,14 +151,11 @@ impl<'a> Source<'a> {
                 .into_iter()
                 .map(|proof| under(&hop.path, proof))
                 .collect();
-            if is_base {
-                if !left {
-                    proofs.push(Condition::IsNull {
-                        field: format!("{}.{}", hop.path, hop.key),
-                        negated: true,
-                    });
-                }
-                proofs.extend(visible.map(|visible| under(&hop.path, visible)));
+            if is_base && !left {
+                proofs.push(Condition::IsNull {
+                    field: format!("{}.{}", hop.path, hop.key),
+                    negated: true,
+                });
             }
             let path = if is_base {
                 hop.path.clone()
@@ -161,6 +165,7 @@ impl<'a> Source<'a> {
             self.members.push(Member {
                 path,
                 proofs,
+                beyond,
                 optional: member.optional || left,
                 ..member
             });
@@ -229,6 +234,29 @@ impl<'a> Source<'a> {
         let asked = self.members[0].relid;
         let below = self.members.iter().filter(|member| member.relid < asked);
         below.count() as u16
+    }
+
+    /// The parents whose rows entities may own. What keeps just those of the join is found out at execution.
+    pub fn owned(&self) -> OwnedParents {
+        let parents = self.members.iter().filter_map(|member| {
+            let Beyond::Owned(form) = member.beyond else {
+                return None;
+            };
+            Some(OwnedParent {
+                path: member.path.clone(),
+                object: member.table.options.object.clone(),
+                row_key: member.table.options.row_key.clone()?,
+                first: match member.optional {
+                    true => OwnedRows::Shown,
+                    false => form,
+                },
+                optional: member.optional,
+            })
+        });
+        OwnedParents {
+            row_key: self.row_key().unwrap_or_default().to_owned(),
+            parents: parents.collect(),
+        }
     }
 
     /// The field that counts the rows: unique and never null.

@@ -56,3 +56,39 @@ ALTER FOREIGN TABLE acme.customer ALTER COLUMN company OPTIONS (SET constant 'ac
 -- A value that its type does not take is an error.
 ALTER FOREIGN TABLE typed ALTER COLUMN i OPTIONS (SET constant 'seven');
 SELECT i FROM typed LIMIT 1;
+
+-- Rows are written through the parent: the company says where, and is not sent.
+INSERT INTO customer_all (company, customerid, name) VALUES ('acme', 'N-1', 'one'), ('globex', 'N-1', 'uno'), ('acme', 'N-2', 'two')
+  RETURNING company, customerid, name;
+COPY customer_all (customerid, company, name) FROM stdin;
+N-3	globex	tres
+N-4	acme	four
+\.
+INSERT INTO acme.customer (customerid, company, name) SELECT 'N-' || i, 'acme', 'many' FROM generate_series(5, 7) i;
+SELECT company, customerid, name FROM customer_all WHERE customerid LIKE 'N-%' ORDER BY 1, 2;
+SELECT * FROM sage_intacct.upsert('acme.customer', '[{"customerid": "N-1", "company": "acme", "name": "first"}, {"customerid": "N-8", "company": "acme", "name": "eight"}]');
+UPDATE customer_all SET company = 'acme', name = 'second' WHERE company = 'acme' AND customerid = 'N-2';
+UPDATE customer_all SET company = lower('GLOBEX') WHERE company = 'globex' AND customerid = 'N-3' RETURNING company, customerid, name;
+SELECT company, customerid, name FROM customer_all WHERE customerid IN ('N-1', 'N-2', 'N-3', 'N-8') ORDER BY 1, 2;
+
+-- Another company is refused, before anything of the row is sent.
+INSERT INTO acme.customer (customerid, company, name) VALUES ('N-9', 'globex', 'nine');
+INSERT INTO customer_all (customerid, company, name) VALUES ('N-9', 'initech', 'nine');
+UPDATE customer_all SET company = 'globex' WHERE company = 'acme' AND customerid = 'N-2';
+UPDATE acme.customer SET company = NULL WHERE customerid = 'N-2';
+SELECT * FROM sage_intacct.upsert('acme.customer', '{"customerid": "N-9", "company": "globex", "name": "nine"}');
+COPY acme.customer (customerid, company, name) FROM stdin;
+N-9	globex	nine
+\.
+SELECT company, customerid, name FROM customer_all WHERE customerid IN ('N-2', 'N-9') ORDER BY 1, 2;
+
+-- Values are compared as their types compare them.
+CREATE FOREIGN TABLE other (recordno bigint, customerid text, name text, b boolean OPTIONS (constant 'yes'), n numeric OPTIONS (constant '12.5'),
+  c char(6) OPTIONS (constant 'ab'), d date OPTIONS (constant '2024-02-29'), j json OPTIONS (constant '{"a": 1}'))
+  SERVER acme OPTIONS (object 'CUSTOMER');
+INSERT INTO other (customerid, name, b, n, c, d, j) VALUES ('O-1', 'one', true, 12.500, 'ab', 'Feb 29 2024', '{"a": 1}');
+INSERT INTO other (customerid, name, n) VALUES ('O-2', 'two', 12.51);
+INSERT INTO other (customerid, name, b) VALUES ('O-2', 'two', false);
+UPDATE other SET n = n, d = d, name = 'uno' WHERE customerid = 'O-1';
+UPDATE other SET d = d + 1 WHERE customerid = 'O-1';
+SELECT customerid, name FROM other WHERE customerid LIKE 'O-%' ORDER BY 1;

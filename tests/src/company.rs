@@ -227,15 +227,17 @@ impl Company {
     }
 }
 
-/// How many rows of an object the top level of company `acme` shows: those that no entity owns.
+/// Whether the top level shows no row of the object that an entity owns.
+pub fn hides_owned(object: &str) -> bool {
+    let object = intacct_simulator::catalog::Catalog::builtin().object(object);
+    object.is_some_and(|object| object.master)
+}
+
+/// How many rows of an object the top level of company `acme` shows: of master data those that no entity owns.
 pub fn rows(gateway: &Gateway, object: &str) -> i64 {
-    let owned = gateway.truth(&format!(
-        "SELECT 1 FROM pragma_table_info('{object}') WHERE name = 'MEGAENTITYKEY'"
-    ));
-    let filter = if owned.is_empty() {
-        ""
-    } else {
-        " WHERE MEGAENTITYKEY IS NULL"
+    let filter = match hides_owned(object) {
+        true => " WHERE MEGAENTITYKEY IS NULL",
+        false => "",
     };
     gateway.truth(&format!("SELECT count(*) AS n FROM \"{object}\"{filter}"))[0]["n"]
         .as_i64()

@@ -64,10 +64,19 @@ switches! {
     date_format: DateFormat { User = "user", Us = "us", Iso = "iso" };
     /// Whether a dotted path shows a parent row that a direct query would hide.
     hidden_parents: HiddenParents { Shown = "shown", Hidden = "hidden" };
+    /// Which rows of entities a direct query shows at top level: those of each object as it was seen (of documents and
+    /// employees, not of master data), none, or all.
+    owned_rows: OwnedRows { ByObject = "by_object", Hidden = "hidden", Shown = "shown" };
+    /// Which entities the user sees: all; the first alone; or the first alone unless rows private to entities are asked for.
+    user_entities: UserEntities { All = "all", One = "one", OneUnlessPrivate = "one_unless_private" };
+    /// Whether the option showprivate is taken.
+    private_option: PrivateOption { Taken = "taken", Refused = "refused" };
     /// Element name of sum, avg, min and max.
     aggregate_names: AggregateNames { Prefixed = "prefixed", Plain = "plain" };
     /// How an unset boolean reads.
     unset_booleans: UnsetBooleans { Empty = "empty", False = "false" };
+    /// Which texts make one group: those that are the same, also those that differ by case, by trailing blanks, or by both.
+    text_groups: TextGroups { Exact = "exact", Case = "case", Blanks = "blanks", Both = "case_and_blanks" };
     /// What `count` of a field counts.
     count: Count { Values = "values", Rows = "rows" };
     /// Answer to aggregates without plain fields over no rows.

@@ -5,7 +5,8 @@ use crate::dialect::legacy::LegacyObject;
 use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_function};
 use crate::error::{Error, ErrorKind, classify};
 use crate::formatting::{GatewayZone, UserFormatting};
-use crate::query::{Query, Value};
+use crate::owned::KnownOwned;
+use crate::query::{Count, Query, Value};
 use crate::requests::{AskedPage, Call, CallFunction, Requester, missing_element};
 use crate::retry::Backoff;
 use crate::schema::known::KnownObjects;
@@ -67,6 +68,20 @@ impl SelectColumns {
     }
 }
 
+/// Fills in what a page does not tell itself; `offset` was asked for.
+fn complete(page: &mut Page, offset: u64) {
+    if !page.offset_told {
+        page.offset = offset;
+    }
+    // What has been skipped, what came and what remains is all there is; behind the end nothing tells how far.
+    if page.offset == 0 || page.rows() > 0 {
+        let told = page
+            .remaining
+            .map(|remaining| page.offset + page.rows() as u64 + remaining);
+        page.total_count = page.total_count.or(told);
+    }
+}
+
 /// A company seen by a user. Cheap to clone; clones share the session and the limits.
 ///
 /// Made to be used on one current-thread runtime with time and I/O enabled. Every future can be dropped at any await.
@@ -79,6 +94,7 @@ struct Inner {
     requester: Requester,
     formatting: Mutex<Option<UserFormatting>>,
     objects: KnownObjects,
+    owned: KnownOwned,
 }
 
 impl Client {
@@ -95,6 +111,7 @@ impl Client {
                 requester,
                 formatting: Mutex::new(None),
                 objects: KnownObjects::default(),
+                owned: KnownOwned::default(),
             }),
         })
     }
@@ -189,6 +206,20 @@ impl Client {
         page: &PageRequest,
         need_formatting: bool,
     ) -> Result<Page, Error> {
+        let (page, _) = self.page_beside(query, kind, page, need_formatting, &[]).await?;
+        Ok(page)
+    }
+
+    /// As [`page`](Self::page), with the first page of other queries in the same request, as long as their limit says. A failure
+    /// of one of those is its answer.
+    pub async fn page_beside(
+        &self,
+        query: &Query,
+        kind: DialectKind,
+        page: &PageRequest,
+        need_formatting: bool,
+        beside: &[Query],
+    ) -> Result<(Page, Vec<Result<Page, Error>>), Error> {
         let config = self.config();
         let at = |error: Error| error.at(&config.company_id, Some(&query.object), kind.function(), "");
         if let Some(number) = query.unbound() {
@@ -214,7 +245,8 @@ impl Client {
             self.formatting().await?;
         }
         let zone = GatewayZone::new(config.time_zone.as_ref(), self.known_formatting().as_ref());
-        let body = render_function(kind, query, page, &RenderContext { zone }).map_err(at)?;
+        let context = RenderContext { zone };
+        let body = render_function(kind, query, page, &context).map_err(at)?;
         let columns = SelectColumns::new(query, kind).map_err(at)?;
         let mut functions = vec![CallFunction {
             body,
@@ -225,6 +257,28 @@ impl Client {
                 size: page.size.clamp(1, kind.capabilities().max_page),
             }),
         }];
+        let mut other_columns = Vec::new();
+        for query in beside {
+            other_columns.push(SelectColumns::new(query, kind).map_err(at)?);
+        }
+        for (query, columns) in beside.iter().zip(&other_columns) {
+            let first_page = PageRequest {
+                size: match query.limit {
+                    Some(Count::Number(limit)) => u32::try_from(limit).unwrap_or(u32::MAX),
+                    _ => kind.capabilities().max_page,
+                },
+                offset: 0,
+            };
+            functions.push(CallFunction {
+                body: render_function(kind, query, &first_page, &context).map_err(at)?,
+                columns: Some(columns.of_rows()),
+                page: Some(AskedPage {
+                    query,
+                    offset: 0,
+                    size: first_page.size.clamp(1, kind.capabilities().max_page),
+                }),
+            });
+        }
         let ask_formatting = need_formatting && self.known_formatting().is_none();
         if ask_formatting {
             functions.push(CallFunction {
@@ -246,24 +300,32 @@ impl Client {
         let Some(Answer::Rows(mut rows)) = answers.next() else {
             return Err(at(Error::new(ErrorKind::Internal, "the answer holds no rows")));
         };
-        if !rows.offset_told {
-            rows.offset = page.offset;
-        }
-        // What has been skipped, what came and what remains is all there is; behind the end nothing tells how far.
-        if rows.offset == 0 || rows.rows() > 0 {
-            let told = rows
-                .remaining
-                .map(|remaining| rows.offset + rows.rows() as u64 + remaining);
-            rows.total_count = rows.total_count.or(told);
-        }
+        complete(&mut rows, page.offset);
+        let others: Vec<Result<Page, Error>> = beside
+            .iter()
+            .map(|query| {
+                let answer = match answers.next() {
+                    Some(Answer::Rows(mut page)) => {
+                        complete(&mut page, 0);
+                        Ok(page)
+                    }
+                    Some(Answer::Failure(errors) | Answer::Partial(errors)) => {
+                        Err(classify::refusal(Level::Function, kind.function(), errors).0)
+                    }
+                    _ => Err(Error::new(ErrorKind::Internal, "the answer holds no rows")),
+                };
+                answer.map_err(|error| self.place(error, Some(&query.object), kind.function()))
+            })
+            .collect();
         if ask_formatting {
             self.take_formatting(answers.next())?;
         }
         if need_formatting && let Some(formatting) = self.known_formatting() {
             formatting.check().map_err(at)?;
         }
-        self.inner.requester.counters.count(|stats| stats.pages += 1);
-        Ok(rows)
+        let pages = 1 + others.iter().flatten().count() as u64;
+        self.inner.requester.counters.count(|stats| stats.pages += pages);
+        Ok((rows, others))
     }
 
     /// The page that shows the one record that was just written. A replica may lag behind: the question is repeated for
@@ -370,6 +432,7 @@ impl Client {
     pub async fn forget_session(&self) {
         self.inner.requester.session.clear();
         self.inner.objects.forget();
+        self.inner.owned.forget();
         *self
             .inner
             .formatting
@@ -388,6 +451,10 @@ impl Client {
 
     pub(crate) fn known_objects(&self) -> &KnownObjects {
         &self.inner.objects
+    }
+
+    pub(crate) fn known_owned(&self) -> &KnownOwned {
+        &self.inner.owned
     }
 
     pub(crate) fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {

@@ -19,10 +19,12 @@ mod mask;
 pub mod measure;
 mod nearest;
 mod observer;
+mod owned;
 pub mod pages;
 mod proxy;
 pub mod query;
 pub mod quota;
+mod received;
 mod records;
 mod report;
 mod requests;
@@ -46,12 +48,14 @@ pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
 pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting, change_of_clocks};
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
-pub use pages::{Paging, ReadPlan, ReadSummary, Seen, read, read_part};
+pub use owned::{Attempts, Evidence, OwnedParent, OwnedParents, OwnedRows, Verdict};
+pub use pages::{Beside, Paging, ReadPlan, ReadSummary, Seen, read, read_part, read_part_beside};
 pub use proxy::Proxy;
 pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,
 };
+pub use received::{Confirmation, GroupKeyKind, ReceivedKeys};
 pub use records::{FieldValue, KeyKind, Record};
 pub use report::{Argument, ReportRequest};
 pub use retry::Backoff;

@@ -26,6 +26,13 @@ pub enum Doubt {
         /// Rows without groups.
         total: u64,
     },
+    /// Rows were put into the group of another text.
+    Folded {
+        /// Rows that have the keys of the groups.
+        matched: u64,
+        /// Rows without groups.
+        total: u64,
+    },
     /// The answers of several queries, or pages, do not fit together.
     Moved,
 }

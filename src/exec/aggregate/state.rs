@@ -12,7 +12,7 @@ use crate::exec::state::{Received, cell_reader};
 use crate::io::{self, Ready, Stream};
 use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
 use crate::shared::Tracked;
-use intacct::{Binding, CellError, CellReader, Client, Page};
+use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::time::Instant;
@@ -249,12 +249,21 @@ impl AggregateState {
                 None => self.local(has_local, None),
             };
         }
-        let total = answer.total();
+        let (total, confirmed) = (answer.total(), answer.confirmed);
         let Some(pages) = answer.groups else {
             return self.local(has_local, None);
         };
         let reader = cell_reader(Some(&client));
-        match Groups::collect(&plan, pages, total, &reader) {
+        let collected =
+            Groups::collect(&plan, pages, total, &reader).and_then(|groups| match (confirmed, total) {
+                (Confirmation::Rows(matched), Some(total)) if matched != total => {
+                    Err(Failure::Doubt(Doubt::Folded { matched, total }))
+                }
+                _ => Ok(groups),
+            });
+        match collected {
+            // Nothing is wrong, and nothing tells that it is right.
+            Ok(_) if confirmed == Confirmation::Impossible => self.local(has_local, None),
             Ok(groups) => self.groups(groups, reader, has_local),
             Err(Failure::Doubt(found)) if doubt.is_none() => self.ask(client, plan, Some(found)),
             Err(Failure::Doubt(found)) => self.local(has_local, Some(self.doubt(found))),
@@ -269,7 +278,12 @@ impl AggregateState {
     }
 
     /// What becomes of a question that was not answered.
-    fn unanswered(&self, plan: &AggregatePrivate, error: intacct::Error, has_local: bool) -> Progress {
+    fn unanswered(&mut self, plan: &AggregatePrivate, error: intacct::Error, has_local: bool) -> Progress {
+        if has_local && *error.kind() == ErrorKind::Undecided {
+            // As for rows of a join.
+            self.received.local = Some(error.to_string());
+            return self.local(has_local, None);
+        }
         if !has_local || !ask::may_read_rows(&error) {
             raise(error)
         }
@@ -339,6 +353,10 @@ impl AggregateState {
             Doubt::Sum { grouped, total } => {
                 format!("Its groups have {grouped} rows together, and {total} rows match.")
             }
+            Doubt::Folded { matched, total } => format!(
+                "{matched} rows have the texts that its groups show, and {total} rows match: the gateway puts texts that differ \
+                 by case or blanks into one group."
+            ),
             Doubt::Moved => "Its groups changed while they were read.".to_owned(),
         };
         Report::new(

@@ -3,6 +3,7 @@
 use super::call::{self, Call};
 use crate::catalog::ValueClass;
 use crate::plan::source::Source;
+use intacct::{DataType, GroupKeyKind};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// One group key.
@@ -15,6 +16,8 @@ pub struct Key {
     pub field: String,
     /// How its values compare.
     pub class: ValueClass,
+    /// Which values of it the gateway may take for one.
+    pub kind: GroupKeyKind,
     /// Whether it may be null, as far as its column says.
     pub nullable: bool,
 }
@@ -153,6 +156,14 @@ unsafe fn key(
             mark,
             field: column.field,
             class: column.class,
+            kind: match column.class {
+                ValueClass::Text if column.column.data_type == Some(DataType::Enum) => GroupKeyKind::Listed,
+                ValueClass::Text => GroupKeyKind::Text,
+                ValueClass::Integer | ValueClass::Decimal => GroupKeyKind::Number,
+                ValueClass::Boolean => GroupKeyKind::Boolean,
+                ValueClass::Date => GroupKeyKind::Date,
+                ValueClass::Timestamp => GroupKeyKind::Moment,
+            },
             // A parent's columns come through a path, on which nobody has declared anything.
             nullable: !column.column.not_null || !column.member.path.is_empty(),
         })

@@ -62,6 +62,18 @@ const STATEMENTS: &[(&str, &str)] = &[
         "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) ORDER BY i.totaldue DESC NULLS LAST LIMIT 10",
     ),
     (
+        "lines of documents, of which rows of entities are shown: that is found out once",
+        "SELECT count(*) FROM arinvoiceitem i JOIN arinvoice a ON a.recordno = i.recordkey",
+    ),
+    (
+        "the same again",
+        "SELECT count(*) FROM arinvoiceitem i JOIN arinvoice a ON a.recordno = i.recordkey",
+    ),
+    (
+        "two hops through a document",
+        "SELECT count(*) FROM arinvoiceitem i JOIN arinvoice a ON a.recordno = i.recordkey JOIN customer c ON c.customerid = a.customerid",
+    ),
+    (
         "one invoice with its customer",
         "SELECT i.recordid, c.name FROM arinvoice i JOIN customer c USING (customerid) WHERE i.recordno = 100",
     ),
@@ -144,7 +156,7 @@ fn line(entry: &Entry) -> String {
 fn the_request_budget() {
     let config = small().rows("ARINVOICE", 5000).rows("CUSTOMER", 2500);
     let company = Company::start_with("budget_table", config);
-    company.import("arinvoice, customer, territory");
+    company.import("arinvoice, arinvoiceitem, customer, territory");
     let mut client = company.connect();
     let mapping =
         "OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw')";

@@ -48,6 +48,28 @@ const RELATIONS: &[Relation] = &[
     },
 ];
 
+/// Documents, whose rows of entities are shown, and what lies behind them.
+const DOCUMENTS: &[Relation] = &[
+    Relation {
+        child: "arinvoiceitem",
+        column: "recordkey",
+        parent: "arinvoice",
+        key: "recordno",
+    },
+    Relation {
+        child: "arinvoiceitem",
+        column: "customerdimkey",
+        parent: "customer",
+        key: "recordno",
+    },
+    Relation {
+        child: "customer",
+        column: "custrepid",
+        parent: "employee",
+        key: "employeeid",
+    },
+];
+
 /// A join of two to four tables.
 pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (String, Compare) {
     let table = |name: &str| {
@@ -57,7 +79,7 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (Stri
             .expect("the tables of the relations are imported")
     };
     let first = rng
-        .choice(["arinvoice", "arinvoice", "customer"])
+        .choice(["arinvoice", "arinvoiceitem", "arinvoiceitem", "customer"])
         .expect("not empty");
     let mut joined: Vec<(String, &Table)> = vec![("t".to_owned(), table(first))];
     let mut from = format!("{first} t");
@@ -67,6 +89,7 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (Stri
         let (alias, child) = rng.choice(&joined).cloned().expect("not empty");
         let fitting: Vec<_> = RELATIONS
             .iter()
+            .chain(DOCUMENTS)
             .filter(|relation| relation.child == child.name)
             .collect();
         let Some(relation) = rng.choice(fitting) else {

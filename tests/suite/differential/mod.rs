@@ -31,6 +31,8 @@ const TABLES: &[(&str, &str)] = &[
     ("glbatch", "recordno"),
     ("territory", "recordno"),
     ("arterm", "recordno"),
+    ("arinvoiceitem", "recordno"),
+    ("employee", "recordno"),
 ];
 
 /// Statements for each reading when nothing else is said.
@@ -206,7 +208,15 @@ readings! {
     aggregates_of_nothing_are_zero: "apiuser", "empty_aggregate" = "zero";
     aggregates_of_nothing_are_empty: "apiuser", "empty_aggregate" = "empty";
     inner_paths: "apiuser", "dotted_paths" = "inner", "hidden_parents" = "hidden";
-    all_otherwise: "east", "nulls" = "first", "negatives" = "with_nulls", "text_order" = "linguistic",
+    rows_of_entities_hidden: "apiuser", "owned_rows" = "hidden";
+    rows_of_entities_shown: "apiuser", "owned_rows" = "shown", "dotted_paths" = "inner";
+    one_entity_seen: "apiuser", "user_entities" = "one";
+    one_entity_seen_by_paths_too: "apiuser", "owned_rows" = "shown", "user_entities" = "one", "hidden_parents" = "hidden";
+    one_entity_seen_unless_private: "apiuser", "owned_rows" = "shown", "user_entities" = "one_unless_private";
+    private_rows_refused: "apiuser", "private_option" = "refused";
+    groups_fold_case: "apiuser", "text_groups" = "case";
+    groups_fold_blanks: "apiuser", "text_groups" = "blanks", "trailing_blanks" = "ignored";
+    all_otherwise: "east", "text_groups" = "case_and_blanks", "owned_rows" = "shown", "nulls" = "first", "negatives" = "with_nulls", "text_order" = "linguistic",
         "trailing_blanks" = "ignored", "unset_booleans" = "false", "numbers" = "padded", "tag_case" = "upper",
         "null_groups" = "dropped", "aggregate_names" = "plain", "empty_aggregate" = "empty";
 }
@@ -240,6 +250,12 @@ fn order_vouched_for() {
 #[test]
 fn private_rows_shown() {
     differential_with("private_rows", "apiuser", &[], "ADD show_private 'true'");
+}
+
+#[test]
+fn private_rows_of_one_entity_shown() {
+    let readings = [("user_entities", "one")];
+    differential_with("private_of_one", "apiuser", &readings, "ADD show_private 'true'");
 }
 
 #[test]

@@ -19,7 +19,9 @@ impl Pushed {
         let condition =
             Regex::new("<(equalto|notequalto|in|notin|isnull|isnotnull|like|lessthan|lessthanorequalto)>");
         let condition = condition.expect("a pattern");
-        let path = Regex::new("<isnotnull><field>[A-Z.]+[.](CUSTOMERID|NAME|TERRITORYID|RECORDNO)</field>");
+        let path = Regex::new(
+            "<isnotnull><field>[A-Z.]+[.](CUSTOMERID|EMPLOYEEID|NAME|TERRITORYID|RECORDNO)</field>",
+        );
         let path = path.expect("a pattern");
         let size = Regex::new("<pagesize>(1|2|5|10|7)</pagesize>").expect("a pattern");
         for request in requests.iter().filter(|request| request.contains("<query>")) {

@@ -133,8 +133,10 @@ pub struct Object {
     /// Stands behind the objects that were there before it.
     #[serde(skip)]
     pub later: bool,
-    /// Has rows that are private to an entity and hidden at top level.
+    /// Has rows that are private to an entity.
     pub private: bool,
+    /// Master data: rows that are private to an entity are hidden at top level.
+    pub master: bool,
     /// `query` refuses it, `readByQuery` answers.
     pub read_by_query_only: bool,
     /// Not subscribed: every read is refused for everybody although `lookup` describes it.

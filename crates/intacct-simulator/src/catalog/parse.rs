@@ -1,7 +1,7 @@
 //! The format of the object files.
 //!
 //! ```text
-//! object CUSTOMER 300 key=CUSTOMERID private write=cud label="Customer"
+//! object CUSTOMER 300 key=CUSTOMERID master write=cud label="Customer"
 //!   RECORDNO   i-          rec            | Record number
 //!   CUSTOMERID t*          code:C:5       | Customer ID
 //!   STATUS     e(active=T,inactive=F)
@@ -14,7 +14,8 @@
 //! (labels, each with an optional `=code`), `q` sequence, `i` integer, `n`/`c`/`p` decimal, currency, percent
 //! with an optional scale, `b` boolean, `d` date, `s` timestamp. Flags after the type: `*` required, `-`
 //! read-only, `+` custom, `!` refused by `query`, `?n` empty in n % of the rows. An object that joins the others is
-//! `later`: data depends on an object's position, and theirs must stay as it is.
+//! `later`: data depends on an object's position, and theirs must stay as it is. Rows of `private` objects may belong to an
+//! entity; `master` says that those are hidden at top level.
 
 use super::{Catalog, DataType, Field, Object, Owner, Relation};
 use crate::data::recipe::Recipe;
@@ -89,6 +90,7 @@ fn object(words: &[String]) -> Result<Object, String> {
         rows,
         later: false,
         private: false,
+        master: false,
         read_by_query_only: false,
         unsubscribed: false,
         writable: String::new(),
@@ -105,6 +107,10 @@ fn object(words: &[String]) -> Result<Object, String> {
             "key" => object.natural_key = Some(value.into()),
             "rowid" => object.row_id = value.into(),
             "private" => object.private = true,
+            "master" => {
+                object.private = true;
+                object.master = true;
+            }
             "later" => object.later = true,
             "custom" => object.custom = true,
             "readbyquery" => object.read_by_query_only = true,

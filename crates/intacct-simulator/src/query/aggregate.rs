@@ -14,11 +14,14 @@ use super::rows::{Kind, ReturnFormat, RowWriter, Shape};
 use super::run::{Page, refuse, sort_key, where_clause};
 use crate::catalog::{DataType, Object};
 use crate::error::Fault;
-use crate::settings::{AggregateNames, Count, EmptyAggregate, NullGroups, Unordered};
+use crate::settings::{AggregateNames, Count, EmptyAggregate, NullGroups, TextGroups, Unordered};
 use crate::store::functions::AVERAGE_DIGITS;
 
 struct Output {
+    /// What is shown.
     sql: String,
+    /// What rows of one group have in common.
+    group: String,
     shape: Shape,
     key: Option<Column>,
     count: bool,
@@ -58,7 +61,7 @@ pub(super) fn run(
         }
         order.push(sort_key(
             &renderer,
-            &column.sql,
+            &shown(&renderer, &column),
             column.data_type().is_text(),
             key.descending,
         ));
@@ -69,12 +72,14 @@ pub(super) fn run(
 
     let keys: Vec<&str> = outputs
         .iter()
-        .filter_map(|o| o.key.as_ref())
-        .map(|k| k.sql.as_str())
+        .filter(|o| o.key.is_some())
+        .map(|o| o.group.as_str())
         .collect();
     if scope.readings.null_groups == NullGroups::Dropped {
-        keys.iter()
-            .for_each(|k| condition.text.push_str(&format!(" AND {k} IS NOT NULL")));
+        outputs
+            .iter()
+            .filter_map(|o| o.key.as_ref())
+            .for_each(|k| condition.text.push_str(&format!(" AND {} IS NOT NULL", k.sql)));
     }
     if !keys.is_empty() {
         // Groups that the given order leaves tied come in an undefined order too.
@@ -202,10 +207,32 @@ fn groups(
     Ok(total[0] as usize)
 }
 
+/// What the rows of a group have in common in a key.
+fn grouped(renderer: &Renderer<'_>, key: &Column) -> String {
+    let name = &key.sql;
+    match renderer.scope.readings.text_groups {
+        _ if !key.data_type().is_text() => name.clone(),
+        TextGroups::Exact => name.clone(),
+        TextGroups::Case => format!("fold({name})"),
+        TextGroups::Blanks => format!("rtrim({name}, ' ')"),
+        TextGroups::Both => format!("rtrim(fold({name}), ' ')"),
+    }
+}
+
+/// What a group shows of a key: where its rows differ, the text of one of them.
+fn shown(renderer: &Renderer<'_>, key: &Column) -> String {
+    match renderer.scope.readings.text_groups {
+        TextGroups::Exact => key.sql.clone(),
+        _ if !key.data_type().is_text() => key.sql.clone(),
+        _ => format!("MIN({})", key.sql),
+    }
+}
+
 fn output(renderer: &Renderer<'_>, selected: &Selected, column: Column) -> Result<Output, Fault> {
     let Some(function) = selected.aggregate else {
         return Ok(Output {
-            sql: column.sql.clone(),
+            sql: shown(renderer, &column),
+            group: grouped(renderer, &column),
             shape: Shape::of(&column),
             key: Some(column),
             count: false,
@@ -249,6 +276,7 @@ fn output(renderer: &Renderer<'_>, selected: &Selected, column: Column) -> Resul
     };
     Ok(Output {
         sql,
+        group: String::new(),
         shape: Shape { tag, kind },
         key: None,
         count: function == "count",

@@ -2,7 +2,7 @@
 
 use super::Scope;
 use crate::catalog::{DataType, Field, Object, Relation};
-use crate::settings::{DottedPaths, HiddenParents, TagCase};
+use crate::settings::{DottedPaths, HiddenParents, OwnedRows, TagCase, UserEntities};
 use crate::store::quote;
 
 /// A path that was found.
@@ -183,15 +183,29 @@ impl<'a> Resolver<'a> {
         if !object.has_entity() {
             return String::new();
         }
-        match self.scope.location {
+        let shared = format!("{alias}.\"MEGAENTITYID\" IS NULL");
+        let entity = match self.scope.location {
             // Seen in the field: an entity session still gets other entities' warehouses (§1.4).
-            Some(_) if object.name == "WAREHOUSE" => String::new(),
-            Some(entity) => format!(
-                "({alias}.\"MEGAENTITYID\" IS NULL OR {alias}.\"MEGAENTITYID\" = '{}')",
-                entity.replace('\'', "''")
-            ),
-            None if self.show_private => String::new(),
-            None => format!("{alias}.\"MEGAENTITYID\" IS NULL"),
-        }
+            Some(_) if object.name == "WAREHOUSE" => return String::new(),
+            Some(entity) => format!("'{}'", entity.replace('\'', "''")),
+            None => {
+                let readings = self.scope.readings;
+                let shown = match readings.owned_rows {
+                    _ if self.show_private => true,
+                    OwnedRows::ByObject => !object.master,
+                    reading => reading == OwnedRows::Shown,
+                };
+                let restricted = match readings.user_entities {
+                    UserEntities::OneUnlessPrivate => !self.show_private,
+                    reading => reading == UserEntities::One,
+                };
+                match (shown, restricted) {
+                    (false, _) => return shared,
+                    (true, false) => return String::new(),
+                    (true, true) => "(SELECT MIN(\"LOCATIONID\") FROM \"t_LOCATIONENTITY\")".to_owned(),
+                }
+            }
+        };
+        format!("({shared} OR {alias}.\"MEGAENTITYID\" = {entity})")
     }
 }

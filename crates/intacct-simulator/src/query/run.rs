@@ -15,7 +15,7 @@ use super::{Scope, aggregate};
 use crate::catalog::Object;
 use crate::error::Fault;
 use crate::format::read_number;
-use crate::settings::{DottedOrder, DottedPaths, Nulls, RequireFilters, Unordered};
+use crate::settings::{DottedOrder, DottedPaths, Nulls, PrivateOption, RequireFilters, Unordered};
 use crate::store::quote;
 
 /// A page of rows.
@@ -51,6 +51,12 @@ pub fn run(scope: &Scope<'_>, request: &Request) -> Result<Page, Fault> {
             format!("Unknown return format {}", request.return_format),
         )
     })?;
+    if request.show_private && scope.readings.private_option == PrivateOption::Refused {
+        return Err(Fault::new(
+            "Query Failed",
+            "The option showprivate is not available to you",
+        ));
+    }
     if scope.readings.require_filters == RequireFilters::On {
         check_required_filters(object, request.filter.as_ref())?;
     }

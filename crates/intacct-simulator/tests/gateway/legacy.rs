@@ -122,7 +122,7 @@ fn filters_combine() {
     };
     let truth = |condition: &str| {
         world.truth(&format!(
-            "SELECT RECORDNO FROM ARINVOICE WHERE MEGAENTITYID IS NULL AND {condition} ORDER BY RECORDNO DESC LIMIT 1000"
+            "SELECT RECORDNO FROM ARINVOICE WHERE {condition} ORDER BY RECORDNO DESC LIMIT 1000"
         ))
     };
     let late = expression("datecreated", "&gt;=", "01/31/2024");

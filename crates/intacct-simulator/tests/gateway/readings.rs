@@ -77,6 +77,91 @@ fn hidden_parents_are_shown_or_not() {
 }
 
 #[test]
+fn rows_of_entities_are_shown_by_object_and_by_user() {
+    let world = World::start();
+    let seen = |object: &str, options: &str| {
+        let call = format!(
+            "<query><object>{object}</object><select><field>MEGAENTITYID</field></select><filter><isnotnull><field>MEGAENTITYID</field></isnotnull></filter>{options}<pagesize>2000</pagesize></query>"
+        );
+        let mut entities = world.column(&call);
+        entities.sort();
+        entities
+    };
+    let truth = |object: &str| {
+        world.truth(&format!(
+            "SELECT MEGAENTITYID FROM {object} WHERE MEGAENTITYID IS NOT NULL ORDER BY 1"
+        ))
+    };
+    let private = "<options><showprivate>true</showprivate></options>";
+    let none: Vec<String> = Vec::new();
+    for (object, shown) in [
+        ("CUSTOMER", false),
+        ("VENDOR", false),
+        ("ITEM", false),
+        ("PROJECT", false),
+        ("ARINVOICE", true),
+        ("APBILL", true),
+        ("GLBATCH", true),
+        ("EMPLOYEE", true),
+    ] {
+        let all = truth(object);
+        assert!(!all.is_empty(), "{object}");
+        let first: Vec<String> = all.iter().filter(|entity| *entity == "E100").cloned().collect();
+        assert!(first.len() < all.len(), "{object}");
+        let expected = if shown { &all } else { &none };
+        assert_eq!(
+            (&seen(object, ""), &seen(object, private)),
+            (expected, &all),
+            "{object}"
+        );
+        world.simulator.set("owned_rows", "hidden");
+        assert_eq!(
+            (seen(object, ""), seen(object, private)),
+            (none.clone(), all.clone())
+        );
+        world.simulator.set("owned_rows", "shown");
+        assert_eq!(
+            (seen(object, ""), seen(object, private)),
+            (all.clone(), all.clone())
+        );
+        world.simulator.set("user_entities", "one_unless_private");
+        assert_eq!(
+            (seen(object, ""), seen(object, private)),
+            (first.clone(), all.clone())
+        );
+        world.simulator.set("user_entities", "one");
+        assert_eq!((seen(object, ""), seen(object, private)), (first.clone(), first));
+        world.simulator.set("user_entities", "all");
+        world.simulator.set("owned_rows", "by_object");
+    }
+    world.simulator.set("private_option", "refused");
+    let call =
+        format!("<query><object>CUSTOMER</object><select><field>RECORDNO</field></select>{private}</query>");
+    assert_eq!(world.result(&call).child_text("status"), Some("failure"));
+}
+
+#[test]
+fn texts_make_groups_as_the_reading_says() {
+    let world = World::start();
+    let keys = world.truth("SELECT RECORDNO FROM ARINVOICE ORDER BY RECORDNO LIMIT 4");
+    for (key, text) in keys.iter().zip(["quay", "Quay", "quay ", "QUAY  "]) {
+        let key: i64 = key.parse().unwrap();
+        let changes = serde_json::json!([
+            { "update": { "object": "ARINVOICE", "keys": [key], "values": { "Region_Code": text } } }
+        ]);
+        let changes = serde_json::from_value(changes).unwrap();
+        world.simulator.gateway().change("acme", changes, false).unwrap();
+    }
+    let call = "<query><object>ARINVOICE</object><select><field>Region_Code</field><count>RECORDNO</count></select><filter><like><field>Region_Code</field><value>%ay%</value></like></filter><options><caseinsensitive>true</caseinsensitive></options></query>";
+    let mut sizes = Vec::new();
+    for reading in ["exact", "case", "blanks", "case_and_blanks"] {
+        world.simulator.set("text_groups", reading);
+        sizes.push(world.rows(call).len());
+    }
+    assert_eq!(sizes, [4, 3, 3, 1]);
+}
+
+#[test]
 fn negatives_take_or_leave_null_rows() {
     let world = World::start();
     let filters = [

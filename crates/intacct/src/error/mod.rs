@@ -76,6 +76,8 @@ pub enum ErrorKind {
     NotOne,
     /// Data moved while it was read.
     Moved,
+    /// Nothing proves that the answer is what was asked for: the caller must ask in another way.
+    Undecided,
     /// The dialect cannot say this.
     Unsupported,
     /// Not of the connector's SELECT syntax.

@@ -86,6 +86,7 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         }
         ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
         ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
+        ErrorKind::Undecided => "Read the objects one by one.",
         ErrorKind::Internal => "This is a bug in sage_intacct_fdw: please report the statement.",
     }
 }

@@ -18,6 +18,7 @@ use crate::query::{Count, OrderKey, Query};
 use crate::xml::rows::Page;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 
 /// How much larger a page is than the one before, until `page_size`.
@@ -102,7 +103,54 @@ pub async fn read_part(
     seen: Option<&mut Seen>,
     emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
-    let reader = Reader { client, plan };
+    read_part_beside(client, plan, seen, None, emit).await
+}
+
+/// Queries whose first pages travel in the request for the first page of a read, and what they are answered.
+#[derive(Debug, Default)]
+pub struct Beside {
+    queries: Vec<Query>,
+    sent: Cell<bool>,
+    answers: RefCell<Vec<Result<Page, Error>>>,
+}
+
+impl Beside {
+    /// Queries of the read's own dialect.
+    pub fn new(queries: Vec<Query>) -> Beside {
+        Beside {
+            queries,
+            ..Beside::default()
+        }
+    }
+
+    /// The queries, when they are asked for the first time; then none.
+    pub fn take_queries(&self) -> &[Query] {
+        match self.sent.replace(true) {
+            true => &[],
+            false => &self.queries,
+        }
+    }
+
+    /// Keeps the answers.
+    pub fn answer(&self, answers: Vec<Result<Page, Error>>) {
+        self.answers.replace(answers);
+    }
+
+    /// The answers, in the order of the queries: there when the first page is. A failure is an answer.
+    pub fn answers(&self) -> Vec<Result<Page, Error>> {
+        self.answers.take()
+    }
+}
+
+/// As [`read_part`], with other queries beside the first page.
+pub async fn read_part_beside(
+    client: &Client,
+    plan: &ReadPlan,
+    seen: Option<&mut Seen>,
+    beside: Option<&Beside>,
+    emit: impl AsyncFnMut(Page) -> bool,
+) -> Result<ReadSummary, Error> {
+    let reader = Reader { client, plan, beside };
     let company = &client.config().company_id;
     let ended = match &plan.paging {
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
@@ -160,6 +208,7 @@ trait UnderWay<'a> {
 struct Reader<'a> {
     client: &'a Client,
     plan: &'a ReadPlan,
+    beside: Option<&'a Beside>,
 }
 
 impl Reader<'_> {
@@ -189,9 +238,16 @@ impl Reader<'_> {
     /// Asks for `size` rows of `query`.
     async fn page(&self, query: &Query, offset: u64, size: u32) -> Result<Page, Error> {
         let request = PageRequest { size, offset };
-        self.client
-            .page(query, self.plan.kind, &request, self.plan.need_formatting)
-            .await
+        // The first page travels alone: what travels with it is answered before any row is handed out.
+        let others = self.beside.map_or(&[][..], Beside::take_queries);
+        let (page, answers) = self
+            .client
+            .page_beside(query, self.plan.kind, &request, self.plan.need_formatting, others)
+            .await?;
+        if let Some(beside) = self.beside.filter(|_| !others.is_empty()) {
+            beside.answer(answers);
+        }
+        Ok(page)
     }
 
     /// Whether nothing follows the page of this many rows.

@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::formatting::{CellReader, GatewayZone};
 use crate::pages::{Paging, ReadPlan, read};
 use crate::query::{AggregateFunction, Condition, Query, SelectItem};
-use crate::schema::Class;
+use crate::received::{Confirmation, GroupKeyKind, ReceivedKeys};
+use crate::schema::{Class, DataType};
 use crate::xml::rows::Page;
 
 pub(super) async fn run(
@@ -119,6 +120,18 @@ fn is_trusted(client: &Client, statement: &Statement, split: &Split, items: &[Se
     statement.kind.capabilities().aggregates && split.is_exact && items.iter().all(is_sure)
 }
 
+/// How the values of a group key compare.
+fn key_kind(data_type: &DataType) -> GroupKeyKind {
+    match (data_type, Class::of(data_type)) {
+        (DataType::Enum, _) => GroupKeyKind::Listed,
+        (_, Class::Text) => GroupKeyKind::Text,
+        (_, Class::Number) => GroupKeyKind::Number,
+        (_, Class::Boolean) => GroupKeyKind::Boolean,
+        (_, Class::Date) => GroupKeyKind::Date,
+        (_, Class::Moment) => GroupKeyKind::Moment,
+    }
+}
+
 /// Whether a condition keeps no row in which the field has no value.
 fn has_value(condition: Option<&Condition>, field: &str) -> bool {
     match condition {
@@ -210,6 +223,19 @@ async fn by_gateway(
     };
     let mut failure = None;
     let mut counted = 0;
+    let key_columns: Vec<usize> = (select.iter().enumerate())
+        .filter(|(_, item)| matches!(item, SelectItem::Field(_)))
+        .map(|(column, _)| column)
+        .collect();
+    let mut received = ReceivedKeys::new(
+        key_columns
+            .iter()
+            .map(|column| {
+                let field = select[*column].field();
+                (field.to_owned(), key_kind(&statement.names.type_of(field)))
+            })
+            .collect(),
+    );
     read(client, &plan, async |page| {
         let reader = cell_reader(client);
         for row in 0..page.rows() {
@@ -225,6 +251,11 @@ async fn by_gateway(
                 failure = Some(error_of(statement, &select, &page, row, error));
                 return false;
             }
+            if rows > 0 {
+                let cells = key_columns.iter().map(|column| page.cell(row, *column));
+                // What does not parse has been an error above.
+                let _ = received.add(cells, &reader);
+            }
         }
         true
     })
@@ -233,9 +264,14 @@ async fn by_gateway(
         return Err(failure);
     }
     let request = PageRequest { size: 1, offset: 0 };
-    let total = client.page(&total, statement.kind, &request, false).await?;
-    if total.total_count != Some(counted) {
+    let rows = client.page(&total, statement.kind, &request, false).await?;
+    if rows.total_count != Some(counted) {
         return Ok(None);
+    }
+    match received.count(client, &total, statement.kind).await? {
+        Confirmation::Unneeded => {}
+        Confirmation::Rows(rows) if rows == counted => {}
+        _ => return Ok(None),
     }
     finish(client, statement, items, groups).map(Some)
 }

@@ -1,0 +1,163 @@
+//! Groups by text at a gateway that takes texts for one which SQL does not: they add up, and are found out all the same.
+
+use postgres::Client;
+use sage_intacct_fdw_tests::company::{Company, small};
+use serde_json::json;
+
+/// A company whose invoices have texts that differ by case and by blanks, and nothing else.
+fn company(name: &str) -> (Company, Client) {
+    let company = Company::start_with(name, small().rows("ARINVOICE", 2600));
+    company.import("arinvoice, customer, mca_attendee");
+    for (rest, text) in [
+        (0, "harbour"),
+        (1, "Harbour"),
+        (2, "HARBOUR"),
+        (3, "pier"),
+        (4, "Pier"),
+        (5, ""),
+        (6, ""),
+    ] {
+        company.gateway.change(json!([
+            { "update": { "object": "ARINVOICE", "where": format!("RECORDNO % 7 = {rest}"), "values": { "Region_Code": text }, "silent": true } }
+        ]));
+    }
+    let mut client = company.connect();
+    client
+        .batch_execute("SELECT whenmodified FROM arinvoice LIMIT 1")
+        .expect("signed in");
+    (company, client)
+}
+
+const STATEMENTS: &[&str] = &[
+    "SELECT DISTINCT region_code FROM arinvoice",
+    "SELECT region_code, count(*), trim_scale(sum(totaldue)) FROM arinvoice GROUP BY 1",
+    "SELECT region_code, currency, count(*) FROM arinvoice GROUP BY 1, 2",
+    "SELECT region_code, whencreated, is_export, count(*) FROM arinvoice WHERE recordno < 900 GROUP BY 1, 2, 3",
+    "SELECT docnumber, min(whendue), round(avg(totalentered), 2) FROM arinvoice WHERE totalentered > 0 GROUP BY 1",
+    "SELECT region_code, page_count FROM arinvoice GROUP BY 1, 2",
+    "SELECT recordid, count(*) FROM arinvoice GROUP BY 1",
+    "SELECT recordid, region_code FROM arinvoice GROUP BY 1, 2",
+    "SELECT state, count(*) FROM arinvoice GROUP BY 1",
+    "SELECT a.region_code, c.status, count(*) FROM arinvoice a JOIN customer c USING (customerid) GROUP BY 1, 2",
+    "SELECT c.region_code, count(*) FROM arinvoice a JOIN customer c USING (customerid) GROUP BY 1",
+    "SELECT name, count(*) FROM customer GROUP BY 1",
+    "SELECT name FROM mca_attendee GROUP BY 1",
+];
+
+fn rows(client: &mut Client, sql: &str) -> Vec<String> {
+    let sql = format!("SELECT s::text COLLATE \"C\" FROM ({sql}) s ORDER BY 1");
+    let rows = client
+        .query(&sql, &[])
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[test]
+fn groups_are_those_of_sql_whatever_the_gateway_takes_for_one() {
+    let (company, mut client) = company("text_groups");
+    client
+        .batch_execute("SET client_min_messages = error; SET sage_intacct.push_aggregates = off")
+        .expect("switches");
+    let expected: Vec<_> = STATEMENTS
+        .iter()
+        .map(|sql| (*sql, rows(&mut client, sql)))
+        .collect();
+    client
+        .batch_execute("RESET sage_intacct.push_aggregates")
+        .expect("a switch");
+    for reading in ["exact", "case", "blanks", "case_and_blanks"] {
+        for blanks in ["significant", "ignored"] {
+            company.gateway.set("text_groups", reading);
+            company.gateway.set("trailing_blanks", blanks);
+            for (sql, expected) in &expected {
+                let got = rows(&mut client, sql);
+                assert!(
+                    got == *expected,
+                    "{reading} {blanks}: {sql}: {} groups, not {}",
+                    got.len(),
+                    expected.len()
+                );
+            }
+        }
+    }
+}
+
+/// Texts that differ by blanks alone.
+#[test]
+fn blanks_at_the_edges_are_no_groups_of_their_own() {
+    let (company, mut client) = company("blank_groups");
+    for (text, rest) in [("quay", 0), ("quay ", 1), ("quay  ", 2), (" quay", 3)] {
+        company.gateway.change(json!([
+            { "update": { "object": "ARINVOICE", "where": format!("RECORDNO % 4 = {rest}"), "values": { "Region_Code": text }, "silent": true } }
+        ]));
+    }
+    let sql = "SELECT region_code, count(*) FROM arinvoice GROUP BY 1";
+    client
+        .batch_execute("SET client_min_messages = error; SET sage_intacct.push_aggregates = off")
+        .expect("switches");
+    let expected = rows(&mut client, sql);
+    assert_eq!(expected.len(), 4);
+    client
+        .batch_execute("RESET sage_intacct.push_aggregates")
+        .expect("a switch");
+    for reading in ["exact", "blanks", "case_and_blanks"] {
+        for blanks in ["significant", "ignored"] {
+            company.gateway.set("text_groups", reading);
+            company.gateway.set("trailing_blanks", blanks);
+            assert_eq!(rows(&mut client, sql), expected, "{reading} {blanks}");
+        }
+    }
+}
+
+/// `sage_intacct.query()` lets the gateway group as well.
+#[test]
+fn connector_statements_group_as_sql_does() {
+    let (company, mut client) = company("query_groups");
+    client
+        .batch_execute("SET client_min_messages = error")
+        .expect("a setting");
+    let statements = [
+        "select Region_Code, count(RECORDNO) from ARINVOICE",
+        "select Region_Code, CURRENCY, count(RECORDNO) from ARINVOICE where TOTALENTERED > 10",
+    ];
+    let answer = |client: &mut Client, statement: &str| {
+        let sql =
+            format!("SELECT jsonb::text FROM sage_intacct.query('acme', '{statement}') jsonb ORDER BY 1");
+        let rows = client
+            .query(&sql, &[])
+            .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let exact = statements.map(|statement| answer(&mut client, statement));
+    assert!(exact[0].len() >= 6, "{exact:?}");
+    company.gateway.set("text_groups", "case");
+    for (statement, exact) in statements.iter().zip(&exact) {
+        assert_eq!(answer(&mut client, statement), *exact, "{statement}");
+    }
+}
+
+#[test]
+fn keys_that_were_received_are_counted_in_one_more_request() {
+    let (company, mut client) = company("counted_keys");
+    let mut cost = |sql: &str| {
+        company.gateway.log();
+        client
+            .batch_execute(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let log = company.gateway.log();
+        let functions: usize = log.iter().map(|entry| entry.functions.len()).sum();
+        (log.len(), functions)
+    };
+    // The groups, the number of rows, and the rows with the keys received; beside them those with a blank at an edge.
+    assert_eq!(
+        cost("SELECT region_code, count(*) FROM arinvoice GROUP BY 1"),
+        (3, 4)
+    );
+    // No two labels of an enumeration differ by a blank.
+    assert_eq!(cost("SELECT state, count(*) FROM arinvoice GROUP BY 1"), (3, 3));
+    // Numbers and days are equal or not.
+    assert_eq!(
+        cost("SELECT page_count, whencreated, count(*) FROM arinvoice WHERE recordno < 300 GROUP BY 1, 2"),
+        (2, 2)
+    );
+}
