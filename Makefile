@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes fuzz-client sqlsmith test-assert bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz-sql: setup ## differential test, N statements under each reading (default 2
 
 fuzz-writes: build ## N writes under random faults (default 500), SEED=… replays: nothing doubled, nothing lost
 	@N=$(or $(N),500) SEED=$(SEED) scripts/sql-tests --fuzz-writes
+
+storm-writes: build ## cancels, timeouts, terminates, kills over N writes each (default 10000), SEED=… replays
+	@N=$(or $(N),10000) SEED=$(SEED) scripts/sql-tests --storm-writes
 
 sqlsmith: build ## N random statements of sqlsmith (default 10000): no backend may die
 	@N=$(or $(N),10000) SEED=$(SEED) scripts/sqlsmith

@@ -163,6 +163,7 @@ fn same(a: &Config, b: &Config) -> bool {
         && a.client_id == b.client_id
         && a.dtd_version == b.dtd_version
         && a.request_timeout == b.request_timeout
+        && a.write_timeout == b.write_timeout
         && a.connect_timeout == b.connect_timeout
         && a.max_retries == b.max_retries
         && a.max_concurrency == b.max_concurrency

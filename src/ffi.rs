@@ -1,5 +1,5 @@
-//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append, and the
-//! partitions of a table.
+//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append, the
+//! partitions of a table, and which timeout has fired.
 #![allow(non_snake_case, reason = "these are names of C")]
 
 // `pg_guard` looks for the boundary in a module of this name and place.
@@ -18,4 +18,11 @@ unsafe extern "C-unwind" {
         lockmode: pg_sys::LOCKMODE,
         numparents: *mut *mut pg_sys::List,
     ) -> *mut pg_sys::List;
+    /// Whether a timeout has fired; with `reset`, and forgets it.
+    pub fn get_timeout_indicator(id: std::ffi::c_int, reset: bool) -> bool;
 }
+
+/// `LOCK_TIMEOUT` and `STATEMENT_TIMEOUT` of `TimeoutId`, the same in every version.
+pub const LOCK_TIMEOUT: std::ffi::c_int = 2;
+/// See above.
+pub const STATEMENT_TIMEOUT: std::ffi::c_int = 3;

@@ -1,4 +1,4 @@
-//! Settings of the session: they override the push switches of every server.
+//! Settings of the session: they override the push switches of every server, and restrict writes.
 
 use crate::options::{PushSwitches, ServerOptions};
 use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
@@ -72,6 +72,23 @@ static PUSH_LIMIT: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Defaul
 static PUSH_AGGREGATES: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
 static PUSH_JOINS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
 
+static DRY_RUN: GucSetting<bool> = GucSetting::<bool>::new(false);
+static MAX_ROWS: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// Whether writes are shown instead of sent.
+pub fn dry_run() -> bool {
+    DRY_RUN.get()
+}
+
+/// Rows that one statement may write; none is as many as it likes. The setting narrows the server's option.
+pub fn max_rows_per_statement(server: &ServerOptions) -> Option<usize> {
+    let limits = [
+        server.max_rows_per_statement as usize,
+        MAX_ROWS.get().max(0) as usize,
+    ];
+    limits.into_iter().filter(|limit| *limit > 0).min()
+}
+
 /// Makes the settings known; called once when the library is loaded.
 pub fn init() {
     let settings = [
@@ -107,6 +124,24 @@ pub fn init() {
             GucFlags::default(),
         );
     }
+    GucRegistry::define_bool_guc(
+        c"sage_intacct.dry_run",
+        c"Show what writes would send, and send nothing.",
+        c"Each function element is shown in a warning; no row is counted as written.",
+        &DRY_RUN,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sage_intacct.max_rows_per_statement",
+        c"Rows that one statement may write through a server.",
+        c"0 leaves it to the server option of the same name, which this setting can only narrow.",
+        &MAX_ROWS,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     // SAFETY: main thread, while the library is loaded; the prefix is a static text.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sage_intacct".as_ptr()) };
 }

@@ -16,6 +16,7 @@ mod options;
 mod plan;
 mod requests;
 mod shared;
+mod write_log;
 
 pgrx::pg_module_magic!(name, version);
 

@@ -90,7 +90,10 @@ pub fn exists(server: pg_sys::Oid) -> bool {
     unsafe { !pg_sys::GetForeignServerExtended(server, MISSING_OK).is_null() }
 }
 
-fn server(name: &str) -> pg_sys::Oid {
+/// The server of this name, which must be one of this extension.
+///
+/// Raises what is wrong with it.
+pub fn server(name: &str) -> pg_sys::Oid {
     // A name with a NUL in it cannot come from SQL.
     let wanted = CString::new(name).unwrap_or_default();
     // SAFETY: main thread inside a transaction; missing_ok.

@@ -13,6 +13,7 @@ mod request_stats;
 mod schema_diff;
 mod sessions;
 mod upsert;
+mod writes;
 
 use pgrx::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Network I/O of a backend: one thread with its own runtime, and the one place where the backend waits for it.
 //!
 //! Rules (see `docs/architecture.md`): the I/O thread never calls PostgreSQL, only owned data crosses the boundary, and
-//! every wait of the backend goes through [`wait`], which obeys cancel, `statement_timeout` and terminate.
+//! every wait of the backend goes through [`wait`], which obeys cancel, `statement_timeout` and terminate. Only a write
+//! decides for itself what an interrupt means: what has left cannot be taken back ([`run_or`]).
 
 mod lines;
 mod notifier;
@@ -36,4 +37,29 @@ where
     results
         .next()?
         .ok_or_else(|| stream::vanished("it ended without a result"))
+}
+
+/// The same, but what becomes of interrupts is up to `interrupts`: it ends the wait with what it returns, and the future
+/// is cancelled.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_or<T, F, S>(
+    make: impl FnOnce() -> F + Send + 'static,
+    interrupts: impl FnMut() -> Option<S>,
+) -> Result<Result<T, S>, intacct::Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, intacct::Error>> + 'static,
+{
+    let mut results = stream(1, move |emitter: Emitter<T>| async move {
+        let value = make().await?;
+        emitter.send(value).await;
+        Ok(())
+    })?;
+    match results.next_or(interrupts)? {
+        Ok(Some(value)) => Ok(Ok(value)),
+        Ok(None) => Err(stream::vanished("it ended without a result")),
+        Err(stopped) => Ok(Err(stopped)),
+    }
 }

@@ -1,7 +1,8 @@
 //! A job on the I/O thread and the bounded queue of what it sends back.
 
 use super::notifier::{Bell, Notifier};
-use super::{lines, thread, wait::wait};
+use super::wait::{wait, wait_or};
+use super::{lines, thread};
 use std::future::Future;
 use std::os::fd::RawFd;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -137,6 +138,30 @@ impl<T> Stream<T> {
             Ready::Item(item) => Ok(Some(item)),
             Ready::End | Ready::NotYet => Ok(None),
         }
+    }
+
+    /// The next item, or what `interrupts` ends the wait with: see [`wait_or`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_or<S>(
+        &mut self,
+        mut interrupts: impl FnMut() -> Option<S>,
+    ) -> Result<Result<Option<T>, S>, intacct::Error> {
+        if self.finished {
+            return Ok(Ok(None));
+        }
+        self.ask();
+        let queue = &mut self.queue;
+        let ended = wait_or(&self.notifier, || poll(queue).map(Ok), || interrupts().map(Err));
+        let message = match ended {
+            Ok(message) => message,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        Ok(Ok(match self.take(message)? {
+            Ready::Item(item) => Some(item),
+            Ready::End | Ready::NotYet => None,
+        }))
     }
 
     /// The next item if it is there, and asks for it if not: [`descriptor`](Self::descriptor) becomes readable when

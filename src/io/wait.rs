@@ -6,7 +6,19 @@ use pgrx::pg_sys;
 /// Waits until `poll` has something. Cancel, `statement_timeout` and terminate end the wait by unwinding.
 ///
 /// `poll` must not hold a lock or a borrow when it returns: an interrupt unwinds through this frame.
-pub fn wait<T>(notifier: &Notifier, mut poll: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(notifier: &Notifier, poll: impl FnMut() -> Option<T>) -> T {
+    wait_or(notifier, poll, || {
+        pgrx::check_for_interrupts!();
+        None
+    })
+}
+
+/// The same, but what becomes of interrupts is up to `interrupts`: it ends the wait with what it returns.
+pub fn wait_or<T>(
+    notifier: &Notifier,
+    mut poll: impl FnMut() -> Option<T>,
+    mut interrupts: impl FnMut() -> Option<T>,
+) -> T {
     let events = (pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_EXIT_ON_PM_DEATH) as i32;
     loop {
         // Drained before the queue is looked at: a ring after this line is seen by the wait below.
@@ -15,6 +27,9 @@ pub fn wait<T>(notifier: &Notifier, mut poll: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = poll() {
             return found;
         }
+        if let Some(end) = interrupts() {
+            return end;
+        }
         // SAFETY: main thread; MyLatch is valid for the life of the backend; the descriptor is owned by `notifier`.
         let woken =
             unsafe { pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events, notifier.raw(), -1, wait_event()) };
@@ -22,7 +37,6 @@ pub fn wait<T>(notifier: &Notifier, mut poll: impl FnMut() -> Option<T>) -> T {
             // SAFETY: as above.
             unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
         }
-        pgrx::check_for_interrupts!();
     }
 }
 

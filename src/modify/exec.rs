@@ -110,6 +110,7 @@ unsafe fn begin(
         });
         let beginning = Beginning {
             user: crate::compat::result_user(estate, rinfo),
+            statement: estate as usize,
             places,
             reads_server: reads_server(estate, &target),
             before_triggers,

@@ -2,12 +2,16 @@
 //!
 //! Rows are turned into [`row::Row`]s, buffered, and handed over in batches (`state.rs`, `send.rs`). With `write_mode
 //! 'on_commit'` they wait in a queue for the commit instead (`queue.rs`). What the gateway has stored cannot be taken
-//! back, so every error says what is stored (`outcome.rs`), and so does a rollback (`ledger.rs`).
+//! back, so every error says what is stored (`outcome.rs`), and so does a rollback (`ledger.rs`). A cancel means something
+//! else before and after a request has left (`interrupt.rs`).
 
 mod constants;
+mod dry_run;
 mod exec;
 mod explain;
+mod interrupt;
 mod ledger;
+mod limit;
 mod outcome;
 mod plan;
 mod private;

@@ -42,8 +42,8 @@ pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[u
     report.detail = lines.join("\n");
     if !failure.possible.is_empty() {
         report.hint = format!(
-            "Look up the rows in doubt at Sage Intacct before {doing} them again; its support finds them by the \
-             control ids."
+            "SELECT * FROM sage_intacct.resolve_writes(server) looks up the rows in doubt; do so before {doing} them \
+             again. Sage's support finds them by the control ids."
         );
     }
     report
@@ -117,10 +117,15 @@ fn names(rows: &[Row], indices: &[usize]) -> String {
     {
         names.push(name);
     }
+    named(names, indices.len())
+}
+
+/// ` (CUSTOMERID C-1, CUSTOMERID C-2, and 3 more)` for some names of so many rows; empty when there is no name.
+pub fn named(names: Vec<String>, rows: usize) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let more = match indices.len().saturating_sub(names.len()) {
+    let more = match rows.saturating_sub(names.len()) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
@@ -143,6 +148,7 @@ mod tests {
                 verb: Verb::Create,
                 key: None,
                 cells: vec![("CUSTOMERID".into(), Outgoing::Text(format!("C-{number}")))],
+                unmodified: None,
             })
             .collect()
     }

@@ -72,6 +72,11 @@ pub unsafe extern "C-unwind" fn add_foreign_update_targets(
                     .collect::<Vec<_>>(),
             );
         }
+        if let Some(modified) = target.modified().map(|column| column.attnum)
+            && !wanted.contains(&modified)
+        {
+            wanted.push(modified);
+        }
         for attnum in wanted {
             let attribute = crate::compat::attribute((*relation).rd_att, attnum as usize - 1);
             let var = pg_sys::makeVar(

@@ -2,11 +2,11 @@
 //! the gateway. A rollback, also one to a savepoint, forgets them; a refusal by the gateway aborts the transaction.
 
 use super::row::Row;
+use super::send::Unsent;
 use super::target::server_not_updatable;
-use super::{ledger, outcome, send, transaction};
-use crate::connection;
+use super::{interrupt, ledger, outcome, send, transaction};
 use crate::error::{Report, raise};
-use crate::options;
+use crate::{connection, options, write_log};
 use intacct::Client;
 use intacct::write::{OnDuplicate, WriteOptions};
 use pgrx::{PgList, PgSqlErrorCode, pg_guard, pg_sys};
@@ -73,6 +73,8 @@ pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
         ),
         Some(_) => {}
         None => {
+            refuse_serializable();
+            write_log::check_home(server);
             // Catalogs are read outside of the borrow: they may raise.
             let client = connection::client(server, user).unwrap_or_else(|report| raise(report));
             QUEUE.replace(Some(Queue {
@@ -142,7 +144,9 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
                 );
             }
         }
+        pg_sys::XactEvent::XACT_EVENT_COMMIT => interrupt::committed(),
         pg_sys::XactEvent::XACT_EVENT_ABORT => {
+            interrupt::aborted();
             QUEUE.take();
         }
         _ => {}
@@ -198,12 +202,14 @@ impl Queue {
         }
     }
 
-    /// Sends all rows as one operation. Raises when they are not stored, so that the transaction is not committed.
+    /// Sends all rows as one operation. Raises when they are not stored, so that the transaction is not committed; when
+    /// they are, nothing interrupts the rest of the commit.
     fn send(self) {
         if self.rows.is_empty() {
             return;
         }
         self.check_updatable();
+        refuse_serializable();
         // SAFETY: main thread; the transaction is not committed yet. What others have altered is looked for.
         let options = unsafe {
             pg_sys::AcceptInvalidationMessages();
@@ -227,16 +233,41 @@ impl Queue {
             batch_size: rows.len(),
             on_duplicate: OnDuplicate::Fail,
         };
-        match send::send(&self.client, &rows, options) {
+        let statement = ledger::statement();
+        match send::send(&self.client, self.server, &rows, options) {
             Ok(written) => {
-                outcome::warn(&written.warnings, &rows, 0);
+                interrupt::hold_until_end();
                 // Should the commit fail now, the rows are stored nevertheless.
-                let statement = ledger::statement();
-                for row in rows.iter() {
-                    ledger::note(statement, &row.target.object, row.verb, 1);
-                }
+                let stored = rows.iter().zip(&written.rows);
+                ledger::note(
+                    statement,
+                    stored.map(|(row, written)| (row, written.keys.as_slice())),
+                );
+                outcome::warn(&written.warnings, &rows, 0);
             }
-            Err(failure) => raise(outcome::report(&failure, &rows, 0, &[])),
+            Err(unsent) => match *unsent {
+                Unsent::Cancelled(failure) if failure.possible.is_empty() => {
+                    ledger::note(statement, ledger::certain(&failure, &rows));
+                    interrupt::serve(ledger::stored_by(statement))
+                }
+                Unsent::Failed(failure) | Unsent::Cancelled(failure) => {
+                    raise(outcome::report(&failure, &rows, 0, &[]))
+                }
+            },
         }
+    }
+}
+
+/// PostgreSQL checks a serializable transaction after its rows were sent: it could fail when they are stored.
+fn refuse_serializable() {
+    // SAFETY: main thread; reads the state of the transaction.
+    if unsafe { pg_sys::XactIsoLevel } == pg_sys::XACT_SERIALIZABLE as i32 {
+        raise(
+            refusal("cannot write to a server with write_mode on_commit in a serializable transaction")
+                .detail(
+                    "PostgreSQL may find a conflict and abort the transaction after Sage Intacct has accepted its rows.",
+                )
+                .hint("Use REPEATABLE READ, or set the server option write_mode to immediate."),
+        );
     }
 }

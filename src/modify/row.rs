@@ -39,6 +39,8 @@ pub struct Row {
     pub key: Option<(String, String)>,
     /// Fields and their values.
     pub cells: Vec<(String, Outgoing)>,
+    /// When the record was last modified as it was read, in microseconds since 1970, if it must not be modified since.
+    pub unmodified: Option<i64>,
 }
 
 impl Row {
@@ -406,6 +408,7 @@ mod tests {
                 ("CUSTOMERID".into(), Outgoing::Text("C-1".into())),
                 ("SINCE".into(), Outgoing::Instant(instant)),
             ],
+            unmodified: None,
         };
         assert!(row.has_date());
         assert_eq!(row.name().as_deref(), Some("CUSTOMERID C-1"));

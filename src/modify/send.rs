@@ -1,63 +1,99 @@
 //! Rows go out: a job on the I/O thread, and the wait for it.
 
+use super::interrupt::{self, Cancelled};
 use super::row::Row;
 use super::watch;
 use crate::io;
-use intacct::write::{Change, Journal, WriteFailure, WriteOptions, Written, write};
+use crate::write_log::Writer;
+use intacct::write::{
+    Change, Journal, RowWritten, Verb, WriteFailure, WriteOptions, Written, check_unmodified, write,
+};
 use intacct::{Client, Error, ErrorKind, GatewayZone};
-use pgrx::PgTryBuilder;
-use pgrx::pg_sys::panic::CaughtError;
-use std::panic::AssertUnwindSafe;
+use pgrx::pg_sys;
 use std::sync::Arc;
+
+/// How rows that were handed over ended, unless they are written.
+#[derive(Debug)]
+pub enum Unsent {
+    /// What the gateway refused, or what is not known.
+    Failed(WriteFailure),
+    /// A cancel or a timeout, which is still pending, ended the wait. Rows of the failure may be stored.
+    Cancelled(WriteFailure),
+}
 
 /// Sends rows in their order and waits for what becomes of them.
 ///
-/// A cancel, a `statement_timeout` or a terminate ends the wait at once. When nothing was sent yet, and no row of this
-/// call is stored, it unwinds as everywhere; else it is a failure that tells which rows are stored and which may be.
+/// A cancel or a `statement_timeout` ends the wait at once and stays pending. When everything is stored by then, it is
+/// for the caller's next look at interrupts. A terminate ends the backend.
 ///
 /// # Errors
-/// What the gateway refused, or what is not known.
+/// What is not written, or not known to be.
 pub fn send(
     client: &Client,
+    server: pg_sys::Oid,
     rows: &Arc<Vec<Row>>,
     options: WriteOptions,
-) -> Result<Written, Box<WriteFailure>> {
-    let journal = Journal::new();
-    let (client, rows, inside) = (client.clone(), rows.clone(), journal.clone());
+) -> Result<Written, Box<Unsent>> {
+    // A cancel that has arrived already is an ordinary one.
+    pgrx::check_for_interrupts!();
+    let journal = Journal::with_log(Arc::new(Writer::new(server, client.config())));
+    let (client, inside) = (client.clone(), journal.clone());
+    let sent = rows.clone();
     let job = move || async move {
-        let zone = match zone(&client, &rows).await {
+        let zone = match zone(&client, &sent).await {
             Ok(zone) => zone,
             Err(error) => return Ok(Err(inside.failure(error))),
         };
-        let changes: Vec<Change> = rows.iter().map(|row| row.change(&zone)).collect();
+        let changes: Vec<Change> = sent.iter().map(|row| row.change(&zone)).collect();
+        let read: Vec<Option<i64>> = sent.iter().map(|row| row.unmodified).collect();
+        if let Err((row, error)) = check_unmodified(&client, &changes, &read).await {
+            return Ok(Err(WriteFailure {
+                first_failing: row,
+                ..inside.failure(error)
+            }));
+        }
         Ok(write(&client, &changes, &options, &inside).await)
     };
     let _watch = watch::over(&journal);
-    let ended = PgTryBuilder::new(AssertUnwindSafe(move || io::run(job)))
-        .catch_others(|cause| interrupted(&journal, cause))
-        .execute();
-    match ended {
-        Ok(outcome) => outcome.map_err(Box::new),
-        Err(error) => Err(Box::new(journal.failure(error))),
+    let failure = match io::run_or(job, || interrupt::look(&journal)) {
+        Ok(Ok(Ok(written))) => return Ok(written),
+        Ok(Ok(Err(failure))) => return Err(Box::new(Unsent::Failed(failure))),
+        Ok(Err(Cancelled)) => {
+            journal.close();
+            journal.failure(Error::new(ErrorKind::Interrupted, interrupt::reason()))
+        }
+        Err(error) => {
+            journal.close();
+            return Err(Box::new(Unsent::Failed(journal.failure(error))));
+        }
+    };
+    match failure.possible.is_empty() && failure.certain.len() == rows.len() {
+        // Only its last words are missing.
+        true => Ok(Written {
+            rows: rows.iter().map(stored).collect(),
+            operations: 1,
+            warnings: Vec::new(),
+        }),
+        false => Err(Box::new(Unsent::Cancelled(failure))),
     }
 }
 
-/// What is known after an interrupt; unwinds as it came when there is nothing to tell.
-fn interrupted(journal: &Journal, cause: CaughtError) -> Result<Result<Written, WriteFailure>, Error> {
-    let text = match &cause {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => report.message().to_owned(),
-        CaughtError::RustPanic { .. } => cause.rethrow(),
-    };
-    let failure = journal.failure(Error::new(ErrorKind::Internal, text));
-    if failure.certain.is_empty() && failure.possible.is_empty() {
-        cause.rethrow()
+/// A row that is stored, as far as it is known without the gateway's answer.
+fn stored(row: &Row) -> RowWritten {
+    RowWritten {
+        stored: true,
+        keys: row
+            .key
+            .iter()
+            .filter(|_| row.verb != Verb::Create)
+            .cloned()
+            .collect(),
     }
-    Ok(Err(failure))
 }
 
 /// The gateway's zone; asked for only when a row needs it. Days and times are sent in a form that the user's preferences
 /// must agree with: where they are not ones that can be read, nothing is sent.
-async fn zone(client: &Client, rows: &[Row]) -> Result<GatewayZone, Error> {
+pub async fn zone(client: &Client, rows: &[Row]) -> Result<GatewayZone, Error> {
     let option = client.config().time_zone.clone();
     let formatting = match rows.iter().any(Row::has_date) {
         true => Some(client.formatting().await?),

@@ -1,14 +1,17 @@
 //! What a statement that writes to one table remembers.
 
 use super::constants::ConstantColumn;
+use super::limit::RowLimit;
 use super::private::ModifyPrivate;
 use super::returning::{Shown, store};
 use super::row::{Outbound, Outgoing, Row, merged, output, writable};
+use super::send::Unsent;
 use super::target::Target;
-use super::{ledger, outcome, plan, queue, send};
-use crate::connection;
+use super::{dry_run, interrupt, ledger, outcome, plan, queue, send};
+use crate::convert::outward;
 use crate::error::{Report, raise};
 use crate::exec::StoredColumns;
+use crate::{connection, guc, write_log};
 use intacct::write::{OnDuplicate, RowWritten, Verb, WriteOptions, WriteTarget};
 use intacct::{Client, DialectKind};
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, pg_sys};
@@ -36,9 +39,15 @@ pub struct WriteState {
     constants: Vec<ConstantColumn>,
     /// What names a row: number of the column, and its place in the rows of the scan.
     identity: Option<(i16, i16)>,
+    /// When a row was last modified, if that is looked at again: as `identity`.
+    modified: Option<(i16, i16)>,
     /// DELETE: columns that RETURNING shows, and their places in the rows of the scan.
     carried: Vec<(i16, i16)>,
     mode: Mode,
+    /// Functions are shown and not sent.
+    dry_run: bool,
+    /// How many rows the statement may write.
+    limit: Option<RowLimit>,
     /// A trigger may have changed columns that UPDATE does not assign.
     compares: bool,
     buffer: Vec<Row>,
@@ -70,6 +79,8 @@ enum Mode {
 pub struct Beginning {
     /// The user whose mapping is used.
     pub user: pg_sys::Oid,
+    /// Tells the statement from others that run.
+    pub statement: usize,
     /// Places of the columns that the scan carries for the write, by number of the column.
     pub places: Vec<(i16, i16)>,
     /// The statement reads from the same server.
@@ -93,7 +104,8 @@ impl WriteState {
         beginning: Beginning,
         descriptor: pg_sys::TupleDesc,
     ) -> WriteState {
-        let commits = target.waits_for_commit();
+        let dry_run = guc::dry_run();
+        let commits = target.waits_for_commit() && !dry_run;
         let mut returning = plan.returning.clone();
         if beginning.after_triggers && !commits && plan.verb != Verb::Delete {
             returning = target.table.columns.iter().map(|column| column.attnum).collect();
@@ -106,6 +118,10 @@ impl WriteState {
                 .copied()
         };
         let identity = target.identity().and_then(|column| place(column.attnum));
+        let modified = match plan.verb {
+            Verb::Update | Verb::Delete => target.modified().and_then(|column| place(column.attnum)),
+            Verb::Create => None,
+        };
         let key: Vec<(String, String)> = target
             .identity()
             .filter(|_| plan.verb == Verb::Update)
@@ -119,14 +135,25 @@ impl WriteState {
             // SAFETY: passed through.
             shown = unsafe { Shown::columns(&target, &returning, descriptor) };
         }
+        let limit = RowLimit::of(&target, beginning.statement);
         let mode = if commits {
             Mode::Commit
+        } else if dry_run {
+            Mode::Batch
         } else if plan.skip_duplicates || shown.iter().any(|column| !column.is_known(&key)) {
             Mode::Single
         } else if beginning.reads_server || (plan.verb != Verb::Create && !reads_by_key(&target)) {
             Mode::End
         } else {
             Mode::Batch
+        };
+        if let (Mode::Single, Some(limit)) = (mode, &limit) {
+            limit.refuse_single_rows(&target);
+        }
+        let mode = match limit {
+            // Nothing leaves before all rows are counted.
+            Some(_) if mode == Mode::Batch => Mode::End,
+            _ => mode,
         };
         let compares = plan.verb == Verb::Update && beginning.before_triggers;
         let mut outbound = writable(&target);
@@ -156,8 +183,11 @@ impl WriteState {
             outbound,
             constants,
             identity,
+            modified,
             carried,
             mode,
+            dry_run,
+            limit,
             compares,
             buffer: Vec::new(),
             handed_over: 0,
@@ -181,7 +211,7 @@ impl WriteState {
         }
         self.take(row);
         if self.mode != Mode::Single {
-            return true;
+            return !self.dry_run;
         }
         let written = self.hand_over();
         match written.last() {
@@ -221,9 +251,9 @@ impl WriteState {
             // PostgreSQL hands over a full batch, or the last rows of a table; a trigger makes it hand over one by one.
             Mode::Batch if slots.len() < batch && slots.len() > 1 => {
                 self.hand_over();
-                vec![true; slots.len()]
+                vec![!self.dry_run; slots.len()]
             }
-            _ => vec![true; slots.len()],
+            _ => vec![!self.dry_run; slots.len()],
         }
     }
 
@@ -243,6 +273,8 @@ impl WriteState {
             return false;
         }
         // SAFETY: passed through.
+        let unmodified = unsafe { self.last_modified(scanned) };
+        // SAFETY: passed through.
         let cells = unsafe { self.changes(slot, old) };
         let known = [key.clone()];
         // Nothing is sent of a row in which nothing but a constant column was assigned.
@@ -252,6 +284,7 @@ impl WriteState {
                 verb: Verb::Update,
                 key: Some(key),
                 cells,
+                unmodified,
             });
         }
         if self.mode == Mode::Single {
@@ -261,11 +294,13 @@ impl WriteState {
         }
         // SAFETY: passed through.
         unsafe {
-            self.show(slot, &known);
+            if !self.dry_run {
+                self.show(slot, &known);
+            }
             self.carry(slot, scanned, self.identity.as_slice());
             self.compute(slot);
         }
-        true
+        !self.dry_run
     }
 
     /// Takes a row to delete; `false`: it was deleted already.
@@ -282,15 +317,18 @@ impl WriteState {
         if !self.seen.insert(key.1.clone()) {
             return false;
         }
+        // SAFETY: passed through.
+        let unmodified = unsafe { self.last_modified(scanned) };
         self.take(Row {
             target: self.gateway.clone(),
             verb: Verb::Delete,
             key: Some(key),
             cells: Vec::new(),
+            unmodified,
         });
         // SAFETY: passed through.
         unsafe { self.carry(slot, scanned, &self.carried) };
-        true
+        !self.dry_run
     }
 
     /// Hands over what is left. Raises when it is not written.
@@ -300,6 +338,9 @@ impl WriteState {
 
     /// Lets a row wait, or hands over the batch that it makes full.
     fn take(&mut self, row: Row) {
+        if let Some(limit) = &mut self.limit {
+            limit.count();
+        }
         if self.mode == Mode::Commit {
             queue::push(self.target.table.server_oid, self.user, row);
             return;
@@ -315,8 +356,11 @@ impl WriteState {
         match &self.client {
             Some(client) => client.clone(),
             None => {
-                let client = connection::client(self.target.table.server_oid, self.user)
-                    .unwrap_or_else(|report| raise(report));
+                let server = self.target.table.server_oid;
+                if !self.dry_run {
+                    write_log::check_home(server);
+                }
+                let client = connection::client(server, self.user).unwrap_or_else(|report| raise(report));
                 self.client.insert(client).clone()
             }
         }
@@ -336,9 +380,14 @@ impl WriteState {
                 false => OnDuplicate::Fail,
             },
         };
-        match send::send(&client, &rows, options) {
+        if self.dry_run {
+            dry_run::show(&client, &rows, options);
+            self.handed_over += rows.len();
+            return vec![RowWritten::default(); rows.len()];
+        }
+        let server = self.target.table.server_oid;
+        match send::send(&client, server, &rows, options) {
             Ok(written) => {
-                let stored = written.rows.iter().filter(|row| row.stored).count();
                 for (index, row) in written.rows.iter().enumerate() {
                     if !row.stored {
                         self.left_out.push(self.handed_over + index + 1);
@@ -346,14 +395,30 @@ impl WriteState {
                 }
                 outcome::warn(&written.warnings, &rows, self.handed_over);
                 self.handed_over += rows.len();
-                ledger::note(self.statement, &self.gateway.object, self.plan.verb, stored);
+                let stored = rows
+                    .iter()
+                    .zip(&written.rows)
+                    .filter(|(_, written)| written.stored);
+                ledger::note(
+                    self.statement,
+                    stored.map(|(row, written)| (row, written.keys.as_slice())),
+                );
+                // A cancel may have come when all was stored already.
+                if interrupt::is_pending() {
+                    interrupt::serve(ledger::stored_by(self.statement));
+                }
                 written.rows
             }
-            Err(failure) => {
-                // The error tells of all rows of the statement.
-                ledger::told(self.statement);
-                raise(outcome::report(&failure, &rows, self.handed_over, &self.left_out))
-            }
+            Err(unsent) => match *unsent {
+                Unsent::Cancelled(failure) if failure.possible.is_empty() => {
+                    ledger::note(self.statement, ledger::certain(&failure, &rows));
+                    interrupt::serve(ledger::stored_by(self.statement))
+                }
+                Unsent::Failed(failure) | Unsent::Cancelled(failure) => {
+                    ledger::failed(self.statement, &failure, &rows);
+                    raise(outcome::report(&failure, &rows, self.handed_over, &self.left_out))
+                }
+            },
         }
     }
 
@@ -387,6 +452,7 @@ impl WriteState {
             verb: Verb::Create,
             key: None,
             cells,
+            unmodified: None,
         }
     }
 
@@ -509,6 +575,31 @@ impl WriteState {
                 }
             });
             (column.field.clone(), value)
+        }
+    }
+
+    /// When the row of a scan was last modified, if that is looked at again before it is written.
+    unsafe fn last_modified(&self, scanned: *mut pg_sys::TupleTableSlot) -> Option<i64> {
+        let (_, place) = self.modified?;
+        // SAFETY: the caller vouches for the slot.
+        let (values, nulls) = unsafe { attributes(scanned) };
+        let index = place as usize - 1;
+        let instant = match nulls[index] {
+            true => None,
+            false => outward::instant(values[index].value() as i64),
+        };
+        match instant {
+            Some(instant) => Some(instant.as_microsecond()),
+            None => raise(
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                    format!(
+                        "a row of \"{}\" has no time in WHENMODIFIED, so that match_unmodified cannot tell whether it was modified",
+                        self.target.name
+                    ),
+                )
+                .hint("Exclude it with IS NOT NULL, or set the server option match_unmodified to off."),
+            ),
         }
     }
 

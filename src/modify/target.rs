@@ -105,6 +105,28 @@ impl Target {
             .unwrap_or(self.table.server.batch_size) as usize
     }
 
+    /// The column that tells when a row was last modified, where rows that were modified since they were read must not
+    /// be written. Raises when there is none.
+    pub fn modified(&self) -> Option<&Column> {
+        if !self.table.server.match_unmodified {
+            return None;
+        }
+        let column = self.table.column_of_field("WHENMODIFIED");
+        // SAFETY: main thread inside a transaction; a catalog look-up.
+        let is_instant =
+            |column: &&Column| unsafe { pg_sys::getBaseType(column.type_oid) } == pg_sys::TIMESTAMPTZOID;
+        match column.filter(is_instant) {
+            Some(column) => Some(column),
+            None => raise(
+                self.refusal(&format!(
+                    "foreign table \"{}\" has no column of type timestamptz for WHENMODIFIED, which match_unmodified needs",
+                    self.name
+                ))
+                .hint("Add the column, or set the server option match_unmodified to off."),
+            ),
+        }
+    }
+
     /// Whether rows wait for the commit.
     pub fn waits_for_commit(&self) -> bool {
         self.table.server.write_mode == WriteMode::OnCommit

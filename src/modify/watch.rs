@@ -1,5 +1,5 @@
-//! A backend that is terminated while a write is under way leaves a line in the server's log: nobody else can tell
-//! which rows are in doubt.
+//! A backend that exits while a write is under way: the gate is closed, the write log says that the outcome is in doubt,
+//! and the server's log has a line for whom it concerns.
 
 use crate::error::Report;
 use intacct::write::Journal;
@@ -13,28 +13,31 @@ thread_local! {
 }
 
 /// While this lives, a write is under way.
-pub struct Watch(());
+pub struct Watch(Journal);
 
 /// Watches over a write.
 pub fn over(journal: &Journal) -> Watch {
     let pid = std::process::id();
     if HOOK_PID.replace(pid) != pid {
         // SAFETY: main thread; the callback takes no argument and lives as long as the library.
-        unsafe { pg_sys::before_shmem_exit(Some(tell_at_exit), pg_sys::Datum::from(0)) };
+        unsafe { pg_sys::before_shmem_exit(Some(backend_exits), pg_sys::Datum::from(0)) };
     }
     UNDER_WAY.replace(Some(journal.clone()));
-    Watch(())
+    Watch(journal.clone())
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        // However the wait has ended: nothing leaves any more.
+        self.0.close();
         UNDER_WAY.replace(None);
     }
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn tell_at_exit(_code: i32, _argument: pg_sys::Datum) {
+unsafe extern "C-unwind" fn backend_exits(_code: i32, _argument: pg_sys::Datum) {
     let Some(journal) = UNDER_WAY.take() else { return };
+    journal.close();
     let failure = journal.failure(Error::new(ErrorKind::Internal, "the backend was terminated"));
     if failure.possible.is_empty() {
         return;
@@ -48,5 +51,6 @@ unsafe extern "C-unwind" fn tell_at_exit(_code: i32, _argument: pg_sys::Datum) {
         failure.possible.len(),
         failure.control_ids.join(", ")
     ))
+    .hint("SELECT * FROM sage_intacct.resolve_writes(server) looks them up.")
     .tell(PgLogLevel::LOG);
 }

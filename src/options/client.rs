@@ -51,6 +51,7 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
     config.client_id = user.client_id.or(server.client_id);
     config.dtd_version = server.dtd_version;
     config.request_timeout = server.request_timeout;
+    config.write_timeout = server.write_timeout;
     config.connect_timeout = server.connect_timeout;
     config.max_retries = server.max_retries;
     config.max_concurrency = server.max_concurrency;

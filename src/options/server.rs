@@ -56,8 +56,10 @@ pub struct ServerOptions {
     pub page_size: u32,
     /// Requests in flight at once.
     pub max_concurrency: usize,
-    /// Bound on one request, its retries included.
+    /// Bound on one request that reads, its retries included.
     pub request_timeout: Duration,
+    /// The same for one that writes.
+    pub write_timeout: Duration,
     /// Bound on name resolution, TCP and TLS.
     pub connect_timeout: Duration,
     /// Repetitions of a failed read.
@@ -82,6 +84,10 @@ pub struct ServerOptions {
     pub write_mode: WriteMode,
     /// Rows of one create, update or delete.
     pub batch_size: u32,
+    /// Rows that one statement may write; 0 is no bound.
+    pub max_rows_per_statement: u32,
+    /// Rows that were modified since they were read are not written.
+    pub match_unmodified: bool,
     /// Siblings are read at the same time.
     pub async_capable: bool,
     /// Ask for row counts while planning.
@@ -114,6 +120,7 @@ impl ServerOptions {
             page_size: values.integer("page_size")?,
             max_concurrency: values.integer("max_concurrency")? as usize,
             request_timeout: values.seconds("request_timeout")?,
+            write_timeout: values.seconds("write_timeout")?,
             connect_timeout: values.seconds("connect_timeout")?,
             max_retries: values.integer("max_retries")?,
             time_zone: values.text("time_zone"),
@@ -138,6 +145,8 @@ impl ServerOptions {
                 _ => WriteMode::Immediate,
             },
             batch_size: values.integer("batch_size")?,
+            max_rows_per_statement: values.integer("max_rows_per_statement")?,
+            match_unmodified: values.boolean("match_unmodified")?,
             async_capable: values.boolean("async_capable")?,
             use_remote_estimate: values.boolean("use_remote_estimate")?,
             fdw_startup_cost: values.number("fdw_startup_cost")?,

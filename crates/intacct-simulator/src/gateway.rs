@@ -350,6 +350,7 @@ impl Gateway {
             company: company.id.clone(),
             location: identity.location.clone().unwrap_or_default(),
             lifetime,
+            clock_skew: settings.clock_skew,
         };
         if operation.calls.len() > 1 && operation.calls.iter().any(|c| c.node.name == "getAPISession") {
             let fault = Fault::new(

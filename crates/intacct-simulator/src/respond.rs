@@ -159,6 +159,8 @@ pub struct SignIn {
     pub location: String,
     /// Session lifetime from now.
     pub lifetime: Duration,
+    /// What the gateway's clock is ahead of this machine's, in seconds.
+    pub clock_skew: i64,
 }
 
 /// One operation's answer.
@@ -212,7 +214,11 @@ pub fn response(control: &Control, operations: &[OperationAnswer]) -> Xml {
             .leaf("companyid", &sign_in.company);
         xml.leaf("locationid", &sign_in.location);
         if operation.refused.is_none() {
-            let now = SystemTime::now();
+            let skew = Duration::from_secs(sign_in.clock_skew.unsigned_abs());
+            let now = match sign_in.clock_skew < 0 {
+                true => SystemTime::now() - skew,
+                false => SystemTime::now() + skew,
+            };
             xml.leaf("sessiontimestamp", &iso(now))
                 .leaf("sessiontimeout", &iso(now + sign_in.lifetime));
         }

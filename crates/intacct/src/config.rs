@@ -81,8 +81,10 @@ pub struct Config {
     pub client_id: Option<String>,
     /// Schema of the requests that read rows.
     pub dtd_version: DtdVersion,
-    /// Bound on one logical request, its retries included.
+    /// Bound on one logical request that reads, its retries included.
     pub request_timeout: Duration,
+    /// The same for one that writes. The gateway's own bound is 15 minutes: giving up earlier creates doubt.
+    pub write_timeout: Duration,
     /// Bound on name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// Repetitions of a failed read.
@@ -126,6 +128,7 @@ impl Config {
             client_id: None,
             dtd_version: DtdVersion::V3_0,
             request_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(900),
             connect_timeout: Duration::from_secs(10),
             max_retries: 5,
             max_concurrency: 2,
@@ -150,6 +153,7 @@ impl fmt::Debug for Config {
             .field("client_id", &self.client_id)
             .field("dtd_version", &self.dtd_version)
             .field("request_timeout", &self.request_timeout)
+            .field("write_timeout", &self.write_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("max_retries", &self.max_retries)
             .field("max_concurrency", &self.max_concurrency)

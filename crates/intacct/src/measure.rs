@@ -13,7 +13,7 @@ pub fn page(body: &[u8], select: &[SelectItem]) -> Option<Page> {
         control_id: "f",
         columns: Some(RowColumns::Fields(&columns)),
     }];
-    match parse(body, &expected, &Caps::default()).ok()?.answers.pop()? {
+    match parse(body, "", &expected, &Caps::default()).ok()?.answers.pop()? {
         Answer::Rows(page) => Some(page),
         _ => None,
     }

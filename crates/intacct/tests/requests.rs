@@ -604,3 +604,96 @@ fn futures_can_be_sent_to_another_thread() {
     drop(is_send(client.page(&query, DialectKind::Query, &FIRST, true)));
     drop(is_send(client.lookup("A", None)));
 }
+
+#[tokio::test]
+async fn an_answer_to_another_request_is_refused_whatever_it_says() {
+    let foreign = |status: &str| {
+        format!(
+            "<response><control><status>{status}</status><controlid>somebody-elses</controlid></control></response>"
+        )
+    };
+    let answer = |request: &str, control_id: &str| {
+        let named = format!("<control><status>success</status><controlid>{control_id}</controlid>");
+        success(request, &[&page_of(request, &[1, 2, 3])]).replacen(
+            "<control><status>success</status>",
+            &named,
+            1,
+        )
+    };
+    for make in [
+        reply(move |request| Reply::xml(answer(request, "somebody-elses"))),
+        // A refusal of another request does not prove that this one was refused.
+        reply(move |_| Reply::xml(foreign("failure"))),
+        reply(move |_| Reply::status(400, "application/xml", foreign("failure"))),
+    ] {
+        let gateway = replying([make]).await;
+        let error = page(&gateway.client())
+            .await
+            .expect_err("an answer to another request");
+        assert_eq!(*error.kind(), ErrorKind::Malformed, "{error}");
+        assert!(error.to_string().contains("answers another request"), "{error}");
+    }
+    // Its own is accepted, and so is none: the gateway leaves it out where it could not read the request.
+    let own =
+        reply(move |request| Reply::xml(answer(request, between(request, "<controlid>", "</controlid>"))));
+    for make in [own, reply(move |request| Reply::xml(answer(request, "")))] {
+        let gateway = replying([make]).await;
+        page(&gateway.client()).await.expect("a page");
+    }
+}
+
+/// A gateway that signs in in the name of a company.
+async fn in_the_name_of(company: &'static str) -> Gateway {
+    Gateway::start_raw(move |request| {
+        if request.contains("<getAPISession") {
+            let named = format!("<authentication><status>success</status><companyid>{company}</companyid>");
+            let answer = session(request, "session-1", "");
+            return Reply::xml(answer.replace("<authentication><status>success</status>", &named));
+        }
+        Reply::xml(success(request, &[&page_of(request, &[1, 2, 3])]))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_session_of_another_company_is_not_used() {
+    let ends = async |answered: &'static str, company: &str, client_id: Option<&str>| {
+        let gateway = in_the_name_of(answered).await;
+        let mut config = gateway.config();
+        config.company_id = company.to_owned();
+        config.client_id = client_id.map(str::to_owned);
+        let ended = page(&gateway.client_with(config)).await;
+        (ended, gateway.count("<query>"))
+    };
+    for (answered, company, client_id) in [
+        ("acme", "acme", None),
+        ("ACME", "acme", None),
+        ("", "acme", None),
+        ("console", "console", Some("subsidiary")),
+        ("subsidiary", "console", Some("subsidiary")),
+        ("subsidiary", "console|subsidiary|E1", None),
+    ] {
+        let (ended, _) = ends(answered, company, client_id).await;
+        assert!(ended.is_ok(), "{answered} {company} {client_id:?}: {ended:?}");
+    }
+    for (answered, company, client_id) in [
+        ("acme-sandbox", "acme", None),
+        ("acm", "acme", None),
+        ("other", "console", Some("subsidiary")),
+    ] {
+        let (ended, queries) = ends(answered, company, client_id).await;
+        let error = ended.expect_err("another company");
+        assert_eq!(
+            *error.kind(),
+            ErrorKind::Malformed,
+            "{answered} {company}: {error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("in the name of company \"{answered}\"")),
+            "{error}"
+        );
+        assert_eq!(queries, 0, "{answered} {company}");
+    }
+}

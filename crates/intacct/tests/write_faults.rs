@@ -475,6 +475,7 @@ fn client(gateway: &Gateway) -> Client {
     config.password = "secret".into();
     config.sender_password = "senderpw".into();
     config.request_timeout = Duration::from_millis(400);
+    config.write_timeout = Duration::from_millis(400);
     config.max_retries = 4;
     let backoff = Backoff {
         base: Duration::from_millis(1),

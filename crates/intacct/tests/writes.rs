@@ -87,6 +87,7 @@ impl World {
         config.password = "secret".into();
         config.sender_password = "senderpw".into();
         config.request_timeout = Duration::from_secs(1);
+        config.write_timeout = Duration::from_secs(1);
         let client = gateway.client_with(config);
         World {
             company,

@@ -14,7 +14,8 @@ fn servers_mappings_and_tables_survive_a_dump() {
         .batch_execute(
             "CREATE VIEW due AS SELECT customerid, totaldue FROM customer WHERE totaldue > 0;
              ALTER FOREIGN TABLE arinvoice OPTIONS (ADD filter 'TOTALDUE > 0', ADD page_size '20');
-             SELECT sage_intacct.apply_comments('public')",
+             SELECT sage_intacct.apply_comments('public');
+             INSERT INTO customer (customerid, name) VALUES ('DUMPED', 'x')",
         )
         .expect("more objects");
     let dump = cluster::program("pg_dump")
@@ -53,6 +54,15 @@ fn servers_mappings_and_tables_survive_a_dump() {
     );
     assert!(row.get::<_, i64>(0) > 0 && row.get::<_, i64>(1) > 0);
 
+    // It is a copy: it reads, and does not write until it is adopted.
+    let insert = "INSERT INTO customer (customerid, name) VALUES ('RESTORED', 'x')";
+    let error = other.batch_execute(insert).expect_err("a copy does not write");
+    assert_eq!(
+        error.code().map(postgres::error::SqlState::code),
+        Some("55000"),
+        "{error:?}"
+    );
+
     let again = cluster::program("pg_dump")
         .args(["-d", copy.name()])
         .output()
@@ -66,4 +76,7 @@ fn servers_mappings_and_tables_survive_a_dump() {
             .collect::<Vec<_>>()
     };
     assert_eq!(lines(&dump.stdout), lines(&again.stdout));
+    other
+        .batch_execute(&format!("SELECT sage_intacct.adopt_server('acme'); {insert}"))
+        .expect("it takes over");
 }

@@ -2,7 +2,7 @@
 
 mod aggregates;
 mod agreement;
-mod budget;
+pub mod budget;
 mod budget_table;
 mod cancel;
 mod concurrent;

@@ -124,7 +124,8 @@ fn statements_send_no_more_than_they_must() {
     );
     costs(
         "INSERT INTO customer (customerid, name) VALUES ('R2', 'x'), ('R3', 'x'), ('R1', 'x') ON CONFLICT DO NOTHING",
-        &["create + create + create"],
+        // A row is left out once its key was found.
+        &["create + create + create", "query CUSTOMER 2000"],
     );
     costs(
         "UPDATE customer SET name = 'y' WHERE customerid LIKE 'S%'",

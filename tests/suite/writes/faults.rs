@@ -151,7 +151,7 @@ fn nothing_is_doubled_and_nothing_is_lost() {
     let mut client = company.connect();
     client
         .batch_execute(&format!(
-            "ALTER SERVER acme OPTIONS (ADD batch_size '{BATCH}', ADD max_retries '2', ADD request_timeout '1.5');
+            "ALTER SERVER acme OPTIONS (ADD batch_size '{BATCH}', ADD max_retries '2', ADD request_timeout '1.5', ADD write_timeout '1.5');
              CREATE FOREIGN TABLE customer (
                recordno bigint OPTIONS (type 'INTEGER'), customerid text OPTIONS (type 'TEXT'),
                name text OPTIONS (type 'TEXT')) SERVER acme"

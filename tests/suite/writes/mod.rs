@@ -1,3 +1,9 @@
 //! Writes under random faults: nothing is doubled, and nothing is lost without a word.
 
+mod common;
+mod controls;
 mod faults;
+mod home;
+mod interrupts;
+mod log;
+mod storm;

@@ -60,6 +60,13 @@ pub enum ErrorKind {
     NotCleared,
     /// A write may have been executed, and nothing tells whether it was.
     OutcomeUnknown,
+    /// The caller was told to stop.
+    Interrupted,
+    /// The record of a write could not be made safe, so nothing was sent.
+    NotLogged {
+        /// The disk is full.
+        disk_full: bool,
+    },
     /// The gateway does not accept the form of the request.
     InvalidRequest,
     /// The response is not what the protocol says.

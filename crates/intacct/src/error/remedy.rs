@@ -84,6 +84,14 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
             "Look in Intacct whether the rows named in the detail are stored before you write them again: a second try \
              may store them twice."
         }
+        ErrorKind::Interrupted => "",
+        ErrorKind::NotLogged { disk_full: true } => {
+            "Nothing was sent. Free space on the disk of the data directory, then repeat the statement."
+        }
+        ErrorKind::NotLogged { disk_full: false } => {
+            "Nothing was sent. The operating-system user of the server must be able to write to the directory \
+             sage_intacct in the data directory."
+        }
         ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
         ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
         ErrorKind::Undecided => "Read the objects one by one.",

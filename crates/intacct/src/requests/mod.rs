@@ -1,6 +1,7 @@
 //! Logical requests: functions go out under a session, answers come back; failures are tried again.
 
 mod agreement;
+mod clock;
 mod failure;
 mod run;
 
@@ -17,14 +18,15 @@ use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
 use crate::stats::Counters;
 use crate::transport::{Received, Transport};
+use crate::write::Journal;
 use crate::xml::envelope::{Authentication, Envelope, Function};
 use crate::xml::response::{Answer, Expected, Failure, Level, Response, RowColumns, parse};
 pub(crate) use agreement::{AskedPage, missing_element};
+use clock::Clock;
 use failure::{by_status, http_failure, looks_like_html, looks_like_response, unreadable, web_page};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -52,8 +54,8 @@ pub(crate) struct Writing<'a> {
     pub transaction: bool,
     /// Control ids of the functions: the same in every try, so that the gateway can tell a repetition.
     pub ids: &'a [String],
-    /// True while the gateway may have executed the call without our knowing.
-    pub uncertain: &'a AtomicBool,
+    /// The gate that each try passes, which knows whether the gateway may have executed the call.
+    pub journal: &'a Journal,
 }
 
 /// Sends requests for one user of one company.
@@ -64,6 +66,8 @@ pub(crate) struct Requester {
     gate: Gate,
     pub session: SessionSlot,
     pub counters: Counters,
+    /// What the gateway's clock is ahead of this machine's.
+    clock: Clock,
     backoff: Backoff,
 }
 
@@ -86,6 +90,7 @@ impl Requester {
                 gate: Gate::new(config.max_concurrency, config.budget.clone()),
                 session: SessionSlot::default(),
                 counters: Counters::default(),
+                clock: Clock::default(),
                 backoff,
                 config,
             })
@@ -116,7 +121,7 @@ impl Requester {
                 page: None,
             }],
         };
-        let mut run = Run::new(self);
+        let mut run = Run::new(self, self.config.request_timeout);
         let ended = timeout_at(run.deadline, async {
             loop {
                 match self.try_sign_in(&call, &mut run).await {
@@ -169,6 +174,10 @@ impl Requester {
     fn open_session(&self, mut response: Response, sent: Instant) -> Result<Session, Error> {
         let malformed =
             |what: &str| Error::new(ErrorKind::Malformed, format!("the answer to the sign-in {what}"));
+        self.check_company(&response)?;
+        if let Some(at) = response.session_timestamp {
+            self.clock.compare(at);
+        }
         let Some(Answer::Tree(Some(data))) = response.answers.pop() else {
             return Err(malformed("holds no data"));
         };
@@ -194,6 +203,37 @@ impl Requester {
         Ok(session)
     }
 
+    /// The session must be one of the company that was asked for. A console's sign-in at a client company may be
+    /// answered in the name of either.
+    fn check_company(&self, response: &Response) -> Result<(), Error> {
+        let Some(answered) = response.company.as_deref() else {
+            return Ok(());
+        };
+        let config = &self.config;
+        // `console|client|entity` is a spelling of company_id, too.
+        let asked = config.company_id.split('|').chain(config.client_id.as_deref());
+        if asked
+            .into_iter()
+            .any(|company| company.trim().eq_ignore_ascii_case(answered))
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "the gateway answers the sign-in at company \"{}\" in the name of company \"{}\"",
+            config.company_id,
+            answered.escape_debug()
+        );
+        Err(Error::new(ErrorKind::Malformed, message).with_hint(
+            "Nothing is read or written there. Compare the server options url, company_id and client_id with the \
+             company's own, and look for a proxy that answers in the gateway's place.",
+        ))
+    }
+
+    /// What the gateway's clock is ahead of this machine's, in milliseconds, as far as sign-ins tell.
+    pub(crate) fn clock_offset(&self) -> Option<i64> {
+        self.clock.offset()
+    }
+
     /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
     /// are repeated after failures of which nobody knows how far they came.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
@@ -201,13 +241,18 @@ impl Requester {
     }
 
     /// Sends a request that writes. It is repeated only while the gateway provably executed nothing of it. The answers
-    /// hold refusals too; after an error, `writing.uncertain` tells whether the gateway may have executed it.
+    /// hold refusals too; after an error, `writing.journal` tells whether the gateway may have executed it.
     pub(crate) async fn write(&self, call: &Call<'_>, writing: &Writing<'_>) -> Result<Vec<Answer>, Error> {
         self.call_as(call, Some(writing)).await
     }
 
     async fn call_as(&self, call: &Call<'_>, writing: Option<&Writing<'_>>) -> Result<Vec<Answer>, Error> {
-        let mut run = Run::new(self);
+        // Giving up a write before the gateway does makes doubt.
+        let limit = match writing {
+            Some(_) => self.config.write_timeout,
+            None => self.config.request_timeout,
+        };
+        let mut run = Run::new(self, limit);
         let ended = timeout_at(run.deadline, async {
             loop {
                 match self.try_call(call, &mut run, writing).await {
@@ -283,6 +328,15 @@ impl Requester {
             .map_err(|error| Failed::finally(error).not_run())?;
         let joined = Instant::now();
         let _pass = self.gate.enter().await;
+        let departure = match writing {
+            Some(writing) => Some(
+                writing
+                    .journal
+                    .depart(self.clock_offset())
+                    .map_err(|error| Failed::finally(error).not_run())?,
+            ),
+            None => None,
+        };
         run.sent = Instant::now();
         let mut attempt = Attempt {
             requester: self,
@@ -297,11 +351,15 @@ impl Requester {
             ended: false,
         };
         self.counters.count(|stats| stats.requests += 1);
-        if let Some(writing) = writing {
-            writing.uncertain.store(true, Ordering::Relaxed);
-        }
         let ended = match self.transport.post(url, document, &secrets).await {
-            Ok(received) => self.read(call, received, &ids, &mut attempt.sizes, writing.is_some()),
+            Ok(received) => self.read(
+                call,
+                received,
+                control_id,
+                &ids,
+                &mut attempt.sizes,
+                writing.is_some(),
+            ),
             Err(failed) => Err(failed),
         };
         let ended = ended.map(|mut response| {
@@ -320,9 +378,9 @@ impl Requester {
                 call.function,
                 control_id,
             );
-            if let Some(writing) = writing {
+            if let Some(departure) = departure {
                 match failed.fate {
-                    Fate::NotRun => writing.uncertain.store(false, Ordering::Relaxed),
+                    Fate::NotRun => departure.not_run(),
                     Fate::Unknown => failed.retry = Retry::Never,
                 }
             }
@@ -372,6 +430,7 @@ impl Requester {
         &self,
         call: &Call<'_>,
         received: Received,
+        control_id: &str,
         ids: &[String],
         sizes: &mut Sizes,
         each: bool,
@@ -411,7 +470,7 @@ impl Requester {
                 },
             ))
         };
-        let mut response = match parse(&received.body, &expected, &self.config.caps) {
+        let mut response = match parse(&received.body, control_id, &expected, &self.config.caps) {
             Ok(response) => response,
             Err(Failure::Gateway(level, errors)) => return refused(level, errors),
             Err(Failure::Document(_)) if status >= 400 => {

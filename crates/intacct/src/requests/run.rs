@@ -23,8 +23,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(requester: &Requester) -> Self {
-        let limit = requester.config.request_timeout;
+    pub(super) fn new(requester: &Requester, limit: Duration) -> Self {
         let deadline = Instant::now() + limit;
         Run {
             control_id: uuid::Uuid::new_v4().to_string(),

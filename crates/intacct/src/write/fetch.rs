@@ -45,6 +45,11 @@ impl Found {
         self.records.values().flatten().map(Vec::as_slice)
     }
 
+    /// How many records are under the key.
+    pub(super) fn count(&self, key: &str) -> usize {
+        self.under(key).len()
+    }
+
     /// Whether no record is under the key.
     pub(super) fn is_missing(&self, key: &str) -> bool {
         self.under(key).is_empty()

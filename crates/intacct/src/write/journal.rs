@@ -1,9 +1,14 @@
-//! What is known of a write while it is under way, for when it is cut short.
+//! What is known of a write while it is under way, and the gate that every request of it passes.
+//!
+//! The thread that sends and the thread that waits agree here, under one lock, on whether a request left: either it
+//! leaves before the gate is closed and its rows are in doubt until the answer is judged, or the gate is closed first
+//! and nothing leaves any more. There is no moment in which both could hold.
 
 use super::WriteFailure;
+use super::logged::{LoggedFunction, LoggedRequest, WriteLog, WriteOutcome};
 use crate::error::{Error, ErrorKind};
+use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A record of what a write did so far. Clones share it: keep one outside of the future that writes, and ask it when
@@ -11,18 +16,55 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Journal(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
-    /// The operation in `current` may have been executed without our knowing.
-    uncertain: AtomicBool,
     state: Mutex<State>,
+    log: Option<Arc<dyn WriteLog>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.fmt(f)
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     certain: Vec<usize>,
-    current: Range<usize>,
-    ids: Vec<String>,
+    /// Rows of the operation at hand that may be stored once it has left.
+    current: Vec<usize>,
+    transaction: bool,
+    functions: Vec<LoggedFunction>,
+    phase: Phase,
+    /// Nothing leaves any more.
+    closed: bool,
+}
+
+/// Where the current operation is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of it may be executed without our knowing.
+    #[default]
+    Open,
+    /// It left, and what became of it is not known.
+    Sent,
+}
+
+/// A request that has left.
+pub(crate) struct Departure<'a> {
+    journal: &'a Journal,
+    before: Phase,
+}
+
+impl Departure<'_> {
+    /// The gateway executed nothing of it, provably.
+    pub(crate) fn not_run(self) {
+        self.journal.state().phase = self.before;
+        if self.before == Phase::Open {
+            self.journal
+                .log(|_| (WriteOutcome::NotStored, "the gateway executed nothing"));
+        }
+    }
 }
 
 impl Journal {
@@ -31,20 +73,40 @@ impl Journal {
         Self::default()
     }
 
+    /// An empty one that has a record written before each request leaves.
+    pub fn with_log(log: Arc<dyn WriteLog>) -> Self {
+        Journal(Arc::new(Inner {
+            state: Mutex::default(),
+            log: Some(log),
+        }))
+    }
+
     /// Whether rows may be stored of which it is not known.
     pub fn is_uncertain(&self) -> bool {
-        self.0.uncertain.load(Ordering::Relaxed)
+        self.state().phase == Phase::Sent
+    }
+
+    /// From now on nothing leaves. What is known at this moment: `true` when a request is under way.
+    pub fn close(&self) -> bool {
+        let mut state = self.state();
+        state.closed = true;
+        state.phase == Phase::Sent
     }
 
     /// The failure of a write that ended here because of `error`, which may be the caller's own (a cancel, say). When
     /// rows may be stored of which it is not known, its kind becomes [`ErrorKind::OutcomeUnknown`].
     pub fn failure(&self, error: Error) -> WriteFailure {
         let state = self.state();
-        let uncertain = self.is_uncertain();
+        let uncertain = state.phase == Phase::Sent;
         let (possible, control_ids) = match uncertain {
-            true => (state.current.clone().collect(), state.ids.clone()),
+            true => (state.current.clone(), ids(&state.functions)),
             false => (Vec::new(), Vec::new()),
         };
+        let certain = state.certain.clone();
+        drop(state);
+        if uncertain {
+            self.log(|_| (WriteOutcome::InDoubt, "the answer was lost, or not waited for"));
+        }
         let error = match (uncertain, error.kind()) {
             (true, kind) if *kind != ErrorKind::OutcomeUnknown => {
                 let message = format!("the outcome of the write is not known: {error}");
@@ -54,7 +116,7 @@ impl Journal {
         };
         WriteFailure {
             error,
-            certain: state.certain.clone(),
+            certain,
             possible,
             first_failing: None,
             control_ids,
@@ -62,29 +124,112 @@ impl Journal {
     }
 
     /// An operation is about to be sent.
-    pub(super) fn begin(&self, rows: Range<usize>, ids: &[String]) {
+    pub(super) fn begin(&self, rows: Range<usize>, transaction: bool, functions: Vec<LoggedFunction>) {
         let mut state = self.state();
-        state.current = rows;
-        state.ids = ids.to_vec();
-        self.settle();
-    }
-
-    /// Nothing is in doubt any more.
-    pub(super) fn settle(&self) {
-        self.0.uncertain.store(false, Ordering::Relaxed);
+        state.current = rows.collect();
+        state.transaction = transaction;
+        state.functions = functions;
+        state.phase = Phase::Open;
     }
 
     /// These rows are stored; no others are in doubt.
     pub(super) fn stored(&self, rows: impl IntoIterator<Item = usize>) {
-        self.state().certain.extend(rows);
-        self.settle();
+        let rows: Vec<usize> = rows.into_iter().collect();
+        let mut state = self.state();
+        let was = std::mem::replace(&mut state.phase, Phase::Open);
+        state.certain.extend(&rows);
+        drop(state);
+        if was == Phase::Sent {
+            self.log(
+                |function| match function.rows.clone().all(|row| rows.contains(&row)) {
+                    true => (WriteOutcome::Stored, ""),
+                    false => (WriteOutcome::NotStored, "refused, or left out"),
+                },
+            );
+        }
     }
 
-    pub(super) fn uncertain(&self) -> &AtomicBool {
-        &self.0.uncertain
+    /// Of the current operation, executed function by function, these rows are stored, those are in doubt, and the others
+    /// are not stored.
+    pub(super) fn partly(&self, certain: &[usize], possible: &[usize]) {
+        let in_doubt = |function: &LoggedFunction| function.rows.clone().any(|row| possible.contains(&row));
+        self.log(|function| {
+            if in_doubt(function) {
+                (WriteOutcome::InDoubt, "neither the answers nor the records tell")
+            } else if function.rows.clone().all(|row| certain.contains(&row)) {
+                (WriteOutcome::Stored, "")
+            } else {
+                (WriteOutcome::NotStored, "refused, or left out")
+            }
+        });
+        let mut state = self.state();
+        state.certain.extend(certain);
+        state.current = possible.to_vec();
+        state.functions.retain(in_doubt);
+        state.phase = match possible.is_empty() {
+            true => Phase::Open,
+            false => Phase::Sent,
+        };
+    }
+
+    /// The gate: a request of the current operation leaves now, unless that is not wanted any more. `clock_offset` is
+    /// what the gateway's clock is ahead of this machine's, in milliseconds, where it is known.
+    ///
+    /// # Errors
+    /// The gate is closed, or the record that must be written before cannot be.
+    pub(crate) fn depart(&self, clock_offset: Option<i64>) -> Result<Departure<'_>, Error> {
+        let unwanted = || Error::new(ErrorKind::Internal, "the write is not wanted any more");
+        if let Some(log) = &self.0.log {
+            let (functions, transaction) = {
+                let state = self.state();
+                if state.closed {
+                    return Err(unwanted());
+                }
+                (state.functions.clone(), state.transaction)
+            };
+            log.sending(&LoggedRequest {
+                functions: &functions,
+                transaction,
+                clock_offset,
+            })?;
+        }
+        let mut state = self.state();
+        if state.closed {
+            let was = state.phase;
+            drop(state);
+            if was == Phase::Open {
+                self.log(|_| (WriteOutcome::NotStored, "not sent"));
+            }
+            return Err(unwanted());
+        }
+        let before = std::mem::replace(&mut state.phase, Phase::Sent);
+        Ok(Departure {
+            journal: self,
+            before,
+        })
+    }
+
+    fn log(&self, outcome: impl Fn(&LoggedFunction) -> (WriteOutcome, &'static str)) {
+        let Some(log) = &self.0.log else { return };
+        let functions = self.state().functions.clone();
+        let outcomes: Vec<_> = functions
+            .iter()
+            .map(|function| {
+                let (outcome, reason) = outcome(function);
+                (function.control_id.as_str(), outcome, reason)
+            })
+            .collect();
+        log.ended(&outcomes);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ids(functions: &[LoggedFunction]) -> Vec<String> {
+    functions
+        .iter()
+        .map(|function| function.control_id.clone())
+        .collect()
 }

@@ -12,20 +12,28 @@ mod fetch;
 mod journal;
 mod legacy;
 mod lines;
+mod logged;
 mod operation;
+mod preview;
 mod readback;
 mod readlines;
 mod recover;
 mod render;
+mod resolve;
 mod run;
 mod skip;
 mod support;
+mod unmodified;
 mod verdict;
 
 pub use journal::Journal;
 pub use lines::holds_dates;
+pub use logged::{LoggedFunction, LoggedRequest, WriteLog, WriteOutcome};
+pub use preview::preview;
+pub use resolve::{DoubtfulRequest, Resolution, resolve};
 pub use run::write;
 pub use support::{function, rows_per_function};
+pub use unmodified::check_unmodified;
 
 use crate::error::Error;
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use super::run::{Attempt, Run};
 use super::verdict::Ended;
 use super::{RowWritten, Verb, WriteFailure};
 use crate::error::{Error, ErrorKind};
-use std::sync::atomic::AtomicBool;
 
 /// Why it is not known what is stored.
 pub(super) enum Doubt {
@@ -77,8 +76,7 @@ impl Run<'_> {
         let mut tries = 2;
         loop {
             tries -= 1;
-            let uncertain = AtomicBool::new(false);
-            let ended = match self.send(operation, attempt.bodies, &uncertain).await {
+            let ended = match self.send(operation, attempt.bodies).await {
                 Ok(answers) => self.judge(operation, answers),
                 Err(error) => Ended::Doubtful(error),
             };

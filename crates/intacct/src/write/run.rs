@@ -1,12 +1,13 @@
 //! Operations sent one after the other, and what became of each.
 
-use super::address::{self, addresses, custom_fields};
+use super::address;
 use super::as_read::without_made;
 use super::fetch::fetch;
-use super::operation::{Operation, Unit, operations};
+use super::logged;
+use super::operation::{Operation, Unit};
+use super::preview::prepare;
 use super::readback::is_empty;
 use super::recover::Doubt;
-use super::render::{Context, function_body};
 use super::verdict::{Ended, Judge};
 use super::{
     Change, Journal, OnDuplicate, RowWritten, Verb, WriteFailure, WriteOptions, WriteValue, Written,
@@ -17,7 +18,6 @@ use crate::error::{Error, ErrorKind, GatewayError};
 use crate::requests::{Call, CallFunction, Writing};
 use crate::xml::response::Answer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 
 /// Writes the changes in their order. Nothing is sent unless all of them can be rendered; an operation is executed
@@ -38,30 +38,22 @@ pub async fn write(
     options: &WriteOptions,
     journal: &Journal,
 ) -> Result<Written, WriteFailure> {
-    let refused = |(row, error): (usize, Error)| WriteFailure {
-        first_failing: Some(row),
-        ..journal.failure(place(client, changes.get(row), error))
-    };
-    let made_ready = without_made(client, changes).await.map_err(refused)?;
+    let made_ready = without_made(client, changes)
+        .await
+        .map_err(|(row, error)| WriteFailure {
+            first_failing: Some(row),
+            ..journal.failure(place(client, changes.get(row), error))
+        })?;
     let changes = made_ready.as_deref().unwrap_or(changes);
-    let operations = operations(changes, options).map_err(refused)?;
-    let context = Context {
-        custom: custom_fields(client, changes)
-            .await
-            .map_err(|error| journal.failure(error))?,
-    };
-    let keys = addresses(client, changes, &operations).await.map_err(refused)?;
-    let mut bodies = Vec::with_capacity(operations.len());
-    for operation in &operations {
-        let mut functions = Vec::with_capacity(operation.functions.len());
-        for unit in &operation.functions {
-            let rows = unit.rows.clone();
-            let unit_keys = keys.get(rows.clone()).unwrap_or_default();
-            let body = function_body(unit.name, &changes[rows.clone()], unit_keys, &context);
-            functions.push(body.map_err(|(at, error)| refused((rows.start + at, error)))?);
-        }
-        bodies.push(functions);
-    }
+    let prepared = prepare(client, changes, options)
+        .await
+        .map_err(|(row, error)| WriteFailure {
+            first_failing: row,
+            ..journal.failure(match row {
+                Some(row) => place(client, changes.get(row), error),
+                None => error,
+            })
+        })?;
     let mut run = Run {
         client,
         changes,
@@ -74,13 +66,13 @@ pub async fn write(
         rows: vec![RowWritten::default(); changes.len()],
         warnings: Vec::new(),
     };
-    for (operation, bodies) in operations.iter().zip(&bodies) {
+    for (operation, bodies) in &prepared {
         run.operation(operation, bodies).await?;
     }
     Ok(Written {
         rows: run.rows,
         warnings: run.warnings,
-        operations: operations.len() as u64,
+        operations: prepared.len() as u64,
     })
 }
 
@@ -116,14 +108,15 @@ pub(super) struct Attempt<'a> {
 
 impl Run<'_> {
     async fn operation(&mut self, operation: &Operation, bodies: &[String]) -> Result<(), WriteFailure> {
-        let ids: Vec<String> = control_ids(operation);
-        self.journal.begin(operation.rows.clone(), &ids);
+        let functions = logged::functions(operation, bodies, self.changes);
+        self.journal
+            .begin(operation.rows.clone(), !self.skips(operation), functions);
         let attempt = Attempt {
             operation,
             bodies,
             sent: Instant::now(),
         };
-        let ended = match self.send(operation, bodies, self.journal.uncertain()).await {
+        let ended = match self.send(operation, bodies).await {
             Ok(answers) => self.judge(operation, answers),
             Err(error) if self.journal.is_uncertain() => Ended::Doubtful(error),
             // Nothing of it was executed.
@@ -221,12 +214,7 @@ impl Run<'_> {
         self.options.on_duplicate == OnDuplicate::Skip && operation.rows.clone().all(creates)
     }
 
-    pub(super) async fn send(
-        &self,
-        operation: &Operation,
-        bodies: &[String],
-        uncertain: &AtomicBool,
-    ) -> Result<Vec<Answer>, Error> {
+    pub(super) async fn send(&self, operation: &Operation, bodies: &[String]) -> Result<Vec<Answer>, Error> {
         let ids = control_ids(operation);
         let first = &operation.functions[0];
         let call = Call {
@@ -245,7 +233,7 @@ impl Run<'_> {
         let writing = Writing {
             transaction: !self.skips(operation),
             ids: &ids,
-            uncertain,
+            journal: self.journal,
         };
         self.client.requester().write(&call, &writing).await
     }

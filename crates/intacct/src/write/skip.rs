@@ -10,7 +10,6 @@ use super::{Change, RowWritten, WriteFailure, WriteTarget};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 
 /// What is known of a row.
 enum Row {
@@ -92,8 +91,7 @@ impl Run<'_> {
             functions: again.iter().map(|at| operation.functions[*at].clone()).collect(),
         };
         let bodies: Vec<String> = again.iter().map(|at| attempt.bodies[*at].clone()).collect();
-        let uncertain = AtomicBool::new(false);
-        let judged: Vec<Judged> = match self.send(&second, &bodies, &uncertain).await {
+        let judged: Vec<Judged> = match self.send(&second, &bodies).await {
             Ok(answers) => match self.judge(&second, answers) {
                 Ended::Each(judged) => judged,
                 _ => Vec::new(),
@@ -145,7 +143,7 @@ impl Run<'_> {
     /// The failure of rows of which some are refused or in doubt.
     fn end_each(&mut self, attempt: &Attempt<'_>, rows: Vec<Row>) -> WriteFailure {
         let first = attempt.operation.rows.start;
-        let (mut certain, mut possible, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut certain, mut possible) = (Vec::new(), Vec::new());
         let (mut refused, mut doubtful) = (None, None);
         for (at, row) in rows.into_iter().enumerate() {
             match row {
@@ -154,21 +152,16 @@ impl Run<'_> {
                 Row::Refused(error) => refused = refused.or(Some((error, first + at))),
                 Row::Doubtful(error) => {
                     possible.push(first + at);
-                    ids.push(attempt.operation.functions[at].control_id.clone());
                     doubtful = doubtful.or(Some(error));
                 }
             }
         }
-        self.journal.stored(certain);
+        self.journal.partly(&certain, &possible);
         match (doubtful, refused) {
             (Some(error), _) => {
                 let message = format!("the outcome of the write is not known: {error}");
                 let error = error.with_kind(ErrorKind::OutcomeUnknown).with_message(message);
-                WriteFailure {
-                    possible,
-                    control_ids: ids,
-                    ..self.journal.failure(error)
-                }
+                self.journal.failure(error)
             }
             (None, Some((error, row))) => self.refuse(error, Some(row)),
             (None, None) => self

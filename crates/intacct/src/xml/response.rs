@@ -57,6 +57,8 @@ pub(crate) struct Response {
     pub session_timestamp: Option<jiff::Timestamp>,
     /// When the session will end unless it is used.
     pub session_timeout: Option<jiff::Timestamp>,
+    /// The company in whose name the request was answered, where it is told.
+    pub company: Option<String>,
     /// One answer for each expected function, in that order.
     pub answers: Vec<Answer>,
 }
@@ -80,8 +82,14 @@ fn malformed<T>(what: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Document(ParseError::malformed(what)))
 }
 
-/// Reads a whole response. Nothing of it is handed out unless the document is complete.
-pub(crate) fn parse(body: &[u8], expected: &[Expected<'_>], caps: &Caps) -> Result<Response, Failure> {
+/// Reads a whole response. Nothing of it is handed out unless the document is complete, and the answer to the request
+/// with this control id.
+pub(crate) fn parse(
+    body: &[u8],
+    control_id: &str,
+    expected: &[Expected<'_>],
+    caps: &Caps,
+) -> Result<Response, Failure> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Failure::Document(ParseError::Truncated("is empty".into())));
     }
@@ -106,7 +114,7 @@ pub(crate) fn parse(body: &[u8], expected: &[Expected<'_>], caps: &Caps) -> Resu
                 parser.response(&mut scanner)?;
             }
             Token::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
-            Token::Eof if root_seen => return parser.parts.finish(expected),
+            Token::Eof if root_seen => return parser.parts.finish(control_id, expected),
             Token::Eof => {
                 return Err(Failure::Document(ParseError::Truncated(
                     "holds no element".into(),
@@ -291,10 +299,16 @@ impl Parser<'_> {
 }
 
 impl Parts {
-    fn finish(self, expected: &[Expected<'_>]) -> Result<Response, Failure> {
+    fn finish(self, control_id: &str, expected: &[Expected<'_>]) -> Result<Response, Failure> {
         let Some(control) = self.control else {
             return malformed("has no control block");
         };
+        // Looked at before the status: a refusal of another request says nothing of this one. The gateway leaves the
+        // id out where it could not read the request.
+        let answered = control.text_of("controlid").trim();
+        if !answered.is_empty() && !control_id.is_empty() && answered != control_id {
+            return malformed("answers another request: its control id is not the one that was sent");
+        }
         if control.text_of("status") != "success" {
             let errors = [
                 self.errors,
@@ -329,6 +343,7 @@ impl Parts {
         Ok(Response {
             session_timestamp: instant("sessiontimestamp"),
             session_timeout: instant("sessiontimeout"),
+            company: Some(authentication.text_of("companyid").trim().to_owned()).filter(|id| !id.is_empty()),
             answers,
         })
     }

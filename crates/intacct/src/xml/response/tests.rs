@@ -35,7 +35,7 @@ fn rows(body: &str, columns: &Columns) -> Result<Page, String> {
         control_id: "f1",
         columns: Some(RowColumns::Fields(columns)),
     }];
-    match parse(body.as_bytes(), &expected, &Caps::default()) {
+    match parse(body.as_bytes(), "", &expected, &Caps::default()) {
         Ok(mut response) => match response.answers.remove(0) {
             Answer::Rows(page) => Ok(page),
             other => Err(format!("{other:?}")),
@@ -92,7 +92,7 @@ fn session_times_are_told() {
         control_id: "f1",
         columns: Some(RowColumns::Fields(&columns)),
     }];
-    let response = parse(ROWS.as_bytes(), &expected, &Caps::default()).expect("a response");
+    let response = parse(ROWS.as_bytes(), "", &expected, &Caps::default()).expect("a response");
     let life = response.session_timeout.expect("timeout") - response.session_timestamp.expect("timestamp");
     assert_eq!(life.get_seconds(), 24 * 3600);
 }
@@ -225,7 +225,7 @@ fn refused(body: &str) -> (Level, Vec<GatewayError>) {
         control_id: "f1",
         columns: None,
     }];
-    match parse(body.as_bytes(), &expected, &Caps::default()) {
+    match parse(body.as_bytes(), "", &expected, &Caps::default()) {
         Err(Failure::Gateway(level, errors)) => (level, errors),
         other => panic!("{other:?}"),
     }
@@ -258,7 +258,7 @@ fn each_level_of_failure_is_told_apart() {
             control_id: "f1",
             columns: None,
         }];
-        let response = parse(function.as_bytes(), &expected, &Caps::default()).expect("a response");
+        let response = parse(function.as_bytes(), "", &expected, &Caps::default()).expect("a response");
         assert!(matches!(&response.answers[0], Answer::Failure(errors) if errors.len() == 2));
     }
 }
@@ -268,7 +268,7 @@ proptest! {
     fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let columns = fields(&["NAME"]);
         let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
-        prop_assert!(parse(&body, &expected, &Caps::default()).is_err());
+        prop_assert!(parse(&body, "", &expected, &Caps::default()).is_err());
     }
 
     #[test]
@@ -277,6 +277,6 @@ proptest! {
         body[at] = byte;
         let columns = fields(&["RECORDNO", "NAME", "TOTALDUE"]);
         let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
-        let _ = parse(&body, &expected, &Caps::default());
+        let _ = parse(&body, "", &expected, &Caps::default());
     }
 }
