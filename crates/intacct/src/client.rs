@@ -16,7 +16,7 @@ use crate::stats::RequestStats;
 use crate::xml::columns::Columns;
 use crate::xml::escape::push_element;
 use crate::xml::listing::ListColumns;
-use crate::xml::response::{Answer, Level, RowColumns};
+use crate::xml::response::{Answer, Extent, Level, RowColumns};
 use crate::xml::rows::Page;
 use crate::xml::tree::Element;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,7 +77,7 @@ fn complete(page: &mut Page, offset: u64) {
     if page.offset == 0 || page.rows() > 0 {
         let told = page
             .remaining
-            .map(|remaining| page.offset + page.rows() as u64 + remaining);
+            .map(|remaining| page.offset.saturating_add(page.rows() as u64).saturating_add(remaining));
         page.total_count = page.total_count.or(told);
     }
 }
@@ -256,6 +256,7 @@ impl Client {
                 offset: page.offset,
                 size: page.size.clamp(1, kind.capabilities().max_page),
             }),
+            extent: Extent::Rows(page.size.clamp(1, kind.capabilities().max_page) as usize),
         }];
         let mut other_columns = Vec::new();
         for query in beside {
@@ -277,6 +278,7 @@ impl Client {
                     offset: 0,
                     size: first_page.size.clamp(1, kind.capabilities().max_page),
                 }),
+                extent: Extent::Rows(first_page.size.clamp(1, kind.capabilities().max_page) as usize),
             });
         }
         let ask_formatting = need_formatting && self.known_formatting().is_none();
@@ -285,6 +287,7 @@ impl Client {
                 body: self.formatting_function()?,
                 columns: None,
                 page: None,
+                extent: Extent::Small,
             });
         }
         let call = Call {
@@ -346,8 +349,8 @@ impl Client {
         }
     }
 
-    /// The next page of a stored result of `readByQuery`.
-    pub(crate) async fn read_more(&self, query: &Query, result_id: &str) -> Result<Page, Error> {
+    /// The next page of a stored result of `readByQuery`, which was asked for in pages of this size.
+    pub(crate) async fn read_more(&self, query: &Query, result_id: &str, size: u32) -> Result<Page, Error> {
         let mut body = String::from("<readMore>");
         push_element(&mut body, "resultId", result_id)
             .map_err(|_| Error::new(ErrorKind::Malformed, "the result id holds a control character"))?;
@@ -358,6 +361,7 @@ impl Client {
             columns: Some(RowColumns::Fields(&columns)),
             // A page that is asked for once more is the next one: whoever reads the result compares the counts.
             page: None,
+            extent: Extent::Rows(size as usize),
         }];
         let object = Some(query.object.as_str());
         let call = Call {
@@ -482,6 +486,7 @@ impl Client {
             body,
             columns: None,
             page: None,
+            extent: Extent::of_tree(function),
         }];
         let call = Call {
             function,

@@ -39,23 +39,30 @@ impl DtdVersion {
 /// Bounds on what a response may make us do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
-    /// Bytes of a response after decompression.
+    /// Bytes of a response after decompression. What is read from it may take as much once more.
     pub body_bytes: usize,
+    /// Bytes of memory that the elements of an answer may take that holds neither rows nor records: definitions,
+    /// sessions, what a write came to.
+    pub tree_bytes: usize,
     /// Nesting of elements.
     pub depth: usize,
     /// Bytes of an element's name.
     pub name_bytes: usize,
     /// Child elements of one row.
     pub fields: usize,
+    /// Attributes of one element.
+    pub attributes: usize,
 }
 
 impl Default for Caps {
     fn default() -> Self {
         Caps {
             body_bytes: 256 << 20,
+            tree_bytes: 64 << 20,
             depth: 64,
             name_bytes: 256,
             fields: 4096,
+            attributes: 64,
         }
     }
 }

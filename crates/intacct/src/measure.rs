@@ -3,7 +3,7 @@
 use crate::config::Caps;
 use crate::query::SelectItem;
 use crate::xml::columns::Columns;
-use crate::xml::response::{Answer, Expected, RowColumns, parse};
+use crate::xml::response::{Answer, Expected, Extent, RowColumns, parse};
 use crate::xml::rows::Page;
 
 /// The rows of a response to a request with one function.
@@ -12,6 +12,7 @@ pub fn page(body: &[u8], select: &[SelectItem]) -> Option<Page> {
     let expected = [Expected {
         control_id: "f",
         columns: Some(RowColumns::Fields(&columns)),
+        extent: Extent::Rows(usize::MAX),
     }];
     match parse(body, "", &expected, &Caps::default()).ok()?.answers.pop()? {
         Answer::Rows(page) => Some(page),

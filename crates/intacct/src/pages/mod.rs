@@ -252,7 +252,7 @@ impl Reader<'_> {
 
     /// Whether nothing follows the page of this many rows.
     fn is_last(&self, asked: u32, page: &Page) -> Result<bool, Error> {
-        let shown = page.offset + page.rows() as u64;
+        let shown = page.offset.saturating_add(page.rows() as u64);
         if let (Some(0) | None, Some(total)) = (page.remaining, page.total_count)
             && shown < total
             && (page.remaining.is_some() || page.rows() < asked as usize)

@@ -42,9 +42,13 @@ pub(super) async fn read(
                 "the gateway names no result to read on from",
             )
         })?;
-        page = reader.client.read_more(query, &result_id).await?;
+        page = reader.client.read_more(query, &result_id, size).await?;
         page.offset = summary.rows;
-        if page.remaining.map(|after| after + page.rows() as u64) != Some(remaining) {
+        if page
+            .remaining
+            .map(|after| after.saturating_add(page.rows() as u64))
+            != Some(remaining)
+        {
             let message = format!(
                 "a page of {} was lost: {remaining} rows remained, and the next page has {} and leaves {}",
                 query.object,

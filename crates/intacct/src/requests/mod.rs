@@ -20,7 +20,7 @@ use crate::stats::Counters;
 use crate::transport::{Received, Transport};
 use crate::write::Journal;
 use crate::xml::envelope::{Authentication, Envelope, Function};
-use crate::xml::response::{Answer, Expected, Failure, Level, Response, RowColumns, parse};
+use crate::xml::response::{Answer, Expected, Extent, Failure, Level, Response, RowColumns, parse};
 pub(crate) use agreement::{AskedPage, missing_element};
 use clock::Clock;
 use failure::{by_status, http_failure, looks_like_html, looks_like_response, unreadable, web_page};
@@ -46,6 +46,8 @@ pub(crate) struct CallFunction<'a> {
     pub columns: Option<RowColumns<'a>>,
     /// The page that it asks for, which the answer must agree with.
     pub page: Option<AskedPage<'a>>,
+    /// How much it may answer.
+    pub extent: Extent,
 }
 
 /// What makes a call one that writes.
@@ -119,6 +121,7 @@ impl Requester {
                 body: "<getAPISession/>".into(),
                 columns: None,
                 page: None,
+                extent: Extent::Small,
             }],
         };
         let mut run = Run::new(self, self.config.request_timeout);
@@ -451,6 +454,7 @@ impl Requester {
             .map(|(function, id)| Expected {
                 control_id: id,
                 columns: function.columns,
+                extent: function.extent,
             })
             .collect();
         let refused = |level, errors| {

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::config::DtdVersion;
 use crate::error::{Error, ErrorKind, GatewayError};
 use crate::requests::{Call, CallFunction, Writing};
-use crate::xml::response::Answer;
+use crate::xml::response::{Answer, Extent};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
@@ -227,6 +227,7 @@ impl Run<'_> {
                     body: body.clone(),
                     columns: None,
                     page: None,
+                    extent: Extent::Small,
                 })
                 .collect(),
         };

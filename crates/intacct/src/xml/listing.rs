@@ -1,7 +1,7 @@
 //! Rows of `get_list`: elements inside of elements, dates in three parts, lines inside of their document.
 
-use super::rows::Page;
-use super::scanner::{ParseError, Scanner, Token};
+use super::rows::{Bounds, Page};
+use super::scanner::{BLOCK, ParseError, Scanner, Token};
 use super::tree::{Element, read_element};
 use crate::dialect::get_list::{places, selected};
 use crate::dialect::legacy::{LegacyObject, Place};
@@ -26,6 +26,15 @@ pub(crate) struct Listing {
     pub keys: Vec<String>,
     /// Rows that the first element made.
     pub first_rows: usize,
+    /// Bytes of the keys.
+    key_bytes: usize,
+}
+
+impl Listing {
+    /// Bytes of memory in use.
+    fn held_bytes(&self) -> usize {
+        self.key_bytes + self.keys.len() * (size_of::<String>() + BLOCK)
+    }
 }
 
 /// The `listtype` element, which stands before the data.
@@ -73,16 +82,34 @@ impl ListColumns {
     }
 
     /// Reads the children of `data`, whose start tag was just taken, up to its end.
-    pub(crate) fn read(&self, scanner: &mut Scanner<'_>, list: Option<ListType>) -> Result<Page, ParseError> {
+    pub(crate) fn read(
+        &self,
+        scanner: &mut Scanner<'_>,
+        list: Option<ListType>,
+        bounds: Bounds,
+    ) -> Result<Page, ParseError> {
         let mut page = Page::of_columns(self.places.len());
         let mut listing = Listing::default();
+        let whole = scanner.allowance;
         loop {
             match scanner.next()? {
                 Token::Start(start) => {
                     let element = read_element(scanner, &start)?;
+                    // An element may have any number of lines: they are counted by what they take, the elements by number.
+                    page.bound(Bounds {
+                        bytes: page.held_bytes() + scanner.allowance.left(),
+                        ..Bounds::default()
+                    });
                     self.add(&element, &mut page, &mut listing)?;
+                    drop(element);
+                    scanner.allowance = whole;
+                    scanner.allowance.take(page.held_bytes() + listing.held_bytes())?;
+                    bounds.check_rows(listing.keys.len())?;
                 }
-                Token::Empty(_) => self.add(&Element::default(), &mut page, &mut listing)?,
+                Token::Empty(_) => {
+                    self.add(&Element::default(), &mut page, &mut listing)?;
+                    bounds.check_rows(listing.keys.len())?;
+                }
                 Token::End => break,
                 Token::Text(text) if text.bytes().all(|b| b.is_ascii_whitespace()) => {}
                 Token::Text(_) | Token::Char(_) => {
@@ -115,9 +142,9 @@ impl ListColumns {
             listing.first_rows = page.rows() - before;
         }
         let key = element.child(self.object.row_key());
-        listing
-            .keys
-            .push(key.map(|key| key.text.clone()).unwrap_or_default());
+        let key = key.map(|key| key.text.clone()).unwrap_or_default();
+        listing.key_bytes += key.len();
+        listing.keys.push(key);
         Ok(())
     }
 
@@ -129,7 +156,9 @@ impl ListColumns {
     ) -> Result<Page, ParseError> {
         let list = list.ok_or_else(|| ParseError::malformed("does not tell how many rows the list has"))?;
         let count = listing.keys.len() as u64;
-        let announced = list.end.and_then(|end| (end + 1).checked_sub(list.start));
+        let announced = list
+            .end
+            .and_then(|end| end.checked_add(1)?.checked_sub(list.start));
         if let Some(announced) = announced
             && announced != count
         {
@@ -140,7 +169,7 @@ impl ListColumns {
         (listing.total, listing.start) = (list.total, list.start);
         if self.object.lines.is_empty() {
             page.total_count = Some(list.total);
-            page.remaining = Some(list.total.saturating_sub(list.start + count));
+            page.remaining = Some(list.total.saturating_sub(list.start.saturating_add(count)));
         }
         page.count = page.rows() as u64;
         page.offset = list.start;
@@ -197,7 +226,7 @@ mod tests {
         let body = format!("<data>{data}</data>");
         let mut scanner = Scanner::new(body.as_bytes(), &caps);
         assert!(matches!(scanner.next()?, Token::Start(_)));
-        columns.read(&mut scanner, ListType::read(&list)?)
+        columns.read(&mut scanner, ListType::read(&list)?, Bounds::default())
     }
 
     fn rows(page: &Page) -> Vec<Vec<Option<String>>> {
@@ -273,6 +302,65 @@ mod tests {
         )
         .expect("a page");
         assert_eq!(rows(&page), [[Some("North".to_owned()), None]]);
+    }
+
+    /// A list read within bounds, under a cap on memory.
+    fn bounded(
+        object: &str,
+        select: &str,
+        data: &str,
+        elements: usize,
+        bytes: usize,
+    ) -> Result<Page, ParseError> {
+        let caps = Caps {
+            body_bytes: bytes,
+            ..Caps::default()
+        };
+        let query: crate::query::Query = format!("select {select} from {object}").parse().expect("a query");
+        let object = LegacyObject::find(object).expect("an object");
+        let columns = ListColumns::new(object, &query.select).expect("known fields");
+        let list = crate::xml::tree::parse(b"<listtype start=\"0\" total=\"9\">x</listtype>", &caps)?;
+        let body = format!("<data>{data}</data>");
+        let mut scanner = Scanner::new(body.as_bytes(), &caps);
+        assert!(matches!(scanner.next()?, Token::Start(_)));
+        columns.read(&mut scanner, ListType::read(&list)?, Bounds::of_rows(elements))
+    }
+
+    #[test]
+    fn elements_and_lines_are_counted_as_they_come() {
+        let too_large = |read: Result<Page, ParseError>| matches!(read, Err(ParseError::TooLarge(_)));
+        let item = "<lineitem><line_num>1</line_num></lineitem>";
+        let document = |notes: &str, lines: usize| {
+            format!(
+                "<invoice><key>6</key><description>{notes}</description><invoiceitems>{}</invoiceitems></invoice>",
+                item.repeat(lines)
+            )
+        };
+        let read = |data: &str, elements, bytes| {
+            bounded("ARINVOICEITEM", "RECORDKEY, LINE_NO", data, elements, bytes)
+        };
+        assert_eq!(read(&document("", 50), 5, 1 << 20).expect("a page").rows(), 50);
+        // More documents than twice what was asked for.
+        assert!(too_large(read(&document("", 1).repeat(11), 5, 1 << 20)));
+        assert!(too_large(read(&"<invoice/>".repeat(11), 5, 1 << 20)));
+        // Any number of lines, as far as memory goes; what one document took is free for the next.
+        assert!(too_large(read(&document("", 5000), 5, 1 << 20)));
+        assert_eq!(
+            read(&document("", 1000).repeat(5), 5, 1 << 20)
+                .expect("a page")
+                .rows(),
+            5000
+        );
+        // Fields of the document come with each of its lines.
+        let long = "x".repeat(10_000);
+        let read = bounded(
+            "ARINVOICEITEM",
+            "RECORDKEY, LINE_NO",
+            &document(&long, 500),
+            5,
+            1 << 20,
+        );
+        assert_eq!(read.expect("the notes are not asked for").rows(), 500);
     }
 
     #[test]

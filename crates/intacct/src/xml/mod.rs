@@ -1,5 +1,6 @@
 //! Request and response documents.
 
+pub(crate) mod allowance;
 pub(crate) mod columns;
 pub(crate) mod envelope;
 pub(crate) mod escape;

@@ -1,11 +1,12 @@
 //! The response document: did each level succeed, and what did each function answer.
 
+use super::allowance::Allowance;
 use super::columns::Columns;
 use super::escape::unescape_html;
 use super::listing::{ListColumns, ListType};
-use super::rows::Page;
+use super::rows::{Bounds, Page};
 use super::scanner::{ParseError, Scanner, Token};
-use super::tree::{Element, attributes, read_element};
+use super::tree::{Element, opened, read_element};
 use crate::config::Caps;
 use crate::error::GatewayError;
 use quick_xml::events::BytesStart;
@@ -26,7 +27,39 @@ pub(crate) struct Expected<'a> {
     pub control_id: &'a str,
     /// The columns of its rows; `None` when the answer is wanted as a tree.
     pub columns: Option<RowColumns<'a>>,
+    pub extent: Extent,
 }
+
+/// How much an answer may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A page for which so many rows were asked.
+    Rows(usize),
+    /// Records as trees, as many as a body may hold.
+    Records,
+    /// Something that is never large: a definition, a session, what became of a write.
+    Small,
+}
+
+impl Extent {
+    /// Of the function that answers with a tree.
+    pub(crate) fn of_tree(function: &str) -> Extent {
+        match function {
+            "read" | "readByName" | "readReport" | "readMore" | "get" => Extent::Records,
+            _ => Extent::Small,
+        }
+    }
+
+    fn bounds(self) -> Bounds {
+        match self {
+            Extent::Rows(asked) => Bounds::of_rows(asked),
+            Extent::Records | Extent::Small => Bounds::default(),
+        }
+    }
+}
+
+/// Errors that one response may name.
+const MOST_ERRORS: usize = 10_000;
 
 /// The columns of rows.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +127,9 @@ pub(crate) fn parse(
         return Err(Failure::Document(ParseError::Truncated("is empty".into())));
     }
     let mut scanner = Scanner::new(body, caps);
+    if expected.iter().all(|function| function.extent == Extent::Small) {
+        scanner.allowance = Allowance::new(caps.tree_bytes);
+    }
     let mut parser = Parser {
         expected,
         caps,
@@ -202,7 +238,7 @@ impl Parser<'_> {
         empty: bool,
     ) -> Result<(), Failure> {
         let message = element(scanner, start, empty)?;
-        self.parts.errors.extend(gateway_errors(&message));
+        self.parts.errors.extend(gateway_errors(&message)?);
         Ok(())
     }
 
@@ -224,7 +260,7 @@ impl Parser<'_> {
                     Ok(())
                 }
                 "errormessage" => {
-                    errors.extend(gateway_errors(&element(scanner, start, empty)?));
+                    errors.extend(gateway_errors(&element(scanner, start, empty)?)?);
                     Ok(())
                 }
                 "key" => {
@@ -285,14 +321,16 @@ impl Parser<'_> {
         let Some(columns) = self.expected[index].columns else {
             return Ok(Answer::Tree(Some(element(scanner, start, empty)?)));
         };
-        let attributes = attributes(start)?;
+        let attributes = scanner.attributes(start)?;
+        let bounds = self.expected[index].extent.bounds();
         let page = match (columns, empty) {
             (RowColumns::Fields(columns), true) => Page::empty(&attributes, columns)?,
             (RowColumns::Fields(columns), false) => {
-                Page::read(scanner, &attributes, columns, self.caps.fields, self.body_bytes)?
+                let (fields, bytes) = (self.caps.fields, self.body_bytes);
+                Page::read(scanner, &attributes, columns, fields, bytes, bounds)?
             }
             (RowColumns::Listed(columns), true) => columns.empty(list)?,
-            (RowColumns::Listed(columns), false) => columns.read(scanner, list)?,
+            (RowColumns::Listed(columns), false) => columns.read(scanner, list, bounds)?,
         };
         Ok(Answer::Rows(page))
     }
@@ -310,13 +348,8 @@ impl Parts {
             return malformed("answers another request: its control id is not the one that was sent");
         }
         if control.text_of("status") != "success" {
-            let errors = [
-                self.errors,
-                control
-                    .child("errormessage")
-                    .map(gateway_errors)
-                    .unwrap_or_default(),
-            ];
+            let inside = control.child("errormessage").map(gateway_errors);
+            let errors = [self.errors, inside.transpose()?.unwrap_or_default()];
             return Err(Failure::Gateway(Level::Control, errors.concat()));
         }
         let Some(authentication) = self.authentication else {
@@ -351,10 +384,7 @@ impl Parts {
 
 fn element(scanner: &mut Scanner<'_>, start: &BytesStart<'_>, empty: bool) -> Result<Element, Failure> {
     match empty {
-        true => Ok(Element {
-            attributes: attributes(start)?,
-            ..Element::default()
-        }),
+        true => Ok(opened(scanner, start)?),
         false => Ok(read_element(scanner, start)?),
     }
 }
@@ -367,9 +397,13 @@ fn skip(scanner: &mut Scanner<'_>, empty: bool) -> Result<(), Failure> {
 }
 
 /// The errors of an `errormessage` element, one or many, with their texts freed of HTML escapes.
-fn gateway_errors(message: &Element) -> Vec<GatewayError> {
+fn gateway_errors(message: &Element) -> Result<Vec<GatewayError>, ParseError> {
     let text = |error: &Element, name: &str| unescape_html(error.text_of(name));
-    message
+    if message.children.len() > MOST_ERRORS {
+        let message = format!("names more than {MOST_ERRORS} errors");
+        return Err(ParseError::TooLarge(message));
+    }
+    Ok(message
         .children_named("error")
         .map(|error| GatewayError {
             errorno: text(error, "errorno"),
@@ -377,7 +411,7 @@ fn gateway_errors(message: &Element) -> Vec<GatewayError> {
             description2: text(error, "description2"),
             correction: text(error, "correction"),
         })
-        .collect()
+        .collect())
 }
 
 #[cfg(test)]

@@ -28,8 +28,49 @@ pub struct Page {
     /// Start and end of each cell in `bytes`, row by row; equal when there is no value.
     cells: Vec<(u32, u32)>,
     bytes: Vec<u8>,
+    bounds: Bounds,
     pub(crate) wire_bytes: u64,
     pub(crate) decoded_bytes: u64,
+}
+
+/// What a page may come to while it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Rows (of a list, elements) at most.
+    pub rows: usize,
+    /// Bytes of memory for cells and their text.
+    pub bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            rows: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
+}
+
+impl Bounds {
+    /// Bounds of an answer for which so many rows were asked: twice as many are read, so that the caller can say how many
+    /// there are, and no more.
+    pub(crate) fn of_rows(asked: usize) -> Bounds {
+        Bounds {
+            rows: asked.saturating_mul(2),
+            ..Bounds::default()
+        }
+    }
+
+    /// Another row is there.
+    pub(crate) fn check_rows(&self, rows: usize) -> Result<(), ParseError> {
+        match rows > self.rows {
+            false => Ok(()),
+            true => Err(ParseError::TooLarge(format!(
+                "holds more than {} rows, which is twice what was asked for",
+                self.rows
+            ))),
+        }
+    }
 }
 
 impl Page {
@@ -80,7 +121,7 @@ impl Page {
         let rows = rows.min(self.rows);
         self.cells.drain(..rows * self.columns);
         self.rows -= rows;
-        self.offset += rows as u64;
+        self.offset = self.offset.saturating_add(rows as u64);
         self.count = self.rows as u64;
     }
 
@@ -102,7 +143,7 @@ impl Page {
             ..Page::default()
         };
         for row in rows {
-            page.begin_row();
+            page.begin_row().expect("no bounds");
             for (column, cell) in row.iter().enumerate() {
                 page.append(column, cell.as_bytes()).expect("a small page");
             }
@@ -120,11 +161,31 @@ impl Page {
 
     /// Adds a row of these cells, one for each column.
     pub(crate) fn push_row(&mut self, cells: impl Iterator<Item = Option<String>>) -> Result<(), ParseError> {
-        self.begin_row();
+        self.begin_row()?;
         for (column, cell) in cells.enumerate() {
             self.append(column, cell.unwrap_or_default().as_bytes())?;
         }
-        Ok(())
+        self.check_bytes()
+    }
+
+    /// What the page may take from now on.
+    pub(crate) fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Bytes in use.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.cells.len() * size_of::<(u32, u32)>() + self.bytes.len()
+    }
+
+    fn check_bytes(&self) -> Result<(), ParseError> {
+        match self.held_bytes() > self.bounds.bytes {
+            false => Ok(()),
+            true => Err(ParseError::TooLarge(format!(
+                "the rows take more than {} bytes of memory",
+                self.bounds.bytes
+            ))),
+        }
     }
 
     /// Reads the children of `data`, whose start tag was just taken, up to its end.
@@ -134,9 +195,14 @@ impl Page {
         columns: &Columns,
         max_fields: usize,
         size_hint: usize,
+        bounds: Bounds,
     ) -> Result<Page, ParseError> {
         let mut page = Page {
             columns: columns.len(),
+            bounds: Bounds {
+                bytes: bounds.bytes.min(scanner.allowance.left()),
+                ..bounds
+            },
             ..Page::default()
         };
         page.bytes.reserve(size_hint / 2);
@@ -150,14 +216,14 @@ impl Page {
         loop {
             match scanner.next()? {
                 Token::Start(_) => {
-                    page.begin_row();
+                    page.begin_row()?;
                     reader.read_row(scanner, &mut page)?;
                     templates.learn(&row[..row.len() - scanner.rest().len()]);
                     templates.read_rows(scanner, &mut page)?;
                     row = scanner.rest();
                 }
                 Token::Empty(_) => {
-                    page.begin_row();
+                    page.begin_row()?;
                     reader.finish_row(&mut page)?;
                     row = scanner.rest();
                 }
@@ -169,6 +235,8 @@ impl Page {
                 Token::Eof => return Err(ParseError::Truncated("ends between the rows".into())),
             }
         }
+        page.check_bytes()?;
+        scanner.allowance.take(page.held_bytes())?;
         page.bytes.shrink_to_fit();
         page.cells.shrink_to_fit();
         page.take_counts(attributes)?;
@@ -186,10 +254,12 @@ impl Page {
     }
 
     /// Adds a row of nulls. Gives what takes it back with [`Page::undo_row`].
-    pub(super) fn begin_row(&mut self) -> usize {
+    pub(super) fn begin_row(&mut self) -> Result<usize, ParseError> {
+        self.bounds.check_rows(self.rows + 1)?;
+        self.check_bytes()?;
         self.rows += 1;
         self.cells.resize(self.rows * self.columns, (0, 0));
-        self.bytes.len()
+        Ok(self.bytes.len())
     }
 
     /// Takes the last row back.
@@ -289,22 +359,14 @@ impl RowReader<'_> {
                     if again && !self.columns.has_fallback(column) {
                         return Err(ParseError::malformed("a field comes twice in a row"));
                     }
-                    let cell = if filled {
-                        read_cell(scanner, &mut page.bytes)?
-                    } else {
-                        (0, 0)
-                    };
+                    let cell = if filled { read_cell(scanner, page)? } else { (0, 0) };
                     page.set(column, cell);
                 }
                 Some(Target::Fallback(column)) => {
                     expected = column + 1;
                     let taken = self.seen[column] == page.rows;
                     self.seen[column] = page.rows;
-                    let cell = if filled {
-                        read_cell(scanner, &mut page.bytes)?
-                    } else {
-                        (0, 0)
-                    };
+                    let cell = if filled { read_cell(scanner, page)? } else { (0, 0) };
                     if !taken {
                         page.set(column, cell);
                     }
@@ -351,12 +413,21 @@ impl Page {
 
 /// Appends the text of the element that was just started. An element with elements inside (owned lines) has none.
 #[inline]
-fn read_cell(scanner: &mut Scanner<'_>, bytes: &mut Vec<u8>) -> Result<(u32, u32), ParseError> {
+fn read_cell(scanner: &mut Scanner<'_>, page: &mut Page) -> Result<(u32, u32), ParseError> {
+    let most = page.bounds.bytes;
+    let bytes = &mut page.bytes;
     let start = bytes.len();
     let mut nested = false;
     loop {
         match scanner.next()? {
-            Token::Text(text) if scanner.has_controls => push_cleaned(bytes, &text),
+            Token::Text(text) if scanner.has_controls => {
+                if scanner.cleaned_length(&text) > most.saturating_sub(bytes.len()) {
+                    return Err(ParseError::TooLarge(format!(
+                        "the rows take more than {most} bytes of memory"
+                    )));
+                }
+                push_cleaned(bytes, &text);
+            }
             Token::Text(text) => bytes.extend_from_slice(text.as_bytes()),
             Token::Char(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             Token::End => break,

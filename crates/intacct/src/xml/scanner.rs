@@ -1,10 +1,14 @@
 //! Reads tokens of an untrusted document, within the caps.
 
+use super::allowance::Allowance;
 use crate::config::Caps;
 use quick_xml::Reader;
 use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 use std::borrow::Cow;
+
+/// What an allocation costs at least, beside the bytes of a text in it.
+pub(super) const BLOCK: usize = 32;
 
 /// Why a document is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,9 @@ pub(crate) struct Scanner<'a> {
     depth: usize,
     max_depth: usize,
     max_name: usize,
+    max_attributes: usize,
+    /// What is left for what is read from the body.
+    pub(crate) allowance: Allowance,
     /// The body holds control characters, so that text needs a closer look.
     pub(crate) has_controls: bool,
 }
@@ -64,6 +71,8 @@ impl<'a> Scanner<'a> {
             depth: 0,
             max_depth: caps.depth,
             max_name: caps.name_bytes,
+            max_attributes: caps.attributes,
+            allowance: Allowance::new(caps.body_bytes),
             has_controls,
         }
     }
@@ -128,6 +137,49 @@ impl<'a> Scanner<'a> {
     #[cold]
     fn too_deep(&self) -> ParseError {
         ParseError::TooLarge(format!("elements nest deeper than {}", self.max_depth))
+    }
+
+    /// The attributes of a tag, unescaped.
+    pub(crate) fn attributes(&mut self, start: &BytesStart<'_>) -> Result<Vec<(String, String)>, ParseError> {
+        let mut found = Vec::new();
+        for attribute in start.attributes() {
+            // Each is compared with those before it, so their number is bounded for the time that it takes, too.
+            if found.len() == self.max_attributes {
+                let message = format!("an element has more than {} attributes", self.max_attributes);
+                return Err(ParseError::TooLarge(message));
+            }
+            let attribute =
+                attribute.map_err(|error| ParseError::malformed(format!("an attribute: {error}")))?;
+            self.take_text(&attribute.value)?;
+            self.allowance
+                .take(size_of::<(String, String)>() + 3 * BLOCK + attribute.key.as_ref().len())?;
+            let value = quick_xml::escape::unescape(&attribute.value)
+                .map_err(|error| ParseError::malformed(format!("an attribute: {error}")))?;
+            let mut cleaned = Vec::new();
+            push_cleaned(&mut cleaned, &value);
+            found.push((
+                attribute.key.as_ref().to_owned(),
+                String::from_utf8_lossy(&cleaned).into_owned(),
+            ));
+        }
+        // A list that grew by doubling would hold more than was counted.
+        found.shrink_to_fit();
+        Ok(found)
+    }
+
+    /// Counts text that is about to be kept.
+    pub(crate) fn take_text(&mut self, text: &str) -> Result<(), ParseError> {
+        self.allowance.take(BLOCK + self.cleaned_length(text))
+    }
+
+    /// Bytes of a text at most, once it is cleaned: a control character becomes U+FFFD, which has three.
+    #[inline]
+    pub(crate) fn cleaned_length(&self, text: &str) -> usize {
+        if self.has_controls {
+            text.len().saturating_mul(3)
+        } else {
+            text.len()
+        }
     }
 
     /// Passes over everything up to the end of the element that was just started.

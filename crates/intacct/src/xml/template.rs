@@ -138,7 +138,7 @@ impl Template {
         if !bytes.starts_with(&self.start) {
             return Ok(Verdict::Form);
         }
-        let mark = page.begin_row();
+        let mark = page.begin_row()?;
         match self.read_fields(bytes, columns, page)? {
             Ok(length) if std::str::from_utf8(&bytes[..length]).is_ok() => {
                 page.repeat_cells(columns);

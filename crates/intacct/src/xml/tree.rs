@@ -1,6 +1,6 @@
 //! Small parts of responses as trees: everything but rows.
 
-use super::scanner::{ParseError, Scanner, Token, push_cleaned};
+use super::scanner::{BLOCK, ParseError, Scanner, Token, push_cleaned};
 #[cfg(test)]
 use crate::config::Caps;
 use quick_xml::events::BytesStart;
@@ -42,54 +42,45 @@ impl Element {
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
-
-    fn opened(start: &BytesStart<'_>) -> Result<Element, ParseError> {
-        Ok(Element {
-            name: start.name().as_ref().to_owned(),
-            attributes: attributes(start)?,
-            ..Element::default()
-        })
-    }
 }
 
-/// The attributes of a tag, unescaped.
-pub(crate) fn attributes(start: &BytesStart<'_>) -> Result<Vec<(String, String)>, ParseError> {
-    let mut found = Vec::new();
-    for attribute in start.attributes() {
-        let attribute = attribute.map_err(|error| ParseError::malformed(format!("an attribute: {error}")))?;
-        let value = quick_xml::escape::unescape(&attribute.value)
-            .map_err(|error| ParseError::malformed(format!("an attribute: {error}")))?;
-        let mut cleaned = Vec::new();
-        push_cleaned(&mut cleaned, &value);
-        found.push((
-            attribute.key.as_ref().to_owned(),
-            String::from_utf8_lossy(&cleaned).into_owned(),
-        ));
-    }
-    Ok(found)
+/// The element of a start tag; counts what it takes.
+pub(crate) fn opened(scanner: &mut Scanner<'_>, start: &BytesStart<'_>) -> Result<Element, ParseError> {
+    let name = start.name();
+    scanner
+        .allowance
+        .take(size_of::<Element>() + BLOCK + name.as_ref().len())?;
+    Ok(Element {
+        name: name.as_ref().to_owned(),
+        attributes: scanner.attributes(start)?,
+        ..Element::default()
+    })
 }
 
 /// Reads the element whose start tag was just taken, up to its end.
 pub(crate) fn read_element(scanner: &mut Scanner<'_>, start: &BytesStart<'_>) -> Result<Element, ParseError> {
-    let mut open = vec![Element::opened(start)?];
+    let mut open = vec![opened(scanner, start)?];
     let mut text: Vec<Vec<u8>> = vec![Vec::new()];
     loop {
         match scanner.next()? {
             Token::Start(start) => {
-                open.push(Element::opened(&start)?);
+                open.push(opened(scanner, &start)?);
                 text.push(Vec::new());
             }
             Token::Empty(start) => {
+                let element = opened(scanner, &start)?;
                 if let Some(parent) = open.last_mut() {
-                    parent.children.push(Element::opened(&start)?);
+                    parent.children.push(element);
                 }
             }
             Token::Text(part) => {
+                scanner.take_text(&part)?;
                 if let Some(text) = text.last_mut() {
                     push_cleaned(text, &part);
                 }
             }
             Token::Char(c) => {
+                scanner.allowance.take(BLOCK + c.len_utf8())?;
                 if let Some(text) = text.last_mut() {
                     text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 }
@@ -99,6 +90,8 @@ pub(crate) fn read_element(scanner: &mut Scanner<'_>, start: &BytesStart<'_>) ->
                     return Err(ParseError::malformed("an end tag without a start tag"));
                 };
                 closed.text = String::from_utf8_lossy(&text).into_owned();
+                // A list that grew by doubling would hold more than was counted.
+                closed.children.shrink_to_fit();
                 match open.last_mut() {
                     Some(parent) => parent.children.push(closed),
                     None => return Ok(closed),
@@ -116,7 +109,7 @@ pub(crate) fn parse(body: &[u8], caps: &Caps) -> Result<Element, ParseError> {
     loop {
         match scanner.next()? {
             Token::Start(start) => return read_element(&mut scanner, &start),
-            Token::Empty(start) => return Element::opened(&start),
+            Token::Empty(start) => return opened(&mut scanner, &start),
             Token::Text(_) | Token::Char(_) | Token::End => {}
             Token::Eof => return Err(ParseError::Truncated("holds no element".into())),
         }

@@ -34,6 +34,7 @@ fn rows(body: &str, columns: &Columns) -> Result<Page, String> {
     let expected = [Expected {
         control_id: "f1",
         columns: Some(RowColumns::Fields(columns)),
+        extent: Extent::Rows(2),
     }];
     match parse(body.as_bytes(), "", &expected, &Caps::default()) {
         Ok(mut response) => match response.answers.remove(0) {
@@ -91,6 +92,7 @@ fn session_times_are_told() {
     let expected = [Expected {
         control_id: "f1",
         columns: Some(RowColumns::Fields(&columns)),
+        extent: Extent::Rows(2),
     }];
     let response = parse(ROWS.as_bytes(), "", &expected, &Caps::default()).expect("a response");
     let life = response.session_timeout.expect("timeout") - response.session_timestamp.expect("timestamp");
@@ -224,6 +226,7 @@ fn refused(body: &str) -> (Level, Vec<GatewayError>) {
     let expected = [Expected {
         control_id: "f1",
         columns: None,
+        extent: Extent::Small,
     }];
     match parse(body.as_bytes(), "", &expected, &Caps::default()) {
         Err(Failure::Gateway(level, errors)) => (level, errors),
@@ -257,17 +260,142 @@ fn each_level_of_failure_is_told_apart() {
         let expected = [Expected {
             control_id: "f1",
             columns: None,
+            extent: Extent::Small,
         }];
         let response = parse(function.as_bytes(), "", &expected, &Caps::default()).expect("a response");
         assert!(matches!(&response.answers[0], Answer::Failure(errors) if errors.len() == 2));
     }
 }
 
+/// What reading this response fails with, under caps that are small enough for a test.
+fn failure(body: &str, extent: Extent, columns: Option<RowColumns<'_>>) -> String {
+    let caps = Caps {
+        body_bytes: 100_000,
+        tree_bytes: 20_000,
+        ..Caps::default()
+    };
+    let expected = [Expected {
+        control_id: "f1",
+        columns,
+        extent,
+    }];
+    match parse(body.as_bytes(), &expected, &caps) {
+        Ok(response) => format!("{} answers", response.answers.len()),
+        Err(Failure::Document(ParseError::TooLarge(what))) => format!("too large: {what}"),
+        Err(other) => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn rows_are_counted_as_they_come() {
+    let columns = fields(&["RECORDNO", "NAME"]);
+    let rows = |row: &str, count: usize| {
+        let body = with_data(&format!("<data>{}</data>", row.repeat(count)));
+        failure(&body, Extent::Rows(10), Some(RowColumns::Fields(&columns)))
+    };
+    for row in [
+        "<x/>",
+        "<x></x>",
+        "<R><RECORDNO>1</RECORDNO></R>",
+        "<R><NAME>&amp;</NAME></R>",
+        "<R><other/></R>",
+    ] {
+        assert_eq!(rows(row, 20), "1 answers", "{row}");
+        assert!(rows(row, 21).contains("more than 20 rows"), "{row}");
+        assert!(rows(row, 20_000).contains("more than 20 rows"), "{row}");
+    }
+}
+
+#[test]
+fn rows_times_columns_are_counted_as_they_come() {
+    let names: Vec<String> = (0..500).map(|n| format!("F{n}")).collect();
+    let columns = fields(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let rows = |row: &str, count: usize| {
+        let body = with_data(&format!("<data>{}</data>", row.repeat(count)));
+        failure(&body, Extent::Rows(1000), Some(RowColumns::Fields(&columns)))
+    };
+    // 4000 bytes of cells each.
+    for row in ["<x/>", "<R><F1>1</F1></R>"] {
+        assert_eq!(rows(row, 20), "1 answers", "{row}");
+        assert!(rows(row, 30).contains("bytes of memory"), "{row}");
+    }
+    // Each control character becomes three bytes.
+    let odd = "\u{1}".repeat(40_000);
+    assert!(rows(&format!("<R><F1>{odd}</F1></R>"), 1).contains("bytes of memory"));
+}
+
+#[test]
+fn elements_of_trees_are_counted_as_they_come() {
+    let tree = |data: &str, extent| failure(&with_data(&format!("<data>{data}</data>")), extent, None);
+    let text = "x".repeat(30_000);
+    let odd = "\u{1}".repeat(8000);
+    let attribute = format!("<a b=\"{}\"/>", "x".repeat(100));
+    for (data, what) in [
+        ("<a/>".repeat(300), "empty elements"),
+        ("<a></a>".repeat(300), "elements without text"),
+        ("<a><b/></a>".repeat(150), "nested elements"),
+        ("<a>1</a>".repeat(300), "elements with text"),
+        (format!("<a>{text}</a>"), "text"),
+        (format!("<a>{odd}</a>"), "control characters"),
+        (attribute.repeat(120), "attributes"),
+    ] {
+        assert!(tree(&data, Extent::Small).contains("bytes of memory"), "{what}");
+        assert_eq!(tree(&data, Extent::Records), "1 answers", "{what}");
+    }
+    assert_eq!(tree(&"<a>1</a>".repeat(100), Extent::Small), "1 answers");
+    assert!(tree(&"<a/>".repeat(2000), Extent::Records).contains("bytes of memory"));
+}
+
+#[test]
+fn what_stands_beside_the_data_is_counted_too() {
+    let many = "<error><errorno>1</errorno></error>".repeat(300);
+    for (from, to) in [
+        ("<uniqueid>", format!("{}<uniqueid>", "<a/>".repeat(300))),
+        ("<userid>", format!("{}<userid>", "<a/>".repeat(300))),
+        (
+            "<authentication>",
+            format!("<errormessage>{many}</errormessage><authentication>"),
+        ),
+        (
+            "<function>",
+            format!("<errormessage>{many}</errormessage><function>"),
+        ),
+        (
+            "<function>",
+            format!("<key>{}</key><function>", "<a/>".repeat(300)),
+        ),
+        // Each of them is small, and all together they are not.
+        ("<function>", format!("{}<function>", "<key>1</key>".repeat(300))),
+    ] {
+        let body = ROWS.replacen(from, &to, 1);
+        let message = failure(&body, Extent::Small, None);
+        assert!(message.contains("bytes of memory"), "{from} {message}");
+    }
+    let most = "<error/>".repeat(MOST_ERRORS + 1);
+    let body = ROWS.replacen(
+        "<function>",
+        &format!("<errormessage>{most}</errormessage><function>"),
+        1,
+    );
+    let columns = fields(&["NAME"]);
+    let message = rows(&body, &columns).expect_err("too many errors");
+    assert!(message.contains("errors"), "{message}");
+}
+
+#[test]
+fn attributes_are_counted_as_they_come() {
+    let some = |count: usize| (0..count).map(|n| format!(" a{n}=\"1\"")).collect::<String>();
+    let columns = fields(&["NAME"]);
+    assert!(rows(&with_data(&format!("<data{}/>", some(50))), &columns).is_ok());
+    let message = rows(&with_data(&format!("<data{}/>", some(100_000))), &columns).expect_err("too many");
+    assert!(message.contains("TooLarge"), "{message}");
+}
+
 proptest! {
     #[test]
     fn random_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let columns = fields(&["NAME"]);
-        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
+        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)), extent: Extent::Rows(2) }];
         prop_assert!(parse(&body, "", &expected, &Caps::default()).is_err());
     }
 
@@ -276,7 +404,7 @@ proptest! {
         let mut body = ROWS.as_bytes().to_vec();
         body[at] = byte;
         let columns = fields(&["RECORDNO", "NAME", "TOTALDUE"]);
-        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)) }];
+        let expected = [Expected { control_id: "f1", columns: Some(RowColumns::Fields(&columns)), extent: Extent::Rows(2) }];
         let _ = parse(&body, "", &expected, &Caps::default());
     }
 }

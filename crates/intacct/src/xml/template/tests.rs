@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::Caps;
 use crate::query::SelectItem;
+use crate::xml::rows::Bounds;
 use crate::xml::scanner::Token;
 use proptest::prelude::*;
 
@@ -17,7 +18,14 @@ fn read(rows: &[u8]) -> Result<Rows, ParseError> {
     let caps = Caps::default();
     let mut scanner = Scanner::new(&document, &caps);
     assert!(matches!(scanner.next()?, Token::Start(_)));
-    let page = Page::read(&mut scanner, &[], &columns(), caps.fields, document.len())?;
+    let page = Page::read(
+        &mut scanner,
+        &[],
+        &columns(),
+        caps.fields,
+        document.len(),
+        Bounds::default(),
+    )?;
     Ok((0..page.rows())
         .map(|row| {
             (0..page.columns())
