@@ -1,5 +1,7 @@
-//! Functions that the server exports and pgrx does not bind: the answers to a request of an asynchronous Append, the
-//! partitions of a table, and which timeout has fired.
+//! Calls into the server that pgrx does not bind: functions that it exports, and function pointers in its nodes.
+//!
+//! A C function that raises jumps over every frame between it and the last boundary, and what these frames own is never
+//! freed. So each call goes through a boundary, which turns the jump into unwinding.
 #![allow(non_snake_case, reason = "these are names of C")]
 
 // `pg_guard` looks for the boundary in a module of this name and place.
@@ -26,3 +28,109 @@ unsafe extern "C-unwind" {
 pub const LOCK_TIMEOUT: std::ffi::c_int = 2;
 /// See above.
 pub const STATEMENT_TIMEOUT: std::ffi::c_int = 3;
+/// The value of an expression; whether it is null goes to `null`.
+///
+/// # Safety
+/// `state` must be an expression that the executor has made ready, `context` valid for it.
+pub unsafe fn evaluate(
+    state: *mut pg_sys::ExprState,
+    context: *mut pg_sys::ExprContext,
+    null: &mut bool,
+) -> Option<pg_sys::Datum> {
+    // SAFETY: the caller vouches for the nodes; the boundary holds nothing but the call.
+    unsafe {
+        let evaluate = (*state).evalfunc?;
+        let null: *mut bool = null;
+        Some(pg_guard_ffi_boundary(|| evaluate(state, context, null)))
+    }
+}
+
+/// The next row of a plan node, instrumented if the statement is.
+///
+/// # Safety
+/// `node` must be a plan node that the executor has made ready.
+pub unsafe fn ExecProcNode(node: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the caller vouches for the node; the boundary holds nothing but the call.
+    unsafe {
+        match (*node).ExecProcNode {
+            Some(next) => pg_guard_ffi_boundary(|| next(node)),
+            None => std::ptr::null_mut(),
+        }
+    }
+}
+
+/// The next row of a plan node, below its instrumentation.
+///
+/// # Safety
+/// As [`ExecProcNode`].
+pub unsafe fn ExecProcNodeReal(node: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the caller vouches for the node; the boundary holds nothing but the call.
+    unsafe {
+        match (*node).ExecProcNodeReal {
+            Some(next) => pg_guard_ffi_boundary(|| next(node)),
+            None => std::ptr::null_mut(),
+        }
+    }
+}
+
+/// Empties a slot.
+///
+/// # Safety
+/// `slot` must be a valid slot.
+pub unsafe fn ExecClearTuple(slot: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: the caller vouches for the slot; the boundary holds nothing but the call.
+    unsafe {
+        if let Some(clear) = (*(*slot).tts_ops).clear {
+            pg_guard_ffi_boundary(|| clear(slot));
+        }
+    }
+}
+
+/// Copies the row of one slot to another.
+///
+/// # Safety
+/// Both must be valid slots of one row type.
+pub unsafe fn ExecCopySlot(target: *mut pg_sys::TupleTableSlot, source: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: the caller vouches for the slots; the boundary holds nothing but the call.
+    unsafe {
+        if let Some(copy) = (*(*target).tts_ops).copyslot {
+            pg_guard_ffi_boundary(|| copy(target, source));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn function_pointers_of_nodes_are_called_here_only() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        assert!(files.len() > 50);
+        for file in files.iter().filter(|file| !file.ends_with("src/ffi.rs")) {
+            let text = std::fs::read_to_string(file).expect("a source");
+            for pointer in [
+                ".evalfunc",
+                ").ExecProcNode",
+                "tts_ops",
+                ".fn_addr",
+                "ExecReScanReal",
+            ] {
+                assert!(!text.contains(pointer), "{} uses {pointer}", file.display());
+            }
+        }
+    }
+}

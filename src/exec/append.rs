@@ -6,7 +6,7 @@
 
 use super::scan::{Running, state};
 use crate::error::raise_internal;
-use crate::ffi::{ExecAsyncRequestDone, ExecAsyncRequestPending};
+use crate::ffi::{ExecAsyncRequestDone, ExecAsyncRequestPending, ExecProcNodeReal};
 use pgrx::{pg_guard, pg_sys};
 use std::os::fd::RawFd;
 
@@ -52,10 +52,7 @@ unsafe fn produce(areq: *mut pg_sys::AsyncRequest) {
     unsafe {
         let node = (*areq).requestee;
         patient(node, false);
-        let row = match (*node).ExecProcNodeReal {
-            Some(next) => next(node),
-            None => std::ptr::null_mut(),
-        };
+        let row = ExecProcNodeReal(node);
         patient(node, true);
         let empty = row.is_null() || u32::from((*row).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
         if !empty {

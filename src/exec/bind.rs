@@ -1,6 +1,7 @@
 //! Parameters of a scan: expressions of the plan, evaluated when the rows are asked for.
 
 use crate::convert::shape;
+use crate::ffi;
 use crate::plan::qual::shape::Shape;
 use intacct::{Binding, Value};
 use pgrx::{PgList, pg_sys};
@@ -51,11 +52,8 @@ impl Parameters {
                 // SAFETY: the states were made by ExecInitExprList, which sets their function.
                 unsafe {
                     let mut null = false;
-                    match (**state).evalfunc {
-                        Some(evaluate) => {
-                            let datum = evaluate(*state, context, &mut null);
-                            shape::bind(datum, null, *type_oid, *shape)
-                        }
+                    match ffi::evaluate(*state, context, &mut null) {
+                        Some(datum) => shape::bind(datum, null, *type_oid, *shape),
                         None => Binding::Unsayable,
                     }
                 }

@@ -4,8 +4,8 @@
 //! A virtual column (PostgreSQL 18) needs nothing here: the planner puts its expression in its place.
 
 use crate::catalog::ForeignTable;
+use crate::ffi;
 use pgrx::pg_sys;
-use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 /// The stored generated columns of a statement's rows, ready to be computed.
 pub struct StoredColumns {
@@ -74,18 +74,14 @@ impl StoredColumns {
         if self.columns.is_empty() {
             return;
         }
-        // SAFETY: the caller vouches for the slot; the expressions were made ready for rows of its table. An ERROR of
-        // theirs must not jump over this frame.
+        // SAFETY: the caller vouches for the slot; the expressions were made ready for rows of its table.
         unsafe {
             (*slot).tts_tableOid = self.table;
             (*self.context).ecxt_scantuple = slot;
             for (index, state) in &self.columns {
                 let mut null = true;
-                let value = match (**state).evalfunc {
-                    Some(evaluate) => pg_guard_ffi_boundary(|| evaluate(*state, self.context, &mut null)),
-                    None => pg_sys::Datum::from(0),
-                };
-                *(*slot).tts_values.add(*index) = value;
+                let value = ffi::evaluate(*state, self.context, &mut null);
+                *(*slot).tts_values.add(*index) = value.unwrap_or(pg_sys::Datum::from(0));
                 *(*slot).tts_isnull.add(*index) = null;
             }
         }

@@ -7,6 +7,7 @@ use super::state::{Output, ScanState, constant};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{raise, raise_internal};
+use crate::ffi;
 use crate::plan::private::{AggregatePrivate, Private, ScanPrivate};
 use pgrx::{PgMemoryContexts, pg_guard, pg_sys};
 
@@ -144,9 +145,7 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
     // memory context is the per-tuple one, which outlives the row.
     unsafe {
         let slot = (*node).ss.ss_ScanTupleSlot;
-        if let Some(clear) = (*(*slot).tts_ops).clear {
-            clear(slot);
-        }
+        ffi::ExecClearTuple(slot);
         let Some(state) = state(node) else { return slot };
         let length = (*(*slot).tts_tupleDescriptor).natts as usize;
         let values = std::slice::from_raw_parts_mut((*slot).tts_values, length);
@@ -166,9 +165,10 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                     } else if state.counts() {
                         return slot;
                     }
-                    if let Some(clear) = (*(*slot).tts_ops).clear {
-                        clear(slot);
-                    }
+                    ffi::ExecClearTuple(slot);
+                    // Nobody above the scan sees the row, so nobody else lets go of what it took.
+                    pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                    pgrx::check_for_interrupts!();
                     found = state.next(context, has_local, values, nulls);
                 }
                 (false, false)
@@ -205,9 +205,7 @@ unsafe fn passes(node: *mut pg_sys::ForeignScanState, slot: *mut pg_sys::TupleTa
         let context = (*node).ss.ps.ps_ExprContext;
         (*context).ecxt_scantuple = slot;
         let mut null = false;
-        (*conditions)
-            .evalfunc
-            .is_none_or(|evaluate| evaluate(conditions, context, &mut null).value() != 0 && !null)
+        ffi::evaluate(conditions, context, &mut null).is_none_or(|truth| truth.value() != 0 && !null)
     }
 }
 
@@ -221,9 +219,12 @@ unsafe fn next_of_local_plan(node: *mut pg_sys::ForeignScanState) -> *mut pg_sys
             if !(*local).chgParam.is_null() {
                 pg_sys::ExecReScan(local);
             }
-            (*local)
-                .ExecProcNode
-                .map_or((*node).ss.ss_ScanTupleSlot, |next| next(local))
+            let row = ffi::ExecProcNode(local);
+            if row.is_null() {
+                (*node).ss.ss_ScanTupleSlot
+            } else {
+                row
+            }
         })
     }
 }
@@ -244,9 +245,7 @@ pub unsafe extern "C-unwind" fn recheck_foreign_scan(
         if row.is_null() || u32::from((*row).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0 {
             return false;
         }
-        if let Some(copy) = (*(*slot).tts_ops).copyslot {
-            copy(slot, row);
-        }
+        ffi::ExecCopySlot(slot, row);
         true
     }
 }

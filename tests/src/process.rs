@@ -36,3 +36,25 @@ pub fn resources(pid: i32) -> Resources {
         memory_kib,
     }
 }
+
+/// Forgets the largest amount of memory that a process has held so far.
+///
+/// # Panics
+/// If there is no such process, or it belongs to somebody else.
+pub fn forget_peak(pid: i32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the backend's peak can be reset");
+}
+
+/// The largest amount of resident memory that a process has held since [`forget_peak`], in KiB.
+///
+/// # Panics
+/// As [`resources`].
+pub fn peak_kib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the backend's status is readable");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|number| number.trim().parse().ok())
+        .expect("the status has a line VmHWM")
+}
