@@ -13,6 +13,7 @@ mod import;
 mod io;
 mod modify;
 mod options;
+mod panic;
 mod plan;
 mod requests;
 mod shared;
@@ -24,6 +25,7 @@ pgrx::pg_module_magic!(name, version);
 /// Only settings are made and shared memory is reserved here; threads and connections wait for the first request.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    panic::init();
     guc::init();
     shared::init();
 }
