@@ -94,6 +94,12 @@ pub fn raise_internal(message: &str) -> ! {
         .raise()
 }
 
+/// Serves interrupts in a loop whose length somebody else decides, in code that unit tests run without a server as well.
+pub fn interruptible() {
+    #[cfg(not(test))]
+    pgrx::check_for_interrupts!();
+}
+
 /// A NOTICE.
 #[track_caller]
 pub fn notice(message: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) {
@@ -165,6 +171,7 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         ErrorKind::MissingRequired => PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
         ErrorKind::BadReference => PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION,
         ErrorKind::NotCleared => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        ErrorKind::Resources => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
         ErrorKind::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         ErrorKind::InvalidRequest => PgSqlErrorCode::ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
         ErrorKind::Refused | ErrorKind::Malformed | ErrorKind::EndpointRefused => {
@@ -215,6 +222,7 @@ mod tests {
             (ErrorKind::MissingRequired, "23502"),
             (ErrorKind::BadReference, "23503"),
             (ErrorKind::NotCleared, "22004"),
+            (ErrorKind::Resources, "53000"),
             (ErrorKind::Internal, "XX000"),
         ];
         for (kind, state) in expected {

@@ -27,6 +27,9 @@ impl Notifier {
     /// # Errors
     /// The operating system's error, or `EMFILE` when PostgreSQL says that too many are open.
     pub fn new() -> std::io::Result<Notifier> {
+        if !spare(1 + TO_WAIT) {
+            return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
+        }
         // SAFETY: main thread; only touches the backend's descriptor counter.
         if !unsafe { pg_sys::AcquireExternalFD() } {
             return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
@@ -56,6 +59,29 @@ impl Notifier {
     pub fn raw(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// Descriptors that the backend opens while it waits, in a wait of ours or of an Append.
+const TO_WAIT: usize = 1;
+
+/// Whether PostgreSQL lets us open so many descriptors more. Where a wait of its own finds none it raises an internal error.
+fn spare(count: usize) -> bool {
+    let mut acquired = 0;
+    // SAFETY: main thread; only touches the backend's descriptor counter, which is put back.
+    unsafe {
+        while acquired < count && pg_sys::AcquireExternalFD() {
+            acquired += 1;
+        }
+        for _ in 0..acquired {
+            pg_sys::ReleaseExternalFD();
+        }
+    }
+    acquired == count
+}
+
+/// Whether a wait can be begun.
+pub fn can_wait() -> bool {
+    spare(1)
 }
 
 impl Drop for Notifier {

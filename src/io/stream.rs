@@ -76,7 +76,7 @@ pub enum Ready<T> {
 /// Starts a job on the I/O thread; at most `capacity` items wait in the queue.
 ///
 /// # Errors
-/// [`intacct::ErrorKind::Internal`] when no thread or descriptor can be had.
+/// [`intacct::ErrorKind::Resources`] when no thread or descriptor can be had.
 pub fn stream<T, F>(
     capacity: usize,
     make: impl FnOnce(Emitter<T>) -> F + Send + 'static,
@@ -86,8 +86,7 @@ where
     F: Future<Output = Result<(), intacct::Error>> + 'static,
 {
     lines::listen();
-    let notifier =
-        Notifier::new().map_err(|error| internal(&format!("no descriptor to wait on: {error}")))?;
+    let notifier = Notifier::new().map_err(|error| exhausted(&error))?;
     let bell = notifier.bell();
     let (sender, queue) = mpsc::channel(capacity);
     let (asked, asked_receiver) = watch::channel(0);
@@ -111,7 +110,7 @@ where
             .await;
         })
     }))
-    .map_err(|error| internal(&format!("the I/O thread cannot be started: {error}")))?;
+    .map_err(|error| exhausted(&error))?;
     Ok(Stream {
         id,
         queue,
@@ -235,4 +234,13 @@ pub(super) fn vanished(how: &str) -> intacct::Error {
 
 fn internal(message: &str) -> intacct::Error {
     intacct::Error::new(intacct::ErrorKind::Internal, message)
+}
+
+/// What is said when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
+pub(super) fn exhausted(error: &std::io::Error) -> intacct::Error {
+    let message = format!("this backend has no descriptor or thread left to wait for Sage Intacct: {error}");
+    intacct::Error::new(intacct::ErrorKind::Resources, message).with_hint(
+        "Each foreign scan of a statement takes a descriptor. Raise max_files_per_process, or read partitions one after the \
+         other: SET enable_async_append = off.",
+    )
 }

@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
 
@@ -88,11 +89,18 @@ fn spawn(pid: u32) -> std::io::Result<IoThread> {
     let ended = Ended::default();
     let flag = ended.clone();
     let masked = Blocked::all()?;
+    // Made here, so that a failure (descriptors, most likely) is told.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(4)
+        .thread_name("sage_intacct_dns")
+        .build()?;
     std::thread::Builder::new()
         .name("sage_intacct_io".into())
         .spawn(move || {
             // A panic closes the inbox: every stream then reports it, and the next call starts a new thread.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| serve(inbox)));
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| serve(runtime, inbox)));
             *flag.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             flag.1.notify_all();
         })?;
@@ -101,16 +109,7 @@ fn spawn(pid: u32) -> std::io::Result<IoThread> {
 }
 
 /// The thread's body. Helper threads of the runtime (DNS) are started from here and inherit the blocked signals.
-fn serve(mut inbox: UnboundedReceiver<Command>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(4)
-        .thread_name("sage_intacct_dns")
-        .build()
-    else {
-        return;
-    };
+fn serve(runtime: Runtime, mut inbox: UnboundedReceiver<Command>) {
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
         let mut tasks = JoinSet::new();

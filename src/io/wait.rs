@@ -1,6 +1,8 @@
 //! The one wait function: the only place where the backend blocks.
 
-use super::{lines, notifier::Notifier};
+use super::notifier::{Notifier, can_wait};
+use super::{lines, stream::exhausted};
+use crate::error::raise;
 use pgrx::pg_sys;
 
 /// Waits until `poll` has something. Cancel, `statement_timeout` and terminate end the wait by unwinding.
@@ -29,6 +31,9 @@ pub fn wait_or<T>(
         }
         if let Some(end) = interrupts() {
             return end;
+        }
+        if !can_wait() {
+            raise(exhausted(&std::io::Error::from_raw_os_error(libc::EMFILE)));
         }
         // SAFETY: main thread; MyLatch is valid for the life of the backend; the descriptor is owned by `notifier`.
         let woken =

@@ -149,6 +149,8 @@ fn failure(error: reqwest::Error, proxy: Option<&str>) -> Failed {
     let why = chain(&error);
     let (kind, retry) = if error.is_builder() {
         (ErrorKind::Internal, Retry::Never)
+    } else if is_exhausted(&error) {
+        (ErrorKind::Resources, Retry::Never)
     } else if !error.is_connect() {
         (ErrorKind::ConnectionLost, Retry::Transient)
     } else if error.is_dns() {
@@ -177,6 +179,9 @@ fn failure(error: reqwest::Error, proxy: Option<&str>) -> Failed {
         }
         (ErrorKind::Connect(ConnectStage::Tcp), None) => "no connection to the gateway".to_owned(),
         (ErrorKind::ConnectionLost, _) => "the connection to the gateway was lost".to_owned(),
+        (ErrorKind::Resources, _) => {
+            "this process has no resources left for a connection to the gateway".to_owned()
+        }
         _ => "the request could not be sent".to_owned(),
     };
     let lost = kind == ErrorKind::ConnectionLost;
@@ -201,6 +206,20 @@ fn chain(error: &reqwest::Error) -> String {
         cause = next;
     }
     cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether this process, or this machine, has no descriptor or memory left.
+fn is_exhausted(error: &(dyn StdError + 'static)) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let io = error.downcast_ref::<io::Error>();
+    io.and_then(io::Error::raw_os_error)
+        .is_some_and(|code| matches!(code, ENOMEM | ENFILE | EMFILE))
+        || io
+            .and_then(io::Error::get_ref)
+            .is_some_and(|wrapped| is_exhausted(wrapped))
+        || error.source().is_some_and(is_exhausted)
 }
 
 /// Whether TLS is the cause.

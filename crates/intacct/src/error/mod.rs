@@ -89,6 +89,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Not of the connector's SELECT syntax.
     Syntax,
+    /// This process is out of descriptors, threads or memory.
+    Resources,
     /// A mistake of this library or of its caller.
     Internal,
 }

@@ -95,6 +95,9 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
         ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
         ErrorKind::Undecided => "Read the objects one by one.",
+        ErrorKind::Resources => {
+            "Raise the limit of open files of this process, or read from fewer tables at once."
+        }
         ErrorKind::Internal => "This is a bug in sage_intacct_fdw: please report the statement.",
     }
 }
