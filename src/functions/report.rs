@@ -1,11 +1,10 @@
 //! `read_report`: the rows of a custom report.
 
 use super::access::{callers_client, usable_server};
-use crate::convert::json::Jsonb;
+use crate::convert::json::{Document, Jsonb};
 use crate::error::{Report, raise};
 use crate::{io, options};
 use intacct::{Argument, ReportRequest};
-use pgrx::JsonB;
 use pgrx::iter::SetOfIterator;
 use pgrx::prelude::*;
 use serde_json::Value;
@@ -22,7 +21,7 @@ const QUEUED: usize = 1;
 fn read_report(
     server: &str,
     report: &str,
-    arguments: default!(JsonB, "'{}'"),
+    arguments: default!(Document, "'{}'"),
     interactive: default!(bool, false),
     missing_elements: default!(&str, "'error'"),
 ) -> SetOfIterator<'static, Jsonb> {

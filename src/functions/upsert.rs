@@ -3,6 +3,7 @@
 use super::access::is_ours;
 use crate::catalog::Column;
 use crate::convert::inward::try_input;
+use crate::convert::json::Document;
 use crate::error::{Report, raise};
 use crate::exec::place::reporting;
 use crate::modify::Target;
@@ -27,7 +28,7 @@ CREATE FUNCTION upsert("table" regclass, rows jsonb) RETURNS TABLE (created bigi
 "#)]
 fn upsert(
     table: pg_sys::Oid,
-    rows: JsonB,
+    rows: Document,
 ) -> TableIterator<'static, (name!(created, i64), name!(updated, i64))> {
     // SAFETY: main thread inside a transaction; the name is a constant.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"sage_intacct.upsert()".as_ptr()) };
