@@ -285,6 +285,7 @@ fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {
         let relation = pg_sys::relation_open(relid, pg_sys::NoLock as i32);
         let descriptor = (*relation).rd_att;
         for index in 0..(*descriptor).natts as usize {
+            pgrx::check_for_interrupts!();
             let attribute = crate::compat::attribute(descriptor, index);
             if attribute.attisdropped {
                 continue;

@@ -61,9 +61,13 @@ pub unsafe fn array(datum: pg_sys::Datum, element: pg_sys::Oid) -> Option<Vec<Op
             &mut count,
         );
         (0..count as usize)
-            .map(|index| match *nulls.add(index) {
-                true => Some(None),
-                false => value(*values.add(index), element).map(Some),
+            .map(|index| {
+                // An array may have any number of elements.
+                pgrx::check_for_interrupts!();
+                match *nulls.add(index) {
+                    true => Some(None),
+                    false => value(*values.add(index), element).map(Some),
+                }
             })
             .collect()
     }

@@ -75,6 +75,7 @@ pub unsafe extern "C-unwind" fn import_foreign_schema(
     };
     let mut commands = PgList::<std::ffi::c_char>::new();
     for table in &tables {
+        pgrx::check_for_interrupts!();
         // Names and labels are free of NUL: control characters were taken out.
         let command = CString::new(create_table(table, &common, &quoting)).unwrap_or_default();
         // SAFETY: main thread; copied into the current memory context.
@@ -131,6 +132,7 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
         );
     }
     for stranger in &fetched.strangers {
+        pgrx::check_for_interrupts!();
         notice(
             format!(
                 "object \"{}\" does not exist in the company: no table was made for it",
@@ -145,6 +147,7 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
 /// The tables to make; tells of everything that is left out or not as expected.
 fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
     for skipped in &fetched.skipped {
+        pgrx::check_for_interrupts!();
         match &skipped.reason {
             Reason::Refused(error) => notice(
                 format!("object {} was skipped: {error}", skipped.object),
@@ -167,6 +170,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
     let mut tables = Vec::new();
     let mut explained = false;
     for object in &fetched.objects {
+        pgrx::check_for_interrupts!();
         let name = match &object.wanted.table {
             Some(name) => name.clone(),
             None => match namer.assign(&object.definition.name) {
@@ -218,7 +222,10 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
                 if request.lines {
                     table.add_lines(request.case);
                 }
-                remarks.iter().for_each(|remark| tell(&table, remark));
+                for remark in &remarks {
+                    pgrx::check_for_interrupts!();
+                    tell(&table, remark);
+                }
                 tables.push(table);
             }
             None => notice(

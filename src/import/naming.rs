@@ -1,6 +1,6 @@
 //! Names of tables and columns made from Intacct's names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Bytes of a PostgreSQL identifier.
 const MAX_BYTES: usize = 63;
@@ -43,6 +43,8 @@ pub fn plain(path: &str, case: Case) -> String {
 pub struct Namer {
     case: Case,
     taken: HashSet<String>,
+    /// The number to try next for a name that is taken.
+    next: HashMap<String, u64>,
 }
 
 impl Namer {
@@ -51,6 +53,7 @@ impl Namer {
         Namer {
             case,
             taken: reserved.iter().map(|&name| name.to_owned()).collect(),
+            next: HashMap::new(),
         }
     }
 
@@ -70,14 +73,14 @@ impl Namer {
                 Assigned::Changed(name)
             };
         }
-        let mut number = 2_u64;
+        let number = self.next.entry(name).or_insert(2);
         loop {
             let suffix = format!("_{number}");
             let name = format!("{}{suffix}", cut(&wanted, MAX_BYTES - suffix.len()));
+            *number += 1;
             if self.taken.insert(name.clone()) {
                 return Assigned::Changed(name);
             }
-            number += 1;
         }
     }
 }

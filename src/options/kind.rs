@@ -1,6 +1,7 @@
 //! The values that options take: what is allowed, and how it is read.
 
 use super::reference::Reference;
+use crate::error::interruptible;
 use intacct::Condition;
 use jiff::tz::{Offset, TimeZone};
 use url::{Host, Url};
@@ -112,8 +113,7 @@ impl Kind {
                 .map(|_| ())
                 .map_err(|error| Some(format!("{error}."))),
             Kind::TimeZone => fine(time_zone(value).is_some()),
-            Kind::Condition => value
-                .parse::<Condition>()
+            Kind::Condition => Condition::parse_watched(value, &interruptible)
                 .map(|_| ())
                 .map_err(|error| Some(error.to_string())),
             Kind::DataType => fine(

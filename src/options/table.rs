@@ -3,6 +3,7 @@
 use super::error::OptionError;
 use super::reference::Reference;
 use super::values::OptionValues;
+use crate::error::interruptible;
 use intacct::{Condition, DataType, DialectKind, is_keyless};
 
 /// Options of a foreign table; `None` is left to the server.
@@ -71,7 +72,9 @@ impl TableOptions {
         };
         let filter = match (
             values.get("filter"),
-            values.text("filter").map(|text| text.parse()),
+            values
+                .text("filter")
+                .map(|text| Condition::parse_watched(&text, &interruptible)),
         ) {
             (Some(_), Some(Ok(condition))) => Some(condition),
             (Some(text), Some(Err(error))) => return Err(bad_filter(text, &error)),

@@ -120,6 +120,7 @@ pub unsafe fn guessed_rows(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         for clause in super::clauses((*rel).baserestrictinfo) {
+            pgrx::check_for_interrupts!();
             let pushed = state.translator(root, rel).translate_all(&[clause]);
             share *= match pushed.and_then(|pushed| values_named(pushed.condition)) {
                 Some((field, values)) if table.is_row_key(&field) => return values,

@@ -13,6 +13,7 @@ pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOpt
     unsafe {
         let mut seen: Vec<pg_sys::Relids> = Vec::new();
         for clause in join_clauses(root, rel) {
+            pgrx::check_for_interrupts!();
             if !pg_sys::join_clause_is_movable_to(clause, rel) {
                 continue;
             }

@@ -214,5 +214,9 @@ pub unsafe fn from_list<T: DeserializeOwned>(list: *mut pg_sys::List) -> Result<
         CStr::from_ptr((*node).sval)
     };
     let text = text.to_str().map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    // What may be nested is bounded where it is made: conditions by the translator, the table's own by the parser. A bound of
+    // the reader would only refuse a plan that was made.
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.disable_recursion_limit();
+    T::deserialize(&mut reader).map_err(|error| error.to_string())
 }

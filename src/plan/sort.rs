@@ -48,6 +48,7 @@ pub unsafe fn push(
     // SAFETY: the caller vouches for the list.
     let wanted = unsafe { PgList::<pg_sys::PathKey>::from_pg(pathkeys) };
     for pathkey in wanted.iter_ptr() {
+        pgrx::check_for_interrupts!();
         if order
             .keys
             .last()
@@ -158,6 +159,7 @@ pub unsafe fn useful_for_merging(
         let asked = wanted.get_ptr(0).map(|first| (*first).pk_eclass);
         let mut orders = Vec::new();
         for class in PgList::<pg_sys::EquivalenceClass>::from_pg((*root).eq_classes).iter_ptr() {
+            pgrx::check_for_interrupts!();
             // Merged classes are empty shells, and the query's own order has been offered.
             if !(*class).ec_merged.is_null()
                 || asked == Some(class)
@@ -191,6 +193,7 @@ unsafe fn column_of(
             return None;
         }
         for member in crate::compat::equivalence_members(class, (*rel).relid) {
+            pgrx::check_for_interrupts!();
             let node = crate::plan::unrelabelled((*member).em_expr.cast());
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 continue;

@@ -237,6 +237,9 @@ pub unsafe fn distinct(
     }
 }
 
+/// Columns of a row comparison that the gateway is asked to compare: each nests the condition deeper.
+const MOST_COMPARED: usize = 16;
+
 /// `(a, b) < (1, 2)`: the first difference decides. A part that cannot be said loosens the rest.
 ///
 /// # Safety
@@ -253,7 +256,8 @@ pub unsafe fn rows(
         let operators = PgList::<pg_sys::Oid>::from_pg((*expression).opnos);
         let collations = PgList::<pg_sys::Oid>::from_pg((*expression).inputcollids);
         let mut rest: Option<Pushed> = None;
-        for index in (0..left.len()).rev() {
+        // What is left of a longer row loosens the rest, as a part that cannot be said does.
+        for index in (0..left.len().min(MOST_COMPARED)).rev() {
             let last = index + 1 == left.len();
             let operator = operators.get_oid(index)?;
             let collation = collations.get_oid(index)?;

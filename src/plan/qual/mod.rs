@@ -78,27 +78,92 @@ impl Pushed {
 
     /// Both hold.
     fn and(a: Pushed, b: Pushed) -> Pushed {
-        Pushed {
-            exact: a.exact && b.exact,
-            case_insensitive: a.case_insensitive || b.case_insensitive,
-            condition: Condition::and(Some(a.condition), b.condition),
-        }
+        Several::of([a, b]).and().expect("two conditions")
     }
 
     /// At least one holds.
     fn or(a: Pushed, b: Pushed) -> Pushed {
-        let mut parts = Vec::new();
-        for side in [a.condition, b.condition] {
-            match side {
-                Condition::Or(inner) => parts.extend(inner),
-                other => parts.push(other),
+        Several::of([a, b]).or().expect("two conditions")
+    }
+}
+
+/// Conditions to be put together at once: one after the other, each would be moved as often as others follow.
+struct Several {
+    conditions: Vec<Condition>,
+    exact: bool,
+    case_insensitive: bool,
+}
+
+impl Several {
+    fn new() -> Several {
+        Several {
+            conditions: Vec::new(),
+            exact: true,
+            case_insensitive: false,
+        }
+    }
+
+    fn of(pushed: impl IntoIterator<Item = Pushed>) -> Several {
+        let mut several = Several::new();
+        for part in pushed {
+            several.add(part);
+        }
+        several
+    }
+
+    fn add(&mut self, pushed: Pushed) {
+        self.exact &= pushed.exact;
+        self.case_insensitive |= pushed.case_insensitive;
+        self.conditions.push(pushed.condition);
+    }
+
+    /// All hold; `None` if there is none.
+    fn and(self) -> Option<Pushed> {
+        self.joined(Condition::And, |condition| match condition {
+            Condition::And(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+
+    /// At least one holds; `None` if there is none.
+    fn or(self) -> Option<Pushed> {
+        self.joined(Condition::Or, |condition| match condition {
+            Condition::Or(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+
+    fn joined(
+        mut self,
+        join: impl FnOnce(Vec<Condition>) -> Condition,
+        inside: impl Fn(Condition) -> Result<Vec<Condition>, Condition>,
+    ) -> Option<Pushed> {
+        let condition = match self.conditions.len() {
+            0 | 1 => self.conditions.pop()?,
+            _ => {
+                let mut parts = Vec::with_capacity(self.conditions.len());
+                for condition in self.conditions {
+                    match inside(condition) {
+                        Ok(inner) => parts.extend(inner),
+                        Err(other) => parts.push(other),
+                    }
+                }
+                join(parts)
             }
-        }
-        Pushed {
-            exact: a.exact && b.exact,
-            case_insensitive: a.case_insensitive || b.case_insensitive,
-            condition: Condition::Or(parts),
-        }
+        };
+        Some(Pushed {
+            condition,
+            exact: self.exact,
+            case_insensitive: self.case_insensitive,
+        })
+    }
+}
+
+/// How deep AND and OR nest in a condition.
+fn depth(condition: &Condition) -> usize {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => 1 + parts.iter().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -135,6 +200,8 @@ impl Translator<'_> {
     /// The rows for which `expression` is true, or with `negated`, false. Rows for which it is null are in neither
     /// set, so negation is pushed inward by De Morgan's laws, which hold in SQL's three-valued logic.
     unsafe fn truth(&mut self, expression: *mut pg_sys::Node, negated: bool) -> Option<Pushed> {
+        // A statement may have any number of conditions, each of which passes here.
+        pgrx::check_for_interrupts!();
         if expression.is_null() || self.depth == MOST_NESTED {
             return None;
         }
@@ -160,7 +227,8 @@ impl Translator<'_> {
             let dialect = self.table.dialect();
             let pushed = leaf::translate(self, expression, negated)
                 .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive)
-                .filter(|pushed| dialect.says(&pushed.condition));
+                .filter(|pushed| dialect.says(&pushed.condition))
+                .filter(|pushed| self.depth + depth(&pushed.condition) <= MOST_NESTED);
             if pushed.is_none() {
                 self.params.forget_after(kept);
             }
@@ -170,26 +238,23 @@ impl Translator<'_> {
 
     /// A conjunction: what cannot be pushed is left out, which makes it a superset.
     unsafe fn all_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
-        let mut whole: Option<Pushed> = None;
+        let mut whole = Several::new();
         let mut complete = true;
         for part in parts.iter_ptr() {
             // SAFETY: passed through.
             match unsafe { self.truth(part, negated) } {
-                Some(pushed) => {
-                    whole = Some(match whole {
-                        Some(whole) => Pushed::and(whole, pushed),
-                        None => pushed,
-                    });
-                }
+                Some(pushed) => whole.add(pushed),
                 None => complete = false,
             }
         }
-        whole.map(|whole| if complete { whole } else { whole.inexact() })
+        whole
+            .and()
+            .map(|whole| if complete { whole } else { whole.inexact() })
     }
 
     /// A disjunction: one part that cannot be pushed keeps the whole of it here.
     unsafe fn any_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
-        let mut whole: Option<Pushed> = None;
+        let mut whole = Several::new();
         let kept = self.params.mark();
         for part in parts.iter_ptr() {
             // SAFETY: passed through.
@@ -197,12 +262,9 @@ impl Translator<'_> {
                 self.params.forget_after(kept);
                 return None;
             };
-            whole = Some(match whole {
-                Some(whole) => Pushed::or(whole, pushed),
-                None => pushed,
-            });
+            whole.add(pushed);
         }
-        whole
+        whole.or()
     }
 
     /// The conjunction of all clauses that can be pushed.
@@ -232,7 +294,7 @@ impl Translator<'_> {
     }
 
     unsafe fn conjunction(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
-        let mut whole: Option<Pushed> = None;
+        let mut whole = Several::new();
         let mut complete = true;
         for clause in clauses {
             // SAFETY: passed through.
@@ -241,17 +303,14 @@ impl Translator<'_> {
                     continue;
                 }
                 match self.translate((**clause).clause.cast()) {
-                    Some(pushed) => {
-                        whole = Some(match whole {
-                            Some(whole) => Pushed::and(whole, pushed),
-                            None => pushed,
-                        });
-                    }
+                    Some(pushed) => whole.add(pushed),
                     None => complete = false,
                 }
             }
         }
-        whole.map(|whole| if complete { whole } else { whole.inexact() })
+        whole
+            .and()
+            .map(|whole| if complete { whole } else { whole.inexact() })
     }
 }
 

@@ -5,12 +5,16 @@ use super::shape::Shape;
 use crate::catalog::{Column, ValueClass};
 use crate::convert::{outward, shape};
 use intacct::{Binding, Value};
-use pgrx::{is_a, pg_sys};
+use pgrx::{PgList, is_a, pg_sys};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Expressions whose value is known only at execution; they become the scan's `fdw_exprs`.
 #[derive(Default)]
 pub struct Params {
     expressions: Vec<(*mut pg_sys::Expr, Shape)>,
+    /// Numbers by fingerprint: a statement may have thousands.
+    known: HashMap<u64, Vec<usize>>,
 }
 
 impl Params {
@@ -19,12 +23,18 @@ impl Params {
     /// # Safety
     /// `expression` must be a valid expression node.
     pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr, shape: Shape) -> u32 {
-        // SAFETY: both are expression nodes.
-        let known = self.expressions.iter().position(|(other, same)| unsafe {
-            *same == shape && pg_sys::equal((*other).cast(), expression.cast())
+        // SAFETY: the caller vouches for the node.
+        let fingerprint = unsafe { fingerprint(expression) };
+        let alike = self.known.entry(fingerprint).or_default();
+        let known = alike.iter().copied().find(|index| {
+            pgrx::check_for_interrupts!();
+            let (other, same) = self.expressions[*index];
+            // SAFETY: both are expression nodes.
+            same == shape && unsafe { pg_sys::equal(other.cast(), expression.cast()) }
         });
         let index = known.unwrap_or_else(|| {
             self.expressions.push((expression, shape));
+            alike.push(self.expressions.len() - 1);
             self.expressions.len() - 1
         });
         index as u32 + 1
@@ -35,7 +45,13 @@ impl Params {
     }
 
     pub(super) fn forget_after(&mut self, mark: usize) {
-        self.expressions.truncate(mark);
+        if mark < self.expressions.len() {
+            self.expressions.truncate(mark);
+            self.known.retain(|_, numbers| {
+                numbers.retain(|number| *number < mark);
+                !numbers.is_empty()
+            });
+        }
     }
 
     /// Whether there are none.
@@ -52,6 +68,71 @@ impl Params {
             shapes.push(shape);
         }
         (list.into_pg(), shapes)
+    }
+}
+
+/// A number that is the same for equal expressions, and mostly another for others. Only what costs little is looked at.
+unsafe fn fingerprint(expression: *mut pg_sys::Expr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // SAFETY: passed through.
+    unsafe { feed(&mut hasher, expression.cast(), DEEPEST) };
+    hasher.finish()
+}
+
+/// Levels of an expression that its fingerprint is made of.
+const DEEPEST: usize = 4;
+
+unsafe fn feed(hasher: &mut DefaultHasher, node: *mut pg_sys::Node, depth: usize) {
+    // SAFETY: the caller vouches for the node; types are checked before the casts.
+    unsafe {
+        if node.is_null() || depth == 0 {
+            return;
+        }
+        (*node).type_.hash(hasher);
+        let mut inside = |list: *mut pg_sys::List| {
+            for part in PgList::<pg_sys::Node>::from_pg(list).iter_ptr() {
+                feed(hasher, part, depth - 1);
+            }
+        };
+        match (*node).type_ {
+            pg_sys::NodeTag::T_Param => {
+                let param = node.cast::<pg_sys::Param>();
+                ((*param).paramkind, (*param).paramid).hash(hasher);
+            }
+            pg_sys::NodeTag::T_Const => {
+                let constant = node.cast::<pg_sys::Const>();
+                (*constant).constisnull.hash(hasher);
+                if !(*constant).constisnull {
+                    let value = (*constant).constvalue;
+                    let size = match (*constant).constlen {
+                        -1 => pgrx::varsize_any(value.cast_mut_ptr()),
+                        length => usize::try_from(length).unwrap_or(0),
+                    };
+                    if (*constant).constbyval {
+                        value.value().hash(hasher);
+                    } else {
+                        std::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), size).hash(hasher);
+                    }
+                }
+            }
+            pg_sys::NodeTag::T_FuncExpr => inside((*node.cast::<pg_sys::FuncExpr>()).args),
+            pg_sys::NodeTag::T_OpExpr => inside((*node.cast::<pg_sys::OpExpr>()).args),
+            pg_sys::NodeTag::T_RelabelType => {
+                feed(
+                    hasher,
+                    (*node.cast::<pg_sys::RelabelType>()).arg.cast(),
+                    depth - 1,
+                );
+            }
+            pg_sys::NodeTag::T_CoerceViaIO => {
+                feed(
+                    hasher,
+                    (*node.cast::<pg_sys::CoerceViaIO>()).arg.cast(),
+                    depth - 1,
+                );
+            }
+            _ => {}
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod growth;
 mod honest;
 mod hostile;
 mod lines;
+mod limits;
 mod memory;
 mod numbers;
 mod only_2_1;

@@ -201,12 +201,13 @@ impl Condition {
     /// `b`, and `a` too when there is one. Nested conjunctions become one.
     pub fn and(a: Option<Condition>, b: Condition) -> Condition {
         let Some(a) = a else { return b };
-        let mut parts = Vec::new();
-        for side in [a, b] {
-            match side {
-                Condition::And(inner) => parts.extend(inner),
-                other => parts.push(other),
-            }
+        let mut parts = match a {
+            Condition::And(parts) => parts,
+            other => vec![other],
+        };
+        match b {
+            Condition::And(inner) => parts.extend(inner),
+            other => parts.push(other),
         }
         Condition::And(parts)
     }

@@ -43,9 +43,18 @@ impl FromStr for Condition {
     type Err = SyntaxError;
 
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
+        Condition::parse_watched(text, &|| {})
+    }
+}
+
+impl Condition {
+    /// Reads the text form; `watch` is called for each condition and each value, so that a caller can unwind out of a long
+    /// text.
+    pub fn parse_watched(text: &str, watch: &dyn Fn()) -> Result<Condition, SyntaxError> {
         let mut parser = Parser {
             cursor: Cursor::new(text),
             is_field: &|_| false,
+            watch,
         };
         let condition = parser.any_of(0)?;
         parser.end("\"and\", \"or\" or the end")?;
@@ -60,6 +69,7 @@ impl Query {
         Parser {
             cursor: Cursor::new(text),
             is_field,
+            watch: &|| {},
         }
         .query()
     }
@@ -68,6 +78,7 @@ impl Query {
 struct Parser<'a> {
     cursor: Cursor<'a>,
     is_field: &'a dyn Fn(&str) -> bool,
+    watch: &'a dyn Fn(),
 }
 
 impl Parser<'_> {
@@ -216,6 +227,7 @@ impl Parser<'_> {
     }
 
     fn part(&mut self, depth: usize) -> Result<Condition, SyntaxError> {
+        (self.watch)();
         for (open, close) in [("[", "]"), ("(", ")")] {
             if depth >= MAX_DEPTH && self.cursor.peek().is_some_and(|c| open.starts_with(c)) {
                 return Err(self.cursor.expected("fewer brackets"));
@@ -334,6 +346,7 @@ impl Parser<'_> {
             return Ok(values);
         }
         loop {
+            (self.watch)();
             values.push(self.cursor.literal()?);
             if !self.cursor.take(",") {
                 return match self.cursor.take(close) {
