@@ -75,9 +75,11 @@ fn complete(page: &mut Page, offset: u64) {
     }
     // What has been skipped, what came and what remains is all there is; behind the end nothing tells how far.
     if page.offset == 0 || page.rows() > 0 {
-        let told = page
-            .remaining
-            .map(|remaining| page.offset.saturating_add(page.rows() as u64).saturating_add(remaining));
+        let told = page.remaining.map(|remaining| {
+            page.offset
+                .saturating_add(page.rows() as u64)
+                .saturating_add(remaining)
+        });
         page.total_count = page.total_count.or(told);
     }
 }

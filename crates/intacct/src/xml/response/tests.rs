@@ -279,7 +279,7 @@ fn failure(body: &str, extent: Extent, columns: Option<RowColumns<'_>>) -> Strin
         columns,
         extent,
     }];
-    match parse(body.as_bytes(), &expected, &caps) {
+    match parse(body.as_bytes(), "", &expected, &caps) {
         Ok(response) => format!("{} answers", response.answers.len()),
         Err(Failure::Document(ParseError::TooLarge(what))) => format!("too large: {what}"),
         Err(other) => format!("{other:?}"),
