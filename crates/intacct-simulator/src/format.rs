@@ -3,7 +3,7 @@
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
-use crate::settings::{DateFormat, Numbers, Readings};
+use crate::settings::{ClockOrder, DateFormat, Numbers, Readings, RepeatedHour, ToldOffset};
 use crate::store::functions::push_decimal;
 
 /// A user's formatting preferences, as `readUserFormatting` tells them.
@@ -40,6 +40,10 @@ pub struct Formatter {
     zone: TimeZone,
     utc: bool,
     padded: bool,
+    /// A reading that the clock shows twice is the second one.
+    later: bool,
+    /// The zone by whose readings timestamps are compared; none: they are compared as points in time.
+    compared_in: Option<String>,
 }
 
 impl Formatter {
@@ -54,6 +58,8 @@ impl Formatter {
         let [separator, a, b, c] = *format else {
             return Self::new(&Preferences::default(), readings, zone);
         };
+        let compared_in =
+            (readings.clock_order == ClockOrder::Readings && !zone.is_empty()).then(|| zone.into());
         let zone = zone_of(preferences, zone);
         Self {
             separator: separator.into(),
@@ -63,7 +69,26 @@ impl Formatter {
             utc: zone == TimeZone::UTC,
             zone,
             padded: readings.numbers == Numbers::Padded,
+            later: readings.repeated_hour == RepeatedHour::Second,
+            compared_in,
         }
+    }
+
+    /// The SQL by which a stored instant is compared and sorted.
+    pub fn comparable(&self, sql: &str) -> String {
+        match &self.compared_in {
+            Some(zone) => format!("wall_clock({sql}, '{}')", zone.replace('\'', "''")),
+            None => sql.to_owned(),
+        }
+    }
+
+    /// A filter's instant as it is compared with [`comparable`](Self::comparable) ones.
+    pub fn read_comparable(&self, text: &str) -> Option<String> {
+        if self.compared_in.is_none() {
+            return self.read_instant(text);
+        }
+        let (date, time) = self.read_reading(text)?;
+        Some(format!("{date} {time}"))
     }
 
     /// Appends a stored date (`YYYY-MM-DD`).
@@ -146,12 +171,36 @@ impl Formatter {
                 .flatten()
         };
         let (month, day, year) = (number(0..2)?, number(3..5)?, number(6..10)?);
+        // The backend refuses a year without four digits of its own.
+        if year < 1000 {
+            return None;
+        }
         jiff::civil::Date::new(year, month as i8, day as i8).ok()?;
         Some(format!("{year:04}-{month:02}-{day:02}"))
     }
 
     /// A filter's instant, `MM/DD/YYYY` or `MM/DD/YYYY HH:MM:SS` in the user's zone, as stored.
     pub fn read_instant(&self, text: &str) -> Option<String> {
+        let (date, time) = self.read_reading(text)?;
+        if self.utc {
+            return Some(format!("{date} {time}"));
+        }
+        let local: DateTime = format!("{date}T{time}").parse().ok()?;
+        let at = self.zone.to_ambiguous_timestamp(local);
+        let at = match self.later {
+            true => at.later().ok()?,
+            false => at.compatible().ok()?,
+        };
+        Some(
+            Offset::UTC
+                .to_datetime(at)
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string(),
+        )
+    }
+
+    /// Day and time of a filter's instant.
+    fn read_reading(&self, text: &str) -> Option<(String, String)> {
         let (date, time) = match text.split_once(' ') {
             Some((date, time)) => (date, time),
             None => (text, "00:00:00"),
@@ -161,18 +210,17 @@ impl Formatter {
         if b.len() != 8 || b[2] != b':' || b[5] != b':' {
             return None;
         }
-        let local: DateTime = format!("{date}T{time}").parse().ok()?;
-        if self.utc {
-            return Some(format!("{date} {time}"));
-        }
-        let at = self.zone.to_timestamp(local).ok()?;
-        Some(
-            Offset::UTC
-                .to_datetime(at)
-                .strftime("%Y-%m-%d %H:%M:%S")
-                .to_string(),
-        )
+        format!("{date}T{time}").parse::<DateTime>().ok()?;
+        Some((date, time.to_owned()))
     }
+}
+
+/// What the clock of a zone shows at a stored instant.
+pub fn wall_clock(stored: &str, zone: &str) -> Option<String> {
+    let utc: DateTime = stored.parse().ok()?;
+    let at = Offset::UTC.to_timestamp(utc).ok()?;
+    let local = TimeZone::get(zone).ok()?.to_datetime(at);
+    Some(local.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 fn zone_of(preferences: &Preferences, zone: &str) -> TimeZone {
@@ -183,8 +231,8 @@ fn zone_of(preferences: &Preferences, zone: &str) -> TimeZone {
     }
 }
 
-/// `gmtoffset` as readUserFormatting shows it: the standard offset of the zone, without daylight saving.
-pub fn gmt_offset(preferences: &Preferences, zone: &str) -> String {
+/// `gmtoffset` as readUserFormatting shows it: one offset of the zone, whatever the season.
+pub fn gmt_offset(preferences: &Preferences, readings: &Readings, zone: &str) -> String {
     let seconds = match zone {
         "" => preferences.offset,
         name => TimeZone::get(name).map_or(0, |zone| {
@@ -193,7 +241,10 @@ pub fn gmt_offset(preferences: &Preferences, zone: &str) -> String {
                     .to_zoned(zone.clone())
                     .map_or(0, |z| z.offset().seconds())
             };
-            at(1).min(at(7))
+            match readings.told_offset {
+                ToldOffset::Standard => at(1).min(at(7)),
+                ToldOffset::Summer => at(1).max(at(7)),
+            }
         }),
     };
     let minutes = seconds.abs() / 60;
@@ -284,14 +335,51 @@ mod tests {
             f.read_instant("07/01/2024 00:00:00").unwrap(),
             "2024-06-30 22:00:00"
         );
-        assert_eq!(gmt_offset(&Preferences::default(), "Europe/Berlin"), "+01:00");
+        let mut readings = Readings::default();
+        let offset = |readings: &Readings| gmt_offset(&Preferences::default(), readings, "Europe/Berlin");
+        assert_eq!(offset(&readings), "+01:00");
+        readings.told_offset = ToldOffset::Summer;
+        assert_eq!(offset(&readings), "+02:00");
+    }
+
+    #[test]
+    fn a_reading_that_comes_twice_is_the_first_or_the_second() {
+        let mut readings = Readings::default();
+        let read = |readings: &Readings| {
+            let f = Formatter::new(&Preferences::default(), readings, "Europe/Berlin");
+            f.read_instant("10/27/2024 02:30:00").unwrap()
+        };
+        assert_eq!(read(&readings), "2024-10-27 00:30:00");
+        readings.repeated_hour = RepeatedHour::Second;
+        assert_eq!(read(&readings), "2024-10-27 01:30:00");
+        readings.clock_order = ClockOrder::Readings;
+        let f = Formatter::new(&Preferences::default(), &readings, "Europe/Berlin");
+        assert_eq!(f.comparable("a0.X"), "wall_clock(a0.X, 'Europe/Berlin')");
+        assert_eq!(
+            f.read_comparable("10/27/2024 02:30:00").unwrap(),
+            "2024-10-27 02:30:00"
+        );
+        for stored in ["2024-10-27 00:30:00", "2024-10-27 01:30:00"] {
+            assert_eq!(
+                wall_clock(stored, "Europe/Berlin").unwrap(),
+                "2024-10-27 02:30:00"
+            );
+        }
     }
 
     #[test]
     fn filters_take_us_dates_only() {
         let f = formatter(".dmY", 24, 0, "");
         assert_eq!(f.read_date("02/29/2024").unwrap(), "2024-02-29");
-        for bad in ["2024-02-29", "02/30/2024", "2/9/2024", "02/29/24", "29.02.2024"] {
+        for bad in [
+            "2024-02-29",
+            "02/30/2024",
+            "2/9/2024",
+            "02/29/24",
+            "29.02.2024",
+            "01/01/0005",
+            "12/31/0999",
+        ] {
             assert_eq!(f.read_date(bad), None, "{bad}");
         }
         assert_eq!(f.read_instant("02/29/2024 25:00:00"), None);

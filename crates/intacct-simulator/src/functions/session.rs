@@ -70,7 +70,11 @@ pub fn user_formatting(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Faul
     xml.leaf("recordno", &record.to_string())
         .leaf("locale", &preferences.locale);
     xml.leaf("dateformat", &preferences.date_format);
-    xml.leaf("gmtoffset", &gmt_offset(&preferences, &caller.settings.time_zone));
+    let settings = caller.settings;
+    xml.leaf(
+        "gmtoffset",
+        &gmt_offset(&preferences, &settings.readings, &settings.time_zone),
+    );
     xml.leaf("clock", &preferences.clock.to_string())
         .close("userformatting")
         .close("data");

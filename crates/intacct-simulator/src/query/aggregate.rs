@@ -61,7 +61,10 @@ pub(super) fn run(
         }
         order.push(sort_key(
             &renderer,
-            &shown(&renderer, &column),
+            &match column.data_type() {
+                DataType::Timestamp => renderer.comparable(&column),
+                _ => shown(&renderer, &column),
+            },
             column.data_type().is_text(),
             key.descending,
         ));

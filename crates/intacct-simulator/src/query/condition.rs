@@ -172,7 +172,7 @@ impl Renderer<'_> {
         let left = if data_type.is_text() {
             self.text_column(name)
         } else {
-            name.clone()
+            self.comparable(column)
         };
         match marks.as_slice() {
             [one] => sql.text.push_str(&format!("({left} = {one})")),
@@ -212,7 +212,8 @@ impl Renderer<'_> {
             }
             DataType::Boolean => return Err(Fault::database()),
             _ => {
-                sql.text.push_str(&format!("({name} {operator} ?)"));
+                sql.text
+                    .push_str(&format!("({} {operator} ?)", self.comparable(column)));
                 sql.values.push(Value::Text(self.moment(column, value)?));
             }
         }
@@ -302,8 +303,16 @@ impl Renderer<'_> {
         let format = self.scope.format;
         let read = match column.data_type() {
             DataType::Date => format.read_date(value.trim()),
-            _ => format.read_instant(value.trim()),
+            _ => format.read_comparable(value.trim()),
         };
         read.ok_or_else(Fault::database)
+    }
+
+    /// The SQL by which the values of a column are compared and sorted.
+    pub fn comparable(&self, column: &Column) -> String {
+        match column.data_type() {
+            DataType::Timestamp => self.scope.format.comparable(&column.sql),
+            _ => column.sql.clone(),
+        }
     }
 }

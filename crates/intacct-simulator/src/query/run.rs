@@ -313,7 +313,7 @@ fn plan(
         if walk == Walk::AsListed {
             order.push(sort_key(
                 renderer,
-                &column.sql,
+                &renderer.comparable(&column),
                 column.data_type().is_text(),
                 key.descending,
             ));

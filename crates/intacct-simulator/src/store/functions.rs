@@ -23,6 +23,15 @@ pub fn register(connection: &Connection) -> Result<()> {
             other => other.into(),
         })
     })?;
+    connection.create_scalar_function("wall_clock", 2, flags, |c| {
+        Ok(match (c.get_raw(0), c.get_raw(1)) {
+            (ValueRef::Text(stored), ValueRef::Text(zone)) => {
+                let (stored, zone) = (String::from_utf8_lossy(stored), String::from_utf8_lossy(zone));
+                crate::format::wall_clock(&stored, &zone).map_or(Value::Null, Value::Text)
+            }
+            _ => Value::Null,
+        })
+    })?;
     connection.create_scalar_function("scramble", -1, flags, |c| {
         let mut hash = 0xcbf2_9ce4_8422_2325u64;
         for i in 0..c.len() {

@@ -300,3 +300,46 @@ fn small_readings() {
     let balance = "<query><object>GLACCOUNTBALANCE</object><select><field>ENDBAL</field></select></query>";
     assert_eq!(world.fault(balance).0, "DL02000001");
 }
+
+/// Three customers of the night in which Berlin's clocks go back: 00:30, 01:10 and 01:30 UTC read 02:30, 02:10, 02:30.
+#[test]
+fn an_hour_that_comes_twice_is_told_compared_and_meant() {
+    let world = World::start();
+    world.simulator.set("time_zone", "Europe/Berlin");
+    let keys =
+        world.truth("SELECT RECORDNO FROM CUSTOMER WHERE MEGAENTITYID IS NULL ORDER BY RECORDNO LIMIT 3");
+    for (key, time) in keys.iter().zip(["00:30:00", "01:10:00", "01:30:00"]) {
+        world.simulator.change(
+            "acme",
+            &format!(
+                r#"[{{"update":{{"object":"CUSTOMER","keys":[{key}],"silent":true,
+                     "values":{{"NAME":"night","WHENMODIFIED":"2024-10-27 {time}"}}}}}}]"#
+            ),
+        );
+    }
+    let night = "<equalto><field>NAME</field><value>night</value></equalto>";
+    let call = |condition: &str| {
+        format!(
+            "<query><object>CUSTOMER</object><select><field>WHENMODIFIED</field></select><filter><and>{night}{condition}</and>\
+             </filter><orderby><order><field>WHENMODIFIED</field><ascending/></order></orderby></query>"
+        )
+    };
+    let shown = |condition: &str| -> Vec<String> {
+        let rows = world.column(&call(condition));
+        rows.iter().map(|cell| cell[11..].to_owned()).collect()
+    };
+    let until = "<lessthanorequalto><field>WHENMODIFIED</field><value>10/27/2024 02:30:00</value></lessthanorequalto>";
+    let all = "<isnotnull><field>WHENMODIFIED</field></isnotnull>";
+    assert_eq!(shown(all), ["02:30:00", "02:10:00", "02:30:00"]);
+    assert_eq!(shown(until), ["02:30:00"]);
+    world.simulator.set("repeated_hour", "second");
+    assert_eq!(shown(until), ["02:30:00", "02:10:00", "02:30:00"]);
+    world.simulator.set("repeated_hour", "first");
+    world.simulator.set("clock_order", "readings");
+    assert_eq!(shown(all), ["02:10:00", "02:30:00", "02:30:00"]);
+    assert_eq!(shown(until).len(), 3);
+    world.simulator.set("told_offset", "summer");
+    let response = world.result("<readUserFormatting><userId>apiuser</userId></readUserFormatting>");
+    let offset = crate::common::find(&response, &["data", "userformatting", "gmtoffset"]).unwrap();
+    assert_eq!(offset.text, "+02:00");
+}
