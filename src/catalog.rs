@@ -1,8 +1,8 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
-use crate::options::{self, OptionError, Reference, ServerOptions, TableOptions};
+use crate::options::{self, Entities, OptionError, Reference, ServerOptions, TableOptions};
 use intacct::query::MOST_LISTED;
-use intacct::{Binding, DataType, DialectKind, Value};
+use intacct::{Binding, DataType, DialectKind, GatewayZone, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -130,6 +130,9 @@ pub struct ForeignTable {
     pub options: TableOptions,
     /// Live columns, in order.
     pub columns: Vec<Column>,
+    /// The clock that timestamps are readings of. Every rule that depends on it asks it: bounds and their exactness,
+    /// order, extremes, groups, joins, pages. Its offset is known at execution, [`intacct::Client::zone`].
+    pub clock: GatewayZone,
 }
 
 impl ForeignTable {
@@ -153,10 +156,12 @@ impl ForeignTable {
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         let options = options::table(relid)?;
         let columns = load_columns(relid)?;
+        let server = options::server(server_oid)?;
         let mut table = ForeignTable {
             oid: relid,
             server_oid,
-            server: options::server(server_oid)?,
+            clock: clock(&server),
+            server,
             options,
             columns,
         };
@@ -170,7 +175,11 @@ impl ForeignTable {
         if self.server.hides_private && self.options.show_private == Some(true) {
             return Err(OptionError::private_rows_denied());
         }
-        if self.show_private() && !dialect.capabilities().show_private {
+        // A table without that column asks when it is read: only objects with the field have private rows.
+        if self.asks_private()
+            && !dialect.capabilities().show_private
+            && self.column_of_field("MEGAENTITYID").is_some()
+        {
             return Err(OptionError::shows_no_private_rows(dialect.function()));
         }
         if let Some(key) = dialect.settled_key(&self.options.object) {
@@ -186,6 +195,24 @@ impl ForeignTable {
             }
         }
         Ok(())
+    }
+
+    /// Whether values of this class are equal and ordered at the gateway as they are when they have been read: only
+    /// then may an order, an extremum, a group, a join or the start of a page be left to it. Text has its own rules.
+    pub fn compares_as_read(&self, class: ValueClass) -> bool {
+        class != ValueClass::Timestamp || self.clock.is_steady()
+    }
+
+    /// Whether the gateway orders the text of a column by its bytes, as this collation does: the user vouches for it by
+    /// `ordering 'binary'`, and pages in such an order are checked. Enumerations may be sorted by a code that rows do
+    /// not show; and only in UTF-8 are the bytes here those that the gateway sends.
+    pub fn orders_text(&self, column: &Column, collation: pg_sys::Oid) -> bool {
+        // SAFETY: reads a variable.
+        let utf8 = || unsafe { pg_sys::GetDatabaseEncoding() == pg_sys::pg_enc::PG_UTF8 as i32 };
+        self.server.ordering == options::Ordering::Binary
+            && collation == pg_sys::C_COLLATION_OID
+            && !column.is_enum()
+            && utf8()
     }
 
     /// The column of this number; none for system columns and whole rows.
@@ -218,6 +245,13 @@ impl ForeignTable {
         self.options.show_private.unwrap_or(self.server.show_private)
     }
 
+    /// Whether a request for the table's rows says that private ones are wanted. Where the gateway's function has no way
+    /// to say so, they are only read if there can be none.
+    pub fn asks_private(&self) -> bool {
+        self.show_private()
+            && (self.options.entities != Some(Entities::Off) || self.dialect().capabilities().show_private)
+    }
+
     /// Whether it may be read at the same time as its siblings.
     pub fn async_capable(&self) -> bool {
         self.options.async_capable.unwrap_or(self.server.async_capable)
@@ -242,15 +276,6 @@ impl ForeignTable {
                 .is_some_and(|column| column.class == Some(ValueClass::Integer))
     }
 
-    /// Whether the order of timestamps at the gateway is their order here: only where no clock is ever set back.
-    pub fn zone_is_fixed(&self) -> bool {
-        let Some(name) = self.server.time_zone.as_deref() else {
-            // The gateway tells a fixed offset.
-            return true;
-        };
-        crate::options::kind::time_zone(name).is_some_and(|zone| zone.to_fixed_offset().is_ok())
-    }
-
     /// Whether the gateway can be told just what all parameters are bound to.
     pub fn says_all_exactly(&self, bindings: &[Binding]) -> bool {
         bindings.iter().all(|binding| match binding {
@@ -263,18 +288,20 @@ impl ForeignTable {
         })
     }
 
-    /// Whether the gateway can be told this very value. It knows whole seconds only; and where nobody has said whose
-    /// clock it shows, near a change of any clock it may understand another moment.
+    /// Whether the gateway can be told this very value: a point in time depends on its clock.
     pub fn says_exactly(&self, value: &Value) -> bool {
         match value {
-            Value::Instant(instant) => {
-                let is_clear =
-                    self.server.time_zone.is_some() || intacct::change_of_clocks(*instant).is_zero();
-                instant.subsec_nanosecond() == 0 && is_clear
-            }
+            Value::Instant(instant) => self.clock.says_exactly(*instant),
             _ => true,
         }
     }
+}
+
+/// The clock that timestamps are readings of, as far as the options say: a server that declares no zone shows a clock
+/// that only tells an offset.
+fn clock(server: &ServerOptions) -> GatewayZone {
+    let declared = server.time_zone.as_deref().and_then(options::kind::time_zone);
+    GatewayZone::new(declared.as_ref(), None)
 }
 
 fn load_columns(relid: pg_sys::Oid) -> Result<Vec<Column>, OptionError> {

@@ -217,9 +217,9 @@ BEGIN
     EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
     IF shape.header IS NOT NULL THEN
         PERFORM sage_intacct.mirror_header_table(shape);
-        EXECUTE format('SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < %1$L::timestamptz),
-                                        (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < %1$L::timestamptz))',
-                       date_trunc('second', clock_timestamp() + interval '1 day')) INTO newest;
+        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
+                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
+          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
         task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
     END IF;
     RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(

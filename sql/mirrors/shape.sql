@@ -165,23 +165,16 @@ SELECT CASE
 $$;
 
 -- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
--- older than it looks: in the server's zone, or, where none is given, in the zones that companies live in.
+-- older than it looks: in the server's zone, or, where none is declared, in that of whoever's clock the gateway shows.
 CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
 RETURNS interval
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT sage_intacct.mirror_option(m.options, 'overlap')::interval
-       + CASE WHEN EXISTS (
-            SELECT FROM unnest(coalesce(
-                (SELECT array_agg(o.option_value)
-                   FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
-                  CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
-                  WHERE t.ftrelid = m.source AND o.option_name = 'time_zone'),
-                ARRAY['America/New_York', 'Europe/London', 'Australia/Sydney'])) AS zone
-             WHERE (m.watermark + interval '26 hours') AT TIME ZONE zone - (m.watermark - interval '26 hours') AT TIME ZONE zone
-                   <> interval '52 hours')
-         THEN interval '1 hour' ELSE interval '0' END
+BEGIN
+    RETURN sage_intacct.mirror_option(m.options, 'overlap')::interval
+           + coalesce(sage_intacct.mirror_clock_change(m.source, extract(epoch FROM m.watermark)::bigint), 0) * interval '1 second';
+END
 $$;
 
 -- The name of a type that reads the same whatever the search_path, without its modifier.

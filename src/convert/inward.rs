@@ -1,10 +1,12 @@
 //! Cells of a page as PostgreSQL values.
 
+use super::datetime;
 use super::memory::{Context, Memory};
 use super::numeric::Decimal;
 use super::outward::{EPOCH_DAYS, EPOCH_MICROS};
 use intacct::{CellError, CellReader};
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::ffi::CString;
 
 /// How the cells of one column become datums, chosen once per scan.
@@ -23,6 +25,14 @@ pub enum Converter {
     Date,
     /// `timestamptz`
     Timestamp,
+    /// `timestamp`: a reading of the gateway's clock.
+    WallClock,
+    /// `time`
+    TimeOfDay,
+    /// A date or time with a precision, or under a domain.
+    Narrowed(Box<Narrowed>),
+    /// A type whose input function would read dates or times by the session's settings.
+    Refused,
     /// Anything else: the type's own input function, kept ready.
     Input {
         /// The function, in the scan's memory.
@@ -54,6 +64,13 @@ impl Converter {
             pg_sys::DATEOID => Converter::Date,
             pg_sys::TIMESTAMPTZOID if typmod == -1 => Converter::Timestamp,
             // SAFETY: catalog look-ups; memory comes from the caller's context.
+            _ if unsafe { datetime::is_inside(type_oid) } => unsafe {
+                Narrowed::new(type_oid, typmod).map_or(Converter::Refused, |how| match how.is_plain() {
+                    true => how.base,
+                    false => Converter::Narrowed(Box::new(how)),
+                })
+            },
+            // SAFETY: as above.
             _ => unsafe {
                 let (mut input, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
                 pg_sys::getTypeInputInfo(type_oid, &mut input, &mut parameter);
@@ -116,6 +133,16 @@ impl Converter {
                 Converter::Boolean => pg_sys::Datum::from(reader.boolean(cell)?),
                 Converter::Date => pg_sys::Datum::from((reader.days(cell)? - EPOCH_DAYS) as i32),
                 Converter::Timestamp => pg_sys::Datum::from(reader.timestamp(cell)? - EPOCH_MICROS),
+                Converter::WallClock => pg_sys::Datum::from(reader.reading(cell)? - EPOCH_MICROS),
+                Converter::TimeOfDay => pg_sys::Datum::from(reader.time_of_day(cell)?),
+                Converter::Narrowed(how) => how.narrow(how.base.datum_in(memory, cell, reader)?),
+                Converter::Refused => {
+                    return Err(CellError {
+                        expected: "readable as the column's type: times with a zone, and dates and times within \
+                                   arrays, ranges and composite types, are not supported",
+                        found: String::from_utf8_lossy(cell).chars().take(80).collect(),
+                    });
+                }
                 Converter::Numeric => match Decimal::read(cell) {
                     Some(decimal) => stored(memory, &decimal),
                     None => numeric(cell)?,
@@ -145,11 +172,132 @@ pub unsafe fn try_input(text: &str, type_oid: pg_sys::Oid, typmod: i32) {
     }
 }
 
-/// The datum of a constant column.
+impl Converter {
+    /// A cell without a value: raises where a domain wants one.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn null(&self) {
+        match self {
+            Converter::Narrowed(how) => {
+                if let Some(domain) = &how.domain {
+                    // SAFETY: a null has no value that could be of the wrong type.
+                    unsafe { domain.check(pg_sys::Datum::from(0), true) };
+                }
+            }
+            Converter::Input {
+                function,
+                parameter,
+                typmod,
+            } => {
+                // SAFETY: input functions that take no null are not called.
+                unsafe { pg_sys::InputFunctionCall(*function, std::ptr::null_mut(), *parameter, *typmod) };
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How a date or time becomes one of a type that holds less.
+pub struct Narrowed {
+    base: Converter,
+    /// The function that rounds to the precision of a type modifier, and the modifier.
+    precision: Option<(pg_sys::Oid, i32)>,
+    domain: Option<Domain>,
+}
+
+/// A domain whose constraints values are checked against.
+struct Domain {
+    type_oid: pg_sys::Oid,
+    /// What `domain_check` keeps between calls, and the memory that it lives in.
+    kept: Cell<*mut std::ffi::c_void>,
+    memory: pg_sys::MemoryContext,
+}
+
+impl Narrowed {
+    /// `None`: the type cannot be read without the session's settings.
+    ///
+    /// # Safety
+    /// As [`Converter::new`].
+    unsafe fn new(type_oid: pg_sys::Oid, typmod: i32) -> Option<Narrowed> {
+        // SAFETY: catalog look-ups by OID; the memory context is the caller's.
+        unsafe {
+            let mut typmod = typmod;
+            let base_oid = pg_sys::getBaseTypeAndTypmod(type_oid, &mut typmod);
+            let (base, rounding) = match base_oid {
+                pg_sys::DATEOID => (Converter::Date, None),
+                pg_sys::TIMESTAMPTZOID => {
+                    (Converter::Timestamp, Some(pg_sys::F_TIMESTAMPTZ_TIMESTAMPTZ_INT4))
+                }
+                pg_sys::TIMESTAMPOID => (Converter::WallClock, Some(pg_sys::F_TIMESTAMP_TIMESTAMP_INT4)),
+                pg_sys::TIMEOID => (Converter::TimeOfDay, Some(pg_sys::F_TIME_TIME_INT4)),
+                _ => return None,
+            };
+            let precision = rounding
+                .filter(|_| typmod != -1)
+                .map(|function| (pg_sys::Oid::from(function), typmod));
+            let domain = (base_oid != type_oid).then(|| Domain {
+                type_oid,
+                kept: Cell::new(std::ptr::null_mut()),
+                memory: pg_sys::CurrentMemoryContext,
+            });
+            Some(Narrowed {
+                base,
+                precision,
+                domain,
+            })
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.precision.is_none() && self.domain.is_none()
+    }
+
+    /// Raises what the domain's constraints say.
+    ///
+    /// # Safety
+    /// `datum` must be of the base type.
+    unsafe fn narrow(&self, datum: pg_sys::Datum) -> pg_sys::Datum {
+        let datum = match self.precision {
+            Some((function, typmod)) => {
+                let typmod = pg_sys::Datum::from(typmod);
+                // SAFETY: the function takes a value of the base type and a modifier of it.
+                unsafe { pg_sys::OidFunctionCall2Coll(function, pg_sys::InvalidOid, datum, typmod) }
+            }
+            None => datum,
+        };
+        if let Some(domain) = &self.domain {
+            // SAFETY: a value of the domain's base type, by value; what is kept lives as long as the scan.
+            unsafe { domain.check(datum, false) };
+        }
+        datum
+    }
+}
+
+impl Domain {
+    unsafe fn check(&self, datum: pg_sys::Datum, null: bool) {
+        let mut kept = self.kept.get();
+        // SAFETY: the caller vouches for the datum; `kept` is null or what the function has put there.
+        unsafe { pg_sys::domain_check(datum, null, self.type_oid, &mut kept, self.memory) };
+        self.kept.set(kept);
+    }
+}
+
+/// The datum of a constant column. Dates and times are read as the gateway's are, those without an offset at Greenwich;
+/// only other spellings are left to the type's input function.
 ///
 /// # Safety
 /// Main thread; the current memory context must outlive the datum.
 pub unsafe fn constant(text: &str, type_oid: pg_sys::Oid, typmod: i32) -> pg_sys::Datum {
+    // SAFETY: catalog look-ups; the text is valid UTF-8.
+    unsafe {
+        if datetime::is_inside(type_oid) {
+            let reader = CellReader::at_greenwich();
+            if let Ok(datum) = Converter::new(type_oid, typmod).datum(text.as_bytes(), &reader) {
+                return datum;
+            }
+        }
+    }
     let text = CString::new(text).unwrap_or_default();
     // SAFETY: as `Converter::Input`; the input function copies.
     unsafe {

@@ -319,7 +319,8 @@ impl Sample {
     /// The rows one after another: all of a small table, the first ones of an object without a key.
     async fn read_on(self, client: &Client, emitter: Emitter<Page>) -> Result<(), Error> {
         let plan = ReadPlan {
-            query: self.at_wall_clock(client, None).await?,
+            assumed: Vec::new(),
+            query: self.query.clone(),
             kind: self.dialect,
             page_size: self.page_size,
             first_page: self.page_size,
@@ -358,7 +359,8 @@ impl Sample {
                 bound(CompareOp::Ge, start),
                 bound(CompareOp::Lt, from + width),
             ]);
-            let query = self.at_wall_clock(client, Some(slice)).await?;
+            let mut query = self.query.clone();
+            query.filter = Some(Condition::and(query.filter, slice));
             let page = PageRequest {
                 size: self.slice,
                 offset: 0,
@@ -375,7 +377,7 @@ impl Sample {
 
     /// The smallest or largest key.
     async fn end(&self, client: &Client, key: &str, largest: bool) -> Result<Option<i64>, Error> {
-        let mut query = self.at_wall_clock(client, None).await?;
+        let mut query = self.query.clone();
         query.select = vec![SelectItem::Field(key.to_owned())];
         query.order_by = vec![OrderKey {
             field: key.to_owned(),
@@ -385,19 +387,6 @@ impl Sample {
         let page = client.page(&query, self.dialect, &page, false).await?;
         let text = page.cell(0, 0).and_then(|cell| std::str::from_utf8(cell).ok());
         Ok(text.and_then(|text| text.trim().parse().ok()))
-    }
-
-    /// The query, with one more condition, points in time said in the gateway's zone.
-    async fn at_wall_clock(&self, client: &Client, more: Option<Condition>) -> Result<Query, Error> {
-        let mut query = self.query.clone();
-        if let Some(filter) = query.filter.take() {
-            let zone = super::job::zone(client, Some(&filter)).await?;
-            query.filter = Some(filter.at_wall_clock(&zone));
-        }
-        if let Some(more) = more {
-            query.filter = Some(Condition::and(query.filter, more));
-        }
-        Ok(query)
     }
 }
 

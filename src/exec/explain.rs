@@ -8,7 +8,7 @@ use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use crate::plan::qual::shape::Shape;
-use intacct::{GatewayZone, OwnedParents, PageRequest, Query, RenderContext};
+use intacct::{DialectKind, GatewayZone, OwnedParents, PageRequest, Query, RenderContext};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -91,12 +91,11 @@ unsafe fn explain_parameters(
 unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, page_size: u32) {
     // SAFETY: the caller's valid explain state.
     unsafe {
-        let zone = GatewayZone::new(None, None);
         let whole = private.owned.first_form(&private.query);
         for (number, part) in private.parts.iter().enumerate() {
             let mut query = whole.clone();
             if private.parts.len() > 1 {
-                query = job::part_query(&query, part, &zone);
+                query = job::part_query(&query, part);
                 query.limit = private.query.limit;
                 query.offset = private.query.offset;
             }
@@ -107,7 +106,9 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, pag
             }
             if (*es).verbose {
                 let size = match query.limit {
-                    Some(intacct::Count::Number(limit)) => limit.clamp(1, page_size.into()) as u32,
+                    Some(intacct::Count::Number(limit)) if private.assumed.is_empty() => {
+                        limit.clamp(1, page_size.into()) as u32
+                    }
                     _ => page_size,
                 };
                 let offset = match query.offset {
@@ -115,11 +116,14 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, pag
                     _ => 0,
                 };
                 let page = PageRequest { size, offset };
-                let context = RenderContext { zone: zone.clone() };
-                let sent = job::part_query(&whole, part, &zone);
-                if let Ok(request) = intacct::render_function(private.dialect, &sent, &page, &context) {
-                    property(es, &numbered(c"Intacct Request", number), &request);
-                }
+                let sent = job::part_query(&whole, part);
+                rendered(
+                    es,
+                    &numbered(c"Intacct Request", number),
+                    private.dialect,
+                    &sent,
+                    page,
+                );
             }
         }
         explain_evidence(es, &private.owned, &whole);
@@ -188,12 +192,30 @@ unsafe fn request(
         if !(*es).verbose {
             return;
         }
-        let zone = GatewayZone::new(None, None);
-        let query = job::part_query(query, &Part::Whole, &zone);
-        if let Ok(request) = intacct::render_function(private.dialect, &query, &page, &RenderContext { zone })
-        {
-            property(es, label, &request);
+        let query = job::part_query(query, &Part::Whole);
+        rendered(es, label, private.dialect, &query, page);
+    }
+}
+
+/// The request for a page, as far as it is known without asking anybody: points in time on a clock at Greenwich.
+unsafe fn rendered(
+    es: *mut pg_sys::ExplainState,
+    label: &CStr,
+    dialect: DialectKind,
+    query: &intacct::Query,
+    page: PageRequest,
+) {
+    let zone = GatewayZone::new(None, None);
+    let request = match query.at_wall_clock(&zone, dialect) {
+        Some(mut query) => {
+            query.show_private &= dialect.capabilities().show_private;
+            intacct::render_function(dialect, &query, &page, &RenderContext { zone }).ok()
         }
+        None => Some("none: no row can match".to_owned()),
+    };
+    if let Some(request) = request {
+        // SAFETY: the caller's valid explain state.
+        unsafe { property(es, label, &request) };
     }
 }
 

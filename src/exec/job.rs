@@ -3,8 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Attempts, Beside, Bound, Client, Condition, Count, Error, ErrorKind, Evidence, GatewayZone, Meter, Page,
-    Paging, Query, ReadPlan, Seen, SelectItem, Value, Verdict,
+    Attempts, Beside, Bound, Client, Condition, Count, Error, ErrorKind, Evidence, Meter, Page, Paging,
+    Query, ReadPlan, Seen, SelectItem, Verdict,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -42,31 +42,25 @@ impl Job {
     }
 
     async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
-        let zone = zone(&self.client, self.plan.query.filter.as_ref()).await?;
         if self.plan.owned.parents.is_empty() {
-            return self.read_query(&self.plan.query, None, &emitter, &zone).await;
+            return self.read_query(&self.plan.query, None, &emitter).await;
         }
         let query = &self.plan.query;
         let mut attempts = Attempts::new(&self.client, &self.plan.owned, query.show_private)?;
-        while !self.attempt(&mut attempts, &emitter, &zone).await? {}
+        while !self.attempt(&mut attempts, &emitter).await? {}
         Ok(())
     }
 
     /// Reads the rows in one form of the query; `false`: they are not those of the join, and another form is to be read.
-    async fn attempt(
-        &self,
-        attempts: &mut Attempts<'_>,
-        emitter: &Emitter<Page>,
-        zone: &GatewayZone,
-    ) -> Result<bool, Error> {
+    async fn attempt(&self, attempts: &mut Attempts<'_>, emitter: &Emitter<Page>) -> Result<bool, Error> {
         let query = attempts.query(&self.plan.query);
-        let counted = part_query(&query, &Part::Whole, zone);
+        let counted = part_query(&query, &Part::Whole);
         let mut proof = Proof {
             evidence: attempts.evidence(&counted),
             attempts,
             verdict: None,
         };
-        self.read_query(&query, Some(&mut proof), emitter, zone).await?;
+        self.read_query(&query, Some(&mut proof), emitter).await?;
         match proof.verdict {
             Some(Verdict::Proven) => Ok(true),
             Some(Verdict::Again) => Ok(false),
@@ -81,7 +75,6 @@ impl Job {
         query: &Query,
         mut proof: Option<&mut Proof<'_, '_>>,
         emitter: &Emitter<Page>,
-        zone: &GatewayZone,
     ) -> Result<(), Error> {
         let beside = proof
             .as_ref()
@@ -96,7 +89,7 @@ impl Job {
         let mut skip = self.skip;
         let mut sent = 0;
         for part in &self.plan.parts {
-            let mut plan = self.read_plan(query, part, zone);
+            let mut plan = self.read_plan(query, part);
             plan.query.offset = (skip > 0).then_some(Count::Number(skip));
             let mut wanted = true;
             let (mut total, mut shown) = (None, false);
@@ -139,8 +132,8 @@ impl Job {
         Ok(())
     }
 
-    fn read_plan(&self, query: &Query, part: &Part, zone: &GatewayZone) -> ReadPlan {
-        let query = part_query(query, part, zone);
+    fn read_plan(&self, query: &Query, part: &Part) -> ReadPlan {
+        let query = part_query(query, part);
         let paging = if self.plan.keyset {
             Paging::Keyset {
                 keys: query.order_by.clone(),
@@ -155,6 +148,7 @@ impl Job {
             page_size: self.page_size,
             first_page: self.first_page,
             paging,
+            assumed: self.plan.assumed.clone(),
             need_formatting: self.plan.need_formatting,
             ahead: match self.sparing {
                 true => 0,
@@ -182,34 +176,12 @@ impl Proof<'_, '_> {
     }
 }
 
-/// The gateway's zone. It costs a request only when the condition holds a point in time and nothing has told the zone
-/// so far.
-///
-/// # Errors
-/// What asking failed with.
-pub async fn zone(client: &Client, filter: Option<&Condition>) -> Result<GatewayZone, Error> {
-    let option = client.config().time_zone.clone();
-    let instants = filter.is_some_and(|filter| {
-        filter
-            .values()
-            .iter()
-            .any(|value| matches!(value, Value::Instant(_)))
-    });
-    let formatting = match (client.known_formatting(), &option) {
-        (Some(formatting), _) => Some(formatting),
-        (None, None) if instants => Some(client.formatting().await?),
-        (None, _) => None,
-    };
-    Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
-}
-
 /// The query of one part: its condition on the first key added, that key dropped from the order where it is null.
-pub fn part_query(query: &Query, part: &Part, zone: &GatewayZone) -> Query {
+pub fn part_query(query: &Query, part: &Part) -> Query {
     let mut query = query.clone();
     // The statement's LIMIT has sized the first page; how many rows are enough is for the executor to say.
     query.limit = None;
     query.offset = None;
-    query.filter = query.filter.map(|filter| filter.at_wall_clock(zone));
     let condition = match part {
         Part::Whole => return query,
         Part::Null(field) => {

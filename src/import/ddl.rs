@@ -36,7 +36,8 @@ pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -
     if table.by_query_string {
         pairs.push(("function", "readByQuery".to_owned()));
     }
-    if common.show_private {
+    // readByQuery has no word for it, and nothing to show where no row belongs to an entity.
+    if common.show_private && (table.entities || !table.by_query_string) {
         pairs.push(("show_private", "on".to_owned()));
     }
     if !table.entities {

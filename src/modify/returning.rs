@@ -192,7 +192,7 @@ impl WriteState {
                 .filter(|_| record.is_some())
                 .unwrap_or_else(|| Value::Text(value.clone())),
         });
-        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.show_private = table.asks_private();
         query.missing_as_null = table.options.missing_as_null;
         let formatted = columns.iter().any(|column| column.formatted);
         let dialect = match table.dialect() {

@@ -5,6 +5,7 @@ use crate::catalog::Column;
 use crate::convert::outward;
 use crate::error::{Report, raise};
 use intacct::GatewayZone;
+use intacct::query::is_storable;
 use intacct::write::{Change, Verb, WriteTarget, WriteValue};
 use jiff::civil;
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -50,6 +51,16 @@ impl Row {
             Outgoing::Day(_) | Outgoing::WallClock(_) | Outgoing::Instant(_) => true,
             Outgoing::Lines(lines) => intacct::write::holds_dates(lines),
             Outgoing::Text(_) | Outgoing::Null => false,
+        })
+    }
+
+    /// A point in time that would be read back as another one: the clock shows its reading twice.
+    pub fn ambiguous(&self, zone: &GatewayZone) -> Option<(&str, jiff::Timestamp)> {
+        self.cells.iter().find_map(|(field, value)| match value {
+            Outgoing::Instant(instant) if zone.instant(zone.render(*instant)) != Some(*instant) => {
+                Some((field.as_str(), *instant))
+            }
+            _ => None,
         })
     }
 
@@ -199,22 +210,22 @@ impl Outbound {
                     Outgoing::Text(digits)
                 }
                 How::Date => match outward::value(datum, pg_sys::DATEOID) {
-                    Some(intacct::Value::Date(date)) => Outgoing::Day(date),
-                    _ => self.refuse("is not a day between the years 1 and 9999"),
+                    Some(intacct::Value::Date(date)) if is_storable(date) => Outgoing::Day(date),
+                    _ => self.refuse("is not a day between the years 1000 and 9999"),
                 },
                 How::Instant => match outward::value(datum, pg_sys::TIMESTAMPTZOID) {
-                    Some(intacct::Value::Instant(instant)) => {
+                    Some(intacct::Value::Instant(instant)) if is_storable(calendar_day(instant)) => {
                         self.whole_seconds(instant.subsec_nanosecond());
                         Outgoing::Instant(instant)
                     }
-                    _ => self.refuse("is not a time between the years 2 and 9998"),
+                    _ => self.refuse("is not a time between the years 1000 and 9998"),
                 },
                 How::WallClock => match outward::instant(datum.value() as i64) {
-                    Some(instant) => {
+                    Some(instant) if is_storable(calendar_day(instant)) => {
                         self.whole_seconds(instant.subsec_nanosecond());
                         Outgoing::WallClock(jiff::tz::Offset::UTC.to_datetime(instant))
                     }
-                    None => self.refuse("is not a time between the years 2 and 9998"),
+                    _ => self.refuse("is not a time between the years 1000 and 9998"),
                 },
                 How::Lines => match serde_json::from_str(&output(datum, type_oid)) {
                     Ok(serde_json::Value::Null) => Outgoing::Null,
@@ -350,6 +361,30 @@ unsafe fn settled<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// The value that names a row, as conditions of the gateway take it.
+///
+/// # Safety
+/// `datum` must be a valid, non-null value of the type, which is the column's.
+pub unsafe fn key_text(column: &Column, datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
+    // SAFETY: the caller vouches for the datum.
+    unsafe {
+        let how = Outbound::new(column);
+        match how.value(datum, false, type_oid) {
+            Outgoing::Text(text) => text,
+            Outgoing::Day(date) => day(date),
+            Outgoing::WallClock(at) => moment(at),
+            Outgoing::Instant(_) => raise(
+                how.report(
+                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                    "names the row, and is a point in time",
+                )
+                .hint("Add a column for RECORDNO."),
+            ),
+            Outgoing::Null | Outgoing::Lines(_) => output(datum, type_oid),
+        }
+    }
+}
+
 /// A value as its type prints it.
 ///
 /// # Safety
@@ -364,6 +399,10 @@ pub unsafe fn output(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
         let utf8 = pg_sys::pg_server_to_any(printed, length as i32, pg_sys::pg_enc::PG_UTF8 as i32);
         CStr::from_ptr(utf8).to_string_lossy().into_owned()
     }
+}
+
+fn calendar_day(instant: jiff::Timestamp) -> civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(instant).date()
 }
 
 /// A day as the gateway reads it.
@@ -394,6 +433,24 @@ mod tests {
             moment(civil::date(2024, 6, 3).at(7, 8, 9, 0)),
             "06/03/2024 07:08:09"
         );
+    }
+
+    #[test]
+    fn a_time_that_the_clock_shows_twice_is_no_value() {
+        let row = |text: &str| Row {
+            target: Arc::new(WriteTarget::new("CUSTOMER")),
+            verb: Verb::Create,
+            key: None,
+            cells: vec![("SINCE".into(), Outgoing::Instant(text.parse().expect("a time")))],
+            unmodified: None,
+        };
+        let zone = |name: &str| jiff::tz::TimeZone::get(name).expect("a zone of the test");
+        let berlin = GatewayZone::new(Some(&zone("Europe/Berlin")), None);
+        assert!(row("2024-10-27T01:30:00Z").ambiguous(&berlin).is_some());
+        assert!(row("2024-10-27T00:30:00Z").ambiguous(&berlin).is_none());
+        assert!(row("2024-03-31T01:00:00Z").ambiguous(&berlin).is_none());
+        let utc = GatewayZone::new(Some(&zone("UTC")), None);
+        assert!(row("2024-10-27T01:30:00Z").ambiguous(&utc).is_none());
     }
 
     #[test]

@@ -91,16 +91,23 @@ fn stored(row: &Row) -> RowWritten {
     }
 }
 
-/// The gateway's zone; asked for only when a row needs it. Days and times are sent in a form that the user's preferences
+/// The gateway's clock; asked for only when a row needs it. Days and times are sent in a form that the user's preferences
 /// must agree with: where they are not ones that can be read, nothing is sent.
 pub async fn zone(client: &Client, rows: &[Row]) -> Result<GatewayZone, Error> {
-    let option = client.config().time_zone.clone();
-    let formatting = match rows.iter().any(Row::has_date) {
-        true => Some(client.formatting().await?),
-        false => None,
-    };
-    if let Some(formatting) = &formatting {
-        formatting.check()?;
+    if rows.iter().any(Row::has_date) {
+        client.formatting().await?.check()?;
     }
-    Ok(GatewayZone::new(option.as_ref(), formatting.as_ref()))
+    let zone = client.zone();
+    match rows.iter().find_map(|row| row.ambiguous(&zone)) {
+        None => Ok(zone),
+        Some((field, instant)) => {
+            let shown = zone.render(instant);
+            let message = format!(
+                "{instant} cannot be stored in field {field}: the gateway's clock shows {shown} twice, and means the \
+                 first time"
+            );
+            Err(Error::new(ErrorKind::Unsupported, message)
+                .with_hint("Store a time outside the hour in which the clock is set back."))
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::constants::ConstantColumn;
 use super::limit::RowLimit;
 use super::private::ModifyPrivate;
 use super::returning::{Shown, store};
-use super::row::{Outbound, Outgoing, Row, merged, output, writable};
+use super::row::{Outbound, Outgoing, Row, key_text, merged, output, writable};
 use super::send::Unsent;
 use super::target::Target;
 use super::{dry_run, interrupt, ledger, outcome, plan, queue, send};
@@ -566,14 +566,7 @@ impl WriteState {
                     .hint("Exclude it with IS NOT NULL, or add a column for RECORDNO."),
                 );
             }
-            let outbound = Outbound::new(column);
-            let value = self.in_row_memory(|| {
-                let type_oid = type_of(scanned, index);
-                match outbound.value(values[index], false, type_oid) {
-                    Outgoing::Text(text) => text,
-                    _ => output(values[index], type_oid),
-                }
-            });
+            let value = self.in_row_memory(|| key_text(column, values[index], type_of(scanned, index)));
             (column.field.clone(), value)
         }
     }

@@ -163,11 +163,6 @@ fn values_named(condition: Condition) -> Option<(String, f64)> {
 /// How many rows a query has. Raises what goes wrong.
 pub fn count(client: Client, dialect: intacct::DialectKind, query: Query) -> Option<u64> {
     crate::io::run(move || async move {
-        let zone = crate::exec::zone(&client, query.filter.as_ref()).await?;
-        let query = Query {
-            filter: query.filter.clone().map(|filter| filter.at_wall_clock(&zone)),
-            ..query
-        };
         let page = intacct::PageRequest { size: 1, offset: 0 };
         let page = client.page(&query, dialect, &page, false).await?;
         Ok(page.total_count)
@@ -190,7 +185,7 @@ impl crate::catalog::ForeignTable {
         query.docparid = self.options.docparid.clone();
         query.select = vec![SelectItem::Field(field)];
         query.filter = self.options.filter.clone();
-        query.show_private = self.show_private() && self.dialect().capabilities().show_private;
+        query.show_private = self.asks_private();
         query.missing_as_null = self.options.missing_as_null;
         Some(query)
     }

@@ -155,6 +155,7 @@ unsafe fn is_sendable(
                     (*root).sort_pathkeys,
                     filter.as_ref(),
                 )
-                .is_some_and(|order| order.satisfied == wanted)
+                // Of rows that are skipped nobody sees whether they come as an option assumes.
+                .is_some_and(|order| order.satisfied == wanted && order.assumed.is_empty())
     }
 }

@@ -265,6 +265,7 @@ unsafe fn constant_link(root: *mut pg_sys::PlannerInfo, child: &Source, parent: 
 unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid) -> Option<Hop> {
     // SAFETY: a catalog look-up by OID.
     let bytes = from.class != ValueClass::Text || unsafe { pg_sys::get_collation_isdeterministic(collation) };
+    let as_read = parent.table().compares_as_read(from.class);
     let reference = from.column.references.as_ref()?;
     let key = to.member.path.is_empty() && to.column.field.eq_ignore_ascii_case(&reference.field);
     let object = parent
@@ -272,7 +273,7 @@ unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid)
         .options
         .object
         .eq_ignore_ascii_case(&reference.object);
-    (bytes && from.class == to.class && key && object).then(|| Hop {
+    (bytes && as_read && from.class == to.class && key && object).then(|| Hop {
         child: from.member.relid,
         path: from.member.field(&reference.path),
         key: to.column.field.clone(),
@@ -334,6 +335,7 @@ pub unsafe fn plan(
         let order = ordered(root, source, pathkeys, filter.as_ref());
         let any_order = order.is_none();
         let nullable = order.as_ref().is_some_and(|order| order.nullable);
+        let assumed = order.as_ref().map(|order| order.assumed.clone());
         let (keys, parts) = match order {
             Some(order) => (order.keys, order.parts),
             None => (row_order(table), vec![Part::Whole]),
@@ -373,6 +375,7 @@ pub unsafe fn plan(
             row_key,
             keyset,
             any_order,
+            assumed: assumed.unwrap_or_default(),
             wanted,
             finish: None,
             need_formatting,

@@ -253,6 +253,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         };
         let any_order = pushed_order.is_none();
         let nullable = pushed_order.as_ref().is_some_and(|order| order.nullable);
+        let assumed = pushed_order.as_ref().map(|order| order.assumed.clone());
         let (mut keys, parts) = match pushed_order {
             Some(order) if order.satisfied < PgList::<pg_sys::Node>::from_pg(pathkeys).len() => {
                 raise_internal("the order that a path promised cannot be kept")
@@ -352,7 +353,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         };
         query.offset = finish.map(|finish| finish.offset);
         query.case_insensitive = case_insensitive;
-        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.show_private = table.asks_private();
         query.missing_as_null = table.options.missing_as_null;
         let (expressions, shapes) = translator.params.into_parts();
         let private = ScanPrivate {
@@ -366,6 +367,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             row_key,
             keyset,
             any_order,
+            assumed: assumed.unwrap_or_default(),
             wanted,
             finish,
             need_formatting,
@@ -419,9 +421,12 @@ fn keys_are_comparable(table: &ForeignTable, keys: &[OrderKey]) -> bool {
     use crate::catalog::ValueClass;
     keys.iter().all(|key| {
         table.is_row_key(&key.field)
-            || table.column_of_field(&key.field).is_some_and(|column| {
-                !matches!(column.class, None | Some(ValueClass::Text | ValueClass::Boolean))
-            })
+            || table
+                .column_of_field(&key.field)
+                .and_then(|column| column.class)
+                .is_some_and(|class| {
+                    !matches!(class, ValueClass::Text | ValueClass::Boolean) && table.compares_as_read(class)
+                })
     })
 }
 

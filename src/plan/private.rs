@@ -3,7 +3,7 @@
 
 use crate::catalog::ValueClass;
 use crate::plan::qual::shape::Shape;
-use intacct::{Count, DialectKind, GroupKeyKind, OwnedParents, Query};
+use intacct::{AssumedKey, Count, DialectKind, GroupKeyKind, OwnedParents, Query};
 use pgrx::{PgList, pg_sys};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct ScanPrivate {
     pub keyset: bool,
     /// Nothing above the scan relies on the order of its rows.
     pub any_order: bool,
+    /// The keys of an order that rests on the option `ordering`: rows are checked for it.
+    pub assumed: Vec<AssumedKey>,
     /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
     pub wanted: Option<Wanted>,
     /// The scan itself skips and limits: nothing above it does.

@@ -3,7 +3,7 @@
 use super::qual::excludes_null;
 use crate::catalog::{Column, ForeignTable, ValueClass};
 use crate::plan::private::Part;
-use intacct::{Condition, OrderKey};
+use intacct::{AssumedKey, Condition, KeyValues, OrderKey};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// An order that the gateway can produce.
@@ -16,6 +16,8 @@ pub struct PushedOrder {
     pub parts: Vec<Part>,
     /// A key may be null within a slice.
     pub nullable: bool,
+    /// The keys that satisfy path keys, where one of them rests on what the option `ordering` assumes.
+    pub assumed: Vec<AssumedKey>,
 }
 
 /// The longest prefix of `pathkeys` that the gateway can be trusted with; `None` when not even the first.
@@ -44,7 +46,9 @@ pub unsafe fn push(
         keys: Vec::new(),
         parts: vec![Part::Whole],
         nullable: false,
+        assumed: Vec::new(),
     };
+    let mut values = Vec::new();
     // SAFETY: the caller vouches for the list.
     let wanted = unsafe { PgList::<pg_sys::PathKey>::from_pg(pathkeys) };
     for pathkey in wanted.iter_ptr() {
@@ -72,7 +76,7 @@ pub unsafe fn push(
             break;
         }
         // SAFETY: as above.
-        if !unsafe { order_is_ours(table, class, pathkey) } {
+        if !unsafe { order_is_ours(table, column, class, pathkey) } {
             break;
         }
         // SAFETY: as above.
@@ -109,7 +113,19 @@ pub unsafe fn push(
             field: column.field.clone(),
             descending,
         });
+        values.push(match class {
+            ValueClass::Text | ValueClass::Boolean => KeyValues::Text,
+            ValueClass::Integer | ValueClass::Decimal => KeyValues::Numbers,
+            ValueClass::Date | ValueClass::Timestamp => KeyValues::Times,
+        });
         order.satisfied += 1;
+    }
+    if order.nullable || values.contains(&KeyValues::Text) {
+        let assumed = |(key, values): (&OrderKey, KeyValues)| AssumedKey {
+            field: key.field.clone(),
+            values,
+        };
+        order.assumed = order.keys.iter().zip(values).map(assumed).collect();
     }
     if order.satisfied == 0 {
         return None;
@@ -213,19 +229,22 @@ unsafe fn column_of(
 }
 
 /// Whether the gateway orders the class as this path key does.
-unsafe fn order_is_ours(table: &ForeignTable, class: ValueClass, pathkey: *mut pg_sys::PathKey) -> bool {
+unsafe fn order_is_ours(
+    table: &ForeignTable,
+    column: &Column,
+    class: ValueClass,
+    pathkey: *mut pg_sys::PathKey,
+) -> bool {
     // SAFETY: the caller vouches for the node.
     unsafe {
         if super::qual::family(class).0 != (*pathkey).pk_opfamily {
             return false;
         }
         match class {
-            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date => true,
-            ValueClass::Timestamp => table.zone_is_fixed(),
-            ValueClass::Text => {
-                table.server.ordering == crate::options::Ordering::Binary
-                    && (*(*pathkey).pk_eclass).ec_collation == pg_sys::C_COLLATION_OID
+            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date | ValueClass::Timestamp => {
+                table.compares_as_read(class)
             }
+            ValueClass::Text => table.orders_text(column, (*(*pathkey).pk_eclass).ec_collation),
             // False before true is likely, but nobody has said so.
             ValueClass::Boolean => false,
         }

@@ -356,18 +356,7 @@ impl<'a> Source<'a> {
 fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
     let mut exact = true;
     condition.visit(&mut |part| {
-        let timestamp = |field: &str| {
-            table
-                .column_of_field(field)
-                .is_none_or(|column| matches!(column.class, None | Some(ValueClass::Timestamp)))
-        };
-        match part {
-            Condition::CompareFields { .. } => exact = false,
-            Condition::Compare { field, .. }
-            | Condition::Between { field, .. }
-            | Condition::In { field, .. } => exact &= !timestamp(field) || table.zone_is_fixed(),
-            _ => {}
-        }
+        exact &= !matches!(part, Condition::CompareFields { .. });
     });
     exact
         && condition

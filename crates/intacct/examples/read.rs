@@ -59,6 +59,7 @@ async fn run(text: &str) -> Result<(), Error> {
         }
     };
     let plan = ReadPlan {
+        assumed: Vec::new(),
         query,
         kind: if setting("INTACCT_READ_BY_QUERY").is_ok() {
             DialectKind::ReadByQuery

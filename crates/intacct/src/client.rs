@@ -6,7 +6,7 @@ use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_f
 use crate::error::{Error, ErrorKind, classify};
 use crate::formatting::{GatewayZone, UserFormatting};
 use crate::owned::KnownOwned;
-use crate::query::{Count, Query, Value};
+use crate::query::{Count, Query};
 use crate::requests::{AskedPage, Call, CallFunction, Requester, missing_element};
 use crate::retry::Backoff;
 use crate::schema::known::KnownObjects;
@@ -199,7 +199,57 @@ impl Client {
             .clone()
     }
 
-    /// One page of the answer. With `need_formatting`, the preferences are asked in the same request when they are
+    /// The clock that timestamps without an offset are readings of, as far as it is known by now.
+    pub fn zone(&self) -> GatewayZone {
+        GatewayZone::new(self.config().time_zone.as_ref(), self.known_formatting().as_ref())
+    }
+
+    /// As [`zone`](Self::zone), asked for where nothing has told it.
+    ///
+    /// # Errors
+    /// What asking failed with.
+    pub async fn told_zone(&self) -> Result<GatewayZone, Error> {
+        if self.config().time_zone.is_none() {
+            self.formatting().await?;
+        }
+        Ok(self.zone())
+    }
+
+    /// A query as the gateway is told it: points in time on its clock, bounds beyond its calendar decided. `None`: no
+    /// row can match.
+    pub(crate) async fn told(&self, query: &Query, kind: DialectKind) -> Result<Option<Query>, Error> {
+        let zone = match query.has_instants() {
+            true => self.told_zone().await?,
+            false => self.zone(),
+        };
+        let mut told = query.at_wall_clock(&zone, kind);
+        if let Some(told) = told.as_mut().filter(|told| told.show_private)
+            && !kind.capabilities().show_private
+        {
+            if self
+                .has_private_rows(&query.object, query.docparid.as_deref())
+                .await?
+            {
+                let (object, function) = (&query.object, kind.function());
+                let message =
+                    format!("{function} cannot show rows of {object} that are private to an entity");
+                return Err(Error::new(ErrorKind::Option, message)
+                    .with_hint("Set the table option show_private to off to read it without them."));
+            }
+            told.show_private = false;
+        }
+        Ok(told)
+    }
+
+    /// Whether rows of an object may be private to an entity: only those that have a field for it.
+    async fn has_private_rows(&self, object: &str, docparid: Option<&str>) -> Result<bool, Error> {
+        let definition = self.definition(object, docparid).await?;
+        Ok(definition.field("MEGAENTITYID").is_some())
+    }
+
+    /// One page of the answer; a page without rows, and nobody is asked, where the condition can be true of no row.
+    /// Points in time of the condition are put on the gateway's clock: near a change of it, and where they have
+    /// fractions of a second, more rows than asked for may come. With `need_formatting`, the preferences are asked in the same request when they are
     /// not known yet, and checked: unreadable ones are an error of kind [`ErrorKind::Formatting`].
     pub async fn page(
         &self,
@@ -230,14 +280,11 @@ impl Client {
                 format!("parameter ${number} is not bound"),
             )));
         }
-        let has_instant = || {
-            let values = query.filter.iter().flat_map(|filter| filter.values());
-            values.into_iter().any(|value| matches!(value, Value::Instant(_)))
+        let Some(query) = &self.told(query, kind).await? else {
+            // No row can match, so there is nothing to ask.
+            let none = || Page::without_rows(kind == DialectKind::GetList);
+            return Ok((none(), beside.iter().map(|_| Ok(none())).collect()));
         };
-        if config.time_zone.is_none() && self.known_formatting().is_none() && has_instant() {
-            // The zone must be known before a point in time can be said.
-            self.formatting().await?;
-        }
         let dtd_version = match kind {
             DialectKind::GetList => config.dtd_version,
             DialectKind::Query | DialectKind::ReadByQuery => DtdVersion::V3_0,
@@ -246,8 +293,7 @@ impl Client {
             // 2.1 has no function for it that could ride along.
             self.formatting().await?;
         }
-        let zone = GatewayZone::new(config.time_zone.as_ref(), self.known_formatting().as_ref());
-        let context = RenderContext { zone };
+        let context = RenderContext { zone: self.zone() };
         let body = render_function(kind, query, page, &context).map_err(at)?;
         let columns = SelectColumns::new(query, kind).map_err(at)?;
         let mut functions = vec![CallFunction {
@@ -260,6 +306,11 @@ impl Client {
             }),
             extent: Extent::Rows(page.size.clamp(1, kind.capabilities().max_page) as usize),
         }];
+        let mut others = Vec::with_capacity(beside.len());
+        for query in beside {
+            others.push(self.told(query, kind).await?.unwrap_or_else(|| query.clone()));
+        }
+        let beside = &others[..];
         let mut other_columns = Vec::new();
         for query in beside {
             other_columns.push(SelectColumns::new(query, kind).map_err(at)?);

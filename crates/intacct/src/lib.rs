@@ -45,11 +45,13 @@ pub use config::{Caps, Config, DtdVersion};
 pub use dialect::legacy::LegacyObject;
 pub use dialect::{Capabilities, DialectKind, PageRequest, RenderContext, render_function};
 pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
-pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting, change_of_clocks};
+pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
 pub use owned::{Attempts, Evidence, OwnedParent, OwnedParents, OwnedRows, Verdict};
-pub use pages::{Beside, Paging, ReadPlan, ReadSummary, Seen, read, read_part, read_part_beside};
+pub use pages::{
+    AssumedKey, Beside, KeyValues, Paging, ReadPlan, ReadSummary, Seen, read, read_part, read_part_beside,
+};
 pub use proxy::Proxy;
 pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,

@@ -151,6 +151,7 @@ fn plan(query: &str, keys: Vec<OrderKey>, any_order: bool, page_size: u32, ahead
     query.order_by.clone_from(&keys);
     query.show_private = true;
     ReadPlan {
+        assumed: Vec::new(),
         query,
         kind: DialectKind::Query,
         page_size,

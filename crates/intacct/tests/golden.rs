@@ -200,6 +200,7 @@ async fn stored_results() {
     .await;
     let text = "select RECORDNO, NAME from SODOCUMENT docparid 'Sales Order' where NAME = 'Erin''s' and [A > 1 or B is null]";
     let plan = intacct::ReadPlan {
+        assumed: Vec::new(),
         query: text.parse().expect("a query"),
         kind: DialectKind::ReadByQuery,
         page_size: 1000,
@@ -298,6 +299,7 @@ async fn a_keyset_continues() {
     let gateway =
         Gateway::start(move |request| Reply::xml(success(request, &[&page_of(request, &keys)]))).await;
     let plan = intacct::ReadPlan {
+        assumed: Vec::new(),
         query: "select RECORDNO, NAME from CUSTOMER where STATUS = 'active'"
             .parse()
             .expect("a query"),

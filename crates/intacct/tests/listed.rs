@@ -57,6 +57,7 @@ async fn collect(
     max_pages: usize,
 ) -> (Vec<String>, Result<ReadSummary, Error>) {
     let plan = ReadPlan {
+        assumed: Vec::new(),
         query: "select NAME, CUSTOMERID from CUSTOMER".parse().expect("a query"),
         kind: DialectKind::GetList,
         page_size: 2000,

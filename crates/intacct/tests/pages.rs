@@ -8,6 +8,7 @@ use support::*;
 
 fn plan(paging: Paging, first_page: u32, page_size: u32) -> ReadPlan {
     ReadPlan {
+        assumed: Vec::new(),
         query: query(),
         kind: DialectKind::Query,
         page_size,
@@ -287,6 +288,7 @@ async fn a_failure_in_the_middle_repeats_no_row() {
 
 fn reading_ahead(paging: Paging, page_size: u32, ahead: usize) -> ReadPlan {
     ReadPlan {
+        assumed: Vec::new(),
         ahead,
         ..plan(paging, page_size, page_size)
     }

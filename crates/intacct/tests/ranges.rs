@@ -9,6 +9,7 @@ use support::*;
 
 fn plan(page_size: u32, ahead: usize) -> ReadPlan {
     ReadPlan {
+        assumed: Vec::new(),
         query: query(),
         kind: DialectKind::Query,
         page_size,

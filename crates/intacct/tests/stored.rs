@@ -45,6 +45,7 @@ async fn collect(
     max_pages: usize,
 ) -> (Vec<u64>, Result<ReadSummary, Error>) {
     let plan = ReadPlan {
+        assumed: Vec::new(),
         query: "select RECORDNO, NAME from CUSTOMER where STATUS = 'active'"
             .parse()
             .expect("a query"),

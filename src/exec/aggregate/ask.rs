@@ -1,7 +1,6 @@
 //! What the I/O thread does for an aggregate: all groups of each query, and the number of rows that they must add up
 //! to.
 
-use crate::exec::job;
 use crate::exec::state::cell_reader;
 use crate::plan::private::AggregatePrivate;
 use futures_util::future::{try_join, try_join_all};
@@ -38,17 +37,9 @@ impl Answer {
 /// # Errors
 /// What a request failed with.
 pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
-    let zone = job::zone(
-        &client,
-        plan.queries.first().and_then(|query| query.filter.as_ref()),
-    )
-    .await?;
-    let mut queries = plan.queries.clone();
-    for query in &mut queries {
-        query.filter = query.filter.take().map(|filter| filter.at_wall_clock(&zone));
-    }
+    let queries = &plan.queries;
     let Some(first) = queries.first().filter(|_| !plan.owned.parents.is_empty()) else {
-        return ask_queries(&client, &plan, &queries, None, page_size).await;
+        return ask_queries(&client, &plan, queries, None, page_size).await;
     };
     let mut attempts = Attempts::new(&client, &plan.owned, first.show_private)?;
     loop {
@@ -203,6 +194,7 @@ async fn count(
     page_size: u32,
 ) -> Result<u64, Error> {
     let plan = ReadPlan {
+        assumed: Vec::new(),
         query: query.clone(),
         kind: plan.dialect,
         page_size,

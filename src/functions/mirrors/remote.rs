@@ -6,9 +6,10 @@ use crate::error::{Report, raise};
 use crate::{connection, io};
 use futures_util::future::try_join;
 use intacct::{
-    AggregateFunction, Client, CompareOp, Condition, DialectKind, Error, ErrorKind, PageRequest, Query,
-    SelectItem, Value,
+    AggregateFunction, Client, CompareOp, Condition, DialectKind, Error, ErrorKind, GatewayZone, PageRequest,
+    Query, SelectItem, Value,
 };
+use jiff::Timestamp;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -41,6 +42,27 @@ fn mirror_totals(
         totals.map(|(rows, _)| rows),
         totals.map(|(_, sum)| AnyNumeric::from(sum)),
     ))
+}
+
+/// How many seconds a time near this one (seconds since 1970) may be older than it looks, since the clock that the
+/// gateway shows is set back nearby; null without a time.
+#[pg_extern(stable)]
+fn mirror_clock_change(source: pg_sys::Oid, at: Option<i64>) -> Option<i64> {
+    const HOUR: i64 = 3600;
+    let at = at?;
+    let clock = readable_table(source).clock;
+    let blur = |hours: i64| {
+        let near = Timestamp::from_second(at.saturating_add(hours * HOUR)).ok()?;
+        Some(clock.blur(near).as_secs())
+    };
+    // A day and more around: the watermark is somewhat older than what has been read.
+    let most = (-26..=26).filter_map(blur).max().unwrap_or(0);
+    Some(match clock {
+        _ if most == 0 => 0,
+        GatewayZone::Named(_) => most.max(HOUR),
+        // No company lives where the clocks are moved by more.
+        GatewayZone::Told(_) | GatewayZone::Fixed(_) => HOUR,
+    })
 }
 
 /// Requests that this session has sent to the server of a foreign table as the current user.
@@ -86,7 +108,7 @@ fn range(table: &ForeignTable, key: &str, after: Option<i64>, upto: Option<i64>)
     };
     let mut query = Query::new(table.options.object.clone());
     query.docparid = table.options.docparid.clone();
-    query.show_private = table.show_private();
+    query.show_private = table.asks_private();
     query.missing_as_null = table.options.missing_as_null;
     query.filter = table.options.filter.clone();
     for condition in [

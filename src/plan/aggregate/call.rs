@@ -74,8 +74,9 @@ pub unsafe fn recognise(source: &Source, aggregate: *mut pg_sys::Aggref) -> Opti
         let column = source.column(argument)?;
         let (field, class) = (column.field, column.class);
         let ordered = match class {
-            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date => true,
-            ValueClass::Timestamp => source.table().zone_is_fixed(),
+            ValueClass::Integer | ValueClass::Decimal | ValueClass::Date | ValueClass::Timestamp => {
+                source.table().compares_as_read(class)
+            }
             // Text has an order of the gateway's own, and a boolean has none that anybody has described.
             ValueClass::Text | ValueClass::Boolean => false,
         };

@@ -147,8 +147,8 @@ unsafe fn key(
         let unique = source
             .row_key()
             .is_some_and(|row_key| row_key.eq_ignore_ascii_case(&column.field));
-        let instants_blur = column.class == ValueClass::Timestamp && !source.table().zone_is_fixed();
-        if equality != pg_sys::BTEqualStrategyNumber || !same_text || unique || instants_blur {
+        let as_read = source.table().compares_as_read(column.class);
+        if equality != pg_sys::BTEqualStrategyNumber || !same_text || unique || !as_read {
             return None;
         }
         Some(Key {

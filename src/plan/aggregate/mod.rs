@@ -387,7 +387,7 @@ fn private(
                 descending: false,
             })
             .collect();
-        query.show_private = table.show_private() && table.dialect().capabilities().show_private;
+        query.show_private = table.asks_private();
         query.missing_as_null = table.options.missing_as_null;
         query
     };

@@ -116,7 +116,9 @@ pub unsafe fn with_column(
     if class == ValueClass::Text {
         let ordered = !matches!(op, CompareOp::Eq | CompareOp::Ne);
         // SAFETY: a catalog look-up by OID.
-        if !unsafe { deterministic(collation) } || (ordered && !text_order_is_ours(translator, collation)) {
+        if !unsafe { deterministic(collation) }
+            || (ordered && !translator.table.orders_text(column, collation))
+        {
             return None;
         }
     }
@@ -161,12 +163,10 @@ pub fn condition(
 }
 
 /// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds, and is
-/// ambiguous where it is set back; of a parameter only execution tells.
+/// ambiguous where it is set back; of a parameter only execution tells (`ForeignTable::says_all_exactly`).
 pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
     match (class, value) {
-        (ValueClass::Timestamp, value) => {
-            translator.table.zone_is_fixed() && translator.table.says_exactly(value)
-        }
+        (ValueClass::Timestamp, value) => translator.table.says_exactly(value),
         _ => true,
     }
 }
@@ -291,10 +291,4 @@ pub unsafe fn rows(
         }
         rest
     }
-}
-
-/// Whether the user vouches that the gateway orders text as this collation does.
-fn text_order_is_ours(translator: &Translator, collation: pg_sys::Oid) -> bool {
-    translator.table.server.ordering == crate::options::Ordering::Binary
-        && collation == pg_sys::C_COLLATION_OID
 }

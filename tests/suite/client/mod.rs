@@ -2,10 +2,13 @@
 
 mod aggregates;
 mod agreement;
+mod bounds;
 pub mod budget;
 mod budget_table;
 mod cancel;
+mod clocks;
 mod concurrent;
+mod datetimes;
 mod dump;
 mod errors;
 mod estimates;
@@ -18,8 +21,10 @@ mod lines;
 mod memory;
 mod numbers;
 mod only_2_1;
+mod ordering;
 mod owned;
 mod preloaded;
+mod private_rows;
 mod proofs;
 mod query;
 mod ranges;

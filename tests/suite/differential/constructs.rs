@@ -214,6 +214,8 @@ fn moment(rng: &mut Rng, column: &Column) -> Value {
         "2022-12-31 23:59:59.999999",
         "9999-12-31 23:59:59",
         "0044-03-15 00:00:00 BC",
+        "0005-06-01 12:00:00",
+        "0999-12-31 23:59:59",
         "infinity",
         "-infinity",
     ];
@@ -269,7 +271,14 @@ fn calendar(rng: &mut Rng, column: &Column, name: &str, constants: &mut Constant
     };
     match rng.u8(..8) {
         0 => {
-            let year = rng.u16(2015..2028);
+            // Among them years that no day of the gateway's calendar is in.
+            let year = match rng.u16(2011..2028) {
+                2011 => 5,
+                2012 => 999,
+                2013 => 1000,
+                2014 => 9999,
+                year => year,
+            };
             let (form, type_name) = match rng.bool() {
                 true => (format!("extract(year FROM {name})"), "numeric"),
                 false => (format!("date_part('year', {name})"), "float8"),

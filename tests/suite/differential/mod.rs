@@ -102,8 +102,14 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)], options: &str) -> 
     company
 }
 
+/// The clock of most readings is declared to stand still, so that timestamps take part in all that is pushed.
 fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
-    differential_with(name, user, readings, "");
+    let at_greenwich = user == "apiuser" && !readings.iter().any(|(key, _)| *key == "time_zone");
+    let options = match at_greenwich && name != "as_documented" {
+        true => "ADD time_zone 'UTC'",
+        false => "",
+    };
+    differential_with(name, user, readings, options);
 }
 
 /// As [`differential`], with options of the server: `ADD name 'value', …`.
@@ -195,6 +201,9 @@ readings! {
     user_in_the_east: "east";
     zone_with_daylight_saving: "apiuser", "time_zone" = "America/Los_Angeles";
     zone_with_daylight_saving_in_europe: "apiuser", "time_zone" = "Europe/Berlin";
+    clock_tells_summer_time: "apiuser", "time_zone" = "America/New_York", "told_offset" = "summer",
+        "repeated_hour" = "second";
+    clock_compares_readings: "apiuser", "time_zone" = "Europe/Berlin", "clock_order" = "readings";
     unset_booleans_read_false: "apiuser", "unset_booleans" = "false";
     empty_elements_omitted: "apiuser", "empty_elements" = "omitted";
     padded_numbers: "apiuser", "numbers" = "padded";
@@ -228,6 +237,16 @@ fn zone_with_daylight_saving_declared() {
         "apiuser",
         &[("time_zone", "America/Los_Angeles")],
         "ADD time_zone 'America/Los_Angeles'",
+    );
+}
+
+#[test]
+fn readings_compared_in_a_declared_zone() {
+    differential_with(
+        "declared_readings",
+        "apiuser",
+        &[("time_zone", "Europe/Berlin"), ("clock_order", "readings")],
+        "ADD time_zone 'Europe/Berlin'",
     );
 }
 

@@ -295,6 +295,35 @@ fn the_overlap_grows_around_a_change_of_the_clock() {
     assert_eq!(overlap(&mut client, "2025-11-02 07:00:00+00"), "00:10:00");
 }
 
+/// IST is the name of India's time, and to PostgreSQL that of Israel's, which is hours later.
+#[test]
+fn changes_arrive_whatever_the_session_shows_of_times() {
+    let (company, mut client) = company("mirror_settings", "customer");
+    for (number, (style, zone)) in [
+        ("SQL, DMY", "Asia/Kolkata"),
+        ("German", "Asia/Shanghai"),
+        ("Postgres, MDY", "Asia/Kolkata"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        run(
+            &mut client,
+            &format!("SET datestyle = '{style}'; SET timezone = '{zone}'"),
+        );
+        if number == 0 {
+            mirror(&mut client, "customer", "{}");
+        }
+        let keys = keys(&company, "CUSTOMER", 3);
+        company.gateway.change(json!([
+            { "update": { "object": "CUSTOMER", "keys": keys, "values": { "NAME": format!("changed {number}") } } },
+        ]));
+        refresh(&mut client, "customer");
+        assert_eq!(last_run(&mut client, "customer"), "done 0 3 0", "{style} {zone}");
+        assert_equal(&mut client, "customer");
+    }
+}
+
 #[test]
 fn a_partitioned_table_can_be_a_mirror() {
     let (company, mut client) = company("mirror_partitions", "arinvoice");

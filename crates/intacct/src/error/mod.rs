@@ -85,6 +85,8 @@ pub enum ErrorKind {
     Moved,
     /// Nothing proves that the answer is what was asked for: the caller must ask in another way.
     Undecided,
+    /// The gateway is not what an option declares it to be, or cannot do what an option asks for.
+    Option,
     /// The dialect cannot say this.
     Unsupported,
     /// Not of the connector's SELECT syntax.

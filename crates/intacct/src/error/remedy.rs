@@ -69,6 +69,7 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         }
         ErrorKind::NotOne => "Narrow the condition to the key of one record, or list the records.",
         ErrorKind::Moved => "Rows changed while they were read: run the statement again.",
+        ErrorKind::Option => "Change the option that the message names.",
         ErrorKind::Refused => {
             "See the gateway's own words in the detail; if they do not help, ask Sage's support with the control id."
         }

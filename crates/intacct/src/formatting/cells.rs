@@ -1,7 +1,7 @@
 //! Cells into values. Parsers work on bytes: they run once per cell of every row.
 
 use super::{GatewayZone, UserFormatting};
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::cell::Cell;
 
@@ -39,6 +39,14 @@ impl CellReader {
     pub fn new(formatting: &UserFormatting, zone: Option<&TimeZone>) -> Self {
         CellReader {
             zone: GatewayZone::new(zone, Some(formatting)),
+            steady: Cell::new(None),
+        }
+    }
+
+    /// A reader of times at Greenwich.
+    pub fn at_greenwich() -> Self {
+        CellReader {
+            zone: GatewayZone::new(Some(&TimeZone::UTC), None),
             steady: Cell::new(None),
         }
     }
@@ -86,6 +94,44 @@ impl CellReader {
             },
         };
         Ok((local - offset) * MICROS + moment.micros)
+    }
+
+    /// A reading of the gateway's clock, in microseconds since it showed 1970-01-01 00:00:00. A cell that tells its
+    /// offset is put on that clock first.
+    pub fn reading(&self, cell: &[u8]) -> Result<i64, CellError> {
+        const EXPECTED: &str = "a timestamp (MM/DD/YYYY HH:MM:SS or YYYY-MM-DDTHH:MM:SS)";
+        let Some(moment) = moment(cell) else {
+            return unread(EXPECTED, cell);
+        };
+        let local = days_since_epoch(moment.date) * DAY + moment.time_of_day;
+        let shown = match moment.offset {
+            None => Some(local),
+            Some(offset) => jiff::Timestamp::from_second(local - offset).ok().map(|instant| {
+                let shown = self.zone.render(instant);
+                let midnight = shown.date().at(0, 0, 0, 0);
+                days_since_epoch(shown.date()) * DAY + shown.duration_since(midnight).as_secs()
+            }),
+        };
+        match shown {
+            Some(shown) => Ok(shown * MICROS + moment.micros),
+            None => unread(EXPECTED, cell),
+        }
+    }
+
+    /// A time of day, in microseconds since midnight: `HH:MM:SS` with 24 hours, or that of a timestamp as the gateway's
+    /// clock shows it.
+    pub fn time_of_day(&self, cell: &[u8]) -> Result<i64, CellError> {
+        const EXPECTED: &str = "a time of day (HH:MM:SS)";
+        if let Some((seconds, rest)) = clock(cell) {
+            return match fraction(rest) {
+                Some((micros, [])) => Ok(seconds * MICROS + micros),
+                _ => unread(EXPECTED, cell),
+            };
+        }
+        match self.reading(cell) {
+            Ok(shown) => Ok(shown.rem_euclid(DAY * MICROS)),
+            Err(_) => unread(EXPECTED, cell),
+        }
     }
 
     /// A truth value: `true`, `false`, `T` or `F` in any case (`query` writes words, `readByQuery` letters).
@@ -141,7 +187,7 @@ impl CellReader {
         }
         let second = i32::try_from(moment.time_of_day).ok()?;
         let reading = moment.date.at(0, 0, 0, 0) + jiff::SignedDuration::from_secs(i64::from(second));
-        let instant = instant(zone, reading)?;
+        let instant = self.zone.instant(reading)?;
         let offset = i64::from(zone.to_offset(instant).seconds());
         // A day away from any change of the clock, no reading happens twice or never. The change may be at this very
         // instant, and is then the one that precedes.
@@ -160,10 +206,6 @@ impl CellReader {
         self.steady.set(Some((from, until, offset)));
         Some(local - instant.as_second())
     }
-}
-
-fn instant(zone: &TimeZone, reading: DateTime) -> Option<jiff::Timestamp> {
-    zone.to_ambiguous_timestamp(reading).compatible().ok()
 }
 
 fn days_since_epoch(date: Date) -> i64 {
@@ -217,15 +259,10 @@ pub(super) fn moment(cell: &[u8]) -> Option<Moment> {
     if tail.is_empty() {
         return Some(midnight);
     }
-    let (clock, rest) = tail.split_at_checked(9)?;
-    let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2] = *clock else {
+    let [b' ' | b'T', tail @ ..] = tail else {
         return None;
     };
-    let (hour, minute, second) = (two(&[h1, h2])?, two(&[m1, m2])?, two(&[s1, s2])?);
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let time_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    let (time_of_day, rest) = clock(tail)?;
     let (micros, rest) = fraction(rest)?;
     Some(Moment {
         time_of_day,
@@ -233,6 +270,18 @@ pub(super) fn moment(cell: &[u8]) -> Option<Moment> {
         offset: offset(rest)?,
         ..midnight
     })
+}
+
+/// `HH:MM:SS` as seconds since midnight, and what follows.
+fn clock(text: &[u8]) -> Option<(i64, &[u8])> {
+    let (clock, rest) = text.split_at_checked(8)?;
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = *clock else {
+        return None;
+    };
+    let (hour, minute, second) = (two(&[h1, h2])?, two(&[m1, m2])?, two(&[s1, s2])?);
+    let valid = hour <= 23 && minute <= 59 && second <= 59;
+    let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    valid.then_some((seconds, rest))
 }
 
 /// `.123` as microseconds, and what follows. Digits beyond the sixth are dropped.

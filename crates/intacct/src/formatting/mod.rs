@@ -6,7 +6,6 @@ pub(crate) mod reading;
 mod zone;
 
 pub use cells::{CellError, CellReader};
-pub use changes::near as change_of_clocks;
 pub use zone::GatewayZone;
 
 use crate::error::{Error, ErrorKind};

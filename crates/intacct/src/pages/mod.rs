@@ -1,6 +1,7 @@
 //! One page after another, none lost and none doubled.
 
 mod ahead;
+mod assumed;
 mod keyset;
 mod listed;
 mod offset;
@@ -9,6 +10,7 @@ mod ranges;
 mod seen;
 mod stored;
 
+pub use assumed::{AssumedKey, KeyValues};
 pub use seen::Seen;
 
 use crate::client::Client;
@@ -16,6 +18,7 @@ use crate::dialect::{DialectKind, PageRequest};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Count, OrderKey, Query};
 use crate::xml::rows::Page;
+use assumed::Assumed;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
@@ -61,6 +64,9 @@ pub struct ReadPlan {
     pub first_page: u32,
     /// How the pages follow each other.
     pub paging: Paging,
+    /// The first keys of the order, where it rests on what an option assumes of the gateway: rows that come in another
+    /// are an error of kind [`ErrorKind::Option`].
+    pub assumed: Vec<AssumedKey>,
     /// The user's formatting must be known before the first page is handed out.
     pub need_formatting: bool,
     /// Pages that may be under way at once; the client's own limit holds beside it. With more than one, they are asked
@@ -148,10 +154,39 @@ pub async fn read_part_beside(
     plan: &ReadPlan,
     seen: Option<&mut Seen>,
     beside: Option<&Beside>,
-    emit: impl AsyncFnMut(Page) -> bool,
+    mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
-    let reader = Reader { client, plan, beside };
     let company = &client.config().company_id;
+    let at = |error: Error| error.at(company, Some(&plan.query.object), plan.kind.function(), "");
+    let Some(query) = client.told(&plan.query, plan.kind).await.map_err(at)? else {
+        // No row can match: nobody is asked. Whoever waits for what travels beside sees that there is nothing.
+        if let Some(beside) = beside {
+            let none = beside
+                .take_queries()
+                .iter()
+                .map(|_| Ok(Page::without_rows(false)));
+            beside.answer(none.collect());
+            emit(Page::without_rows(false)).await;
+        }
+        return Ok(ReadSummary {
+            complete: true,
+            ..ReadSummary::default()
+        });
+    };
+    let plan = &ReadPlan {
+        query,
+        ..plan.clone()
+    };
+    let reader = Reader { client, plan, beside };
+    let mut assumed = Assumed::new(&plan.query, &plan.assumed);
+    let mut disorder = None;
+    let emit = async |page: Page| match assumed.accept(&page) {
+        Ok(()) => emit(page).await,
+        Err(error) => {
+            disorder = Some(error);
+            false
+        }
+    };
     let ended = match &plan.paging {
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
             stored::read(reader, emit).await
@@ -163,7 +198,10 @@ pub async fn read_part_beside(
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,
     };
-    ended.map_err(|error| error.at(company, Some(&plan.query.object), plan.kind.function(), ""))
+    match disorder {
+        Some(error) => Err(at(error)),
+        None => ended.map_err(at),
+    }
 }
 
 async fn single(reader: Reader<'_>, mut emit: impl AsyncFnMut(Page) -> bool) -> Result<ReadSummary, Error> {

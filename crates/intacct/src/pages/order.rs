@@ -168,7 +168,7 @@ fn compare_bytes(a: &[u8], b: &[u8]) -> Option<Ordering> {
 }
 
 /// Exact comparison of plain decimals.
-fn compare_numbers(a: &[u8], b: &[u8]) -> Option<Ordering> {
+pub(super) fn compare_numbers(a: &[u8], b: &[u8]) -> Option<Ordering> {
     let (a, b) = (decimal(a)?, decimal(b)?);
     Some(match (a.0, b.0) {
         (false, false) => magnitude(&a, &b),
@@ -208,7 +208,7 @@ fn magnitude(a: &Decimal<'_>, b: &Decimal<'_>) -> Ordering {
         .then_with(|| a.2.cmp(b.2))
 }
 
-fn compare_moments(a: &[u8], b: &[u8]) -> Option<Ordering> {
+pub(super) fn compare_moments(a: &[u8], b: &[u8]) -> Option<Ordering> {
     Some(reading::wall_clock(a)?.cmp(&reading::wall_clock(b)?))
 }
 

@@ -1,54 +1,183 @@
-//! Points in time become readings of the gateway's wall clock.
+//! Dates and times in conditions as the gateway can be told them: points in time become readings of its wall clock, and
+//! what lies outside its calendar is decided without it.
 
-use super::{CompareOp, Condition, Value};
+use super::{Bound, CompareOp, Condition, Query, Value};
+use crate::dialect::DialectKind;
 use crate::formatting::GatewayZone;
-use jiff::{SignedDuration, Timestamp, civil::DateTime};
+use jiff::civil::{Date, DateTime, date};
+use jiff::{SignedDuration, Timestamp};
+
+/// The first and the last reading that can be stored and compared with: the gateway's dates have years of four digits,
+/// and it refuses a whole query for the sake of one bound beyond them.
+const FIRST: DateTime = date(1000, 1, 1).at(0, 0, 0, 0);
+const LAST: DateTime = date(9999, 12, 31).at(23, 59, 59, 0);
+
+/// Whether a day can be stored at the gateway.
+pub fn is_storable(day: Date) -> bool {
+    (FIRST.date()..=LAST.date()).contains(&day)
+}
+
+impl Query {
+    /// The query with its condition [as the gateway is told it](Condition::at_wall_clock). `None`: no row can match.
+    pub fn at_wall_clock(&self, zone: &GatewayZone, kind: DialectKind) -> Option<Query> {
+        let filter = match self.filter.clone().map(|filter| filter.at_wall_clock(zone, kind)) {
+            None | Some(Bound::Always) => None,
+            Some(Bound::When(filter)) => Some(filter),
+            Some(Bound::Never) => return None,
+        };
+        Some(Query {
+            filter,
+            ..self.clone()
+        })
+    }
+
+    /// Whether the condition compares with points in time, so that the gateway's zone must be known.
+    pub(crate) fn has_instants(&self) -> bool {
+        let values = self.filter.as_ref().map(Condition::values).unwrap_or_default();
+        values.iter().any(|value| matches!(value, Value::Instant(_)))
+    }
+}
 
 impl Condition {
     /// Replaces each [`Value::Instant`] by the gateway's local time, keeping every row that the condition keeps.
     ///
-    /// The gateway knows whole seconds only, so a bound with a fraction is moved outward; near a change of the
+    /// The gateway keeps whole seconds only, so a bound with a fraction is moved outward; near a change of the
     /// clock, where a local time may stand for two instants, it is moved outward by the size of the change. Where
     /// no bound can be given, the row must merely have a value. The caller compares again what it receives.
-    pub fn at_wall_clock(self, zone: &GatewayZone) -> Condition {
+    ///
+    /// A date or time outside the years 1000 to 9999 on the gateway's calendar is below or above every value that can
+    /// be stored, so what a comparison with it comes to is known: true or false of each value, and not true of none.
+    pub fn at_wall_clock(self, zone: &GatewayZone, kind: DialectKind) -> Bound {
+        let has_value = |field: String| match kind.capabilities().operators.is_not_null {
+            true => Bound::When(Condition::IsNull { field, negated: true }),
+            false => Bound::Always,
+        };
         match self {
             Condition::And(parts) => {
-                Condition::And(parts.into_iter().map(|part| part.at_wall_clock(zone)).collect())
+                let mut kept = Vec::with_capacity(parts.len());
+                for part in parts {
+                    match part.at_wall_clock(zone, kind) {
+                        Bound::Always => {}
+                        Bound::Never => return Bound::Never,
+                        Bound::When(part) => kept.push(part),
+                    }
+                }
+                joined(kept, Bound::Always, Condition::And)
             }
             Condition::Or(parts) => {
-                Condition::Or(parts.into_iter().map(|part| part.at_wall_clock(zone)).collect())
+                let mut kept = Vec::with_capacity(parts.len());
+                for part in parts {
+                    match part.at_wall_clock(zone, kind) {
+                        Bound::Always => return Bound::Always,
+                        Bound::Never => {}
+                        Bound::When(part) => kept.push(part),
+                    }
+                }
+                joined(kept, Bound::Never, Condition::Or)
             }
-            Condition::Compare {
-                field,
-                op,
-                value: Value::Instant(instant),
-            } => compare(field, op, instant, zone),
-            Condition::Between {
-                field,
-                low: Value::Instant(low),
-                high: Value::Instant(high),
-            } => {
-                let (low, high) = (Span::of(low, zone).low, Span::of(high, zone).high);
-                between(field, low, high)
-            }
+            Condition::Compare { field, op, value } => match Span::of(&value, zone) {
+                Some(span) => match span.compare(op) {
+                    Decided::Never => Bound::Never,
+                    Decided::AnyValue => has_value(field),
+                    Decided::Compare(op, value) => Bound::When(Condition::Compare { field, op, value }),
+                    Decided::Between(low, high) => Bound::When(Condition::Between { field, low, high }),
+                },
+                None => Bound::When(Condition::Compare { field, op, value }),
+            },
+            Condition::Between { field, low, high } => match (Span::of(&low, zone), Span::of(&high, zone)) {
+                (Some(low), Some(high)) => {
+                    let span = Span {
+                        low: low.low,
+                        high: high.high,
+                        is_day: low.is_day && high.is_day,
+                    };
+                    match span.contains() {
+                        Decided::Never => Bound::Never,
+                        Decided::AnyValue => has_value(field),
+                        Decided::Compare(op, value) => Bound::When(Condition::Compare { field, op, value }),
+                        Decided::Between(low, high) => Bound::When(Condition::Between { field, low, high }),
+                    }
+                }
+                _ => Bound::When(Condition::Between { field, low, high }),
+            },
             Condition::In {
                 field,
                 values,
                 negated,
-            } => membership(field, values, negated, zone),
-            other => other,
+            } => {
+                let mut said = Vec::with_capacity(values.len());
+                for value in values {
+                    match Span::of(&value, zone) {
+                        None => said.push(value),
+                        // No value that is stored equals it.
+                        Some(span) if span.high < FIRST || span.low > LAST => {}
+                        Some(span) => match span.point() {
+                            Some(time) => said.push(span.value(time)),
+                            None => return has_value(field),
+                        },
+                    }
+                }
+                match said.is_empty() {
+                    false => Bound::When(Condition::In {
+                        field,
+                        values: said,
+                        negated,
+                    }),
+                    true if negated => has_value(field),
+                    true => Bound::Never,
+                }
+            }
+            other => Bound::When(other),
         }
     }
 }
 
-/// The local times that an instant may be written as, at both ends included.
+fn joined(mut kept: Vec<Condition>, empty: Bound, join: fn(Vec<Condition>) -> Condition) -> Bound {
+    match kept.len() {
+        0 => empty,
+        1 => Bound::When(kept.remove(0)),
+        _ => Bound::When(join(kept)),
+    }
+}
+
+/// What a comparison comes to.
+enum Decided {
+    /// True of no value.
+    Never,
+    /// True of every value.
+    AnyValue,
+    Compare(CompareOp, Value),
+    Between(Value, Value),
+}
+
+/// The local times that a date or time may be written as, at both ends included.
 struct Span {
     low: DateTime,
     high: DateTime,
+    /// They are days.
+    is_day: bool,
 }
 
 impl Span {
-    fn of(instant: Timestamp, zone: &GatewayZone) -> Span {
+    /// `None`: the value is neither date nor time.
+    fn of(value: &Value, zone: &GatewayZone) -> Option<Span> {
+        let at = |time| Span {
+            low: time,
+            high: time,
+            is_day: false,
+        };
+        match value {
+            Value::Date(day) => Some(Span {
+                is_day: true,
+                ..at(day.at(0, 0, 0, 0))
+            }),
+            Value::DateTime(time) => Some(at(*time)),
+            Value::Instant(instant) => Some(Span::of_instant(*instant, zone)),
+            Value::Text(_) | Value::Number(_) | Value::Boolean(_) | Value::Param(_) => None,
+        }
+    }
+
+    fn of_instant(instant: Timestamp, zone: &GatewayZone) -> Span {
         let floor = Timestamp::from_second(instant.as_second() - i64::from(instant.subsec_nanosecond() < 0))
             .unwrap_or(instant);
         let ceiling = if floor == instant {
@@ -62,58 +191,49 @@ impl Span {
         Span {
             low: zone.render(floor).saturating_sub(blur),
             high: zone.render(ceiling).saturating_add(blur),
+            is_day: false,
         }
     }
 
     fn point(&self) -> Option<DateTime> {
         (self.low == self.high).then_some(self.low)
     }
-}
 
-fn compare(field: String, op: CompareOp, instant: Timestamp, zone: &GatewayZone) -> Condition {
-    let span = Span::of(instant, zone);
-    let compare = |field, op, time| Condition::Compare {
-        field,
-        op,
-        value: Value::DateTime(time),
-    };
-    match (span.point(), op) {
-        (Some(time), op) => compare(field, op, time),
-        (None, CompareOp::Lt | CompareOp::Le) => compare(field, CompareOp::Le, span.high),
-        (None, CompareOp::Gt | CompareOp::Ge) => compare(field, CompareOp::Ge, span.low),
-        (None, CompareOp::Eq) => between(field, span.low, span.high),
-        (None, CompareOp::Ne) => has_value(field),
-    }
-}
-
-fn membership(field: String, values: Vec<Value>, negated: bool, zone: &GatewayZone) -> Condition {
-    let mut said = Vec::with_capacity(values.len());
-    for value in values {
-        match value {
-            Value::Instant(instant) => match Span::of(instant, zone).point() {
-                Some(time) => said.push(Value::DateTime(time)),
-                None => return has_value(field),
-            },
-            other => said.push(other),
+    fn value(&self, time: DateTime) -> Value {
+        match self.is_day {
+            true => Value::Date(time.date()),
+            false => Value::DateTime(time),
         }
     }
-    Condition::In {
-        field,
-        values: said,
-        negated,
-    }
-}
 
-fn between(field: String, low: DateTime, high: DateTime) -> Condition {
-    Condition::Between {
-        field,
-        low: Value::DateTime(low),
-        high: Value::DateTime(high),
+    fn compare(&self, op: CompareOp) -> Decided {
+        match (op, self.point()) {
+            (CompareOp::Lt | CompareOp::Le, _) if self.high < FIRST => Decided::Never,
+            (CompareOp::Lt | CompareOp::Le, _) if self.high > LAST => Decided::AnyValue,
+            (CompareOp::Gt | CompareOp::Ge, _) if self.low > LAST => Decided::Never,
+            (CompareOp::Gt | CompareOp::Ge, _) if self.low < FIRST => Decided::AnyValue,
+            (CompareOp::Lt, Some(time)) if time == FIRST => Decided::Never,
+            (CompareOp::Gt, Some(time)) if self.value(time) == self.value(LAST) => Decided::Never,
+            (CompareOp::Eq, None) => self.contains(),
+            (CompareOp::Eq, _) if self.high < FIRST || self.low > LAST => Decided::Never,
+            (CompareOp::Ne, _) if self.high < FIRST || self.low > LAST => Decided::AnyValue,
+            (CompareOp::Ne, None) => Decided::AnyValue,
+            (op, Some(time)) => Decided::Compare(op, self.value(time)),
+            (CompareOp::Lt | CompareOp::Le, None) => Decided::Compare(CompareOp::Le, self.value(self.high)),
+            (CompareOp::Gt | CompareOp::Ge, None) => Decided::Compare(CompareOp::Ge, self.value(self.low)),
+        }
     }
-}
 
-fn has_value(field: String) -> Condition {
-    Condition::IsNull { field, negated: true }
+    /// Values from one end to the other.
+    fn contains(&self) -> Decided {
+        match (self.low < FIRST, self.high > LAST) {
+            _ if self.high < FIRST || self.low > LAST || self.low > self.high => Decided::Never,
+            (true, true) => Decided::AnyValue,
+            (true, false) => Decided::Compare(CompareOp::Le, self.value(self.high)),
+            (false, true) => Decided::Compare(CompareOp::Ge, self.value(self.low)),
+            (false, false) => Decided::Between(self.value(self.low), self.value(self.high)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,10 +244,20 @@ mod tests {
 
     fn said(condition: &str, zone: &str) -> String {
         let zone = TimeZone::get(zone).expect("a zone of the test");
+        told(
+            condition,
+            &GatewayZone::new(Some(&zone), None),
+            DialectKind::Query,
+        )
+    }
+
+    fn told(condition: &str, zone: &GatewayZone, kind: DialectKind) -> String {
         let condition: Condition = condition.parse().expect("a condition of the test");
-        condition
-            .at_wall_clock(&GatewayZone::new(Some(&zone), None))
-            .to_string()
+        match condition.at_wall_clock(zone, kind) {
+            Bound::Always => "always".to_owned(),
+            Bound::Never => "never".to_owned(),
+            Bound::When(condition) => condition.to_string(),
+        }
     }
 
     #[test]
@@ -195,10 +325,7 @@ mod tests {
             clock: 24,
         };
         let zone = GatewayZone::new(None, Some(&user));
-        let said = |condition: &str| {
-            let condition: Condition = condition.parse().expect("a condition of the test");
-            condition.at_wall_clock(&zone).to_string()
-        };
+        let said = |condition: &str| told(condition, &zone, DialectKind::Query);
         assert_eq!(said("A > 2024-03-10T10:30:00Z"), "A >= 03/10/2024 01:30:00");
         assert_eq!(said("A > 2024-07-10T10:30:00Z"), "A > 07/10/2024 02:30:00");
     }
@@ -213,7 +340,7 @@ mod tests {
             let start: Timestamp = start.parse().expect("a time of the test");
             let step = |n: i64| start + SignedDuration::from_mins(15 * n);
             for bound in (0..192).map(step) {
-                let span = Span::of(bound, &gateway);
+                let span = Span::of_instant(bound, &gateway);
                 for row in (0..192).map(step) {
                     let written = zone.to_datetime(row);
                     let read = zone.to_timestamp(written).expect("a time of the test");
@@ -228,5 +355,78 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bounds_outside_the_gateways_calendar_are_decided() {
+        for (condition, decided) in [
+            ("D < 01/01/0005", "never"),
+            ("D <= 12/31/0999", "never"),
+            ("D = 01/01/0005", "never"),
+            ("D > 01/01/0005", "D is not null"),
+            ("D >= 12/31/0999", "D is not null"),
+            ("D <> 01/01/0005", "D is not null"),
+            ("D < 01/01/1000", "never"),
+            ("D > 12/31/9999", "never"),
+            ("D < 12/31/9999", "D < 12/31/9999"),
+            ("T > 12/31/9999 23:59:59", "never"),
+            ("T > 12/31/9999 00:00:00", "T > 12/31/9999 00:00:00"),
+            ("D >= 01/01/1000", "D >= 01/01/1000"),
+            ("D <= 12/31/9999", "D <= 12/31/9999"),
+            ("D between 01/01/0005 and 12/31/0999", "never"),
+            ("D between 01/01/0005 and 01/01/2024", "D <= 01/01/2024"),
+            ("D between 01/01/0005 and 12/31/9999", "D <= 12/31/9999"),
+            ("D in (01/01/0005, 01/01/2024)", "D in (01/01/2024)"),
+            ("D in (01/01/0005)", "never"),
+            ("D not in (01/01/0005, 01/01/2024)", "D not in (01/01/2024)"),
+            ("D not in (01/01/0005)", "D is not null"),
+            ("[D < 01/01/0005 or N = 1]", "N = 1"),
+            ("[D > 01/01/0005 or N = 1]", "D is not null or N = 1"),
+            ("D < 01/01/0005 and N = 1", "never"),
+            (
+                "D < 01/01/0005 or [D > 01/01/0005 and N = 1]",
+                "D is not null and N = 1",
+            ),
+            ("T < 01/01/0005 10:00:00", "never"),
+            ("T > 12/31/0999 23:59:59", "T is not null"),
+        ] {
+            assert_eq!(said(condition, "UTC"), decided, "{condition}");
+        }
+    }
+
+    /// What counts is the year on the gateway's clock.
+    #[test]
+    fn the_calendar_ends_where_the_gateways_clock_says() {
+        for (condition, zone, decided) in [
+            ("T >= 0999-12-31T23:30:00Z", "UTC", "T is not null"),
+            ("T < 0999-12-31T23:30:00Z", "UTC", "never"),
+            ("T >= 1000-01-01T00:00:00Z", "UTC", "T >= 01/01/1000 00:00:00"),
+            ("T >= 1000-01-01T00:00:00Z", "Etc/GMT+8", "T is not null"),
+            ("T < 0999-12-31T23:30:00Z", "Etc/GMT-1", "T < 01/01/1000 00:30:00"),
+            (
+                "T in (0001-06-01T00:00:00Z, 2024-05-01T10:00:00Z)",
+                "UTC",
+                "T in (05/01/2024 10:00:00)",
+            ),
+            (
+                "T between 0500-01-01T00:00:00.5Z and 2024-05-01T10:00:00Z",
+                "UTC",
+                "T <= 05/01/2024 10:00:00",
+            ),
+        ] {
+            assert_eq!(said(condition, zone), decided, "{condition} in {zone}");
+        }
+    }
+
+    /// Some functions have no test for a value: what is true of every value is then left to the reader.
+    #[test]
+    fn what_cannot_be_said_of_values_keeps_every_row() {
+        let zone = GatewayZone::new(Some(&TimeZone::UTC), None);
+        assert_eq!(told("D > 01/01/0005", &zone, DialectKind::GetList), "always");
+        assert_eq!(
+            told("D > 01/01/0005 and N = 1", &zone, DialectKind::GetList),
+            "N = 1"
+        );
+        assert_eq!(told("D < 01/01/0005", &zone, DialectKind::GetList), "never");
     }
 }

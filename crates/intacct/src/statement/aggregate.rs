@@ -4,11 +4,11 @@ use super::check::Check;
 use super::groups::{Failure, Groups, Output, Source};
 use super::rows::add_fields;
 use super::split::Split;
-use super::{Sent, Statement, at_wall_clock, cell_reader, distinct, member};
+use super::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
 use crate::dialect::PageRequest;
 use crate::error::{Error, ErrorKind};
-use crate::formatting::{CellReader, GatewayZone};
+use crate::formatting::CellReader;
 use crate::pages::{Paging, ReadPlan, read};
 use crate::query::{AggregateFunction, Condition, Query, SelectItem};
 use crate::received::{Confirmation, GroupKeyKind, ReceivedKeys};
@@ -97,12 +97,16 @@ fn is_trusted(client: &Client, statement: &Statement, split: &Split, items: &[Se
     let Some(row_key) = statement.row_key() else {
         return false;
     };
-    let zone = GatewayZone::new(client.config().time_zone.as_ref(), None);
+    let zone = client.zone();
     let told = split.told.as_ref();
+    let class_of = |field: &str| Class::of(&statement.names.type_of(field));
     let is_sure = |item: &SelectItem| match item {
-        SelectItem::Field(field) => !field.contains('.'),
+        // Where clocks are set back, two moments read alike, and are two groups at the gateway.
+        SelectItem::Field(field) => {
+            !field.contains('.') && (class_of(field) != Class::Moment || zone.is_steady())
+        }
         SelectItem::Aggregate { function, field } => {
-            let class = Class::of(&statement.names.type_of(field));
+            let class = class_of(field);
             !field.contains('.')
                 && match function {
                     AggregateFunction::Count => *field == row_key || has_value(told, field),
@@ -110,8 +114,8 @@ fn is_trusted(client: &Client, statement: &Statement, split: &Split, items: &[Se
                     AggregateFunction::Avg => false,
                     AggregateFunction::Min | AggregateFunction::Max => match class {
                         Class::Number | Class::Date => true,
-                        // Where clocks are set back, the latest reading is not the latest moment.
-                        Class::Moment => zone.is_fixed(),
+                        // … and the latest reading is not the latest moment.
+                        Class::Moment => zone.is_steady(),
                         Class::Text | Class::Boolean => false,
                     },
                 }
@@ -170,7 +174,7 @@ async fn by_gateway(
         function: AggregateFunction::Count,
         field: row_key.clone(),
     };
-    let filter = at_wall_clock(client, split.told.clone()).await?;
+    let filter = split.told.clone();
     // Where a field has a value, counting it is counting rows.
     let said: Vec<SelectItem> = items
         .iter()
@@ -213,6 +217,7 @@ async fn by_gateway(
         ..query.clone()
     };
     let plan = ReadPlan {
+        assumed: Vec::new(),
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: statement.page_size,
@@ -289,8 +294,7 @@ async fn from_rows(
         .collect();
     let mut select = distinct(&fields);
     add_fields(&mut select, split.checked.as_ref());
-    let (mut told, paging) = statement.told(split, select);
-    told.filter = at_wall_clock(client, told.filter).await?;
+    let (told, paging) = statement.told(split, select);
     let outputs = items.iter().map(|item| Output {
         item: item.clone(),
         data_type: statement.names.type_of(item.field()),
@@ -302,6 +306,7 @@ async fn from_rows(
     });
     let mut groups = Groups::new(outputs.collect(), Source::Rows);
     let plan = ReadPlan {
+        assumed: Vec::new(),
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: statement.page_size,

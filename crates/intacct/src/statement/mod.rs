@@ -18,10 +18,10 @@ mod values;
 use crate::client::Client;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind};
-use crate::formatting::{CellError, CellReader, GatewayZone, UserFormatting};
+use crate::formatting::{CellError, CellReader, UserFormatting};
 use crate::json;
 use crate::pages::Paging;
-use crate::query::{Condition, Count, OrderKey, Query, SelectItem, Value};
+use crate::query::{Count, OrderKey, Query, SelectItem};
 use crate::schema::DataType;
 use crate::xml::rows::Page;
 use names::Names;
@@ -101,6 +101,10 @@ impl Statement {
         if let Some(filter) = &mut query.filter {
             values::coerce(filter, &names)
                 .map_err(|error| error.at(&client.config().company_id, Some(&first.object), "query", ""))?;
+            if values::has_readings(filter) && !client.zone().is_steady() {
+                // Near a change of the clock the gateway may understand another moment than the rows are shown with.
+                values::place(filter, &client.told_zone().await?);
+            }
         }
         query.show_private |= settings.show_private;
         let kind = client.config().dtd_version.dialect();
@@ -219,25 +223,6 @@ fn number(count: Count) -> Result<u64, Error> {
         )
         .with_hint("Write the number into the statement.")),
     }
-}
-
-/// The condition with points in time put on the gateway's clock. Asks for its zone where nothing has told it.
-async fn at_wall_clock(client: &Client, filter: Option<Condition>) -> Result<Option<Condition>, Error> {
-    let Some(filter) = filter else { return Ok(None) };
-    let has_instants = filter
-        .values()
-        .iter()
-        .any(|value| matches!(value, Value::Instant(_)));
-    if !has_instants {
-        return Ok(Some(filter));
-    }
-    let option = client.config().time_zone.clone();
-    let formatting = match &option {
-        Some(_) => client.known_formatting(),
-        None => Some(client.formatting().await?),
-    };
-    let zone = GatewayZone::new(option.as_ref(), formatting.as_ref());
-    Ok(Some(filter.at_wall_clock(&zone)))
 }
 
 /// The reader of cells, for what is known of the user's formatting by now.

@@ -1,7 +1,7 @@
 //! Statements that list records.
 
 use super::check::Check;
-use super::{Sent, Statement, at_wall_clock, cell_reader, distinct, member};
+use super::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::CellReader;
@@ -77,7 +77,6 @@ async fn list(
     let mut select = items.clone();
     add_fields(&mut select, split.checked.as_ref());
     let (mut told, paging) = statement.told(&split, select);
-    told.filter = at_wall_clock(client, told.filter).await?;
     let at_gateway = split.is_exact && statement.kind.capabilities().offset;
     if at_gateway {
         told.offset = (offset > 0).then_some(Count::Number(offset));
@@ -89,6 +88,7 @@ async fn list(
     };
     let wanted = limit.saturating_add(left.skip);
     let plan = ReadPlan {
+        assumed: Vec::new(),
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: u32::try_from(wanted).unwrap_or(u32::MAX).min(statement.page_size),

@@ -185,6 +185,11 @@ impl Splitter<'_> {
             && values.iter().all(|value| self.is_sayable(field, value))
             && !values.iter().any(|value| matches!(value, Value::Instant(_)));
         match (negated, class) {
+            // Points in time may be told by readings around them.
+            (false, Class::Moment) if !said && operators.in_list && !values.is_empty() => Split {
+                told: Some(leaf.clone()),
+                ..here(leaf)
+            },
             (false, _) if !said => here(leaf),
             (false, _) if operators.in_list => exact(leaf),
             // What a dialect without lists can say is said one by one.

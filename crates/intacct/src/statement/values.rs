@@ -2,6 +2,7 @@
 
 use super::names::Names;
 use crate::error::{Error, ErrorKind};
+use crate::formatting::GatewayZone;
 use crate::query::{Condition, Value};
 use crate::schema::Class;
 use jiff::Timestamp;
@@ -53,6 +54,37 @@ pub(super) fn coerce(condition: &mut Condition, names: &Names) -> Result<(), Err
             *pattern = Value::Text(plain(pattern));
             Ok(())
         }
+    }
+}
+
+/// Whether the condition compares with readings of the gateway's clock.
+pub(super) fn has_readings(condition: &Condition) -> bool {
+    let values = condition.values();
+    values.iter().any(|value| matches!(value, Value::DateTime(_)))
+}
+
+/// Makes points in time of readings of the gateway's clock, as the reader of cells does.
+pub(super) fn place(condition: &mut Condition, zone: &GatewayZone) {
+    let placed = |value: &mut Value| {
+        if let Value::DateTime(reading) = value
+            && let Some(instant) = zone.instant(*reading)
+        {
+            *value = Value::Instant(instant);
+        }
+    };
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => {
+            for part in parts {
+                place(part, zone);
+            }
+        }
+        Condition::Compare { value, .. } => placed(value),
+        Condition::Between { low, high, .. } => {
+            placed(low);
+            placed(high);
+        }
+        Condition::In { values, .. } => values.iter_mut().for_each(placed),
+        Condition::CompareFields { .. } | Condition::Like { .. } | Condition::IsNull { .. } => {}
     }
 }
 

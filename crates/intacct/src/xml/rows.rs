@@ -151,6 +151,16 @@ impl Page {
         page
     }
 
+    /// The answer to a question that no row can match.
+    pub(crate) fn without_rows(is_list: bool) -> Page {
+        Page {
+            total_count: Some(0),
+            remaining: Some(0),
+            listing: is_list.then(Listing::default),
+            ..Page::default()
+        }
+    }
+
     /// A page of so many columns, without rows so far.
     pub(crate) fn of_columns(columns: usize) -> Page {
         Page {

@@ -1,4 +1,5 @@
 use super::*;
+use jiff::civil::DateTime;
 use proptest::prelude::*;
 
 fn reader(offset: i32, zone: Option<&str>) -> CellReader {
@@ -189,5 +190,54 @@ fn a_reading_at_the_very_change_of_the_clock_says_nothing_of_the_winter_before()
         ("08/19/2024 03:56:16", "2024-08-19T01:56:16Z"),
     ] {
         assert_eq!(berlin.timestamp(cell.as_bytes()), Ok(micros(instant)), "{cell}");
+    }
+}
+
+#[test]
+fn a_reading_is_of_the_gateways_clock_whatever_offset_a_cell_tells() {
+    let shown = |text: &str| text.parse::<DateTime>().expect("a time of the test");
+    let micros = |text: &str| {
+        let at = jiff::tz::Offset::UTC.to_timestamp(shown(text)).expect("in range");
+        Ok(at.as_microsecond())
+    };
+    let east = reader(5 * 3600 + 1800, None);
+    let york = reader(0, Some("America/New_York"));
+    for (reader, cell, expected) in [
+        (&east, "12/01/2024 23:30:00", "2024-12-01T23:30:00"),
+        (&east, "2024-12-01T20:00:00Z", "2024-12-02T01:30:00"),
+        (&east, "12/01/2024", "2024-12-01T00:00:00"),
+        (&york, "11/03/2024 01:30:00", "2024-11-03T01:30:00"),
+        (&york, "2024-07-04T00:30:00+02:00", "2024-07-03T18:30:00"),
+        (&york, "2024-07-04 00:30:00.25", "2024-07-04T00:30:00.25"),
+    ] {
+        assert_eq!(reader.reading(cell.as_bytes()), micros(expected), "{cell}");
+    }
+    for cell in [
+        "01.12.2024 10:00:00",
+        "13/01/2024 10:00:00",
+        "2024-12-01T10:00",
+        "10:00:00",
+    ] {
+        assert!(east.reading(cell.as_bytes()).is_err(), "{cell}");
+    }
+}
+
+#[test]
+fn a_time_of_day_stands_alone_or_behind_a_date() {
+    let east = reader(5 * 3600 + 1800, None);
+    for (cell, seconds) in [
+        ("08:30:05", 8.0 * 3600.0 + 1805.0),
+        ("00:00:00.5", 0.5),
+        ("12/01/2024 23:30:00", 23.5 * 3600.0),
+        ("2024-12-01T20:00:00Z", 1.5 * 3600.0),
+    ] {
+        assert_eq!(
+            east.time_of_day(cell.as_bytes()),
+            Ok((seconds * 1e6) as i64),
+            "{cell}"
+        );
+    }
+    for cell in ["8:30", "08:30 PM", "24:00:00", "08:30:05Z", "noon"] {
+        assert!(east.time_of_day(cell.as_bytes()).is_err(), "{cell}");
     }
 }
