@@ -304,7 +304,7 @@ impl Client {
                 offset: page.offset,
                 size: page.size.clamp(1, kind.capabilities().max_page),
             }),
-            extent: Extent::Rows(page.size.clamp(1, kind.capabilities().max_page) as usize),
+            extent: Extent::of_page(page.size.clamp(1, kind.capabilities().max_page)),
         }];
         let mut others = Vec::with_capacity(beside.len());
         for query in beside {
@@ -331,7 +331,7 @@ impl Client {
                     offset: 0,
                     size: first_page.size.clamp(1, kind.capabilities().max_page),
                 }),
-                extent: Extent::Rows(first_page.size.clamp(1, kind.capabilities().max_page) as usize),
+                extent: Extent::of_page(first_page.size.clamp(1, kind.capabilities().max_page)),
             });
         }
         let ask_formatting = need_formatting && self.known_formatting().is_none();
@@ -414,7 +414,7 @@ impl Client {
             columns: Some(RowColumns::Fields(&columns)),
             // A page that is asked for once more is the next one: whoever reads the result compares the counts.
             page: None,
-            extent: Extent::Rows(size as usize),
+            extent: Extent::of_page(size),
         }];
         let object = Some(query.object.as_str());
         let call = Call {

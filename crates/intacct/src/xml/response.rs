@@ -41,7 +41,16 @@ pub(crate) enum Extent {
     Small,
 }
 
+/// Rows that are read in any case, in half: a small page that holds more than was asked for is refused by who asked, who
+/// can say how many there are.
+const SMALL_PAGE: usize = 1000;
+
 impl Extent {
+    /// Of a page for which so many rows were asked.
+    pub(crate) fn of_page(asked: u32) -> Extent {
+        Extent::Rows((asked as usize).max(SMALL_PAGE))
+    }
+
     /// Of the function that answers with a tree.
     pub(crate) fn of_tree(function: &str) -> Extent {
         match function {

@@ -66,7 +66,7 @@ impl Bounds {
         match rows > self.rows {
             false => Ok(()),
             true => Err(ParseError::TooLarge(format!(
-                "holds more than {} rows, which is twice what was asked for",
+                "holds more than {} rows, which is far beyond what was asked for",
                 self.rows
             ))),
         }
