@@ -1,9 +1,9 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## install what is missing, build, run every test; the last line counts them
 	@scripts/test
@@ -25,6 +25,12 @@ build: setup ## build the extension (dev profile) and install it into the local 
 
 install: setup ## the same with optimisation, for real use
 	@scripts/install-extension --release
+
+uninstall: ## remove the installed files again
+	@scripts/install-extension --uninstall
+
+extension-sql: setup ## rewrite sql/install from the sources; commit it with the change
+	@scripts/extension-sql
 
 lint: setup ## formatting and clippy, warnings are errors
 	@scripts/lint

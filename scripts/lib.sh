@@ -9,11 +9,13 @@ RUN_DIR=${SAGE_RUN_DIR:-$ROOT/.run}
 LOG_DIR=$RUN_DIR/log
 PG_CONFIG_GIVEN=${PG_CONFIG:-}
 PG_CONFIG=${PG_CONFIG:-pg_config}
-PGRX_VERSION=0.18.1
 # rustup's directory is not in PATH of a fresh login shell under cron, CI or sudo.
 [[ -d $HOME/.cargo/bin ]] && PATH=$HOME/.cargo/bin:$PATH
 mkdir -p "$LOG_DIR"
-# cargo-pgrx builds with this flag. With the same flag everywhere the dependencies are compiled once, not twice.
+# Tells pgrx which server's headers to build for: no cargo-pgrx and no configuration in the home directory is needed.
+export PGRX_PG_CONFIG_PATH=$PG_CONFIG
+# The library keeps the description of its SQL objects, which scripts/extension-sql reads. With the same flag everywhere the
+# dependencies are compiled once, not twice.
 export RUSTFLAGS="${RUSTFLAGS:--C link-arg=-Wl,--no-gc-sections}"
 # A failed assertion says enough; its stack only hides it.
 export RUST_BACKTRACE=0

@@ -1,0 +1,2384 @@
+-- Installation script of sage_intacct_fdw, written by `make extension-sql` from the sources: do not edit.
+-- Complain if it is run by psql, rather than by CREATE EXTENSION.
+\echo Use "CREATE EXTENSION sage_intacct_fdw" to load this file. \quit
+
+-- bootstrap
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_depend d
+                WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass
+                  AND d.refobjid OPERATOR(pg_catalog.=) 'sage_intacct'::pg_catalog.regnamespace
+                  AND d.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass)
+        OR EXISTS (SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
+                    WHERE n.nspname OPERATOR(pg_catalog.=) 'sage_intacct'
+                      AND (NOT o.rolsuper
+                           OR EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) a
+                                       WHERE a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                                         AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner))) THEN
+        RAISE 'schema sage_intacct is not empty, or others may create objects in it'
+            USING ERRCODE := 'object_not_in_prerequisite_state',
+                HINT := 'DROP SCHEMA sage_intacct lets the extension make its own.';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION "adopt_server"(
+    "server" TEXT
+) RETURNS bool
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'adopt_server_wrapper';
+
+CREATE FUNCTION "apply_comments"(
+    "schema" TEXT
+) RETURNS bigint
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'apply_comments_wrapper';
+
+CREATE FUNCTION "check"(
+    "server" TEXT,
+    "deep" bool DEFAULT false
+) RETURNS TABLE (
+    "step" TEXT,
+    "ok" bool,
+    "detail" TEXT,
+    "hint" TEXT,
+    "milliseconds" NUMERIC
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'check_wrapper';
+
+CREATE FUNCTION "describe"(
+    "server" TEXT,
+    "object" TEXT
+) RETURNS TABLE (
+    "field" TEXT,
+    "label" TEXT,
+    "data_type" TEXT,
+    "required" bool,
+    "read_only" bool,
+    "custom" bool,
+    "valid_values" TEXT[],
+    "relation" TEXT
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'describe_wrapper';
+
+CREATE FUNCTION "disconnect"(
+    "server" TEXT
+) RETURNS INT
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'disconnect_wrapper';
+
+CREATE FUNCTION "entities"(
+    "server" TEXT
+) RETURNS TABLE (
+    "id" TEXT,
+    "name" TEXT,
+    "recordno" bigint,
+    "currency" TEXT,
+    "first_fiscal_month" TEXT,
+    "first_tax_month" TEXT,
+    "week_start" TEXT
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'entities_wrapper';
+
+CREATE FUNCTION "mirror_lock_target"(
+    "target" oid
+) RETURNS TABLE (
+    "relation" oid
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_lock_target_wrapper';
+
+CREATE FUNCTION "mirror_may_commit"() RETURNS bool
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_may_commit_wrapper';
+
+CREATE FUNCTION "mirror_requests"(
+    "source" oid
+) RETURNS bigint
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_requests_wrapper';
+
+CREATE FUNCTION "mirror_totals"(
+    "source" oid,
+    "after" bigint,
+    "upto" bigint
+) RETURNS TABLE (
+    "rows" bigint,
+    "key_sum" NUMERIC
+)
+VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_totals_wrapper';
+
+CREATE FUNCTION "mirror_try_lock"(
+    "mirror" INT
+) RETURNS bool
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_try_lock_wrapper';
+
+CREATE FUNCTION "mirror_unlock"(
+    "mirror" INT
+) RETURNS void
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_unlock_wrapper';
+
+CREATE FUNCTION "objects"(
+    "server" TEXT,
+    "probe" bool DEFAULT true
+) RETURNS TABLE (
+    "name" TEXT,
+    "label" TEXT,
+    "custom" bool,
+    "readable" bool,
+    "rows" bigint
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'objects_wrapper';
+
+CREATE FUNCTION "options"() RETURNS TABLE (
+    "level" TEXT,
+    "name" TEXT,
+    "default_value" TEXT,
+    "allowed" TEXT,
+    "meaning" TEXT
+)
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'options_wrapper';
+
+CREATE FUNCTION "query"(
+    "server" TEXT,
+    "statement" TEXT,
+    "query_type" TEXT DEFAULT 'list'
+) RETURNS SETOF jsonb
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'query_wrapper';
+
+CREATE FUNCTION "read_report"(
+    "server" TEXT,
+    "report" TEXT,
+    "arguments" jsonb DEFAULT '{}',
+    "interactive" bool DEFAULT false,
+    "missing_elements" TEXT DEFAULT 'error'
+) RETURNS SETOF jsonb
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'read_report_wrapper';
+
+CREATE FUNCTION "request_stats"() RETURNS TABLE (
+    "server" TEXT,
+    "scope" TEXT,
+    "since" timestamp with time zone,
+    "requests" bigint,
+    "retries" bigint,
+    "failures" bigint,
+    "abandoned" bigint,
+    "sign_ins" bigint,
+    "errors" jsonb,
+    "rows" bigint,
+    "sent_bytes" bigint,
+    "wire_bytes" bigint,
+    "decoded_bytes" bigint,
+    "gateway_ms" double precision,
+    "queued_ms" double precision,
+    "paused_ms" double precision
+)
+STRICT VOLATILE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'request_stats_wrapper';
+
+CREATE FUNCTION "resolve_writes"(
+    "server" TEXT
+) RETURNS TABLE (
+    "control_id" TEXT,
+    "object" TEXT,
+    "function" TEXT,
+    "key_field" TEXT,
+    "keys" TEXT[],
+    "outcome" TEXT,
+    "reason" TEXT
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'resolve_writes_wrapper';
+
+CREATE FUNCTION "running_scans"() RETURNS TABLE (
+    "pid" INT,
+    "server" TEXT,
+    "object" TEXT,
+    "relation" oid,
+    "rows_done" bigint,
+    "rows_total" bigint,
+    "pages" bigint,
+    "started" timestamp with time zone
+)
+STRICT VOLATILE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'running_scans_wrapper';
+
+CREATE FUNCTION sage_intacct_fdw_handler() RETURNS fdw_handler
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'sage_intacct_fdw_handler_wrapper';
+
+CREATE FUNCTION "sage_intacct_fdw_validator"(
+    "options" TEXT[],
+    "catalog" oid
+) RETURNS void
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'sage_intacct_fdw_validator_wrapper';
+
+CREATE FOREIGN DATA WRAPPER sage_intacct_fdw
+    HANDLER sage_intacct_fdw_handler
+    VALIDATOR sage_intacct_fdw_validator;
+
+-- Whoever may use a server may call its functions; each of them checks the right on the server.
+GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
+
+-- The options of a mirror, once: create_mirror and alter_mirror check them against this list, the refresh reads them
+-- through mirror_option, the reference is made from it.
+
+CREATE FUNCTION sage_intacct.mirror_options()
+RETURNS TABLE (name text, kind text, default_value text, meaning text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+VALUES
+    ('columns', 'columns', NULL, 'Columns to mirror, separated by commas. Default: all. Read when the mirror is created.'),
+    ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
+    ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
+    ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
+    ('late_window', 'interval', '2 hours', 'As long after a change it is read a second time, for changes that became visible later still.'),
+    ('modified', 'column', NULL, 'Column with the time of the last change. Default: that of WHENMODIFIED.'),
+    ('created', 'column', NULL, 'Column with the time of creation. Default: that of WHENCREATED or AUWHENCREATED, whichever is a point in time.'),
+    ('header', 'text', NULL, 'Object whose changed rows the lines follow (ARINVOICE). Default: the known one; empty for none.'),
+    ('link', 'column', NULL, 'Column of a line with the key of its header.'),
+    ('audit_key', 'column', NULL, 'Column that AUDITHISTORY names deleted rows by. Default: the known one; empty for none.'),
+    ('check', 'boolean', 'on', 'Whether number of rows and sum of keys are compared after each refresh. Two requests.'),
+    ('sweep_interval', 'interval', NULL, 'How often all keys are read. Default: one day where neither AUDITHISTORY nor the check finds deleted rows, else never.'),
+    ('rescan', 'rescan', NULL, 'Rows changed within this period are read again, or `all`: for objects whose totals change without a new WHENMODIFIED.'),
+    ('rescan_columns', 'columns', NULL, 'With `rescan` `all`: only these columns are read again.'),
+    ('rescan_interval', 'interval', '1 day', 'How often.'),
+    ('on_drift', 'drift', 'warn', 'What happens when the object has gained or lost fields: `add`, `warn` or `error`.'),
+    ('drift_interval', 'interval', '1 day', 'How often the fields of the object are looked at. Two requests.'),
+    ('concurrent', 'concurrent', 'wait', 'What a refresh does while another one runs: `wait` or `skip`.'),
+    ('max_requests_per_run', 'count', NULL, 'A refresh stops after about this many requests; the next one goes on.'),
+    ('page_rows', 'count', '2000', 'Rows of one transaction of a refresh.'),
+    ('slice_rows', 'count', '100000', 'Rows of one transaction of the first load, about.'),
+    ('history', 'interval', '30 days', 'How long finished refreshes are remembered.')
+$$;
+
+-- The value of an option, or its default.
+CREATE FUNCTION sage_intacct.mirror_option(options jsonb, option text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(options ->> option, (SELECT default_value FROM sage_intacct.mirror_options() WHERE name = option))
+$$;
+
+-- Raises if a period is negative, or so long that it cannot be added to a time.
+CREATE FUNCTION sage_intacct.mirror_check_interval(period interval)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF period < interval '0' OR period > interval '100 years' THEN
+        RAISE invalid_text_representation;
+    END IF;
+END
+$$;
+
+-- Raises what is wrong with options.
+CREATE FUNCTION sage_intacct.mirror_check_options(options jsonb)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given record;
+    allowed text;
+BEGIN
+    IF jsonb_typeof(options) <> 'object' THEN
+        RAISE 'the options of a mirror are a JSON object' USING ERRCODE = 'fdw_invalid_attribute_value',
+            HINT = 'For example: options => ''{"on_drift": "add"}''';
+    END IF;
+    FOR given IN
+        SELECT e.key, e.value, o.kind FROM jsonb_each_text(options) e LEFT JOIN sage_intacct.mirror_options() o ON o.name = e.key
+    LOOP
+        allowed := NULL;
+        BEGIN
+            CASE coalesce(given.kind, 'unknown')
+            WHEN 'unknown' THEN
+                RAISE 'unknown option "%" of a mirror', given.key USING ERRCODE = 'fdw_invalid_option_name',
+                    HINT = format('Options are: %s.', (SELECT string_agg(name, ', ') FROM sage_intacct.mirror_options()));
+            WHEN 'interval' THEN
+                allowed := 'an interval that is not negative, like 10 minutes';
+                PERFORM sage_intacct.mirror_check_interval(given.value::interval);
+            WHEN 'rescan' THEN
+                allowed := 'an interval or all';
+                IF given.value <> 'all' THEN
+                    PERFORM sage_intacct.mirror_check_interval(given.value::interval);
+                END IF;
+            WHEN 'boolean' THEN
+                allowed := 'on or off';
+                PERFORM given.value::boolean;
+            WHEN 'count' THEN
+                allowed := 'a number from 1 to 1000000';
+                IF given.value::bigint NOT BETWEEN 1 AND 1000000 THEN
+                    RAISE invalid_text_representation;
+                END IF;
+            WHEN 'drift' THEN
+                allowed := 'add, warn or error';
+                IF given.value NOT IN ('add', 'warn', 'error') THEN
+                    RAISE invalid_text_representation;
+                END IF;
+            WHEN 'concurrent' THEN
+                allowed := 'wait or skip';
+                IF given.value NOT IN ('wait', 'skip') THEN
+                    RAISE invalid_text_representation;
+                END IF;
+            ELSE
+                NULL;
+            END CASE;
+        EXCEPTION
+            WHEN data_exception THEN
+                RAISE 'invalid value "%" of option "%"', given.value, given.key
+                    USING ERRCODE = 'fdw_invalid_attribute_value', HINT = format('It takes %s.', allowed);
+        END;
+    END LOOP;
+    IF sage_intacct.mirror_column_list(options ->> 'rescan_columns') @> ARRAY[(options ->> 'distribute_by')::name] THEN
+        RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is put anew, which takes all its columns.';
+    END IF;
+    IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
+        RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';
+    END IF;
+END
+$$;
+
+-- Which mirrors there are, how far each has come, and what its refreshes did. Every refresh commits its state here page
+-- by page: after a crash, the next one goes on.
+--
+-- Nobody but the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
+-- out. Procedures that commit run with the rights of their caller; they read and write through the views below, each of
+-- which shows one's own rows. The views grant columns, not whole rows: a right to UPDATE or DELETE a relation is a right to
+-- LOCK it, and who locks the registry stops every refresh.
+
+-- Whether a time may be added to, and subtracted from, without leaving what timestamptz can hold. Views do.
+CREATE FUNCTION sage_intacct.mirror_is_time(VARIADIC times timestamptz[])
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT bool_and(t IS NULL OR t BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00') FROM unnest(times) t
+$$;
+
+CREATE TABLE sage_intacct.mirror_registry (
+    -- Given by the sequence alone: nobody can take a number that another mirror will get.
+    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    -- The local table.
+    target regclass NOT NULL UNIQUE,
+    -- The foreign table; its name finds it again when it was dropped and imported anew.
+    source regclass NOT NULL,
+    source_name text NOT NULL,
+    -- Quoted: the name of a role is read as an identifier, and "Ann" is not ann.
+    owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole,
+    -- Whether create_mirror made the target.
+    made boolean NOT NULL,
+    options jsonb NOT NULL,
+    -- Fields that the object is known to have, and columns whose fields it has lost.
+    fields text[] NOT NULL DEFAULT '{}',
+    gone name[] NOT NULL DEFAULT '{}',
+    -- What is left of the refresh that runs, or did not come to its end: tasks in their order (see plan.sql).
+    todo jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(todo) = 'array'),
+    -- Changes up to this point in time of the gateway's clock have been read. Never taken from the local clock.
+    watermark timestamptz,
+    -- The second pass: where it will begin, where the one after it will, when (local clock) the last one was.
+    late_from timestamptz,
+    late_next timestamptz,
+    late_at timestamptz,
+    -- When (local clock) each of these was last done.
+    loaded_at timestamptz,
+    rescan_at timestamptz,
+    sweep_at timestamptz,
+    drift_at timestamptz,
+    refreshed_at timestamptz,
+    -- Whether the last check found the gateway's number of rows and sum of keys; null when it could not be made.
+    complete boolean,
+    -- Whether nothing but a sweep tells of deleted rows.
+    blind boolean NOT NULL DEFAULT false,
+    rows bigint,
+    -- Whether drop_mirror has ended it: mirror_purge takes it out.
+    dropped boolean NOT NULL DEFAULT false,
+    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at))
+);
+
+CREATE TABLE sage_intacct.mirror_history (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    mirror integer NOT NULL REFERENCES sage_intacct.mirror_registry ON DELETE CASCADE,
+    started timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended timestamptz,
+    pid integer NOT NULL DEFAULT pg_backend_pid(),
+    -- running, done, failed, lost (the session ended under it), budget (max_requests_per_run).
+    outcome text NOT NULL DEFAULT 'running',
+    -- The task at hand, or the last one.
+    task text,
+    inserted bigint NOT NULL DEFAULT 0,
+    updated bigint NOT NULL DEFAULT 0,
+    deleted bigint NOT NULL DEFAULT 0,
+    -- Rows read from the gateway, and how many are expected, where that is known.
+    read bigint NOT NULL DEFAULT 0,
+    expected bigint,
+    requests bigint NOT NULL DEFAULT 0,
+    watermark timestamptz,
+    error text,
+    CHECK (sage_intacct.mirror_is_time(started, ended, watermark))
+);
+
+CREATE INDEX ON sage_intacct.mirror_history (mirror, id);
+
+-- A dump takes the registrations with it; their history stays behind.
+SELECT pg_extension_config_dump('sage_intacct.mirror_registry', '');
+SELECT pg_extension_config_dump('sage_intacct.mirror_registry_id_seq', '');
+
+-- What comes in is checked, whoever brings it. (What is in already is not: a row whose options are not valid any more can
+-- still be shown, altered and dropped.)
+CREATE FUNCTION sage_intacct.mirror_validate()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sage_intacct.mirror_check_options(NEW.options);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER validate BEFORE INSERT OR UPDATE OF options ON sage_intacct.mirror_registry
+    FOR EACH ROW EXECUTE FUNCTION sage_intacct.mirror_validate();
+
+-- One's own mirrors, and those of roles whose rights one has.
+CREATE VIEW sage_intacct.mirror WITH (security_barrier = true) AS
+SELECT * FROM sage_intacct.mirror_registry WHERE pg_has_role(owner, 'USAGE') AND NOT dropped;
+
+-- The way into the registry: one's own tables, in one's own name.
+CREATE VIEW sage_intacct.mirror_registration WITH (security_barrier = true) AS
+SELECT * FROM sage_intacct.mirror_registry
+ WHERE owner = quote_ident(current_user)::regrole AND owner = (SELECT relowner FROM pg_class WHERE oid = target)
+  WITH CHECK OPTION;
+
+-- The runs of one's own mirrors.
+CREATE VIEW sage_intacct.mirror_run WITH (security_barrier = true) AS
+SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.id = r.mirror)
+  WITH CHECK OPTION;
+
+GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
+GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
+GRANT UPDATE (source, options, fields, gone, todo, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
+              drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
+GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
+GRANT UPDATE (ended, outcome, task, inserted, updated, deleted, read, expected, requests, watermark, error)
+   ON sage_intacct.mirror_run TO PUBLIC;
+
+-- A point in time that lies `period` later; null if the period is not valid, so that a view shows the row all the same.
+CREATE FUNCTION sage_intacct.mirror_later(since timestamptz, period text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN since + period::interval;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+
+-- When all keys are to be read again; null: never.
+CREATE FUNCTION sage_intacct.mirror_next_sweep(options jsonb, blind boolean, done timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT sage_intacct.mirror_later(done, coalesce(sage_intacct.mirror_option(options, 'sweep_interval'), CASE WHEN blind THEN '1 day' END))
+$$;
+
+-- Takes out what drop_mirror has ended, and whose table is gone; of the mirror given, runs that its owner no longer wants
+-- to remember. With the rights of the extension's owner, since nobody else may delete: it takes no more than that, whoever
+-- calls it, and waits for nobody.
+CREATE FUNCTION sage_intacct.mirror_purge(mirror integer DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM sage_intacct.mirror_registry r WHERE r.id IN (
+        SELECT m.id FROM sage_intacct.mirror_registry m
+         WHERE m.dropped OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target)
+           FOR UPDATE SKIP LOCKED);
+    DELETE FROM sage_intacct.mirror_history h USING sage_intacct.mirror_registry m
+     WHERE m.id = mirror_purge.mirror AND h.mirror = m.id
+       AND sage_intacct.mirror_later(h.ended, sage_intacct.mirror_option(m.options, 'history')) < clock_timestamp();
+END
+$$;
+
+-- Runs at this moment: those that hold their mirror's lock (its class is LOCK_CLASS in src/functions/mirrors/guard.rs, which
+-- no advisory lock of a user's can have together with this objsubid).
+CREATE VIEW sage_intacct.mirror_running AS
+SELECT r.*
+  FROM sage_intacct.mirror_history r
+ WHERE r.outcome = 'running'
+   AND EXISTS (SELECT FROM pg_locks l
+                WHERE l.locktype = 'advisory' AND l.classid = 727021357 AND l.objid = r.mirror::oid AND l.objsubid = 3
+                  AND l.pid = r.pid AND l.granted
+                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()));
+
+-- State of the mirrors that one may read. Errors are for their owners.
+CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
+SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows, m.complete, m.watermark,
+       clock_timestamp() - m.refreshed_at AS lag,
+       m.refreshed_at AS last_refresh,
+       CASE WHEN EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN 'running'
+            WHEN r.outcome = 'running' THEN 'lost'
+            ELSE r.outcome END AS last_outcome,
+       r.started AS last_run, r.ended - r.started AS duration, r.inserted, r.updated, r.deleted, r.requests,
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS last_error,
+       sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at)) AS next_sweep,
+       CASE WHEN sage_intacct.mirror_option(m.options, 'rescan') IS NOT NULL
+            THEN sage_intacct.mirror_later(coalesce(m.rescan_at, m.loaded_at),
+                                           sage_intacct.mirror_option(m.options, 'rescan_interval'))
+            END AS next_rescan,
+       m.options
+  FROM sage_intacct.mirror_registry m
+  JOIN pg_class c ON c.oid = m.target
+  LEFT JOIN pg_class f ON f.oid = m.source
+  LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
+ WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE'));
+
+-- What the refreshes of one's own mirrors did.
+CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
+SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
+       r.error
+  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror m ON m.id = r.mirror;
+
+GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
+
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT');
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
+
+-- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
+
+-- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
+-- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
+-- missing here have no known rule: their deleted rows are found by the check and the sweep.
+CREATE FUNCTION sage_intacct.mirror_rules()
+RETURNS TABLE (object text, link text, header text, header_created text, audit_key text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+VALUES
+    ('APBILL', NULL, NULL, NULL, 'RECORDNO'),
+    ('TASK', NULL, NULL, NULL, 'RECORDNO'),
+    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID'),
+    ('VENDOR', NULL, NULL, NULL, 'VENDORID'),
+    ('USERINFO', NULL, NULL, NULL, 'LOGINID'),
+    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL),
+    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL),
+    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL),
+    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL),
+    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL),
+    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL),
+    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL),
+    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL),
+    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL)
+$$;
+
+-- Columns that foreign table and target have in common, with their fields at the gateway (null: a constant).
+CREATE FUNCTION sage_intacct.mirror_columns(source regclass, target regclass)
+RETURNS TABLE (number smallint, name name, field text, type oid, same_type boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.attnum, a.attname,
+       CASE WHEN o.constant THEN NULL ELSE coalesce(o.field, upper(a.attname)) END,
+       a.atttypid, a.atttypid = t.atttypid AND a.atttypmod = t.atttypmod
+  FROM pg_attribute a
+  JOIN pg_attribute t ON t.attrelid = target AND t.attname = a.attname AND t.attnum > 0 AND NOT t.attisdropped
+                     AND t.attgenerated = ''
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) FILTER (WHERE option_name = 'field') AS field,
+               bool_or(option_name = 'constant') AS constant
+          FROM pg_options_to_table(a.attfdwoptions)) o
+ WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+$$;
+
+-- Where the rows come from and how they are told apart. Raises what makes a mirror impossible.
+CREATE FUNCTION sage_intacct.mirror_shape(
+    source regclass, target regclass, options jsonb, gone name[],
+    OUT server name, OUT object text, OUT docparid text, OUT show_private text,
+    OUT columns name[], OUT key name, OUT modified name, OUT created name,
+    OUT link name, OUT header text, OUT header_created text,
+    OUT audit_object text, OUT audit_column name)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    row_key text;
+    rule record;
+    given text;
+BEGIN
+    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private,
+           coalesce(o.row_key, CASE WHEN upper(coalesce(o.object, c.relname)) IN ('GLDETAIL', 'GLACCOUNTBALANCE') THEN '' ELSE 'RECORDNO' END)
+      INTO server, object, docparid, show_private, row_key
+      FROM pg_foreign_table t
+      JOIN pg_class c ON c.oid = t.ftrelid
+      JOIN pg_foreign_server s ON s.oid = t.ftserver
+      JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+      JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
+     CROSS JOIN LATERAL (
+            SELECT max(option_value) FILTER (WHERE option_name = 'object') AS object,
+                   max(option_value) FILTER (WHERE option_name = 'docparid') AS docparid,
+                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private,
+                   max(option_value) FILTER (WHERE option_name = 'row_key') AS row_key
+              FROM pg_options_to_table(t.ftoptions)) o
+     WHERE t.ftrelid = source;
+    IF NOT FOUND THEN
+        RAISE '% is not a foreign table of sage_intacct_fdw', source USING ERRCODE = 'wrong_object_type';
+    END IF;
+
+    -- A field named twice is taken once.
+    SELECT array_agg(c.name ORDER BY c.number),
+           min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+           min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENMODIFIED', 'UPDATEDAT')),
+           coalesce(min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENCREATED', 'CREATEDAT')),
+                    min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) = 'AUWHENCREATED'))
+      INTO columns, key, modified, created
+      FROM sage_intacct.mirror_columns(source, target) c
+     WHERE c.name <> ALL (gone);
+    IF key IS NULL THEN
+        RAISE '% cannot be mirrored: it has no column of type bigint with a unique row key', source
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', coalesce(nullif(row_key, ''), 'none')),
+                HINT = 'A materialized view can hold its rows: REFRESH MATERIALIZED VIEW CONCURRENTLY reads them anew each time.';
+    END IF;
+
+    modified := coalesce(sage_intacct.mirror_column_option(columns, options, 'modified'), modified);
+    created := coalesce(sage_intacct.mirror_column_option(columns, options, 'created'), created);
+
+    SELECT * INTO rule FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.object);
+    header := nullif(coalesce(options ->> 'header', rule.header), '');
+    IF header IS NOT NULL THEN
+        link := coalesce(sage_intacct.mirror_column_option(columns, options, 'link'),
+                         (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                           WHERE upper(c.field) = rule.link AND c.name = ANY (columns) AND c.type = 'int8'::regtype));
+        IF link IS NULL AND options ? 'header' THEN
+            RAISE 'option "header" needs option "link"' USING ERRCODE = 'fdw_invalid_attribute_value',
+                HINT = 'It names the column, of type bigint, with the RECORDNO of a line''s header.';
+        ELSIF link IS NULL THEN
+            header := NULL;
+        ELSE
+            header_created := CASE WHEN header = rule.header THEN rule.header_created ELSE 'WHENCREATED' END;
+            SELECT r.object, mirror_shape.link INTO audit_object, audit_column
+              FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.header) AND r.audit_key = 'RECORDNO';
+        END IF;
+    ELSE
+        given := coalesce(options ->> 'audit_key', '');
+        audit_column := CASE WHEN NOT options ? 'audit_key' THEN
+                (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                  WHERE upper(c.field) = rule.audit_key AND c.name = ANY (columns))
+            WHEN given <> '' THEN sage_intacct.mirror_column_option(columns, options, 'audit_key') END;
+        audit_object := CASE WHEN audit_column IS NOT NULL THEN upper(object) END;
+    END IF;
+END
+$$;
+
+-- The name of a relation, whatever the search_path.
+CREATE FUNCTION sage_intacct.mirror_qualified(relation regclass)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT relation::text
+$$;
+
+-- The column that an option names; null when it is not given.
+CREATE FUNCTION sage_intacct.mirror_column_option(columns name[], options jsonb, option text)
+RETURNS name
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given text := options ->> option;
+BEGIN
+    IF given IS NOT NULL AND given <> ALL (columns::text[]) THEN
+        RAISE 'option "%" names the column "%", which the mirror does not have', option, given
+            USING ERRCODE = 'undefined_column';
+    END IF;
+    RETURN given;
+END
+$$;
+
+-- A condition on foreign table columns: created or changed at this point in time or later. Rows that were never changed may
+-- have no time of change. Times are written with their offset from UTC, whatever the session's DateStyle.
+CREATE FUNCTION sage_intacct.mirror_since(modified name, created name, since timestamptz)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+SELECT CASE
+    WHEN since = '-infinity' THEN 'true'
+    WHEN created IS NULL THEN format('%I >= %L::timestamptz', modified, since)
+    ELSE format('(%1$I >= %3$L::timestamptz OR %1$I IS NULL AND %2$I >= %3$L::timestamptz)', modified, created, since) END
+$$;
+
+-- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
+-- older than it looks: in the server's zone, or, where none is given, in the zones that companies live in.
+CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
+RETURNS interval
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT sage_intacct.mirror_option(m.options, 'overlap')::interval
+       + CASE WHEN EXISTS (
+            SELECT FROM unnest(coalesce(
+                (SELECT array_agg(o.option_value)
+                   FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+                  CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
+                  WHERE t.ftrelid = m.source AND o.option_name = 'time_zone'),
+                ARRAY['America/New_York', 'Europe/London', 'Australia/Sydney'])) AS zone
+             WHERE (m.watermark + interval '26 hours') AT TIME ZONE zone - (m.watermark - interval '26 hours') AT TIME ZONE zone
+                   <> interval '52 hours')
+         THEN interval '1 hour' ELSE interval '0' END
+$$;
+
+-- The name of a type that reads the same whatever the search_path, without its modifier.
+CREATE FUNCTION sage_intacct.mirror_type(type oid)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
+$$;
+
+-- A condition that tells whether a row of the target (t) differs from one of the page (s) in these columns: in what they
+-- print, or, of numbers, in value. It is the same whatever the search_path, and whatever operators a column's type has: two
+-- texts that an operator calls equal (citext) may well be different texts.
+CREATE FUNCTION sage_intacct.mirror_differs(source regclass, target regclass, columns name[])
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record',
+              string_agg(format(c.value, 't.' || c.name), ', ' ORDER BY c.number),
+              string_agg(format(c.value, 's.' || c.name || CASE WHEN c.same THEN '' ELSE '::' || c.type END), ', ' ORDER BY c.number))
+  FROM (SELECT w.number, quote_ident(w.name) AS name, t.atttypid = s.atttypid AS same, sage_intacct.mirror_type(t.atttypid) AS type,
+               CASE WHEN sage_intacct.mirror_base_type(t.atttypid) = 'numeric'::regtype THEN 'pg_catalog.trim_scale(%s)' ELSE '%s' END AS value
+          FROM unnest(columns) WITH ORDINALITY AS w (name, number)
+          JOIN pg_attribute t ON t.attrelid = target AND t.attname = w.name AND NOT t.attisdropped
+          JOIN pg_attribute s ON s.attrelid = source AND s.attname = w.name AND NOT s.attisdropped) c
+$$;
+
+-- The type below a domain.
+CREATE FUNCTION sage_intacct.mirror_base_type(type oid)
+RETURNS oid
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH RECURSIVE below (type, base) AS (
+    SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.oid = mirror_base_type.type
+    UNION ALL
+    SELECT t.oid, t.typbasetype FROM below b JOIN pg_type t ON t.oid = b.base)
+SELECT b.type FROM below b WHERE b.base = 0
+$$;
+
+-- What a refresh has to do: tasks in their order. A task is a JSON object; `do` says which:
+--
+--   drift                         compares the fields of the object with those known
+--   load {after, width, top}      first load, slice by slice of the key
+--   deletes                       takes rows out that AUDITHISTORY says are deleted
+--   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
+--   lines {from, after, …}        lines of the headers changed since
+--   all {after, columns, …}       every row, compared with the target; with `columns`, these alone
+--   keys {after, upto}            every key in a range, compared with the target
+--   check {round}                 compares number of rows and sum of keys
+--   halve {after, upto, …}        looks for a difference of both in a range
+--
+-- `after` is the last key that is done. A task that is not finished stands at the head of the list again, changed;
+-- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark.
+
+CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    todo jsonb := '[]';
+    at timestamptz := clock_timestamp();
+    stamped boolean;
+    changes jsonb;
+    rescan text := sage_intacct.mirror_option(m.options, 'rescan');
+    rescans boolean := rescan IS NOT NULL
+        AND coalesce(m.rescan_at, m.loaded_at) + sage_intacct.mirror_option(m.options, 'rescan_interval')::interval <= at;
+    checks boolean := sage_intacct.mirror_option(m.options, 'check')::boolean;
+    sweep_due timestamptz := sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at));
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    stamped := shape.modified IS NOT NULL OR shape.header IS NOT NULL;
+    IF m.drift_at IS NULL OR m.drift_at + sage_intacct.mirror_option(m.options, 'drift_interval')::interval <= at THEN
+        todo := todo || jsonb_build_object('do', 'drift');
+    END IF;
+
+    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' ELSE 'changes' END);
+    IF m.loaded_at IS NULL THEN
+        todo := todo || jsonb_build_object('do', 'load');
+        IF stamped THEN
+            todo := todo || changes;
+        END IF;
+    ELSIF "full" OR NOT stamped OR m.watermark IS NULL THEN
+        todo := todo || jsonb_build_object('do', 'all');
+    ELSE
+        IF shape.audit_column IS NOT NULL THEN
+            todo := todo || jsonb_build_object('do', 'deletes');
+        END IF;
+        -- The second pass and the rescan of a period are the first pass from further back.
+        IF m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= at THEN
+            changes := changes || '{"late": true}';
+        END IF;
+        IF rescans AND rescan <> 'all' THEN
+            changes := changes || jsonb_build_object('rescan', rescan);
+        END IF;
+        todo := todo || changes;
+        IF rescans AND rescan = 'all' THEN
+            todo := todo || jsonb_strip_nulls(jsonb_build_object('do', 'all', 'rescan', 'all',
+                'columns', to_jsonb(sage_intacct.mirror_column_list(m.options ->> 'rescan_columns'))));
+        END IF;
+    END IF;
+
+    -- Reading all rows finds all keys too.
+    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' THEN
+        todo := todo || jsonb_build_object('do', 'keys');
+    END IF;
+    IF checks THEN
+        todo := todo || jsonb_build_object('do', 'check', 'round', 1);
+    END IF;
+    RETURN todo;
+END
+$$;
+
+-- Names separated by commas.
+CREATE FUNCTION sage_intacct.mirror_column_list(names text)
+RETURNS name[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT array_agg(trim(BOTH FROM part)::name) FROM unnest(string_to_array(names, ',')) part
+$$;
+
+-- Where a task begins to read: behind the watermark by the overlap, and further for a second pass or a rescan.
+CREATE FUNCTION sage_intacct.mirror_from(m sage_intacct.mirror, task jsonb)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT date_trunc('second', least(
+    m.watermark - o.back,
+    CASE WHEN task ? 'late' THEN m.late_from - o.back END,
+    CASE WHEN task ? 'rescan' THEN m.watermark - (task ->> 'rescan')::interval END))
+  FROM (SELECT sage_intacct.mirror_overlap(m) AS back) o
+$$;
+
+-- One step of a refresh, the gateway's half: reads what the task at the head of the list asks for into temporary tables, and
+-- returns what is to be done with it. Nothing of the target is locked while the gateway is waited for. The procedure commits
+-- and hands the answer to mirror_apply:
+--
+--   next       the tasks that take the place of this one
+--   put        the page's rows are to be inserted, or updated where they differ; only these columns, if an array
+--   remove     which rows of the target are deleted: `range` (after, upto) those whose keys the page lacks, `keys` likewise
+--              by the list of keys, `lines` those of the listed headers that the page lacks, `listed` those listed
+--   load       the slice to be read and inserted at once
+--   set        columns of the registry to change
+--   read, expected, say
+
+-- The temporary tables: rows as the target holds them, and keys.
+CREATE FUNCTION sage_intacct.mirror_prepare(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_page AS SELECT %s FROM %s WITH NO DATA',
+                   sage_intacct.mirror_names(shape.columns), m.source);
+    CREATE TEMP TABLE sage_intacct_keys (k bigint);
+END
+$$;
+
+-- Column names as they stand in a select list.
+CREATE FUNCTION sage_intacct.mirror_names(columns name[], alias text DEFAULT '')
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(alias || quote_ident(name), ', ' ORDER BY number) FROM unnest(columns) WITH ORDINALITY AS c (name, number)
+$$;
+
+-- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them. Operators are qualified, since
+-- mirror_apply runs statements with the caller's search_path.
+CREATE FUNCTION sage_intacct.mirror_range(key name, task jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(nullif(concat_ws(' AND ',
+    quote_ident(key) || ' OPERATOR(pg_catalog.>) ' || (task ->> 'after')::bigint,
+    quote_ident(key) || ' OPERATOR(pg_catalog.<=) ' || (task ->> 'upto')::bigint), ''), 'true')
+$$;
+
+-- Whether LIMIT without OFFSET over an order by key costs one page: the sort must be the gateway's.
+CREATE FUNCTION sage_intacct.mirror_sorts_remotely(source regclass, key name)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
+    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+END
+$$;
+
+-- A foreign table for this session over another object of the same server: the headers of lines, the audit trail.
+CREATE FUNCTION sage_intacct.mirror_hidden_table(name text, server name, columns text, object text, docparid text, show_private text, row_key text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+BEGIN
+    EXECUTE format('DROP FOREIGN TABLE IF EXISTS pg_temp.%I', name);
+    EXECUTE format('CREATE FOREIGN TABLE pg_temp.%I (%s) SERVER %I OPTIONS (object %L, row_key %L%s%s)', name, columns, server,
+                   object, row_key, ', docparid ' || quote_literal(docparid), ', show_private ' || quote_literal(show_private));
+END
+$$;
+
+-- The largest time of change among the rows of a table. What lies more than a day ahead is a mistake of somebody's clock.
+CREATE FUNCTION sage_intacct.mirror_newest(relation text, modified name, created name, condition text DEFAULT 'true')
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest timestamptz;
+BEGIN
+    IF modified IS NOT NULL THEN
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
+                       concat_ws(', ', quote_ident(modified), quote_ident(created)), relation, condition) INTO newest;
+    END IF;
+    RETURN newest;
+END
+$$;
+
+-- The registry's changes when a pass over the changes has come to its end. What was changed after the pass began bears a time
+-- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins.
+CREATE FUNCTION sage_intacct.mirror_passed(m sage_intacct.mirror, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    began timestamptz := (task ->> 'began')::timestamptz;
+    watermark timestamptz := greatest(m.watermark,
+        date_trunc('second', (task ->> 'seen')::timestamptz - greatest(clock_timestamp() - began, interval '0')));
+    changed jsonb := jsonb_build_object('watermark', watermark);
+BEGIN
+    -- Two second passes close to each other, since one was interrupted, are one: the later must not begin where the earlier ended.
+    IF task ? 'late' AND m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= began THEN
+        changed := changed || jsonb_build_object('late_from', m.late_next, 'late_next', watermark, 'late_at', began);
+    ELSIF m.late_at IS NULL THEN
+        changed := changed || jsonb_build_object('late_from', watermark, 'late_next', watermark, 'late_at', began);
+    END IF;
+    IF task ? 'rescan' THEN
+        changed := changed || jsonb_build_object('rescan_at', began);
+    END IF;
+    RETURN changed;
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_fetch(m sage_intacct.mirror)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    task jsonb := m.todo -> 0;
+    shape record;
+BEGIN
+    PERFORM sage_intacct.mirror_check_source(m.source);
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+    IF NOT task ? 'began' THEN
+        task := task || jsonb_build_object('began', clock_timestamp());
+    END IF;
+    CASE task ->> 'do'
+        WHEN 'drift' THEN RETURN sage_intacct.mirror_fetch_drift(m, shape);
+        WHEN 'load' THEN RETURN sage_intacct.mirror_fetch_load(m, shape, task);
+        WHEN 'deletes' THEN RETURN sage_intacct.mirror_fetch_deletes(m, shape);
+        WHEN 'changes' THEN RETURN sage_intacct.mirror_fetch_changes(m, shape, task);
+        WHEN 'lines' THEN RETURN sage_intacct.mirror_fetch_lines(m, shape, task);
+        WHEN 'all' THEN RETURN sage_intacct.mirror_fetch_all(m, shape, task);
+        WHEN 'keys' THEN RETURN sage_intacct.mirror_fetch_keys(m, shape, task);
+        WHEN 'check' THEN RETURN sage_intacct.mirror_fetch_check(m, shape, task);
+        WHEN 'halve' THEN RETURN sage_intacct.mirror_fetch_halve(m, shape, task);
+    END CASE;
+END
+$$;
+
+-- The fields that the object has, beside those that are known.
+CREATE FUNCTION sage_intacct.mirror_fetch_drift(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reaction text := sage_intacct.mirror_option(m.options, 'on_drift');
+    now_there text[];
+    new_fields jsonb;
+    lost name[];
+    message text;
+    set_columns jsonb;
+BEGIN
+    CREATE TEMP TABLE sage_intacct_fields ON COMMIT DROP AS
+        SELECT field, data_type FROM sage_intacct.describe(shape.server, shape.object);
+    SELECT array_agg(field) INTO now_there FROM pg_temp.sage_intacct_fields;
+    SELECT jsonb_agg(jsonb_build_object('field', field, 'type', data_type) ORDER BY field COLLATE "C") INTO new_fields
+      FROM pg_temp.sage_intacct_fields WHERE field <> ALL (m.fields) AND cardinality(m.fields) > 0;
+    -- Fields of related objects are theirs, and some that queries know are not described.
+    SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
+     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
+    DROP TABLE pg_temp.sage_intacct_fields;
+
+    message := concat_ws('; ', 'new: ' || (SELECT string_agg(value ->> 'field', ', ') FROM jsonb_array_elements(new_fields)),
+                               'no longer there: ' || array_to_string(lost, ', '));
+    IF message <> '' AND reaction = 'error' THEN
+        RAISE 'the fields of % have changed: %', shape.object, message USING ERRCODE = 'fdw_schema_not_found',
+            DETAIL = format('Mirror %s has option on_drift "error".', m.target),
+            HINT = 'sage_intacct.alter_mirror(target, ''{"on_drift": "add"}'') or "warn" lets the refresh go on.';
+    END IF;
+    -- A field that is back is read again.
+    set_columns := jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
+        'gone', to_jsonb((SELECT coalesce(array_agg(name), '{}') FROM (
+            SELECT c.name FROM unnest(m.gone) AS g JOIN sage_intacct.mirror_columns(m.source, m.target) c ON c.name = g
+             WHERE c.field <> ALL (now_there)
+            UNION SELECT unnest(lost)) still)));
+    RETURN jsonb_strip_nulls(jsonb_build_object('set', set_columns,
+        'say', CASE WHEN message <> '' THEN format('the fields of %s have changed: %s', shape.object, message) END,
+        'add', CASE WHEN reaction = 'add' THEN new_fields END));
+END
+$$;
+
+-- First load: the width of the first slice of keys, or the next slice.
+CREATE FUNCTION sage_intacct.mirror_fetch_load(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    totals record;
+    top bigint;
+    used boolean;
+    newest timestamptz;
+BEGIN
+    IF task ? 'width' THEN
+        RETURN jsonb_build_object('load', task);
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+    SELECT * INTO totals FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    IF used OR totals.rows IS NULL OR NOT sage_intacct.mirror_sorts_remotely(m.source, shape.key) THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(jsonb_build_object('do', 'all', 'loading', true)),
+                                  'expected', totals.rows);
+    END IF;
+    EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
+    IF shape.header IS NOT NULL THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        EXECUTE format('SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < %1$L::timestamptz),
+                                        (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < %1$L::timestamptz))',
+                       date_trunc('second', clock_timestamp() + interval '1 day')) INTO newest;
+        task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
+    END IF;
+    RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
+        'top', coalesce(top, 0),
+        'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
+                                  * sage_intacct.mirror_option(m.options, 'slice_rows')::bigint)))));
+END
+$$;
+
+-- Rows deleted, as AUDITHISTORY tells. It is believed only where the gateway does not show the row any more: a key may have
+-- been given to another row since, and the trail may be ahead of the rows.
+CREATE FUNCTION sage_intacct.mirror_fetch_deletes(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names text[];
+    listed bigint[];
+    lines boolean := shape.header IS NOT NULL;
+    -- Its times may be in another zone than those of the rows: a day more costs nothing, since most keys are not ours any more.
+    since timestamptz := sage_intacct.mirror_from(m, '{"late": true}') - interval '1 day';
+BEGIN
+    PERFORM sage_intacct.mirror_hidden_table('sage_intacct_audit', shape.server,
+        'objecttype text OPTIONS (type ''TEXT''), objectkey text OPTIONS (type ''TEXT''),
+         accessmode text OPTIONS (type ''ENUM''), accesstime timestamptz OPTIONS (type ''TIMESTAMP'')',
+        'AUDITHISTORY', NULL, NULL, '');
+    BEGIN
+        SELECT array_agg(DISTINCT key) INTO names FROM (
+            SELECT objectkey AS key FROM pg_temp.sage_intacct_audit
+             WHERE objecttype = lower(shape.audit_object) AND accessmode = 'D'
+               AND accesstime >= since AND accesstime < '2200-01-01 00:00:00+00') a;
+    EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column OR fdw_error THEN
+        RETURN jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM));
+    END;
+    -- Keys that are numbers may have a suffix.
+    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM %s WHERE %I::text IN (SELECT name FROM unnest($1) AS name
+                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')',
+                   CASE WHEN lines THEN shape.link ELSE shape.key END, m.target, shape.audit_column)
+       INTO listed USING names;
+    IF listed IS NULL THEN
+        RETURN '{}';
+    END IF;
+    IF lines THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        INSERT INTO pg_temp.sage_intacct_keys
+            SELECT unnest(listed) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed);
+        RETURN '{"remove": {"by": "lines"}}';
+    END IF;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT unnest($1) EXCEPT SELECT %1$I FROM %2$s WHERE %1$I = ANY ($1)',
+                   shape.key, m.source) USING listed;
+    RETURN '{"remove": {"by": "listed"}}';
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_fetch_changes(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    read bigint;
+    last bigint;
+BEGIN
+    -- Without a watermark there was no row yet.
+    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %1$s FROM %2$s WHERE %3$s AND %4$s%5$s',
+                   sage_intacct.mirror_names(shape.columns), m.source,
+                   sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz),
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    task := task || jsonb_strip_nulls(jsonb_build_object('after', last, 'seen', greatest((task ->> 'seen')::timestamptz,
+        sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    IF pages AND read >= page THEN
+        RETURN jsonb_build_object('put', true, 'read', read, 'next', jsonb_build_array(task));
+    END IF;
+    RETURN jsonb_build_object('put', true, 'read', read, 'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- The headers of lines, with their times of change.
+CREATE FUNCTION sage_intacct.mirror_header_table(shape record)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sage_intacct.mirror_hidden_table('sage_intacct_header', shape.server,
+        format('recordno bigint OPTIONS (type ''INTEGER'') NOT NULL,
+                modified timestamptz OPTIONS (field ''WHENMODIFIED'', type ''TIMESTAMP''),
+                created timestamptz OPTIONS (field %L, type ''TIMESTAMP'')', shape.header_created),
+        shape.header, shape.docparid, shape.show_private, 'RECORDNO');
+END
+$$;
+
+-- Lines are those of their headers: a header that was changed brings all of its lines, and those that do not come are gone.
+CREATE FUNCTION sage_intacct.mirror_fetch_lines(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What one list of values takes.
+    page constant bigint := 1000;
+    headers bigint[];
+    newest timestamptz;
+    wanted text[];
+    read bigint := 0;
+BEGIN
+    PERFORM sage_intacct.mirror_header_table(shape);
+    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    EXECUTE format('SELECT array_agg(recordno ORDER BY recordno), max(stamp) FILTER (WHERE stamp < clock_timestamp() + interval ''1 day'')
+                      FROM (SELECT recordno, greatest(modified, created) AS stamp FROM pg_temp.sage_intacct_header
+                             WHERE %s AND %s ORDER BY recordno LIMIT %s) h',
+                   sage_intacct.mirror_since('modified', 'created', (task ->> 'from')::timestamptz),
+                   sage_intacct.mirror_range('recordno', task), page)
+       INTO headers, newest;
+    IF headers IS NOT NULL THEN
+        wanted := ARRAY[format('%I = ANY (%L::bigint[])', shape.link, headers)];
+    END IF;
+    -- A line may be changed without its header. Its own time of change is looked at once.
+    IF shape.modified IS NOT NULL AND NOT task ? 'after' THEN
+        wanted := wanted || sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz);
+    END IF;
+    IF wanted IS NOT NULL THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s',
+                       sage_intacct.mirror_names(shape.columns), m.source, array_to_string(wanted, ' OR '));
+        GET DIAGNOSTICS read = ROW_COUNT;
+    END IF;
+    INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(headers);
+    task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
+        'seen', greatest((task ->> 'seen')::timestamptz, newest,
+            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    IF cardinality(headers) >= page THEN
+        RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
+                                  'next', jsonb_build_array(task));
+    END IF;
+    RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
+                              'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- Every row, a page at a time. What the target has between two keys and the page has not is gone.
+CREATE FUNCTION sage_intacct.mirror_fetch_all(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    subset name[] := (SELECT array_agg(value::name) FROM jsonb_array_elements_text(task -> 'columns'));
+    read bigint;
+    last bigint;
+    result jsonb;
+BEGIN
+    subset := array_remove(subset, shape.key) || shape.key;
+    PERFORM sage_intacct.mirror_column_option(shape.columns, jsonb_build_object('rescan_columns', c), 'rescan_columns')
+       FROM unnest(subset) c;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page (%1$s) SELECT %1$s FROM %2$s WHERE %3$s%4$s',
+                   sage_intacct.mirror_names(CASE WHEN task ? 'columns' THEN subset ELSE shape.columns END), m.source,
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    result := jsonb_build_object('put', CASE WHEN task ? 'columns' THEN to_jsonb(subset) ELSE 'true' END, 'read', read);
+    IF NOT task ? 'columns' THEN
+        result := result || jsonb_build_object('remove', jsonb_strip_nulls(jsonb_build_object('by', 'range',
+            'after', (task ->> 'after')::bigint, 'upto', CASE WHEN pages AND read >= page THEN last END)));
+        task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
+            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    END IF;
+    IF pages AND read >= page THEN
+        RETURN result || jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('after', last)));
+    END IF;
+    RETURN result || jsonb_build_object('set', CASE
+        WHEN task ? 'columns' AND task ? 'rescan' THEN jsonb_build_object('rescan_at', task -> 'began')
+        WHEN task ? 'columns' THEN '{}'
+        ELSE sage_intacct.mirror_passed(m, task) || jsonb_build_object('loaded_at', coalesce(m.loaded_at, clock_timestamp()),
+                                                                     'sweep_at', task -> 'began') END);
+END
+$$;
+
+-- Every key of a range, a page at a time. Rows that the target lacks are read whole.
+CREATE FUNCTION sage_intacct.mirror_fetch_keys(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    pages boolean := sage_intacct.mirror_sorts_remotely(m.source, shape.key);
+    read bigint;
+    last bigint;
+    missing bigint[];
+    finished boolean;
+    result jsonb;
+BEGIN
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT %1$I FROM %2$s WHERE %3$s%4$s', shape.key, m.source,
+                   sage_intacct.mirror_range(shape.key, task),
+                   CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
+    EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
+                   m.target, shape.key) INTO missing;
+    IF missing IS NOT NULL THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
+                       sage_intacct.mirror_names(shape.columns), m.source, shape.key, missing);
+    END IF;
+    finished := NOT (pages AND read >= page);
+    result := jsonb_build_object('put', true, 'read', read, 'remove', jsonb_strip_nulls(jsonb_build_object('by', 'keys',
+        'after', (task ->> 'after')::bigint, 'upto', CASE WHEN finished THEN (task ->> 'upto')::bigint ELSE last END)));
+    IF NOT finished THEN
+        RETURN result || jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('after', last)));
+    END IF;
+    -- A part of the keys is no sweep.
+    RETURN result || CASE WHEN task ? 'part' THEN '{}' ELSE
+        jsonb_build_object('set', jsonb_build_object('sweep_at', task -> 'began')) END;
+END
+$$;
+
+-- Number of rows and sum of keys in the target.
+CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('SELECT count(*), coalesce(sum(%1$I), 0) FROM %2$s WHERE %3$s', key, target,
+                   sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
+END
+$$;
+
+-- Are they all there? A difference is looked for, and the question asked again, three times at most: rows may come and go
+-- while it is asked.
+CREATE FUNCTION sage_intacct.mirror_fetch_check(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    there record;
+    here record;
+    round integer := (task ->> 'round')::integer;
+BEGIN
+    SELECT * INTO there FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}');
+    IF there.rows IS NULL THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', shape.audit_column IS NULL));
+    ELSIF there.rows = here.rows AND there.key_sum = here.key_sum THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
+    ELSIF round >= 4 THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
+            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or somebody else changes the mirror',
+                          m.target, here.rows, there.rows));
+    END IF;
+    RETURN jsonb_build_object('next', jsonb_build_array(
+        jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum),
+        jsonb_build_object('do', 'check', 'round', round + 1)));
+END
+$$;
+
+-- A range where the gateway has `rows` rows whose keys add up to `sum`: nothing is to be done, or all keys are read, or each half
+-- is looked at. Keys are never used again, so what differs shows in one of both numbers.
+CREATE FUNCTION sage_intacct.mirror_fetch_halve(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page bigint := sage_intacct.mirror_option(m.options, 'page_rows')::bigint;
+    after bigint := task ->> 'after';
+    upto bigint := task ->> 'upto';
+    rows bigint := task ->> 'rows';
+    sum numeric := task ->> 'sum';
+    here record;
+    middle bigint;
+    lower_half record;
+    keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
+BEGIN
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    IF here.rows = rows AND here.key_sum = sum THEN
+        RETURN '{}';
+    END IF;
+    -- Halving finds a few differences with two requests a step; many are found sooner by reading all keys.
+    IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(keys));
+    END IF;
+    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+                   sage_intacct.mirror_range(shape.key, task), here.rows / 2)
+       INTO middle;
+    IF middle IS NULL OR middle = upto THEN
+        RETURN jsonb_build_object('next', jsonb_build_array(keys));
+    END IF;
+    SELECT t.rows, t.key_sum INTO lower_half FROM sage_intacct.mirror_totals(m.source, after, middle) t;
+    RETURN jsonb_build_object('next', jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object('do', 'halve', 'after', after, 'upto', middle,
+            'rows', lower_half.rows, 'sum', lower_half.key_sum)),
+        jsonb_strip_nulls(jsonb_build_object('do', 'halve', 'after', middle, 'upto', upto,
+            'rows', rows - lower_half.rows, 'sum', sum - lower_half.key_sum))));
+END
+$$;
+
+-- One step of a refresh, the target's half: what mirror_fetch has read goes into the target and the registry, in one transaction.
+-- Plain SQL, so that the target may be partitioned or distributed.
+
+-- Triggers of the target run in here and see the caller's search_path, as they would under any other INSERT: so this
+-- function does not set one, and nothing in it, nor in the statements that it is given, may be looked up by a search_path.
+CREATE FUNCTION sage_intacct.mirror_apply(m sage_intacct.mirror, run bigint, answer jsonb, used bigint)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    statement pg_catalog.text;
+    touched bigint;
+    counts bigint[];
+BEGIN
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
+        touched := 0;
+        IF statement IS NOT NULL THEN
+            EXECUTE statement;
+            GET DIAGNOSTICS touched := ROW_COUNT;
+        END IF;
+        counts := pg_catalog.array_append(counts, touched);
+    END LOOP;
+    PERFORM sage_intacct.mirror_applied(m, run, answer, used, counts);
+END
+$$;
+
+-- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, rows of a
+-- distributed target that move are deleted too, rows that differ are updated, new ones are inserted.
+CREATE FUNCTION sage_intacct.mirror_statements(m sage_intacct.mirror, answer jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    whole boolean;
+    distributed name := m.options ->> 'distribute_by';
+    subset name[];
+    changing name[];
+    key text;
+    gone text;
+    moved text;
+    changed text;
+    gained text;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    key := quote_ident(shape.key);
+    IF answer ? 'load' THEN
+        PERFORM sage_intacct.mirror_check_source(m.source);
+        gained := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE %4$s', m.target,
+                         sage_intacct.mirror_names(shape.columns), m.source,
+                         sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')));
+    END IF;
+
+    -- A row that is gone may stand in the way of a new one with the same name.
+    IF answer ? 'remove' THEN
+        gone := format(CASE answer #>> '{remove,by}'
+            WHEN 'range' THEN 'DELETE FROM %2$s t WHERE %3$s
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'keys' THEN 'DELETE FROM %2$s t WHERE %3$s
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_keys s WHERE s.k OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'lines' THEN 'DELETE FROM %2$s t WHERE t.%4$I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)
+                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
+            WHEN 'listed' THEN 'DELETE FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)' END,
+            key, m.target, sage_intacct.mirror_range(shape.key, answer -> 'remove'), coalesce(shape.link, shape.key));
+    END IF;
+
+    IF answer ? 'put' THEN
+        whole := jsonb_typeof(answer -> 'put') <> 'array';
+        subset := CASE WHEN whole THEN shape.columns
+            ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
+        -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
+        IF whole AND distributed <> shape.key THEN
+            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %3$s',
+                            key, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
+        END IF;
+        changing := array_remove(array_remove(subset, shape.key), distributed);
+        IF changing <> '{}' THEN
+            changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
+                                WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %5$s',
+                              key, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
+                              sage_intacct.mirror_differs(m.source, m.target, changing));
+        END IF;
+        IF whole THEN
+            gained := format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
+                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s)',
+                             key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
+        END IF;
+    END IF;
+    RETURN ARRAY[gone, moved, changed, gained];
+END
+$$;
+
+-- What has been done goes into the registry, and the tasks that are left. `counts` are the rows of each of the statements.
+CREATE FUNCTION sage_intacct.mirror_applied(m sage_intacct.mirror, run bigint, answer jsonb, used bigint, counts bigint[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost bigint := counts[1];
+    -- A row that is put anew has changed.
+    changed bigint := counts[2] + counts[3];
+    gained bigint := counts[4] - counts[2];
+BEGIN
+    IF answer ? 'say' THEN
+        RAISE WARNING '%', answer ->> 'say';
+    END IF;
+    IF answer ? 'load' THEN
+        answer := sage_intacct.mirror_loaded(m, answer -> 'load', gained);
+    END IF;
+    m := jsonb_populate_record(m, coalesce(answer -> 'set', '{}'));
+    m.todo := coalesce(answer -> 'next', '[]') || (m.todo - 0);
+    m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
+    IF answer -> 'set' ? 'drift_at' THEN
+        IF answer ? 'add' THEN
+            m.todo := sage_intacct.mirror_add_columns(m, answer -> 'add') || m.todo;
+        END IF;
+        PERFORM sage_intacct.mirror_prepare(m);
+    END IF;
+    UPDATE sage_intacct.mirror r
+       SET todo = m.todo, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+           late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
+           sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
+     WHERE r.id = m.id;
+    UPDATE sage_intacct.mirror_run r
+       SET inserted = r.inserted + gained, updated = r.updated + changed,
+           deleted = r.deleted + lost, read = r.read + coalesce((answer ->> 'read')::bigint, 0),
+           expected = coalesce((answer ->> 'expected')::bigint, r.expected), requests = used,
+           task = coalesce(m.todo #>> '{0,do}', r.task), watermark = m.watermark
+     WHERE r.id = run;
+END
+$$;
+
+-- The keys of the next slice of a first load: the last one has no end.
+CREATE FUNCTION sage_intacct.mirror_slice(task jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE WHEN s.upto < (task ->> 'top')::bigint THEN task || jsonb_build_object('upto', s.upto) ELSE task END
+  FROM (SELECT coalesce((task ->> 'after')::bigint, 0) + (task ->> 'width')::bigint AS upto) s
+$$;
+
+-- A slice of the first load: its rows went from the gateway into the target as they came, from several pages at once. Returns
+-- what mirror_fetch would.
+CREATE FUNCTION sage_intacct.mirror_loaded(m sage_intacct.mirror, task jsonb, read bigint)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    slice bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
+    width bigint := task ->> 'width';
+    upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
+BEGIN
+    IF upto IS NOT NULL THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
+            'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
+    END IF;
+    EXECUTE format('ANALYZE %s', m.target);
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
+        sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
+    RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
+        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began'));
+END
+$$;
+
+-- New fields of the object become columns of the foreign table and of the target. Returns the tasks that fill them.
+CREATE FUNCTION sage_intacct.mirror_add_columns(m sage_intacct.mirror, fields jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    field record;
+    added name[];
+    name name;
+    type text;
+BEGIN
+    FOR field IN SELECT value ->> 'field' AS field, value ->> 'type' AS type FROM jsonb_array_elements(fields) LOOP
+        name := replace(lower(field.field), '.', '_');
+        type := CASE field.type
+            WHEN 'INTEGER' THEN 'bigint'
+            WHEN 'DECIMAL' THEN 'numeric' WHEN 'CURRENCY' THEN 'numeric' WHEN 'PERCENT' THEN 'numeric'
+            WHEN 'BOOLEAN' THEN 'boolean' WHEN 'DATE' THEN 'date' WHEN 'TIMESTAMP' THEN 'timestamptz'
+            ELSE 'text' END;
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.source AND attname = name AND NOT attisdropped) THEN
+                EXECUTE format('ALTER FOREIGN TABLE %s ADD COLUMN %I %s OPTIONS (field %L, type %L)', m.source, name, type, field.field, field.type);
+            END IF;
+            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.target AND attname = name AND NOT attisdropped) THEN
+                EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
+            END IF;
+            -- Not every field that is described may be queried.
+            EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
+            added := added || name;
+        EXCEPTION WHEN undefined_column OR fdw_error THEN
+            RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;
+        END;
+    END LOOP;
+    RETURN CASE WHEN added IS NULL OR m.loaded_at IS NULL THEN '[]' ELSE
+        jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(added))) END;
+END
+$$;
+
+-- Whose mirror it is, and whose code a refresh would run.
+
+-- Whether a table that is there can be a mirror: a table of one's own, ordinary or partitioned, whose columns have the types of
+-- those of the foreign table, and in which a row key stands once.
+CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    other name;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p')) THEN
+        RAISE '% is not a table', target USING ERRCODE = 'wrong_object_type';
+    END IF;
+    PERFORM sage_intacct.mirror_check_target(target);
+    SELECT c.name INTO other FROM sage_intacct.mirror_columns(foreign_table, target) c WHERE NOT c.same_type;
+    IF FOUND THEN
+        RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
+    END IF;
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, '{}', '{}');
+    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = shape.key
+                    WHERE i.indrelid = target AND i.indisunique AND a.attnum = ANY (i.indkey)) THEN
+        RAISE '% has no unique index with column "%"', target, shape.key USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
+    END IF;
+END
+$$;
+
+-- Raises if a refresh by the current user would run another role's code: the triggers, defaults, constraints and index
+-- expressions of a table run with the rights of the role that writes to it. So the target, its partitions, and the tables to
+-- which a foreign key carries its changes on, belong to the role that refreshes. Locks the target, so that it stays so until
+-- the transaction ends.
+CREATE FUNCTION sage_intacct.mirror_check_target(target regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    other record;
+BEGIN
+    FOR other IN SELECT l.relation::regclass AS relation FROM sage_intacct.mirror_lock_target(target) l LOOP
+        RAISE 'table % belongs to role %, not to the owner of the mirror', other.relation,
+                (SELECT relowner::regrole FROM pg_class WHERE oid = other.relation) USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Its triggers would run with the rights of role %I, which refreshes the mirror.', current_user),
+            HINT = 'Give the table to the owner of the mirror, or end the mirror with drop_mirror(target, keep => true) and create it, and run its jobs, as the owner of the table.';
+    END LOOP;
+    WITH RECURSIVE reached (relation) AS (
+        SELECT target::oid
+        UNION
+        SELECT n.relation FROM reached r JOIN (
+            SELECT inhparent AS parent, inhrelid AS relation FROM pg_inherits
+            UNION ALL
+            SELECT confrelid, conrelid FROM pg_constraint
+             WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))) n ON n.parent = r.relation)
+    SELECT c.oid::regclass AS relation, c.relowner::regrole AS owner INTO other
+      FROM reached r JOIN pg_class c ON c.oid = r.relation
+     WHERE c.relowner <> quote_ident(current_user)::regrole
+       AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE 'a foreign key changes table %, which belongs to role %, with %', other.relation, other.owner, target
+            USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Its triggers would run with the rights of role %I, which refreshes the mirror.', current_user),
+            HINT = 'A foreign key without ON DELETE and ON UPDATE actions, or a table of the mirror''s owner, can be refreshed.';
+    END IF;
+END
+$$;
+
+-- Raises if reading a foreign table would run another role's code: the constraints of a domain are checked with the rights
+-- of the role that reads. Types of superusers are trusted.
+CREATE FUNCTION sage_intacct.mirror_check_source(source regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    other record;
+BEGIN
+    WITH RECURSIVE used (number, type) AS (
+        SELECT attnum, atttypid FROM pg_attribute WHERE attrelid = source AND attnum > 0 AND NOT attisdropped
+        UNION
+        SELECT u.number, n.type FROM used u JOIN pg_type t ON t.oid = u.type
+         CROSS JOIN LATERAL (
+                SELECT t.typbasetype UNION ALL SELECT t.typelem
+                UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) n (type)
+         WHERE n.type <> 0)
+    SELECT a.attname AS column, t.oid::regtype AS type, t.typowner::regrole AS owner INTO other
+      FROM used u JOIN pg_type t ON t.oid = u.type JOIN pg_roles o ON o.oid = t.typowner
+      JOIN pg_attribute a ON a.attrelid = source AND a.attnum = u.number
+     WHERE t.typtype = 'd' AND NOT o.rolsuper AND t.typowner <> quote_ident(current_user)::regrole
+       AND EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid AND c.contype = 'c')
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE 'column "%" of % has the domain %, which belongs to role %', other.column, source, other.type, other.owner
+            USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Its constraints would run with the rights of role %I, which refreshes the mirror.', current_user),
+            HINT = 'The domain can be given to the owner of the mirror, or the column can have the type below it.';
+    END IF;
+END
+$$;
+
+-- The mirror with this target, as its owner sees it.
+CREATE FUNCTION sage_intacct.mirror_of(target regclass)
+RETURNS sage_intacct.mirror
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+BEGIN
+    IF m.owner <> quote_ident(current_user)::regrole THEN
+        RAISE 'mirror % belongs to role %', target, m.owner USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'It is refreshed with its owner''s user mapping, and its owner''s triggers run with the rights of the role that refreshes it.',
+            HINT = format('Connect as role %s, or let the job run as it.', m.owner);
+    END IF;
+    RETURN m;
+END
+$$;
+
+-- The mirror with this target, as its owner and the members of its owner see it.
+CREATE FUNCTION sage_intacct.mirror_known(target regclass)
+RETURNS sage_intacct.mirror
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+BEGIN
+    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target;
+    IF NOT FOUND THEN
+        RAISE '% is not a mirror of yours', target USING ERRCODE = 'undefined_object',
+            HINT = 'SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
+    END IF;
+    RETURN m;
+END
+$$;
+
+-- What users call. Procedures that commit have neither a search_path of their own nor the rights of another role: they are
+-- thin, qualify every name and operator, and leave the work to the functions.
+
+-- Registers a mirror and makes its table, unless it is there. Returns the table. `creation` is the schema for a name that
+-- has none: the caller's current schema.
+CREATE FUNCTION sage_intacct.mirror_register(foreign_table regclass, target text, options jsonb, creation name)
+RETURNS regclass
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parts name[] := parse_ident(target);
+    schema name := CASE WHEN cardinality(parts) > 1 THEN parts[cardinality(parts) - 1] ELSE creation END;
+    qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
+    relation regclass := to_regclass(qualified);
+    made boolean := relation IS NULL;
+BEGIN
+    PERFORM sage_intacct.mirror_check_options(options);
+    IF to_regnamespace(quote_ident(schema)) IS NULL THEN
+        RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
+    END IF;
+    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RAISE 'option "distribute_by" needs the extension citus' USING ERRCODE = 'feature_not_supported',
+            HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
+    END IF;
+    PERFORM sage_intacct.mirror_purge();
+    IF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation) THEN
+        RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
+            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
+    END IF;
+    IF made THEN
+        PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
+        relation := to_regclass(qualified);
+    ELSE
+        PERFORM sage_intacct.mirror_adopt(foreign_table, relation);
+    END IF;
+    PERFORM sage_intacct.mirror_check_source(foreign_table);
+    -- Raises what is wrong with options that name columns.
+    PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
+    INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
+    VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
+    RETURN relation;
+END
+$$;
+
+-- A table with the columns of a foreign table, its key and its comments.
+CREATE FUNCTION sage_intacct.mirror_make_table(foreign_table regclass, target text, options jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted name[] := sage_intacct.mirror_column_list(options ->> 'columns');
+    shape record;
+    missing name;
+    commented record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, foreign_table, '{}', '{}');
+    SELECT w INTO missing FROM unnest(wanted) w WHERE w <> ALL (shape.columns);
+    IF FOUND THEN
+        RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
+    END IF;
+    wanted := CASE WHEN wanted IS NULL THEN shape.columns ELSE array_remove(wanted, shape.key) || shape.key END;
+    EXECUTE format('CREATE TABLE %s (%s, PRIMARY KEY (%s))', target, (
+        SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                   CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
+                   CASE WHEN a.attname = shape.key OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+         WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
+        concat_ws(', ', quote_ident(nullif(options ->> 'distribute_by', shape.key)), quote_ident(shape.key)));
+    -- Lines are taken out by their header.
+    IF shape.link = ANY (wanted) THEN
+        EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.link);
+    END IF;
+    FOR commented IN
+        SELECT NULL::name AS column, coalesce(obj_description(t.ftrelid, 'pg_class'),
+                   (SELECT option_value FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'label')) AS text
+          FROM pg_foreign_table t WHERE t.ftrelid = foreign_table
+        UNION ALL
+        SELECT a.attname, coalesce(col_description(a.attrelid, a.attnum),
+                   (SELECT option_value FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'label'))
+          FROM pg_attribute a WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON %s IS %L', coalesce('COLUMN ' || target || '.' || quote_ident(commented.column), 'TABLE ' || target), commented.text);
+    END LOOP;
+    IF options ? 'distribute_by' THEN
+        EXECUTE 'SELECT pg_catalog.create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_refuse(procedure text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE '% cannot run inside a transaction block or a function', procedure USING ERRCODE = 'active_sql_transaction',
+        DETAIL = 'It commits page by page.', HINT = format('CALL sage_intacct.%s(…) as a statement of its own.', procedure);
+END
+$$;
+
+-- Begins a refresh that holds its mirror's lock: makes the list of tasks, or finds the one that was not finished. Returns the
+-- number of the run.
+CREATE FUNCTION sage_intacct.mirror_begin(mirror integer, "full" boolean)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+    run bigint;
+BEGIN
+    UPDATE sage_intacct.mirror_run r SET outcome = 'lost', ended = clock_timestamp()
+     WHERE r.mirror = mirror_begin.mirror AND r.outcome = 'running';
+    -- A foreign table that was imported anew has another OID.
+    UPDATE sage_intacct.mirror r SET source = to_regclass(r.source_name)
+     WHERE r.id = mirror AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.source) AND to_regclass(r.source_name) IS NOT NULL;
+    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror;
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
+        RAISE 'the foreign table % of mirror % does not exist', m.source_name, m.target USING ERRCODE = 'undefined_table',
+            HINT = 'IMPORT FOREIGN SCHEMA makes it again; CALL sage_intacct.drop_mirror(target) ends the mirror.';
+    END IF;
+    PERFORM sage_intacct.mirror_check_options(m.options);
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    PERFORM sage_intacct.mirror_check_source(m.source);
+    -- What was not finished is finished first, and then what has changed since is read.
+    m.todo := CASE WHEN "full" THEN '[]' ELSE m.todo END || CASE
+        WHEN m.todo @> '[{"do": "load"}]' AND NOT "full" THEN '[]'
+        ELSE sage_intacct.mirror_plan(m, "full") END;
+    UPDATE sage_intacct.mirror r SET todo = m.todo WHERE r.id = mirror;
+    INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (mirror, m.todo #>> '{0,do}') RETURNING r.id INTO run;
+    PERFORM sage_intacct.mirror_prepare(m);
+    RETURN run;
+END
+$$;
+
+-- Ends a refresh: its record, the notification, and the records that are too old.
+CREATE FUNCTION sage_intacct.mirror_end(mirror integer, run bigint, outcome text, error text, used bigint)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+    r sage_intacct.mirror_run;
+BEGIN
+    -- What failed before it began is a run too: sage_intacct.mirrors shows why.
+    IF run IS NULL THEN
+        INSERT INTO sage_intacct.mirror_run AS t (mirror) VALUES (mirror_end.mirror) RETURNING t.id INTO run;
+    END IF;
+    UPDATE sage_intacct.mirror_run t
+       SET ended = clock_timestamp(), outcome = mirror_end.outcome, error = nullif(rtrim(mirror_end.error, E'\n'), ''), requests = greatest(used, t.requests)
+     WHERE t.id = run
+    RETURNING * INTO r;
+    SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
+    IF mirror_end.outcome = 'done' THEN
+        UPDATE sage_intacct.mirror t SET refreshed_at = r.started WHERE t.id = mirror;
+        -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
+        PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
+    END IF;
+    PERFORM sage_intacct.mirror_purge(mirror);
+END
+$$;
+
+-- A field has gone: what on_drift says about that is asked first.
+CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id = mirror
+$$;
+
+-- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` tells it.
+CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+    run bigint;
+    answer pg_catalog.jsonb;
+    budget bigint;
+    base bigint;
+    used bigint := 0;
+    going boolean := true;
+    failed boolean := false;
+    looked boolean := false;
+    state pg_catalog.text;
+    message pg_catalog.text;
+    details pg_catalog.text;
+    advice pg_catalog.text;
+BEGIN
+    failure := NULL;
+    m := sage_intacct.mirror_of(target);
+    WHILE NOT sage_intacct.mirror_try_lock(m.id) LOOP
+        IF sage_intacct.mirror_option(m.options, 'concurrent') OPERATOR(pg_catalog.=) 'skip' THEN
+            RAISE NOTICE 'mirror % is being refreshed: skipped', target;
+            RETURN;
+        END IF;
+        COMMIT;
+        PERFORM pg_catalog.pg_sleep(0.2);
+    END LOOP;
+
+    BEGIN
+        run := sage_intacct.mirror_begin(m.id, "full");
+        budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
+    EXCEPTION WHEN OTHERS OR query_canceled THEN
+        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+        going := false;
+        failed := true;
+    END;
+    COMMIT;
+
+    WHILE going LOOP
+        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) m.id;
+        EXIT WHEN pg_catalog.jsonb_array_length(m.todo) OPERATOR(pg_catalog.=) 0;
+        BEGIN
+            -- What this session has sent so far is not this run's.
+            base := coalesce(base, sage_intacct.mirror_requests(m.source));
+            used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
+            IF used OPERATOR(pg_catalog.>=) budget THEN
+                going := false;
+            ELSE
+                answer := sage_intacct.mirror_fetch(m);
+                used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
+            END IF;
+        EXCEPTION WHEN OTHERS OR query_canceled THEN
+            GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+            failed := true;
+        END;
+        COMMIT;
+        IF failed AND state OPERATOR(pg_catalog.=) '42703' AND NOT looked THEN
+            looked := true;
+            failed := false;
+            message := NULL;
+            PERFORM sage_intacct.mirror_look_for_drift(m.id);
+            COMMIT;
+        ELSIF going AND NOT failed THEN
+            BEGIN
+                PERFORM sage_intacct.mirror_apply(m, run, answer, used);
+                used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
+            EXCEPTION WHEN OTHERS OR query_canceled THEN
+                GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                failed := true;
+            END;
+            COMMIT;
+        END IF;
+        going := going AND NOT failed;
+    END LOOP;
+
+    PERFORM sage_intacct.mirror_end(m.id, run, CASE WHEN failed THEN 'failed' WHEN going THEN 'done' ELSE 'budget' END,
+                                    pg_catalog.concat_ws(E'\n', message, details), used);
+    PERFORM sage_intacct.mirror_unlock(m.id);
+    COMMIT;
+    IF failed THEN
+        failure := pg_catalog.jsonb_build_object('mirror', sage_intacct.mirror_qualified(target), 'state', state, 'message', message,
+                                                 'detail', details, 'hint', advice);
+    ELSIF NOT going THEN
+        RAISE WARNING 'mirror %: stopped after % requests (max_requests_per_run); the next refresh goes on', target, used;
+    END IF;
+END
+$$;
+
+-- Raises what mirror_refresh tells.
+CREATE FUNCTION sage_intacct.mirror_raise(failure jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE '%', failure ->> 'message' USING ERRCODE = failure ->> 'state',
+        DETAIL = coalesce(nullif(failure ->> 'detail', ''), format('While mirror %s was refreshed.', failure ->> 'mirror')),
+        HINT = coalesce(nullif(failure ->> 'hint', ''), 'What was committed stays; the next refresh goes on from there.');
+END
+$$;
+
+CREATE PROCEDURE sage_intacct.create_mirror(foreign_table regclass, target text, options jsonb DEFAULT '{}')
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    relation pg_catalog.regclass;
+    failure pg_catalog.jsonb;
+    loads boolean;
+BEGIN
+    IF NOT sage_intacct.mirror_may_commit() THEN
+        PERFORM sage_intacct.mirror_refuse('create_mirror');
+    END IF;
+    relation := sage_intacct.mirror_register(foreign_table, target, options, pg_catalog.current_schema());
+    COMMIT;
+    loads := sage_intacct.mirror_option(options, 'load');
+    IF loads THEN
+        CALL sage_intacct.mirror_refresh(relation, false, failure);
+        IF failure IS NOT NULL THEN
+            PERFORM sage_intacct.mirror_raise(failure);
+        END IF;
+    END IF;
+END
+$$;
+
+CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    failure pg_catalog.jsonb;
+BEGIN
+    IF NOT sage_intacct.mirror_may_commit() THEN
+        PERFORM sage_intacct.mirror_refuse('refresh_mirror');
+    END IF;
+    CALL sage_intacct.mirror_refresh(target, "full", failure);
+    IF failure IS NOT NULL THEN
+        PERFORM sage_intacct.mirror_raise(failure);
+    END IF;
+END
+$$;
+
+CREATE PROCEDURE sage_intacct.refresh_mirrors(schema name)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    targets pg_catalog.regclass[];
+    target pg_catalog.regclass;
+    failure pg_catalog.jsonb;
+    failures pg_catalog.text[];
+BEGIN
+    IF NOT sage_intacct.mirror_may_commit() THEN
+        PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
+    END IF;
+    targets := sage_intacct.mirror_targets(schema);
+    FOREACH target IN ARRAY targets LOOP
+        CALL sage_intacct.mirror_refresh(target, false, failure);
+        IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
+            PERFORM sage_intacct.mirror_raise(failure);
+        ELSIF failure IS NOT NULL THEN
+            failures := pg_catalog.array_append(failures,
+                pg_catalog.format('%s: %s', target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
+        END IF;
+    END LOOP;
+    IF failures IS NOT NULL THEN
+        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
+            USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
+                HINT := 'SELECT * FROM sage_intacct.mirror_runs tells more.';
+    END IF;
+END
+$$;
+
+-- One's own mirrors in a schema, in the order of their names, lines behind the rest.
+CREATE FUNCTION sage_intacct.mirror_targets(schema name)
+RETURNS regclass[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regnamespace(quote_ident(schema)) IS NULL THEN
+        RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
+    END IF;
+    RETURN (SELECT coalesce(array_agg(m.target ORDER BY c.relname), '{}')
+              FROM sage_intacct.mirror m JOIN pg_class c ON c.oid = m.target JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = schema AND m.owner = quote_ident(current_user)::regrole);
+END
+$$;
+
+-- Ends a mirror of one's own, or of a role whose rights one has. Its table is dropped if create_mirror made it, unless it is to be kept.
+CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+BEGIN
+    IF NOT sage_intacct.mirror_try_lock(m.id) THEN
+        RAISE 'mirror % is being refreshed', target USING ERRCODE = 'object_in_use';
+    END IF;
+    UPDATE sage_intacct.mirror SET dropped = true WHERE id = m.id;
+    PERFORM sage_intacct.mirror_purge();
+    IF m.made AND NOT keep THEN
+        EXECUTE format('DROP TABLE %s', target);
+    END IF;
+    PERFORM sage_intacct.mirror_unlock(m.id);
+END
+$$;
+
+-- Changes options of a mirror; a null takes an option back to its default.
+CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror := sage_intacct.mirror_of(target);
+    changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'load'));
+BEGIN
+    IF fixed IS NOT NULL THEN
+        RAISE 'option "%" is read when a mirror is created', fixed USING ERRCODE = 'fdw_invalid_option_name';
+    END IF;
+    PERFORM sage_intacct.mirror_check_options(changed);
+    PERFORM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone);
+    UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
+END
+$$;
+
+CREATE FUNCTION "schema_diff"(
+    "schema" TEXT
+) RETURNS TABLE (
+    "foreign_table" TEXT,
+    "change" TEXT,
+    "field" TEXT,
+    "statement" TEXT
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'schema_diff_wrapper';
+
+CREATE FUNCTION "sessions"() RETURNS TABLE (
+    "server" TEXT,
+    "mapping" TEXT,
+    "user_id" TEXT,
+    "company_id" TEXT,
+    "entity" TEXT,
+    "endpoint_host" TEXT,
+    "expires" timestamp with time zone
+)
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'sessions_wrapper';
+
+CREATE FUNCTION upsert("table" regclass, rows jsonb) RETURNS TABLE (created bigint, updated bigint)
+    STRICT VOLATILE PARALLEL UNSAFE LANGUAGE c AS 'MODULE_PATHNAME', 'upsert_wrapper';
+
+CREATE FUNCTION "version"() RETURNS TEXT
+STRICT STABLE PARALLEL SAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'version_wrapper';
+
+CREATE FUNCTION "write_log_file"(
+    "counts" bool
+) RETURNS TABLE (
+    "sent" timestamp with time zone,
+    "role" TEXT,
+    "server" TEXT,
+    "company" TEXT,
+    "object" TEXT,
+    "function" TEXT,
+    "rows" bigint,
+    "key_field" TEXT,
+    "keys" TEXT[],
+    "control_id" TEXT,
+    "body_hash" TEXT,
+    "outcome" TEXT,
+    "outcome_at" timestamp with time zone,
+    "reason" TEXT,
+    "cluster" TEXT
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'write_log_file_wrapper';
+
+-- What is settled of the write log, and where each server is at home. The log itself is a file (src/write_log): see
+-- docs/writes.md.
+
+-- Functions that were sent, and of which it is known what became of them. Moved here from the log's file; the owner of
+-- this table is the owner of the audit log.
+CREATE TABLE sage_intacct.settled_write (
+    control_id text PRIMARY KEY,
+    sent timestamptz NOT NULL,
+    role name NOT NULL,
+    role_oid oid NOT NULL,
+    server name NOT NULL,
+    server_oid oid NOT NULL,
+    company text NOT NULL,
+    object text NOT NULL,
+    function text NOT NULL,
+    rows bigint NOT NULL,
+    key_field text,
+    keys text[] NOT NULL,
+    body_hash text NOT NULL,
+    outcome text NOT NULL CHECK (outcome OPERATOR(pg_catalog.=) ANY ('{stored,not stored}'::pg_catalog.text[])),
+    outcome_at timestamptz NOT NULL,
+    reason text NOT NULL
+);
+
+CREATE INDEX ON sage_intacct.settled_write (outcome_at);
+
+-- How long they are kept: UPDATE by the table's owner.
+CREATE TABLE sage_intacct.write_log_retention (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    keep interval NOT NULL DEFAULT '400 days'
+);
+INSERT INTO sage_intacct.write_log_retention DEFAULT VALUES;
+
+-- The cluster and the database that a server was first written through, or was adopted by later: the last row counts.
+-- Without a sequence: what a dump brings must not meet numbers that are given anew.
+CREATE TABLE sage_intacct.server_home (
+    server name NOT NULL,
+    server_oid oid NOT NULL,
+    system_identifier text NOT NULL,
+    timeline bigint NOT NULL,
+    data_directory text NOT NULL,
+    database_oid oid NOT NULL,
+    since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    role name NOT NULL,
+    adopted boolean NOT NULL
+);
+
+CREATE INDEX ON sage_intacct.server_home (server, since);
+
+-- A dump takes them along: what is restored elsewhere is a copy, and must be adopted before it writes.
+SELECT pg_catalog.pg_extension_config_dump('sage_intacct.settled_write', '');
+SELECT pg_catalog.pg_extension_config_dump('sage_intacct.server_home', '');
+
+REVOKE ALL ON sage_intacct.settled_write, sage_intacct.write_log_retention, sage_intacct.server_home FROM PUBLIC;
+
+-- Whether the current user sees what a role wrote through a server: the writer, the server's owner, a superuser.
+CREATE FUNCTION sage_intacct.sees_write(role_oid oid, server_oid oid)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT EXISTS (SELECT FROM pg_catalog.pg_roles r
+                WHERE r.rolname OPERATOR(pg_catalog.=) current_user AND r.rolsuper)
+    OR EXISTS (SELECT FROM pg_catalog.pg_roles r
+                WHERE r.oid OPERATOR(pg_catalog.=) $1 AND pg_catalog.pg_has_role(r.oid, 'USAGE'))
+    OR EXISTS (SELECT FROM pg_catalog.pg_foreign_server s
+                WHERE s.oid OPERATOR(pg_catalog.=) $2 AND pg_catalog.pg_has_role(s.srvowner, 'USAGE'))
+$$;
+
+-- The settled writes that the current user may see.
+CREATE VIEW sage_intacct.settled_writes WITH (security_barrier = true) AS
+SELECT w.sent, w.role, w.server, w.company, w.object, w.function, w.rows, w.key_field, w.keys, w.control_id,
+       w.body_hash, w.outcome, w.outcome_at, w.reason
+  FROM sage_intacct.settled_write w
+ WHERE sage_intacct.sees_write(w.role_oid, w.server_oid);
+
+-- How many there are, for those who see them or may see all statistics.
+CREATE VIEW sage_intacct.settled_write_counts WITH (security_barrier = true) AS
+SELECT w.server, w.outcome, pg_catalog.count(*) AS functions, pg_catalog.sum(w.rows) AS rows
+  FROM sage_intacct.settled_write w
+ WHERE pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') OR sage_intacct.sees_write(w.role_oid, w.server_oid)
+ GROUP BY w.server, w.outcome;
+
+GRANT SELECT ON sage_intacct.settled_writes, sage_intacct.settled_write_counts TO PUBLIC;
+
+-- Every function that was sent to a gateway, or was about to be, with its outcome: "under way", "stored", "not stored"
+-- or "in doubt". Of other roles only to the owner of the server.
+CREATE FUNCTION sage_intacct.write_log()
+RETURNS TABLE (sent timestamptz, role name, server name, company text, object text, function text, rows bigint,
+               key_field text, keys text[], control_id text, body_hash text, outcome text, outcome_at timestamptz,
+               reason text, cluster text)
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT f.sent, f.role, f.server, f.company, f.object, f.function, f.rows, f.key_field, f.keys, f.control_id, f.body_hash,
+       f.outcome, f.outcome_at, f.reason, f.cluster
+  FROM sage_intacct.write_log_file(false) f
+UNION ALL
+SELECT w.sent, w.role, w.server, w.company, w.object, w.function, w.rows, w.key_field, w.keys, w.control_id, w.body_hash,
+       w.outcome, w.outcome_at, w.reason, 'this cluster'
+  FROM sage_intacct.settled_writes w
+ WHERE NOT EXISTS (SELECT FROM sage_intacct.write_log_file(false) g
+                    WHERE g.control_id OPERATOR(pg_catalog.=) w.control_id AND g.cluster OPERATOR(pg_catalog.=) 'this cluster')
+ ORDER BY 1
+$$;
+
+-- How many functions and rows there are with each outcome; also for members of pg_read_all_stats, who see no entry.
+CREATE FUNCTION sage_intacct.write_counts()
+RETURNS TABLE (server name, outcome text, functions bigint, rows bigint)
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.server, a.outcome, pg_catalog.sum(a.functions)::pg_catalog.int8, pg_catalog.sum(a.rows)::pg_catalog.int8
+  FROM (SELECT f.server, f.outcome, 1 AS functions, f.rows FROM sage_intacct.write_log_file(true) f
+        UNION ALL
+        SELECT c.server, c.outcome, c.functions, c.rows::pg_catalog.int8 FROM sage_intacct.settled_write_counts c) a
+ GROUP BY a.server, a.outcome
+ ORDER BY 1, 2
+$$;
