@@ -189,6 +189,10 @@ SELECT * FROM sage_intacct.query('acme', 'select NAME from CUSTOMER where NAME =
 SELECT * FROM sage_intacct.schema_diff('{role}_f');
 SELECT * FROM sage_intacct.upsert('{role}_f.customer', '[{{\"customerid\": \"trap\", \"name\": \"one\"}}]');
 SELECT * FROM sage_intacct.upsert('{role}_f.customer', '[{{\"customerid\": \"trap\", \"name\": \"two\"}}]');
+SELECT * FROM sage_intacct.resolve_writes('acme');
+SELECT * FROM sage_intacct.write_log();
+SELECT * FROM sage_intacct.write_counts();
+SELECT * FROM sage_intacct.settled_writes;
 SELECT sage_intacct.apply_comments('{role}_f');
 SELECT * FROM sage_intacct.request_stats();
 SELECT * FROM sage_intacct.sessions();
