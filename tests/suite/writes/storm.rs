@@ -329,9 +329,7 @@ fn a_storm_of_kills() {
             while Instant::now() < end {
                 std::hint::spin_loop();
             }
-            let _ = std::process::Command::new("kill")
-                .args(["-9", &pid.to_string()])
-                .status();
+            cluster::kill(pid);
         });
         let result = client.batch_execute(&format!(
             "INSERT INTO customer (customerid, name) VALUES ('{id}', 'x')"
