@@ -90,6 +90,14 @@ STRICT
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'entities_wrapper';
 
+CREATE FUNCTION "mirror_clock_change"(
+    "source" oid,
+    "at" bigint
+) RETURNS bigint
+STABLE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_clock_change_wrapper';
+
 CREATE FUNCTION "mirror_lock_target"(
     "target" oid
 ) RETURNS TABLE (
@@ -580,33 +588,6 @@ SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
 
-CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
-SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
-       -- A guess of thousands of years is none, and not every one has a date.
-       CASE WHEN rows_done > 0 AND rows_total >= rows_done
-             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
-            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
-       END AS eta
-  FROM @extschema@.running_scans()
-UNION ALL
--- What a refresh has committed; its scans are rows of their own.
-SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
-       CASE WHEN r.read > 0 AND r.expected >= r.read
-             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
-            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
-       END
-  FROM @extschema@.mirror_running r
-  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
-  JOIN pg_class f ON f.oid = m.source
-  JOIN pg_foreign_table t ON t.ftrelid = m.source
-  JOIN pg_foreign_server s ON s.oid = t.ftserver
- CROSS JOIN LATERAL (
-        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE has_table_privilege(m.target, 'SELECT');
-
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
-GRANT SELECT ON @extschema@.progress TO PUBLIC;
-
 -- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
@@ -774,23 +755,16 @@ SELECT CASE
 $$;
 
 -- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
--- older than it looks: in the server's zone, or, where none is given, in the zones that companies live in.
+-- older than it looks: in the server's zone, or, where none is declared, in that of whoever's clock the gateway shows.
 CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
 RETURNS interval
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT sage_intacct.mirror_option(m.options, 'overlap')::interval
-       + CASE WHEN EXISTS (
-            SELECT FROM unnest(coalesce(
-                (SELECT array_agg(o.option_value)
-                   FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
-                  CROSS JOIN LATERAL pg_options_to_table(s.srvoptions) o
-                  WHERE t.ftrelid = m.source AND o.option_name = 'time_zone'),
-                ARRAY['America/New_York', 'Europe/London', 'Australia/Sydney'])) AS zone
-             WHERE (m.watermark + interval '26 hours') AT TIME ZONE zone - (m.watermark - interval '26 hours') AT TIME ZONE zone
-                   <> interval '52 hours')
-         THEN interval '1 hour' ELSE interval '0' END
+BEGIN
+    RETURN sage_intacct.mirror_option(m.options, 'overlap')::interval
+           + coalesce(sage_intacct.mirror_clock_change(m.source, extract(epoch FROM m.watermark)::bigint), 0) * interval '1 second';
+END
 $$;
 
 -- The name of a type that reads the same whatever the search_path, without its modifier.
@@ -1149,9 +1123,9 @@ BEGIN
     EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
     IF shape.header IS NOT NULL THEN
         PERFORM sage_intacct.mirror_header_table(shape);
-        EXECUTE format('SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < %1$L::timestamptz),
-                                        (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < %1$L::timestamptz))',
-                       date_trunc('second', clock_timestamp() + interval '1 day')) INTO newest;
+        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
+                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
+          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
         task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
     END IF;
     RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
@@ -2206,6 +2180,33 @@ BEGIN
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
 END
 $$;
+
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT');
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
 
 CREATE FUNCTION "schema_diff"(
     "schema" TEXT
