@@ -120,12 +120,7 @@ impl Reading<'_> {
                 ),
             ),
         };
-        let lines: Vec<Value> = lines
-            .iter()
-            .filter(|record| record.object.eq_ignore_ascii_case(line))
-            .map(|record| Value::Object(object(record)))
-            .collect();
-        Some(Value::Array(lines).to_string())
+        Some(array(lines, line))
     }
 
     fn without_key(&self) -> ! {
@@ -176,6 +171,17 @@ fn text<'a>(record: &'a Record, field: &str) -> Option<&'a str> {
     }
 }
 
+/// The lines of one object, as a JSON array.
+fn array(lines: &[Record], object_name: &str) -> String {
+    let lines = lines
+        .iter()
+        .filter(|record| record.object.eq_ignore_ascii_case(object_name));
+    lines
+        .map(|record| Value::Object(object(record)))
+        .collect::<Value>()
+        .to_string()
+}
+
 /// A line with its fields as the gateway writes them: text, whatever they mean.
 fn object(record: &Record) -> Map<String, Value> {
     let value = |value: &FieldValue| match value {
@@ -197,24 +203,22 @@ mod tests {
     #[test]
     fn lines_are_an_array_of_objects() {
         let text = |text: &str| FieldValue::Text(Some(text.to_owned()));
-        let line = Record {
-            object: "apbillitem".into(),
+        let line = |object: &str, number: &str| Record {
+            object: object.into(),
             fields: vec![
-                ("LINE_NO".into(), text("1")),
+                ("LINE_NO".into(), text(number)),
                 ("MEMO".into(), FieldValue::Text(None)),
             ],
         };
-        let bill = Record {
-            object: "apbill".into(),
-            fields: vec![
-                ("RECORDNO".into(), text("7")),
-                ("APBILLITEMS".into(), FieldValue::Lines(vec![line])),
-            ],
-        };
+        let lines = [
+            line("apbillitem", "1"),
+            line("taxentry", "2"),
+            line("APBILLITEM", "3"),
+        ];
         assert_eq!(
-            lines(&bill, "APBILLITEMS.APBILLITEM").as_deref(),
-            Some(r#"[{"LINE_NO":"1","MEMO":null}]"#)
+            array(&lines, "APBILLITEM"),
+            r#"[{"LINE_NO":"1","MEMO":null},{"LINE_NO":"3","MEMO":null}]"#
         );
-        assert_eq!(lines(&bill, "OTHERS.OTHER"), None);
+        assert_eq!(array(&lines, "OTHER"), "[]");
     }
 }

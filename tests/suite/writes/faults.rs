@@ -46,7 +46,7 @@ enum Trouble {
     /// A page of a front end in the place of the answer, executed.
     Forbidden,
     /// Trouble of the gateway in an ordinary answer, executed.
-    TroubleInAnswer,
+    FailureInAnswer,
     /// A proxy sends the request twice.
     Replayed,
     /// The connection breaks, and the request is executed later.
@@ -66,7 +66,7 @@ impl Trouble {
         let executed = rng.bool();
         match rng.usize(..26) {
             20 | 21 => Trouble::Forbidden,
-            22 => Trouble::TroubleInAnswer,
+            22 => Trouble::FailureInAnswer,
             23 | 24 => Trouble::Replayed,
             25 => Trouble::Late,
             0 | 1 => Trouble::Nothing,
@@ -97,7 +97,7 @@ impl Trouble {
             Trouble::Expired => r#""expire_session""#,
             Trouble::LimitedInAnswer => r#""rate_limit_in_200""#,
             Trouble::Forbidden => r#"{"status_after_execution": {"code": 403, "body": "<html>no</html>"}}"#,
-            Trouble::TroubleInAnswer => {
+            Trouble::FailureInAnswer => {
                 r#"{"status_after_execution": {"code": 200, "content_type": "application/xml",
                     "body": "<response><control><status>failure</status></control><errormessage><error><errorno>GW-0004</errorno><description2>trouble</description2></error></errormessage></response>"}}"#
             }

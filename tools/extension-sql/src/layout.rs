@@ -39,7 +39,11 @@ fn objects(block: &str) -> String {
             }
             preamble = false;
         }
-        let line = if generated { without_comments(line) } else { line.to_owned() };
+        let line = if generated {
+            without_comments(line)
+        } else {
+            line.to_owned()
+        };
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -55,12 +59,15 @@ fn without_comments(line: &str) -> String {
     let mut rest = line;
     let mut kept = String::new();
     while let Some(start) = rest.find("/* ") {
-        let Some(length) = rest[start..].find(" */") else { break };
+        let Some(length) = rest[start..].find(" */") else {
+            break;
+        };
         kept.push_str(rest[..start].trim_end_matches(' '));
         rest = &rest[start + length + 3..];
     }
     kept.push_str(rest);
-    kept.replacen("CREATE  FUNCTION", "CREATE FUNCTION", 1).replace('\t', "    ")
+    kept.replacen("CREATE  FUNCTION", "CREATE FUNCTION", 1)
+        .replace('\t', "    ")
 }
 
 #[cfg(test)]

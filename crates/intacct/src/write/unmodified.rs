@@ -14,6 +14,9 @@ const MODIFIED: &str = "WHENMODIFIED";
 /// A row, the value of the key of its record, and when that was last modified.
 type Expected<'a> = (usize, &'a str, i64);
 
+/// Records that are looked up in one request, by object and field of the key.
+type ByKey<'a> = BTreeMap<(&'a str, &'a str), (&'a Arc<WriteTarget>, Vec<Expected<'a>>)>;
+
 /// Looks whether the records of changes were modified since they were read: `read` has when each was last modified then,
 /// in microseconds since 1970; none for changes that are not looked at. This narrows the time in which somebody
 /// else's change is overwritten, and does not close it.
@@ -25,7 +28,7 @@ pub async fn check_unmodified(
     changes: &[Change],
     read: &[Option<i64>],
 ) -> Result<(), (Option<usize>, Error)> {
-    let mut by_key: BTreeMap<(&str, &str), (&Arc<WriteTarget>, Vec<Expected<'_>>)> = BTreeMap::new();
+    let mut by_key: ByKey<'_> = BTreeMap::new();
     for (row, (change, read)) in changes.iter().zip(read).enumerate() {
         if let (Some((field, key)), Some(read)) = (&change.key, read) {
             by_key
