@@ -271,10 +271,13 @@ fn failing(request: &str, text: &str) -> Answer {
         )
     };
     let results: String = id.captures_iter(request).map(|found| result(&found[1])).collect();
+    // An answer that names another request is refused before anything that it says is read.
+    let control = Regex::new("<controlid>([^<]+)</controlid>").expect("a pattern");
+    let control = &control.captures(request).expect("a control id")[1];
     Answer::Body(
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><response><control><status>success</status><senderid>sender1\
-             </senderid><controlid>x</controlid><uniqueid>false</uniqueid><dtdversion>3.0</dtdversion></control>\
+             </senderid><controlid>{control}</controlid><uniqueid>false</uniqueid><dtdversion>3.0</dtdversion></control>\
              <operation><authentication><status>success</status><userid>apiuser</userid><companyid>acme</companyid>\
              <locationid></locationid><sessiontimestamp>2024-01-01T00:00:00+00:00</sessiontimestamp></authentication>\
              {results}</operation></response>"
