@@ -68,8 +68,9 @@ BEGIN
 END
 $$;
 
--- Raises if reading a foreign table would run another role's code: the constraints of a domain are checked with the rights
--- of the role that reads. Types of superusers are trusted.
+-- Raises if reading a foreign table would run another role's code. Generated columns are computed with the rights of the role
+-- that reads, calls in check constraints and statistics are evaluated when it plans, the constraints of a domain are checked
+-- as rows are read; they can be added to a domain at any time, and no lock stands in their way. Superusers are trusted.
 CREATE FUNCTION sage_intacct.mirror_check_source(source regclass)
 RETURNS void
 LANGUAGE plpgsql
@@ -77,20 +78,27 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     other record;
+    code text := sage_intacct.mirror_lock_source(source);
 BEGIN
+    IF code IS NOT NULL THEN
+        RAISE 'foreign table % has % and belongs to role %', source, code, (SELECT relowner::regrole FROM pg_class WHERE oid = source)
+            USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Their expressions would run with the rights of role %I, which refreshes the mirror.', current_user),
+            HINT = 'A foreign table without them, or one of the mirror''s owner, can be mirrored.';
+    END IF;
     WITH RECURSIVE used (number, type) AS (
         SELECT attnum, atttypid FROM pg_attribute WHERE attrelid = source AND attnum > 0 AND NOT attisdropped
         UNION
         SELECT u.number, n.type FROM used u JOIN pg_type t ON t.oid = u.type
          CROSS JOIN LATERAL (
                 SELECT t.typbasetype UNION ALL SELECT t.typelem
+                UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
                 UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) n (type)
          WHERE n.type <> 0)
     SELECT a.attname AS column, t.oid::regtype AS type, t.typowner::regrole AS owner INTO other
       FROM used u JOIN pg_type t ON t.oid = u.type JOIN pg_roles o ON o.oid = t.typowner
       JOIN pg_attribute a ON a.attrelid = source AND a.attnum = u.number
      WHERE t.typtype = 'd' AND NOT o.rolsuper AND t.typowner <> quote_ident(current_user)::regrole
-       AND EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = t.oid AND c.contype = 'c')
      LIMIT 1;
     IF FOUND THEN
         RAISE 'column "%" of % has the domain %, which belongs to role %', other.column, source, other.type, other.owner

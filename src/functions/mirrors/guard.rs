@@ -3,6 +3,7 @@
 
 use crate::error::{Report, raise};
 use crate::ffi;
+use pgrx::PgTupleDesc;
 use pgrx::list::List;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -101,6 +102,77 @@ fn mirror_lock_target(target: pg_sys::Oid) -> TableIterator<'static, (name!(rela
     };
     let others = tables.into_iter().filter(|table| !is_owned(*table));
     TableIterator::new(others.map(|table| (table,)).collect::<Vec<_>>())
+}
+
+/// Locks a foreign table as a reader does, until the transaction ends, and says what of it would run as code of its owner's
+/// when the current user reads it: what is computed of each row, and what the planner evaluates before (calls with constant
+/// arguments, in constraints and in statistics). None for a table of the user's own, or of a superuser's.
+#[pg_extern(volatile)]
+fn mirror_lock_source(source: pg_sys::Oid) -> Option<String> {
+    // SAFETY: main thread inside a transaction; the entry is valid until it is closed, and looked at behind the lock.
+    unsafe {
+        require_select(source);
+        pg_sys::LockRelationOid(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let entry = pg_sys::RelationIdGetRelation(source);
+        if entry.is_null() {
+            return None;
+        }
+        let owner = (*(*entry).rd_rel).relowner;
+        let trusted = owner == pg_sys::GetUserId() || pg_sys::superuser_arg(owner);
+        let code = if trusted { None } else { code_of(entry) };
+        pg_sys::RelationClose(entry);
+        code.map(str::to_owned)
+    }
+}
+
+/// Raises unless the current user may read some column: who may not shall neither lock the table nor plan its reading.
+///
+/// # Safety
+/// Main thread inside a transaction.
+unsafe fn require_select(table: pg_sys::Oid) {
+    const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    // SAFETY: the caller vouches for the thread; a table that is gone has no name, and nobody may read it.
+    unsafe {
+        let user = pg_sys::GetUserId();
+        let name = pg_sys::get_rel_name(table);
+        if !name.is_null()
+            && pg_sys::pg_class_aclcheck(table, user, SELECT) != pg_sys::AclResult::ACLCHECK_OK
+            && pg_sys::pg_attribute_aclcheck_all(table, user, SELECT, pg_sys::AclMaskHow::ACLMASK_ANY)
+                != pg_sys::AclResult::ACLCHECK_OK
+        {
+            pg_sys::aclcheck_error(
+                pg_sys::AclResult::ACLCHECK_NO_PRIV,
+                pg_sys::ObjectType::OBJECT_FOREIGN_TABLE,
+                name,
+            );
+        }
+    }
+}
+
+/// What of a table has expressions that a reader evaluates.
+///
+/// # Safety
+/// Main thread; the relation is open and locked.
+unsafe fn code_of(relation: pg_sys::Relation) -> Option<&'static str> {
+    // SAFETY: the caller vouches for the relation; the lists are made in the current memory context.
+    unsafe {
+        let columns = PgTupleDesc::from_pg_copy((*relation).rd_att);
+        if columns
+            .iter()
+            .any(|column| !column.attisdropped && column.attgenerated != 0)
+        {
+            return Some("generated columns");
+        }
+        let constraints = (*(*relation).rd_att).constr;
+        if !constraints.is_null() && (*constraints).num_check > 0 {
+            return Some("check constraints");
+        }
+        if !pg_sys::RelationGetStatExtList(relation).is_null() {
+            return Some("extended statistics");
+        }
+        let tables = ffi::find_all_inheritors((*relation).rd_id, pg_sys::NoLock as i32, std::ptr::null_mut());
+        ((*tables).length > 1).then_some("child tables")
+    }
 }
 
 /// Whether a relation belongs to the current user, and not merely to a role whose rights the user has.

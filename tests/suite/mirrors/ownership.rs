@@ -358,12 +358,16 @@ fn constraints_of_others_do_not_run() {
         &mut admin,
         "CREATE DOMAIN finance.harmless AS text; CREATE DOMAIN finance.checked AS text CHECK (VALUE <> '');
          CREATE DOMAIN finance.evil AS text CHECK (VALUE <> ''); CREATE DOMAIN finance.outer AS finance.evil;
+         CREATE TYPE finance.span AS RANGE (subtype = finance.evil);
          ALTER DOMAIN finance.harmless OWNER TO dom_mallory; ALTER DOMAIN finance.evil OWNER TO dom_mallory",
     );
     for (domain, allowed) in [
-        ("harmless", true),
         ("checked", true),
+        // Its owner may add a constraint while rows are read.
+        ("harmless", false),
         ("evil", false),
+        ("span", false),
+        ("span_multirange", false),
         ("outer", false),
         ("evil[]", false),
     ] {
@@ -397,6 +401,116 @@ fn constraints_of_others_do_not_run() {
     let message = refused(&mut admin, "CALL sage_intacct.refresh_mirror('finance.customer')");
     assert!(message.ends_with("belongs to role dom_mallory"), "{message}");
     drop_roles(&mut admin, &["dom_mallory"]);
+}
+
+#[test]
+fn expressions_in_foreign_tables_of_others_do_not_run() {
+    let (company, mut admin) = company("mirror_source_of_others", "customer");
+    roles(&mut admin, &company, &["src_mallory"]);
+    let trap = |result: &str, value: &str| {
+        format!(
+            "LANGUAGE plpgsql IMMUTABLE AS
+             $$ BEGIN IF current_user = 'postgres' THEN RAISE 'a trap fired'; END IF; RETURN {value}; END $$;
+             ALTER FUNCTION finance.{result} OWNER TO src_mallory;"
+        )
+    };
+    run(
+        &mut admin,
+        &format!(
+            "CREATE FUNCTION finance.label(text) RETURNS text {} CREATE FUNCTION finance.holds(int) RETURNS boolean {}
+             GRANT CREATE, USAGE ON SCHEMA acme TO src_mallory; SET constraint_exclusion = on",
+            trap("label(text)", "$1"),
+            trap("holds(int)", "true"),
+        ),
+    );
+    let mut mallory = company.database.connect_as("src_mallory");
+    let kinds = [
+        (
+            "generated columns",
+            "label text GENERATED ALWAYS AS (finance.label(name)) STORED",
+            "",
+        ),
+        ("check constraints", "CHECK (finance.holds(1))", ""),
+        ("check constraints", "CHECK (name <> '' OR finance.holds(2))", ""),
+        (
+            "extended statistics",
+            "",
+            "CREATE STATISTICS acme.held ON (name = '' AND finance.holds(3)), name FROM acme.of_others",
+        ),
+        (
+            "child tables",
+            "",
+            "CREATE TABLE acme.child (CHECK (finance.holds(4))) INHERITS (acme.of_others)",
+        ),
+    ];
+    for (number, (kind, column, more)) in kinds.iter().enumerate() {
+        let comma = if column.is_empty() { "" } else { ", " };
+        run(
+            &mut mallory,
+            &format!(
+                "CREATE FOREIGN TABLE acme.of_others (recordno bigint, name text, whenmodified timestamptz{comma}{column})
+                     SERVER acme OPTIONS (object 'CUSTOMER'); {more}"
+            ),
+        );
+        run(
+            &mut admin,
+            &format!(
+                "CREATE TABLE finance.taken{number} (recordno bigint PRIMARY KEY, name text, label text)"
+            ),
+        );
+        for target in ["made", &format!("taken{number}")] {
+            assert_eq!(
+                refused(
+                    &mut admin,
+                    &format!("CALL sage_intacct.create_mirror('acme.of_others', 'finance.{target}')")
+                ),
+                format!("foreign table acme.of_others has {kind} and belongs to role src_mallory")
+            );
+        }
+        run(&mut mallory, "DROP FOREIGN TABLE acme.of_others CASCADE");
+    }
+    // A plain one may be mirrored, until it gets some; one's own and a superuser's too, with all of these.
+    run(
+        &mut mallory,
+        "CREATE FOREIGN TABLE acme.of_others (recordno bigint, name text, whenmodified timestamptz) SERVER acme OPTIONS (object 'CUSTOMER')",
+    );
+    run(
+        &mut admin,
+        "CALL sage_intacct.create_mirror('acme.of_others', 'finance.plain')",
+    );
+    run(
+        &mut mallory,
+        "ALTER FOREIGN TABLE acme.of_others ADD CHECK (finance.holds(5))",
+    );
+    assert_eq!(
+        refused(&mut admin, "CALL sage_intacct.refresh_mirror('finance.plain')"),
+        "foreign table acme.of_others has check constraints and belongs to role src_mallory"
+    );
+    run(
+        &mut mallory,
+        "CALL sage_intacct.create_mirror('acme.of_others', 'finance.own', '{\"load\": \"off\"}')",
+    );
+    run(
+        &mut admin,
+        "CALL sage_intacct.drop_mirror('finance.plain');
+         CREATE FOREIGN TABLE acme.of_superuser (recordno bigint, name text CHECK (name <> ''), whenmodified timestamptz)
+             SERVER acme OPTIONS (object 'CUSTOMER');
+         GRANT SELECT ON acme.of_superuser TO src_mallory",
+    );
+    run(
+        &mut mallory,
+        "CALL sage_intacct.create_mirror('acme.of_superuser', 'finance.of_superuser', '{\"load\": \"off\"}')",
+    );
+    // Who may not read it cannot lock it.
+    run(&mut admin, "REVOKE SELECT ON acme.of_superuser FROM src_mallory");
+    assert_eq!(
+        refused(
+            &mut mallory,
+            "SELECT sage_intacct.mirror_lock_source('acme.of_superuser'::regclass)"
+        ),
+        "permission denied for foreign table of_superuser"
+    );
+    drop_roles(&mut admin, &["src_mallory"]);
 }
 
 /// Names that read as another role's, unless they are quoted.
