@@ -115,7 +115,7 @@ pub(super) fn by_status(status: u16, mut failed: Failed) -> Failed {
 pub(super) fn unreadable(error: ParseError) -> Failed {
     let (kind, retry, what) = match error {
         ParseError::Truncated(what) => (ErrorKind::Malformed, Retry::Transient, what),
-        ParseError::Malformed(what) => (ErrorKind::Malformed, Retry::Never, what),
+        ParseError::Malformed(what) | ParseError::Foreign(what) => (ErrorKind::Malformed, Retry::Never, what),
         ParseError::TooLarge(what) => (ErrorKind::TooLarge, Retry::Never, what),
     };
     Failed::new(

@@ -21,6 +21,7 @@ use crate::transport::{Received, Transport};
 use crate::write::Journal;
 use crate::xml::envelope::{Authentication, Envelope, Function};
 use crate::xml::response::{Answer, Expected, Extent, Failure, Level, Response, RowColumns, parse};
+use crate::xml::scanner::ParseError;
 pub(crate) use agreement::{AskedPage, missing_element};
 use clock::Clock;
 use failure::{by_status, http_failure, looks_like_html, looks_like_response, unreadable, web_page};
@@ -477,10 +478,15 @@ impl Requester {
         let mut response = match parse(&received.body, control_id, &expected, &self.config.caps) {
             Ok(response) => response,
             Err(Failure::Gateway(level, errors)) => return refused(level, errors),
-            Err(Failure::Document(_)) if status >= 400 => {
-                return Err(http_failure(status, received.retry_after));
+            Err(Failure::Document(error)) => {
+                // An error status says more than a body that is broken.
+                return Err(match (status, error) {
+                    (400.., error) if !matches!(error, ParseError::Foreign(_)) => {
+                        http_failure(status, received.retry_after)
+                    }
+                    (_, error) => unreadable(error),
+                });
             }
-            Err(Failure::Document(error)) => return Err(unreadable(error)),
         };
         if let Some(Answer::Failure(errors) | Answer::Partial(errors)) = response.answers.first_mut()
             && !each

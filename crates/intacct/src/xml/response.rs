@@ -354,7 +354,8 @@ impl Parts {
         // id out where it could not read the request.
         let answered = control.text_of("controlid").trim();
         if !answered.is_empty() && !control_id.is_empty() && answered != control_id {
-            return malformed("answers another request: its control id is not the one that was sent");
+            let what = "answers another request: its control id is not the one that was sent";
+            return Err(Failure::Document(ParseError::Foreign(what.to_owned())));
         }
         if control.text_of("status") != "success" {
             let inside = control.child("errormessage").map(gateway_errors);

@@ -17,6 +17,8 @@ pub(crate) enum ParseError {
     Truncated(String),
     /// It is not what the protocol says.
     Malformed(String),
+    /// It is whole, and not for the request.
+    Foreign(String),
     /// It goes beyond a cap.
     TooLarge(String),
 }
