@@ -6,13 +6,14 @@ use intacct::write::Journal;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::cell::Cell;
 
-/// A cancel or a timeout that has arrived and is not yet served.
+/// A cancel, a timeout or a terminate that has arrived and is not yet served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled;
 
-/// Looks for interrupts in the wait for a write. A terminate closes the gate, so that nothing leaves any more, and does
-/// not return. A cancel is left to the caller, and stays pending. All others are served.
-pub fn look(journal: &Journal) -> Option<Cancelled> {
+/// Looks for interrupts in the wait for a write of so many rows. A terminate closes the gate, so that nothing leaves any
+/// more, and does not return, unless all rows are stored already: then the caller notes them first. A cancel is left to
+/// the caller. Both stay pending. All others are served.
+pub fn look(journal: &Journal, rows: usize) -> Option<Cancelled> {
     // SAFETY: main thread; flags that signal handlers set.
     unsafe {
         if pg_sys::InterruptPending == 0 || pg_sys::InterruptHoldoffCount != 0 {
@@ -20,6 +21,9 @@ pub fn look(journal: &Journal) -> Option<Cancelled> {
         }
         if pg_sys::ProcDiePending != 0 {
             journal.close();
+            if journal.certain() == rows {
+                return Some(Cancelled);
+            }
         } else if pg_sys::QueryCancelPending != 0 && pg_sys::QueryCancelHoldoffCount == 0 {
             return Some(Cancelled);
         }

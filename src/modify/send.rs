@@ -55,7 +55,7 @@ pub fn send(
         Ok(write(&client, &changes, &options, &inside).await)
     };
     let _watch = watch::over(&journal);
-    let failure = match io::run_or(job, || interrupt::look(&journal)) {
+    let failure = match io::run_or(job, || interrupt::look(&journal, rows.len())) {
         Ok(Ok(Ok(written))) => return Ok(written),
         Ok(Ok(Err(failure))) => return Err(Box::new(Unsent::Failed(failure))),
         Ok(Err(Cancelled)) => {

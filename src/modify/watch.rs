@@ -28,8 +28,10 @@ pub fn over(journal: &Journal) -> Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // However the wait has ended: nothing leaves any more.
-        self.0.close();
+        // However the wait has ended: nothing leaves any more. An error of the wait itself leaves the rows in doubt.
+        if self.0.close() && std::thread::panicking() {
+            self.0.failure(Error::new(ErrorKind::Internal, "the wait failed"));
+        }
         UNDER_WAY.replace(None);
     }
 }

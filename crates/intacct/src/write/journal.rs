@@ -93,6 +93,11 @@ impl Journal {
         state.phase == Phase::Sent
     }
 
+    /// How many rows are stored, as far as it is known.
+    pub fn certain(&self) -> usize {
+        self.state().certain.len()
+    }
+
     /// The failure of a write that ended here because of `error`, which may be the caller's own (a cancel, say). When
     /// rows may be stored of which it is not known, its kind becomes [`ErrorKind::OutcomeUnknown`].
     pub fn failure(&self, error: Error) -> WriteFailure {
