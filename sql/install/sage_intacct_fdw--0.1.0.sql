@@ -220,7 +220,8 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'request_stats_wrapper';
 
 CREATE FUNCTION "resolve_writes"(
-    "server" TEXT
+    "server" TEXT,
+    "gateway_limit" double precision DEFAULT 900.0
 ) RETURNS TABLE (
     "control_id" TEXT,
     "object" TEXT,

@@ -3,7 +3,7 @@
 use super::access::{callers_client, is_ours, usable_server};
 use crate::error::{Report, raise};
 use crate::io;
-use crate::options::{self, role_name};
+use crate::options::role_name;
 use crate::write_log::{self, Entry, instant};
 use intacct::write::{DoubtfulRequest, WriteOutcome, resolve};
 use pgrx::datum::TimestampWithTimeZone;
@@ -11,6 +11,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 extension_sql_file!(
     "../../sql/writes/log.sql",
@@ -147,10 +148,13 @@ fn write_log_file(
 
 /// Looks up at the gateway what is in doubt of a server's writes, as far as the current user may see them, and writes
 /// down what it finds: stored, not stored, or still in doubt with the reason. What is settled moves to the audit log.
+/// `gateway_limit` is the time in seconds after which the gateway executes a request no more: before, what is not there
+/// may still come, however short this server waits for answers.
 #[pg_extern(volatile)]
 #[allow(clippy::type_complexity)]
 fn resolve_writes(
     server: &str,
+    gateway_limit: default!(f64, 900.0),
 ) -> TableIterator<
     'static,
     (
@@ -165,11 +169,14 @@ fn resolve_writes(
 > {
     // SAFETY: main thread inside a transaction; the name is a constant.
     unsafe { pg_sys::PreventCommandIfReadOnly(c"sage_intacct.resolve_writes()".as_ptr()) };
+    let Ok(patience) = Duration::try_from_secs_f64(gateway_limit) else {
+        raise(Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("gateway_limit is not a number of seconds: {gateway_limit}"),
+        ))
+    };
     let oid = usable_server(server);
     let client = callers_client(server);
-    let patience = options::server(oid)
-        .unwrap_or_else(|error| raise(error))
-        .write_timeout;
     let connection = write_log::Connection::of(client.config());
     let all = entries();
     let created = created(&all);

@@ -19,6 +19,9 @@ const LOG: &str = "SELECT object, function, rows::text, key_field, array_to_stri
 const RESOLVE: &str =
     "SELECT array_to_string(keys, ','), outcome, reason FROM sage_intacct.resolve_writes('acme') ORDER BY 1";
 
+/// The same when the gateway executes nothing of it any more.
+const RESOLVE_LATE: &str = "SELECT array_to_string(keys, ','), outcome, reason FROM sage_intacct.resolve_writes('acme', 0) ORDER BY 1";
+
 /// The log's file of the test's database; there must be one.
 fn file(client: &mut Client) -> PathBuf {
     let row = client
@@ -247,11 +250,19 @@ fn doubt_is_looked_up_and_settled() {
             .all(|line| line.ends_with("|in doubt|the gateway may still execute it")),
         "{waits:?}"
     );
-    // The gateway executes nothing any more once write_timeout has passed. Modifications are told by whole seconds.
+    // That this server would not wait for an answer any more does not keep the gateway from executing.
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD write_timeout '0.001'); SELECT pg_sleep(0.01)")
         .expect("an option");
-    let settled = lines(&mut client, RESOLVE);
+    assert_eq!(lines(&mut client, RESOLVE), waits);
+    assert_eq!(
+        refused(&mut client, "SELECT FROM sage_intacct.resolve_writes('acme', -1)")
+            .code()
+            .code(),
+        "22023"
+    );
+    // Once its own limit has passed, it executes nothing any more.
+    let settled = lines(&mut client, RESOLVE_LATE);
     let missing: Vec<&String> = settled.iter().filter(|line| line.starts_with("R5,R6|")).collect();
     assert_eq!(missing, ["R5,R6|not stored|no record has the key"]);
     assert!(
@@ -328,11 +339,8 @@ fn objects_without_a_unique_key_stay_in_doubt() {
         "INSERT INTO glbatch (journal, batch_title, batch_date) VALUES ('GJ', 'T-1', '2024-01-31')",
         false,
     );
-    client
-        .batch_execute("ALTER SERVER acme OPTIONS (ADD write_timeout '0.001'); SELECT pg_sleep(0.01)")
-        .expect("an option");
     assert_eq!(
-        lines(&mut client, RESOLVE),
+        lines(&mut client, RESOLVE_LATE),
         ["T-1|in doubt|Intacct is not known to keep BATCH_TITLE of GLBATCH unique"]
     );
 }
