@@ -64,6 +64,9 @@ fn move_settled(log: &LogFile) -> usize {
             pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
         }
     }
+    // They leave the file at the commit: by then they must be on the disk, whatever synchronous_commit says.
+    // SAFETY: main thread inside a transaction; sets a flag of it.
+    unsafe { pg_sys::ForceSyncCommit() };
     let count = settled.len();
     MOVED.with_borrow_mut(|moved| {
         let (_, ids) = moved.get_or_insert_with(|| (log.clone(), HashSet::new()));

@@ -132,6 +132,8 @@ fn settle_down(name: &str, server: pg_sys::Oid, here: &Header, adopted: bool) {
         VALUES ($1::pg_catalog.name, $2, $3, $4, $5, $6, $7::pg_catalog.name, $8)";
     // SAFETY: main thread inside a transaction.
     let role = role_name(unsafe { pg_sys::GetUserId() });
+    // A crash must not forget where a server is at home. SAFETY: main thread inside a transaction; sets a flag of it.
+    unsafe { pg_sys::ForceSyncCommit() };
     let done = as_owner(|| {
         Spi::connect_mut(|client| -> spi::Result<()> {
             let arguments = [
