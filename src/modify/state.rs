@@ -519,6 +519,10 @@ impl WriteState {
                 };
                 if changed {
                     self.target.check_column(column, false);
+                    let names_record = self.target.names_record(column, self.gateway.unique_key());
+                    if names_record && !self.plan.assigned.contains(&column.attnum) {
+                        self.target.refuse_other_key(column);
+                    }
                 }
             }
         }

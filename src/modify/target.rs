@@ -210,6 +210,32 @@ impl Target {
         }
     }
 
+    /// Whether a record can be addressed by a column: it is marked as key, or its field is `unique`, which Intacct itself
+    /// keeps so.
+    pub fn names_record(&self, column: &Column, unique: Option<&str>) -> bool {
+        column.is_remote()
+            && (column.key || unique.is_some_and(|field| field.eq_ignore_ascii_case(&column.field)))
+    }
+
+    /// Raises for a trigger that has changed a column by which a record can be addressed: the record number and a key of
+    /// another record would be sent together.
+    pub fn refuse_other_key(&self, column: &Column) {
+        raise(
+            Report::new(
+                PgSqlErrorCode::ERRCODE_GENERATED_ALWAYS,
+                format!(
+                    "column \"{}\" of foreign table \"{}\" cannot be changed by a trigger",
+                    column.name, self.name
+                ),
+            )
+            .detail(format!(
+                "Field {} of {} names a record, and the statement does not assign it.",
+                column.field, self.table.options.object
+            ))
+            .hint("Leave the key as it is in the trigger, or assign it in the UPDATE."),
+        )
+    }
+
     /// Something about the table that cannot be done.
     pub fn refusal(&self, message: &str) -> Report {
         Report::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)

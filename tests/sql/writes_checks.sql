@@ -40,6 +40,10 @@ CREATE TRIGGER t BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION other_n
 UPDATE customer SET name = 'x' WHERE customerid = 'K-1';
 DROP TRIGGER t ON customer;
 SELECT customerid, name, comments FROM customer WHERE customerid IN ('K-1', 'K-2') ORDER BY 1;
+CREATE FUNCTION other_customer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.customerid := 'K-2'; RETURN NEW; END $$;
+CREATE TRIGGER t BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION other_customer();
+UPDATE customer SET name = 'x' WHERE customerid = 'K-1';
+DROP TRIGGER t ON customer;
 CREATE FOREIGN TABLE by_id (customerid text OPTIONS (key 'on'), name text) SERVER acme OPTIONS (object 'CUSTOMER');
 CREATE FUNCTION other_id() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.customerid := 'K-2'; RETURN NEW; END $$;
 CREATE TRIGGER t BEFORE UPDATE ON by_id FOR EACH ROW EXECUTE FUNCTION other_id();
