@@ -42,8 +42,8 @@ pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[u
     report.detail = lines.join("\n");
     if !failure.possible.is_empty() {
         report.hint = format!(
-            "SELECT * FROM sage_intacct.resolve_writes(server) looks up the rows in doubt; do so before {doing} them \
-             again. Sage's support finds them by the control ids."
+            "Look up the rows in doubt with SELECT * FROM sage_intacct.resolve_writes(server) before {doing} them again. \
+             Sage's support finds them by the control ids."
         );
     }
     report

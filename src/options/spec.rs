@@ -120,7 +120,7 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "max_rows_per_statement", Integer { min: 0, max: 1_000_000_000 }, "0",
         "Rows that one statement may write; 0 is no bound. Nothing is sent before all rows are there, so statements that must go row by row are refused."),
     option(Server, "match_unmodified", Boolean, "off",
-        "UPDATE and DELETE look at WHENMODIFIED once more just before they send, and refuse (40001) when it moved: one more request a batch."),
+        "Before an UPDATE or DELETE is sent, WHENMODIFIED is looked at once more, and a row in which it moved is refused (40001): one more request a batch."),
     option(Server, "async_capable", Boolean, "on", "Whether partitions and UNION ALL branches are read at the same time."),
     option(Server, "use_remote_estimate", Boolean, "off", "Ask the gateway for row counts while planning."),
     option(Server, "fdw_startup_cost", Cost, "100", "Planner's cost of starting a scan."),
