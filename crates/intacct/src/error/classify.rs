@@ -122,13 +122,16 @@ pub(crate) fn proves_failure(error: &Error) -> bool {
         | ErrorKind::InvalidRequest => true,
         ErrorKind::GatewayTimeout | ErrorKind::RateLimited => false,
         _ => {
-            let of_execution = |error: &GatewayError| {
-                let number = error.errorno.trim().to_ascii_uppercase();
-                ["BL", "PL", "DL"].iter().any(|prefix| number.starts_with(prefix)) || number == ROLLED_BACK
-            };
-            error.gateway_errors().iter().any(of_execution)
+            let mut errors = error.gateway_errors().iter();
+            errors.any(|error| is_of_execution(error) || error.errorno.trim() == ROLLED_BACK)
         }
     }
+}
+
+/// Whether an error has a number that functions give while they are executed, not the gateway before them.
+fn is_of_execution(error: &GatewayError) -> bool {
+    let number = error.errorno.trim().to_ascii_uppercase();
+    ["BL", "PL", "DL"].iter().any(|prefix| number.starts_with(prefix))
 }
 
 /// What every sibling of a failure in a transaction says.
@@ -147,6 +150,8 @@ pub(crate) fn says_executed(errors: &[GatewayError], control_ids: &[String], sen
             return true;
         }
         let masked = Said::new(error, sent);
+        // A number of the functions themselves says such things of a record: a payment was processed already.
+        let of_gateway = !is_of_execution(error);
         masked.texts.iter().any(|text| {
             text.mentions(&["control id", "controlid"])
                 || text.ends(&[
@@ -154,10 +159,13 @@ pub(crate) fn says_executed(errors: &[GatewayError], control_ids: &[String], sen
                     "already been executed",
                     "already executed and completed",
                     "already been executed and completed",
-                    "already been processed",
-                    "already completed",
-                    "already been completed",
                 ])
+                || (of_gateway
+                    && text.ends(&[
+                        "already been processed",
+                        "already completed",
+                        "already been completed",
+                    ]))
         })
     })
 }
@@ -847,6 +855,19 @@ mod tests {
                 "{text}"
             );
         }
+        // What functions say of records.
+        for text in [
+            "The payment has already been processed.",
+            "This bill was already completed",
+            "The reconciliation has already been completed",
+        ] {
+            assert!(!says_executed(&errors("BL03000018", text), &ids, &[]), "{text}");
+        }
+        assert!(says_executed(
+            &errors("BL03000018", "Function 7 was already executed and completed."),
+            &ids,
+            &[]
+        ));
     }
 
     #[test]
