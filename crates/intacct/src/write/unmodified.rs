@@ -14,8 +14,11 @@ const MODIFIED: &str = "WHENMODIFIED";
 /// A row, the value of the key of its record, and when that was last modified.
 type Expected<'a> = (usize, &'a str, i64);
 
-/// Records that are looked up in one request, by object and field of the key.
-type ByKey<'a> = BTreeMap<(&'a str, &'a str), (&'a Arc<WriteTarget>, Vec<Expected<'a>>)>;
+/// Object, document definition and field of the key: documents of two definitions are not found by one question.
+type Asked<'a> = (&'a str, Option<&'a str>, &'a str);
+
+/// Records that are looked up by one question.
+type ByKey<'a> = BTreeMap<Asked<'a>, (&'a Arc<WriteTarget>, Vec<Expected<'a>>)>;
 
 /// Looks whether the records of changes were modified since they were read: `read` has when each was last modified then,
 /// in microseconds since 1970; none for changes that are not looked at. This narrows the time in which somebody
@@ -32,13 +35,13 @@ pub async fn check_unmodified(
     for (row, (change, read)) in changes.iter().zip(read).enumerate() {
         if let (Some((field, key)), Some(read)) = (&change.key, read) {
             by_key
-                .entry((&change.target.object, field))
+                .entry((&change.target.object, change.target.docparid.as_deref(), field))
                 .or_insert_with(|| (&change.target, Vec::new()))
                 .1
                 .push((row, key, *read));
         }
     }
-    for ((object, field), (target, rows)) in by_key {
+    for ((object, _, field), (target, rows)) in by_key {
         let keys: Vec<&str> = rows.iter().map(|(_, key, _)| *key).collect();
         let found = fetch(client, target, field, &keys, &[MODIFIED], true)
             .await
