@@ -171,6 +171,8 @@ fn a_commit_is_not_interrupted_once_the_rows_are_accepted() {
         company.cancel(pid);
         let (returned, error) = result.recv_timeout(LIMIT).expect("the commit ends");
         client = returned;
+        // A cancel that comes before COMMIT itself leaves the transaction open.
+        while error.is_some() && client.batch_execute("ROLLBACK").is_err() {}
         let here = |client: &mut Client| {
             lines(
                 client,
@@ -188,6 +190,43 @@ fn a_commit_is_not_interrupted_once_the_rows_are_accepted() {
             Some(other) => panic!("{other}: {error:?}"),
         }
     }
+}
+
+#[test]
+fn a_terminate_after_the_acceptance_does_not_take_the_commit_back() {
+    let (company, mut client, _) = world("commit_terminated");
+    client
+        .batch_execute(
+            "INSERT INTO customer (customerid, name, creditlimit) VALUES ('A-1', 'x', 5);
+             ALTER SERVER acme OPTIONS (ADD write_mode 'on_commit'); CREATE TABLE here (i int)",
+        )
+        .expect("a mode");
+    client
+        .batch_execute(
+            "BEGIN; INSERT INTO here VALUES (1); UPDATE customer SET creditlimit = NULL WHERE customerid = 'A-1'",
+        )
+        .expect("rows wait");
+    // What was emptied is read back, and the gateway is silent then.
+    company.gateway.tap.rule(|xml| match xml.contains("<query>") {
+        true => Answer::Swallow,
+        false => Answer::Pass,
+    });
+    let pid = cluster::backend(&mut client);
+    let result = spawn(client, "COMMIT");
+    company.gateway.tap.wait_for_stalled(1);
+    let mut other = company.connect();
+    let ended: bool = other
+        .query_one("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .expect("terminated")
+        .get(0);
+    assert!(ended, "backend {pid} did not end");
+    result.recv_timeout(LIMIT).expect("the connection ends");
+    company.gateway.tap.pass();
+    assert_eq!(lines(&mut other, "SELECT i::text FROM here"), ["1"]);
+    let left = company
+        .gateway
+        .truth("SELECT CREDITLIMIT AS x FROM CUSTOMER WHERE CUSTOMERID = 'A-1'");
+    assert!(left[0]["x"].is_null(), "{left:?}");
 }
 
 #[test]
