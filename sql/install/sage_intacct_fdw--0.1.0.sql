@@ -596,6 +596,33 @@ SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
 
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT');
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
+
 -- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
@@ -2196,33 +2223,6 @@ BEGIN
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
 END
 $$;
-
-CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
-SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
-       -- A guess of thousands of years is none, and not every one has a date.
-       CASE WHEN rows_done > 0 AND rows_total >= rows_done
-             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
-            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
-       END AS eta
-  FROM @extschema@.running_scans()
-UNION ALL
--- What a refresh has committed; its scans are rows of their own.
-SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
-       CASE WHEN r.read > 0 AND r.expected >= r.read
-             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
-            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
-       END
-  FROM @extschema@.mirror_running r
-  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
-  JOIN pg_class f ON f.oid = m.source
-  JOIN pg_foreign_table t ON t.ftrelid = m.source
-  JOIN pg_foreign_server s ON s.oid = t.ftserver
- CROSS JOIN LATERAL (
-        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE has_table_privilege(m.target, 'SELECT');
-
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
-GRANT SELECT ON @extschema@.progress TO PUBLIC;
 
 CREATE FUNCTION "schema_diff"(
     "schema" TEXT
