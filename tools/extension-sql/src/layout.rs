@@ -8,19 +8,42 @@ const HEADER: &str = "\
 \\echo Use \"CREATE EXTENSION sage_intacct_fdw\" to load this file. \\quit
 ";
 
-/// The blocks of `sql` in their order, one blank line between them.
-pub fn tidy(sql: &str) -> String {
-    let mut script = HEADER.to_owned();
-    for block in sql.split(BEGIN).skip(1) {
-        let block = block.split(END).next().unwrap_or_default().trim();
+/// What `sql` consists of, in its order.
+pub fn blocks(sql: &str) -> Vec<String> {
+    sql.split(BEGIN)
+        .skip(1)
+        .map(|block| block.split(END).next().unwrap_or_default().trim())
         // The first block says who wrote the script.
-        if block.starts_with("/*") {
-            continue;
-        }
+        .filter(|block| !block.starts_with("/*"))
+        .map(objects)
+        .collect()
+}
+
+/// The script of these blocks, one blank line between them.
+pub fn script(blocks: &[String]) -> String {
+    let mut script = HEADER.to_owned();
+    for block in blocks {
         script.push('\n');
-        script.push_str(&objects(block));
+        script.push_str(block);
     }
     script
+}
+
+/// Whether a script is one of these blocks, in whatever order.
+///
+/// # Errors
+///
+/// What is missing, or that there is more.
+pub fn compare(blocks: &[String], committed: &str) -> Result<(), String> {
+    for block in blocks {
+        if !committed.contains(&format!("\n{block}")) {
+            return Err(format!("this is missing:\n{block}"));
+        }
+    }
+    match script(blocks).len() == committed.len() && committed.starts_with(HEADER) {
+        true => Ok(()),
+        false => Err("it holds more than the library describes".to_owned()),
+    }
 }
 
 /// The statements of one block. pgrx puts more than one entity into a block where they depend on each other.
@@ -85,6 +108,12 @@ mod tests {
             "{HEADER}\nCREATE FUNCTION \"f\"(\n    \"x\" TEXT,\n    \"y\" INT\n) RETURNS bigint\nSTRICT\nLANGUAGE c\nAS 'MODULE_PATHNAME', 'f_wrapper';\n\
              \n-- Kept: it explains.\nSELECT 1; /* kept */\n\n-- src is kept here\nSELECT 2;\n"
         );
-        assert_eq!(tidy(sql), expected);
+        let mut blocks = blocks(sql);
+        assert_eq!(script(&blocks), expected);
+        blocks.reverse();
+        assert_eq!(compare(&blocks, &expected), Ok(()));
+        assert!(compare(&blocks, &format!("{expected}\nSELECT 3;\n")).is_err());
+        blocks.push("SELECT 3;\n".to_owned());
+        assert!(compare(&blocks, &expected).is_err());
     }
 }
