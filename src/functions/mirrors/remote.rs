@@ -18,11 +18,11 @@ use pgrx::prelude::*;
 /// one row each. Both are null where the gateway's function cannot count.
 #[pg_extern(volatile)]
 fn mirror_totals(
-    source: pg_sys::Oid,
+    source: Option<pg_sys::Oid>,
     after: Option<i64>,
     upto: Option<i64>,
 ) -> TableIterator<'static, (name!(rows, Option<i64>), name!(key_sum, Option<AnyNumeric>))> {
-    let table = readable_table(source);
+    let table = readable_table(source.unwrap_or(pg_sys::InvalidOid));
     let capabilities = table.dialect().capabilities();
     let key = table
         .options
@@ -74,16 +74,14 @@ fn mirror_requests(source: pg_sys::Oid) -> i64 {
 
 /// A foreign table of ours that the current user may read.
 fn readable_table(relid: pg_sys::Oid) -> ForeignTable {
-    // SAFETY: main thread inside a transaction; GetForeignTable raises for what is no foreign table.
-    let (server, allowed) = unsafe {
-        let server = (*pg_sys::GetForeignTable(relid)).serverid;
+    // SAFETY: main thread inside a transaction; what is no relation has no kind, and only foreign tables have a server.
+    let readable = unsafe {
         let mode = pg_sys::ACL_SELECT as pg_sys::AclMode;
-        (
-            server,
-            pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), mode),
-        )
+        pg_sys::get_rel_relkind(relid) as u8 == pg_sys::RELKIND_FOREIGN_TABLE
+            && is_ours((*pg_sys::GetForeignTable(relid)).serverid)
+            && pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), mode) == pg_sys::AclResult::ACLCHECK_OK
     };
-    if !is_ours(server) || allowed != pg_sys::AclResult::ACLCHECK_OK {
+    if !readable {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "the foreign table does not belong to sage_intacct_fdw, or may not be read",

@@ -1,6 +1,7 @@
 //! Whose mirror it is, and what a dump takes along.
 
 use super::company::{company, lines, mirror, refresh, run, run_each};
+use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster::{self, Database};
 use sage_intacct_fdw_tests::company::Company;
 use serde_json::json;
@@ -511,6 +512,34 @@ fn expressions_in_foreign_tables_of_others_do_not_run() {
         "permission denied for foreign table of_superuser"
     );
     drop_roles(&mut admin, &["src_mallory"]);
+}
+
+#[test]
+fn what_is_no_foreign_table_is_refused_without_an_internal_error() {
+    let (company, mut admin) = company("mirror_no_source", "customer");
+    let mut nobody = company.database.connect();
+    let none = [
+        "NULL",
+        "0",
+        "4294967295",
+        "'pg_class'::regclass",
+        "'pg_class_oid_index'::regclass",
+    ];
+    for client in [&mut admin, &mut nobody] {
+        for source in none {
+            for call in [
+                format!("SELECT * FROM sage_intacct.mirror_totals({source}, NULL, 7)"),
+                format!("SELECT sage_intacct.mirror_requests(coalesce({source}, 0))"),
+            ] {
+                let error = client.simple_query(&call).map(drop).expect_err(&call);
+                assert_eq!(
+                    error.code(),
+                    Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+                    "{call}: {error:?}"
+                );
+            }
+        }
+    }
 }
 
 /// Names that read as another role's, unless they are quoted.
