@@ -11,6 +11,10 @@ use zeroize::Zeroizing;
 const MASK: &str = "…";
 /// A shorter text would be found in every other word.
 const MIN_BYTES: usize = 4;
+/// What is kept of a longer text: looking through all of it takes many times its memory, and no error is that long.
+const MAX_KEPT: usize = 256 << 10;
+/// Bytes that a byte of a secret takes at most in the forms that are looked for, about.
+const LONGEST_FORM: usize = 64;
 /// Escapes within escapes that are looked through.
 const MAX_DEPTH: usize = 3;
 
@@ -43,16 +47,34 @@ impl Mask {
         mask
     }
 
-    /// The text without the secrets.
+    /// The text without the secrets, and without its end if it is very long.
     pub(crate) fn apply(&self, text: String) -> String {
+        self.beginning(text, MAX_KEPT)
+    }
+
+    /// At most the first `kept` bytes of the text, without the secrets.
+    fn beginning(&self, mut text: String, kept: usize) -> String {
+        let kept = text.floor_char_boundary(kept);
+        if kept == text.len() {
+            return self.replace(text, kept);
+        }
+        // A secret that the cut goes through is not known any more: so behind what is kept, there is room for one.
+        let longest = self.plain.iter().map(|secret| secret.len()).max().unwrap_or(0);
+        text.truncate(text.floor_char_boundary(kept + LONGEST_FORM * longest));
+        self.replace(text, kept) + MASK
+    }
+
+    /// The first `kept` bytes of the text without the secrets.
+    fn replace(&self, text: String, kept: usize) -> String {
         let mut found = Vec::new();
         self.search(&Layer::of(&text), MAX_DEPTH, &mut found);
-        if found.is_empty() {
+        found.retain(|range| range.start < kept);
+        if found.is_empty() && kept == text.len() {
             return text;
         }
         let text = Zeroizing::new(text);
         found.sort_unstable_by_key(|range| range.start);
-        let (mut masked, mut done) = (String::with_capacity(text.len()), 0);
+        let (mut masked, mut done) = (String::with_capacity(kept), 0);
         for range in found {
             if range.start >= done {
                 masked.push_str(&String::from_utf8_lossy(&text.as_bytes()[done..range.start]));
@@ -60,7 +82,7 @@ impl Mask {
             }
             done = done.max(range.end);
         }
-        masked.push_str(&String::from_utf8_lossy(&text.as_bytes()[done..]));
+        masked.push_str(&String::from_utf8_lossy(&text.as_bytes()[done.min(kept)..kept]));
         masked
     }
 
@@ -235,6 +257,35 @@ impl Layer {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn of_long_texts_the_beginning_is_kept_and_no_part_of_a_secret() {
+        let mask = Mask::new(["Secret-123"]);
+        let kept = 200;
+        let short = "ü".repeat(kept / 2);
+        assert_eq!(mask.beginning(short.clone(), kept), short);
+        let forms = [
+            "Secret-123".to_owned(),
+            url("Secret-123", true),
+            STANDARD_NO_PAD.encode("xSecret-123x"),
+        ];
+        for form in &forms {
+            for before in kept - 40..kept + 8 {
+                // Masks before it make the text shorter.
+                for first in ["", "Secret-123 Secret-123 "] {
+                    let text = format!(
+                        "{first}{}{form}{}",
+                        ".".repeat(before - first.len()),
+                        "ü".repeat(2000)
+                    );
+                    let masked = mask.beginning(text, kept);
+                    assert!(masked.len() <= kept + 2 * MASK.len(), "{}", masked.len());
+                    let bad = ["Se", "%53", "NlY3"].iter().find(|part| masked.contains(**part));
+                    assert_eq!(bad, None, "{before}: {masked}");
+                }
+            }
+        }
+    }
 
     fn url(text: &str, all: bool) -> String {
         text.bytes()

@@ -945,4 +945,21 @@ mod tests {
              Gateway error B2: second"
         );
     }
+
+    #[test]
+    fn of_very_many_errors_the_first_are_shown() {
+        for (number, more) in [(100, None), (101, Some(1)), (50_000, Some(49_900))] {
+            let all = (0..number)
+                .flat_map(|number| errors(&format!("E{number}"), "x"))
+                .collect();
+            let detail = refusal(Level::Function, "query", all).0.detail();
+            let further = more.map(|more| format!("\nFurther errors of the gateway: {more}"));
+            assert!(detail.contains("Gateway error E99: x"), "{number}");
+            assert!(!detail.contains("E100:"), "{number}");
+            assert!(
+                detail.ends_with(&further.unwrap_or_else(|| "E99: x".into())),
+                "{number}"
+            );
+        }
+    }
 }

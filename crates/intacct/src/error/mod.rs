@@ -7,6 +7,9 @@ mod texts;
 use crate::mask::Mask;
 use std::fmt;
 
+/// Errors of the gateway that the detail shows at most: an answer may hold any number.
+const MAX_SHOWN: usize = 100;
+
 /// How far a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectStage {
@@ -253,7 +256,7 @@ impl Error {
         &self.0.gateway_errors
     }
 
-    /// Company, object, function, control id and all texts of the gateway, a line each; empty when nothing is known.
+    /// Company, object, function, control id and the texts of the gateway, a line each; empty when nothing is known.
     pub fn detail(&self) -> String {
         let place = [
             ("Company", self.company()),
@@ -268,8 +271,12 @@ impl Error {
         lines.extend(
             self.gateway_errors()
                 .iter()
+                .take(MAX_SHOWN)
                 .map(|error| format!("Gateway error {error}")),
         );
+        if let Some(more @ 1..) = self.gateway_errors().len().checked_sub(MAX_SHOWN) {
+            lines.push(format!("Further errors of the gateway: {more}"));
+        }
         lines.join("\n")
     }
 
