@@ -211,6 +211,14 @@ impl WriteState {
         }
         self.take(row);
         if self.mode != Mode::Single {
+            // What is shown of a row that is not sent yet are constants.
+            if !self.dry_run && !self.shown.is_empty() {
+                // SAFETY: passed through.
+                unsafe {
+                    self.show(slot, &[]);
+                    self.compute(slot);
+                }
+            }
             return !self.dry_run;
         }
         let written = self.hand_over();

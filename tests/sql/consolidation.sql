@@ -60,6 +60,7 @@ SELECT i FROM typed LIMIT 1;
 -- Rows are written through the parent: the company says where, and is not sent.
 INSERT INTO customer_all (company, customerid, name) VALUES ('acme', 'N-1', 'one'), ('globex', 'N-1', 'uno'), ('acme', 'N-2', 'two')
   RETURNING company, customerid, name;
+INSERT INTO acme.customer (customerid, name) VALUES ('M-4', 'four') RETURNING company;
 COPY customer_all (customerid, company, name) FROM stdin;
 N-3	globex	tres
 N-4	acme	four
