@@ -139,6 +139,14 @@ fn remote_estimates_count_each_condition_once() {
         "EXPLAIN SELECT FROM arinvoice a, arinvoice b WHERE a.recordno <= 40 AND b.recordno > 40",
     );
     assert_eq!(requests(&company), 2);
+    // What a stable function says is not known yet: what stands beside it is counted, and a third of it left.
+    let plan = lines(
+        &mut client,
+        "EXPLAIN SELECT * FROM arinvoice WHERE recordno <= 40 AND whenmodified > now() - interval '1 day'",
+    );
+    assert_eq!(requests(&company), 1);
+    let third = format!("rows={} ", (few as f64 / 3.0).round());
+    assert!(plan.contains(&third), "{third}: {plan}");
     // What a parameter holds is not known yet.
     lines(
         &mut client,
