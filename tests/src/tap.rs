@@ -47,6 +47,16 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+/// The connection ends behind an answer of this kind, and its head says so: else the next request may be sent on it.
+fn closing(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(line) = bytes.windows(2).position(|pair| pair == b"\r\n")
+        && bytes.starts_with(b"HTTP/1.1 ")
+    {
+        bytes.splice(line + 2..line + 2, *b"Connection: close\r\n");
+    }
+    bytes
+}
+
 /// Decides what happens with a request, from its XML.
 type Rule = dyn Fn(&str) -> Answer + Send + Sync;
 
@@ -280,7 +290,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 return respond(&mut writer, &head, &body[..at.min(body.len())], body.len());
             }
             Answer::Body(body) => respond(&mut writer, &xml_head(), &body, body.len())?,
-            Answer::Raw(bytes) => return writer.write_all(&bytes),
+            Answer::Raw(bytes) => return writer.write_all(&closing(bytes)),
             Answer::Stall => return stall(&mut reader, shared),
             Answer::Swallow => {
                 ask(&request, shared, false)?;
