@@ -1,12 +1,13 @@
 //! Connections of this backend: one client, with one gateway session, for each user mapping of a server.
 
 use crate::error::Report;
+use crate::guc;
 use crate::io;
 use crate::options::{self, ClientConfig, FileStamp};
 use crate::requests::Teller;
-use crate::shared::{self, ServerBudget};
-use intacct::{Budget, Client, Config};
-use pgrx::{pg_guard, pg_sys};
+use crate::shared::{self, Place, ServerBudget, ServerCalls};
+use intacct::{Budget, CallLimit, Client, Config};
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ struct Connection {
     files: Vec<FileStamp>,
     /// Server or mapping options may have changed since the client was made.
     stale: bool,
+    /// Who counts its calls; nobody where backends share no memory.
+    calls: Option<Arc<ServerCalls>>,
+    /// Server option `max_calls_per_day`.
+    max_calls: u32,
 }
 
 /// What may be told of an open connection.
@@ -50,24 +55,40 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         connections
             .iter()
             .find(|open| open.server == server && open.mapping == mapping && open.generation == generation)
-            .map(|open| (open.client.clone(), open.stale, open.files.clone()))
+            .map(|open| {
+                (
+                    open.client.clone(),
+                    open.calls.clone(),
+                    open.max_calls,
+                    open.stale,
+                    open.files.clone(),
+                )
+            })
     });
     // Catalogs and files are read outside of the borrow: they may raise.
-    if let Some((client, false, files)) = &open
+    if let Some((client, calls, max_calls, false, files)) = &open
         && !files.iter().any(FileStamp::has_changed)
     {
+        bound(calls.as_deref(), server, *max_calls)?;
         return Ok(client.clone());
     }
-    let ClientConfig { mut config, files } = options::client_config(server, user)?;
-    let client = match open {
-        Some((client, ..)) if same(client.config(), &config) => client,
+    let ClientConfig {
+        mut config,
+        files,
+        max_calls_per_day: max_calls,
+    } = options::client_config(server, user)?;
+    let (client, calls) = match open {
+        Some((client, calls, ..)) if same(client.config(), &config) => {
+            bound(calls.as_deref(), server, max_calls)?;
+            (client, calls)
+        }
         _ => {
-            let is_shared = shared::attach();
-            let place = shared::place(server).filter(|_| is_shared);
+            let place = shared_place(server);
             config.observer = Some(Arc::new(Teller::new(server, options::server_name(server), place)));
             let max = config.max_concurrency;
             config.budget = place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
-            Client::new(config)?
+            let calls = count_calls(&mut config, server, max_calls)?;
+            (Client::new(config)?, calls)
         }
     };
     CONNECTIONS.with_borrow_mut(|connections| {
@@ -81,9 +102,61 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             generation,
             files,
             stale: false,
+            calls,
+            max_calls,
         });
     });
     Ok(client)
+}
+
+/// The server's place in the memory that backends share, if they do.
+fn shared_place(server: pg_sys::Oid) -> Option<Place> {
+    let is_shared = shared::attach();
+    shared::place(server).filter(|_| is_shared)
+}
+
+/// Has the calls of a client counted, and bounded by the server option `max_calls_per_day` or by the setting.
+///
+/// # Errors
+/// They are to be bounded, and backends share no memory.
+pub fn count_calls(
+    config: &mut Config,
+    server: pg_sys::Oid,
+    max_calls: u32,
+) -> Result<Option<Arc<ServerCalls>>, Report> {
+    let calls = shared_place(server)
+        .map(|place| Arc::new(ServerCalls::new(place, server, options::server_name(server))));
+    bound(calls.as_deref(), server, max_calls)?;
+    config.calls = calls.clone().map(|calls| calls as Arc<dyn CallLimit>);
+    Ok(calls)
+}
+
+fn bound(calls: Option<&ServerCalls>, server: pg_sys::Oid, max_calls: u32) -> Result<(), Report> {
+    let limit = guc::max_calls_per_day(max_calls);
+    match calls {
+        Some(calls) => calls.bound(limit),
+        None if limit.is_none() => {}
+        None => {
+            let name = options::server_name(server);
+            let (why, remedy) = match shared::attach() {
+                false => (
+                    "Backends share no memory, so that a bound would not hold for all of them together.",
+                    "Add sage_intacct_fdw to shared_preload_libraries and start the server anew",
+                ),
+                true => (
+                    "The shared memory has no place left for another server.",
+                    "Start the server anew, which gives back the places of dropped servers",
+                ),
+            };
+            return Err(Report::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("the calls of the day to server \"{name}\" cannot be counted"),
+            )
+            .detail(why)
+            .hint(format!("{remedy}, or set max_calls_per_day to 0.")));
+        }
+    }
+    Ok(())
 }
 
 /// Connections that are open and that `user` uses, in the order in which they were opened: others are of roles that

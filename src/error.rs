@@ -150,7 +150,7 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         ErrorKind::Permission => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         ErrorKind::UnknownObject => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
         ErrorKind::UnknownFields(_) => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-        ErrorKind::RateLimited => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+        ErrorKind::RateLimited | ErrorKind::CallLimit => PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
         ErrorKind::Connect(ConnectStage::Dns | ConnectStage::Tcp | ConnectStage::Tls) => {
             PgSqlErrorCode::ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION
         }
@@ -199,6 +199,7 @@ mod tests {
             (ErrorKind::UnknownObject, "42P01"),
             (ErrorKind::UnknownFields(vec![]), "42703"),
             (ErrorKind::RateLimited, "53400"),
+            (ErrorKind::CallLimit, "53400"),
             (ErrorKind::Connect(ConnectStage::Dns), "08001"),
             (ErrorKind::Connect(ConnectStage::Tls), "08001"),
             (ErrorKind::ConnectionLost, "08006"),

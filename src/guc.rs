@@ -74,6 +74,7 @@ static PUSH_JOINS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Defaul
 
 static DRY_RUN: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_ROWS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MAX_CALLS: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// Whether writes are shown instead of sent.
 pub fn dry_run() -> bool {
@@ -82,10 +83,17 @@ pub fn dry_run() -> bool {
 
 /// Rows that one statement may write; none is as many as it likes. The setting narrows the server's option.
 pub fn max_rows_per_statement(server: &ServerOptions) -> Option<usize> {
-    let limits = [
-        server.max_rows_per_statement as usize,
-        MAX_ROWS.get().max(0) as usize,
-    ];
+    narrower(server.max_rows_per_statement, &MAX_ROWS).map(|limit| limit as usize)
+}
+
+/// Calls that a server may have a day; none is as many as there are. The setting narrows the server's option.
+pub fn max_calls_per_day(of_server: u32) -> Option<u64> {
+    narrower(of_server, &MAX_CALLS).map(u64::from)
+}
+
+/// The smaller of an option and a setting of which 0 is no bound.
+fn narrower(option: u32, setting: &GucSetting<i32>) -> Option<u32> {
+    let limits = [option, u32::try_from(setting.get()).unwrap_or(0)];
     limits.into_iter().filter(|limit| *limit > 0).min()
 }
 
@@ -137,6 +145,16 @@ pub fn init() {
         c"Rows that one statement may write through a server.",
         c"0 leaves it to the server option of the same name, which this setting can only narrow.",
         &MAX_ROWS,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sage_intacct.max_calls_per_day",
+        c"Calls that a server may have a day, beyond which this session sends nothing.",
+        c"0 leaves it to the server option of the same name, which this setting can only narrow.",
+        &MAX_CALLS,
         0,
         i32::MAX,
         GucContext::Userset,

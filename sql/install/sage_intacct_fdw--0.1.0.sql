@@ -213,7 +213,9 @@ CREATE FUNCTION "request_stats"() RETURNS TABLE (
     "decoded_bytes" bigint,
     "gateway_ms" double precision,
     "queued_ms" double precision,
-    "paused_ms" double precision
+    "paused_ms" double precision,
+    "calls_today" bigint,
+    "max_calls_per_day" bigint
 )
 STRICT VOLATILE PARALLEL RESTRICTED
 LANGUAGE c

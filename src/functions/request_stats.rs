@@ -1,9 +1,9 @@
 //! Counters of requests.
 
 use super::access::{exists, may_use};
-use crate::options::server_name;
-use crate::shared::Snapshot;
-use crate::{requests, shared};
+use crate::options::{self, server_name};
+use crate::shared::{Place, ServerCalls, Snapshot};
+use crate::{guc, requests, shared};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -32,24 +32,36 @@ fn request_stats() -> TableIterator<
         name!(gateway_ms, f64),
         name!(queued_ms, f64),
         name!(paused_ms, f64),
+        name!(calls_today, Option<i64>),
+        name!(max_calls_per_day, Option<i64>),
     ),
 > {
     let own = requests::own().into_iter();
     let mut all: Vec<_> = own
-        .map(|own| ("backend", own.server, own.since, own.counters))
+        .map(|own| ("backend", own.server, own.since, own.counters, None))
         .collect();
     if shared::attach() {
         let shared = shared::servers().into_iter();
-        all.extend(shared.map(|known| ("all backends", known.server, known.since, known.counters)));
+        all.extend(shared.map(|known| {
+            (
+                "all backends",
+                known.server,
+                known.since,
+                known.counters,
+                Some(known.place),
+            )
+        }));
     }
     let rows = all
         .into_iter()
         .filter(|(_, server, ..)| exists(*server) && may_use(*server))
-        .map(|(scope, server, since, counters)| {
+        .map(|(scope, server, since, counters, place)| {
             let milliseconds = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
             let errors = errors(&counters);
+            let name = server_name(server);
+            let (calls, limit) = calls(server, &name, place);
             (
-                server_name(server),
+                name,
                 scope,
                 TimestampWithTimeZone::try_from(since).ok(),
                 counters.requests as i64,
@@ -65,9 +77,22 @@ fn request_stats() -> TableIterator<
                 milliseconds(counters.gateway),
                 milliseconds(counters.queued),
                 milliseconds(counters.paused),
+                calls,
+                limit,
             )
         });
     TableIterator::new(rows.collect::<Vec<_>>())
+}
+
+/// The calls of all backends today, and what this session may have of them.
+fn calls(server: pg_sys::Oid, name: &str, place: Option<Place>) -> (Option<i64>, Option<i64>) {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let Some(place) = place else { return (None, None) };
+    let used = ServerCalls::new(place, server, name.to_owned()).used();
+    let limit = options::server(server)
+        .ok()
+        .and_then(|options| guc::max_calls_per_day(options.max_calls_per_day));
+    (Some(count(used)), limit.map(count))
 }
 
 /// Failed attempts by SQLSTATE.

@@ -28,6 +28,8 @@ pub struct ClientConfig {
     pub config: Config,
     /// The files that were read, as they were.
     pub files: Vec<FileStamp>,
+    /// Server option `max_calls_per_day`.
+    pub max_calls_per_day: u32,
 }
 
 /// The configuration of a client for this server and this user.
@@ -39,6 +41,7 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
     let mut files: Vec<FileStamp> = server.ca_file.iter().map(|path| FileStamp::of(path)).collect();
     let user = catalog::user(server_oid, user_oid, &mut files)?;
     let ca_pem = ca_certificates(&server, server_oid)?;
+    let max_calls_per_day = server.max_calls_per_day;
     let mut config = Config::new(
         server.company_id,
         user.user_id,
@@ -69,5 +72,9 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
         }
         None => None,
     };
-    Ok(ClientConfig { config, files })
+    Ok(ClientConfig {
+        config,
+        files,
+        max_calls_per_day,
+    })
 }

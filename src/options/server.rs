@@ -86,6 +86,8 @@ pub struct ServerOptions {
     pub batch_size: u32,
     /// Rows that one statement may write; 0 is no bound.
     pub max_rows_per_statement: u32,
+    /// Calls of a day; 0 is no bound.
+    pub max_calls_per_day: u32,
     /// Rows that were modified since they were read are not written.
     pub match_unmodified: bool,
     /// Siblings are read at the same time.
@@ -146,6 +148,7 @@ impl ServerOptions {
             },
             batch_size: values.integer("batch_size")?,
             max_rows_per_statement: values.integer("max_rows_per_statement")?,
+            max_calls_per_day: values.integer("max_calls_per_day")?,
             match_unmodified: values.boolean("match_unmodified")?,
             async_capable: values.boolean("async_capable")?,
             use_remote_estimate: values.boolean("use_remote_estimate")?,

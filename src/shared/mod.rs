@@ -5,15 +5,18 @@
 //! then it tells of this backend alone. The I/O thread writes there too, without calling PostgreSQL.
 
 mod budget;
+mod calls;
 mod counters;
 mod memory;
 mod scans;
 
 pub use budget::ServerBudget;
+pub use calls::ServerCalls;
 pub use counters::{Counters, Snapshot};
 pub use memory::init;
 pub use scans::{Tracked, running};
 
+use intacct::calls::CallCount;
 use pgrx::pg_sys;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{PoisonError, RwLock};
@@ -36,6 +39,7 @@ pub struct Server {
     /// When the first request was counted, in PostgreSQL's own microseconds.
     since: AtomicI64,
     counters: Counters,
+    calls: CallCount,
     quota: intacct::quota::Quota,
 }
 
@@ -76,6 +80,7 @@ pub fn attach() -> bool {
 
 /// Takes back what this process holds, and lets nobody touch the region any more.
 fn close() {
+    calls::give_back();
     let process = std::process::id();
     with(|region| {
         for server in &region.servers {
@@ -122,6 +127,8 @@ pub fn count(place: Place, count: impl FnOnce(&Counters)) {
 pub struct Known {
     /// Its OID; it may have been dropped meanwhile.
     pub server: pg_sys::Oid,
+    /// Its place.
+    pub place: Place,
     /// Since when there are counters.
     pub since: pg_sys::TimestampTz,
     /// The counters.
@@ -133,10 +140,11 @@ pub fn servers() -> Vec<Known> {
     // SAFETY: as in `place`.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     let list = with(|region| {
-        let known = region.servers.iter().filter_map(|server| {
+        let known = region.servers.iter().enumerate().filter_map(|(place, server)| {
             let key = server.key.load(SeqCst);
             (key != 0 && (key >> 32) as u32 == database).then(|| Known {
                 server: pg_sys::Oid::from(key as u32),
+                place: Place(place),
                 since: server.since.load(SeqCst),
                 counters: server.counters.snapshot(),
             })

@@ -1,15 +1,14 @@
 //! The file. Plain system calls, so that it works on the I/O thread and while a backend exits.
 
+use super::directory::DataDirectory;
 use super::frame;
 use super::record::{Header, Record};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The directory in the data directory.
-const DIRECTORY: &str = "sage_intacct";
 /// Held while appending (shared) and while the file is replaced (exclusive).
 const LOCK: &str = "lock";
 
@@ -17,7 +16,7 @@ const LOCK: &str = "lock";
 /// with it is never mixed with what the copy writes.
 #[derive(Debug, Clone)]
 pub struct LogFile {
-    directory: PathBuf,
+    directory: DataDirectory,
     path: PathBuf,
     header: Header,
 }
@@ -27,10 +26,10 @@ impl LogFile {
     pub fn new(data_directory: &Path, header: Header) -> LogFile {
         let mut hasher = DefaultHasher::new();
         (&header.system_identifier, header.timeline, &header.data_directory).hash(&mut hasher);
-        let directory = data_directory.join(DIRECTORY);
+        let directory = DataDirectory::of(data_directory);
         let name = format!("{}-{:016x}.log", header.database_oid, hasher.finish());
         LogFile {
-            path: directory.join(name),
+            path: directory.path().join(name),
             directory,
             header,
         }
@@ -72,7 +71,7 @@ impl LogFile {
         if durable {
             file.sync_data()?;
             if is_new {
-                File::open(&self.directory)?.sync_all()?;
+                File::open(self.directory.path())?.sync_all()?;
             }
         }
         Ok(())
@@ -84,7 +83,7 @@ impl LogFile {
     /// # Errors
     /// Of the file system.
     pub fn read_all(&self) -> io::Result<Vec<(Header, Vec<u8>)>> {
-        let listed = match fs::read_dir(&self.directory) {
+        let listed = match fs::read_dir(self.directory.path()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             listed => listed?,
         };
@@ -95,7 +94,7 @@ impl LogFile {
             if !name.starts_with(&prefix) || !name.ends_with(".log") {
                 continue;
             }
-            let bytes = fs::read(self.directory.join(&name))?;
+            let bytes = fs::read(self.directory.path().join(&name))?;
             if let Some(header) = header_of(&bytes) {
                 // The name of a database may have changed since.
                 let header = if header.is_same(&self.header) {
@@ -145,32 +144,12 @@ impl LogFile {
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&next, &self.path)?;
-        File::open(&self.directory)?.sync_all()
+        File::open(self.directory.path())?.sync_all()
     }
 
     /// Makes the directory where there is none, and takes the lock; it goes with the value.
     fn lock(&self, exclusive: bool) -> io::Result<File> {
-        let open = || {
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(self.directory.join(LOCK))
-        };
-        let file = match open() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                match DirBuilder::new().mode(0o700).create(&self.directory) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
-                }
-                if let Some(parent) = self.directory.parent() {
-                    File::open(parent)?.sync_all()?;
-                }
-                open()?
-            }
-            file => file?,
-        };
+        let file = self.directory.open(LOCK)?;
         if exclusive {
             file.lock()?;
         } else {
@@ -232,7 +211,7 @@ mod tests {
         }
         other.append(&ended(9), false).expect("appended");
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
-        assert_eq!((mode(&log.directory), mode(&log.path)), (0o700, 0o600));
+        assert_eq!((mode(log.directory.path()), mode(&log.path)), (0o700, 0o600));
         let files = log.read_all().expect("readable");
         assert_eq!(files.len(), 2);
         let own = files.iter().filter(|(found, _)| *found == header(1)).count();

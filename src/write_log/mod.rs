@@ -5,6 +5,7 @@
 //! a table (`archive.rs`). `home.rs` refuses to write for a cluster that is a copy of the one that used to write.
 
 mod archive;
+mod directory;
 mod entries;
 mod file;
 mod frame;
@@ -14,15 +15,16 @@ mod record;
 mod writer;
 
 pub use archive::{archive, instant};
+pub use directory::{DataDirectory, is_disk_full};
 pub use entries::Entry;
 pub use home::{adopt, check as check_home};
 pub use record::{Connection, Header};
 pub use writer::{Writer, settle};
 
+use directory::data_directory;
 use file::LogFile;
 use pgrx::pg_sys;
 use std::ffi::CStr;
-use std::path::PathBuf;
 
 /// What makes this cluster and database itself. Main thread only.
 fn header() -> Header {
@@ -47,15 +49,6 @@ fn header() -> Header {
             database,
         }
     }
-}
-
-/// The data directory, without symbolic links.
-fn data_directory() -> PathBuf {
-    // SAFETY: set when the postmaster started, and not changed since.
-    let path = unsafe { CStr::from_ptr(pg_sys::DataDir) }
-        .to_string_lossy()
-        .into_owned();
-    std::fs::canonicalize(&path).unwrap_or_else(|_| path.into())
 }
 
 /// This database's log. Main thread only.

@@ -1,5 +1,6 @@
 //! Who writes to the log: the I/O thread before each request and after each outcome.
 
+use super::directory::is_disk_full;
 use super::file::LogFile;
 use super::record::{Connection, Ended, Record, Sent, now};
 use crate::options::{role_name, server_name};
@@ -48,10 +49,7 @@ impl WriteLog for Writer {
         self.file
             .append(&Record::Sent(Box::new(sent)), true)
             .map_err(|error| {
-                let disk_full = matches!(
-                    error.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                );
+                let disk_full = is_disk_full(&error);
                 Error::new(
                     ErrorKind::NotLogged { disk_full },
                     format!(

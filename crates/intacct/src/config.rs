@@ -1,6 +1,7 @@
 //! What a client needs to know of a gateway and of its user.
 
 use crate::budget::Budget;
+use crate::calls::CallLimit;
 use crate::dialect::DialectKind;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
@@ -110,6 +111,8 @@ pub struct Config {
     pub observer: Option<Arc<dyn Observer>>,
     /// A budget that others draw on too, beside `max_concurrency`, which bounds this client.
     pub budget: Option<Arc<dyn Budget>>,
+    /// Who counts calls and bounds them.
+    pub calls: Option<Arc<dyn CallLimit>>,
 }
 
 impl Config {
@@ -145,6 +148,7 @@ impl Config {
             caps: Caps::default(),
             observer: None,
             budget: None,
+            calls: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+pub mod calls;
 mod client;
 mod config;
 pub mod dialect;
@@ -40,6 +41,7 @@ pub mod write;
 pub mod xml;
 
 pub use budget::Budget;
+pub use calls::CallLimit;
 pub use client::{Client, SessionInfo};
 pub use config::{Caps, Config, DtdVersion};
 pub use dialect::legacy::LegacyObject;

@@ -7,7 +7,8 @@ mod outcome;
 mod probe;
 
 use super::access::{foreign_data_allowed, usable_server};
-use crate::{io, options};
+use crate::error::Report;
+use crate::{connection, io, options};
 use outcome::{Outcome, Step, StepResult};
 use pgrx::AnyNumeric;
 use pgrx::iter::TableIterator;
@@ -65,6 +66,7 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
         options::ca_certificates(&read, server)?;
         Ok(read)
     });
+    let read = read.map_err(Report::from);
     let outcome = match &read {
         Ok(read) => {
             let version = read.dtd_version.as_str();
@@ -73,13 +75,19 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
                 read.company_id, read.url
             ))
         }
-        Err(error) => Outcome::failed(error.clone().into()),
+        Err(error) => Outcome::failed(error.clone()),
     };
     results.push(StepResult::timed(Step::Options, started, outcome));
     read.ok()?;
 
     let started = Instant::now();
-    let config = options::client_config(server, user).map(|made| made.config);
+    let config = options::client_config(server, user)
+        .map_err(Report::from)
+        .and_then(|made| {
+            let mut config = made.config;
+            connection::count_calls(&mut config, server, made.max_calls_per_day)?;
+            Ok(config)
+        });
     let outcome = match &config {
         Ok(config) => {
             let entity = match &config.location_id {
@@ -91,7 +99,7 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
                 config.user_id, config.sender_id
             ))
         }
-        Err(error) => Outcome::failed(error.clone().into()),
+        Err(error) => Outcome::failed(error.clone()),
     };
     results.push(StepResult::timed(Step::UserMapping, started, outcome));
     config.ok()

@@ -5,6 +5,7 @@ mod agreement;
 mod bounds;
 pub mod budget;
 mod budget_table;
+mod calls;
 mod cancel;
 mod clocks;
 mod concurrent;

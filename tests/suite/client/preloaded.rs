@@ -13,15 +13,15 @@ use sage_intacct_fdw_tests::tap::Answer;
 const COUNT: &str = "SELECT count(*) FROM customer";
 
 /// A company in a database of the cluster with the library preloaded.
-struct Shared {
-    gateway: Gateway,
-    database: String,
+pub(super) struct Shared {
+    pub(super) gateway: Gateway,
+    pub(super) database: String,
     /// One test at a time: one of them makes the whole cluster start anew.
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Shared {
-    fn start(name: &str, options: &str) -> Shared {
+    pub(super) fn start(name: &str, options: &str) -> Shared {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let gateway = Gateway::start();
@@ -47,7 +47,7 @@ impl Shared {
         shared
     }
 
-    fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         let mut client = preloaded().connect(&self.database);
         client
             .batch_execute("SET statement_timeout = '60s'; SET sage_intacct.push_aggregates = off")
@@ -69,7 +69,7 @@ fn number(client: &mut Client, sql: &str) -> i64 {
 
 /// Waits for something that must happen.
 #[track_caller]
-fn until(mut happened: impl FnMut() -> bool) {
+pub(super) fn until(mut happened: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !happened() {
         assert!(Instant::now() < deadline, "it has not happened");

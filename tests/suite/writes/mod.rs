@@ -1,6 +1,6 @@
 //! Writes under random faults: nothing is doubled, and nothing is lost without a word.
 
-mod common;
+pub mod common;
 mod controls;
 mod faults;
 mod home;

@@ -63,9 +63,11 @@ pub enum ErrorKind {
     NotCleared,
     /// A write may have been executed, and nothing tells whether it was.
     OutcomeUnknown,
+    /// No call is left of the day.
+    CallLimit,
     /// The caller was told to stop.
     Interrupted,
-    /// The record of a write could not be made safe, so nothing was sent.
+    /// The record of a write, or the count of calls, could not be made safe, so nothing was sent.
     NotLogged {
         /// The disk is full.
         disk_full: bool,

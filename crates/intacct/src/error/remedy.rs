@@ -85,6 +85,7 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
             "Look in Intacct whether the rows named in the detail are stored before you write them again: a second try \
              may store them twice."
         }
+        ErrorKind::CallLimit => "Wait for the next day of UTC, or raise the limit.",
         ErrorKind::Interrupted => "",
         ErrorKind::NotLogged { disk_full: true } => {
             "Nothing was sent. Free space on the disk of the data directory, then repeat the statement."

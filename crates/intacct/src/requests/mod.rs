@@ -5,6 +5,7 @@ mod clock;
 mod failure;
 mod run;
 
+use crate::calls::is_exempt;
 use crate::config::{Config, DtdVersion};
 use crate::endpoint;
 use crate::error::classify::{Retry, precedes_execution, refusal};
@@ -55,6 +56,8 @@ pub(crate) struct CallFunction<'a> {
 pub(crate) struct Writing<'a> {
     /// All functions or none.
     pub transaction: bool,
+    /// Records that it writes.
+    pub records: usize,
     /// Control ids of the functions: the same in every try, so that the gateway can tell a repetition.
     pub ids: &'a [String],
     /// The gate that each try passes, which knows whether the gateway may have executed the call.
@@ -332,6 +335,12 @@ impl Requester {
             .map_err(|error| Failed::finally(error).not_run())?;
         let joined = Instant::now();
         let _pass = self.gate.enter().await;
+        if let Some(limit) = &self.config.calls {
+            let calls = writing.map_or(call.functions.len(), |writing| writing.records);
+            limit
+                .spend(calls as u64, is_exempt())
+                .map_err(|error| Failed::finally(error).not_run())?;
+        }
         let departure = match writing {
             Some(writing) => Some(
                 writing

@@ -7,6 +7,7 @@
 use super::fetch::{Found, fetch};
 use super::logged::{ABSENT, LoggedFunction, WriteOutcome, canonical, fingerprint, salt};
 use super::{Verb, WriteTarget};
+use crate::calls::exempt;
 use crate::client::Client;
 use crate::error::Error;
 use crate::formatting::CellReader;
@@ -91,7 +92,8 @@ pub async fn resolve(
         fields.extend(CREATED);
         fields.push(MODIFIED);
         let target = lookup.target();
-        let records = fetch(client, &target, &lookup.key_field, &keys, &fields, true).await;
+        let look = fetch(client, &target, &lookup.key_field, &keys, &fields, true);
+        let records = exempt(look).await;
         found.insert(lookup, records);
     }
     let reader = client

@@ -12,6 +12,7 @@ use super::verdict::{Ended, Judge};
 use super::{
     Change, Journal, OnDuplicate, RowWritten, Verb, WriteFailure, WriteOptions, WriteValue, Written,
 };
+use crate::calls::exempt;
 use crate::client::Client;
 use crate::config::DtdVersion;
 use crate::error::{Error, ErrorKind, GatewayError};
@@ -128,11 +129,16 @@ impl Run<'_> {
                 let (error, row) = self.explain(operation, error, row).await;
                 Err(self.refuse(error, row))
             }
-            Ended::Each(judged) => self.settle_each(&attempt, judged).await,
-            Ended::Disputed { error, row } => self.find_out(&attempt, Doubt::Disputed(error, row)).await,
-            Ended::Executed(error) => self.find_out(&attempt, Doubt::Executed(error)).await,
-            Ended::Doubtful(error) if self.skips(operation) => self.find_out_each(&attempt, error).await,
-            Ended::Doubtful(error) => self.find_out(&attempt, Doubt::Lost(error)).await,
+            // What was sent is looked up, however many calls are left of the day.
+            Ended::Each(judged) => exempt(self.settle_each(&attempt, judged)).await,
+            Ended::Disputed { error, row } => {
+                exempt(self.find_out(&attempt, Doubt::Disputed(error, row))).await
+            }
+            Ended::Executed(error) => exempt(self.find_out(&attempt, Doubt::Executed(error))).await,
+            Ended::Doubtful(error) if self.skips(operation) => {
+                exempt(self.find_out_each(&attempt, error)).await
+            }
+            Ended::Doubtful(error) => exempt(self.find_out(&attempt, Doubt::Lost(error))).await,
         }
     }
 
@@ -233,6 +239,7 @@ impl Run<'_> {
         };
         let writing = Writing {
             transaction: !self.skips(operation),
+            records: operation.functions.iter().map(|unit| unit.rows.len()).sum(),
             ids: &ids,
             journal: self.journal,
         };
