@@ -11,6 +11,7 @@ use crate::xml::escape::push_element;
 use crate::xml::tree::Element;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Rows of a page: the gateway's limit for reports.
 const PAGE: u32 = 1000;
@@ -21,6 +22,9 @@ const LONGEST_WAIT: u64 = 30;
 /// Waits between the questions whether a report is ready: the first and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Answers in a row that may bring neither rows nor the end of the report.
+const EMPTY_ANSWERS: u32 = 3;
 
 /// A run-time argument of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +68,8 @@ impl Client {
     /// Runs a report and hands each page of rows, as JSON objects of text, to `emit`, until it ends or `emit` says
     /// false. Can be dropped at any await; the gateway then goes on by itself.
     ///
-    /// Fails with [`ErrorKind::Refused`] when the gateway says that the run failed.
+    /// Fails with [`ErrorKind::Refused`] when the gateway says that the run failed, with [`ErrorKind::RequestTimeout`] when it
+    /// is pending for longer than `request_timeout`, and with [`ErrorKind::Malformed`] when its pages come to no end.
     pub async fn report(
         &self,
         request: &ReportRequest,
@@ -79,7 +84,8 @@ impl Client {
         let mut answer = Answer::read(&data).map_err(|error| place(error, "readReport"))?;
         let mut report_id = None;
         let mut pause = FIRST_PAUSE;
-        let mut rows_asked_for = false;
+        let mut deadline = None;
+        let mut progress = Progress::default();
         let mut fields = Fields::new();
         loop {
             if !request.missing_as_null {
@@ -90,15 +96,20 @@ impl Client {
             report_id = answer.report_id.take().or(report_id);
             let is_pending = answer.is_pending().map_err(|error| place(error, "readReport"))?;
             let shown = answer.rows.len();
-            if shown > 0 && !emit(std::mem::take(&mut answer.rows)).await {
-                return Ok(());
-            }
             let has_more = match (answer.remaining, shown) {
                 (Some(remaining), _) => remaining > 0,
                 // A run that is done may say so without rows; they come with the next question.
-                (None, 0) => answer.status.is_some() && !rows_asked_for,
+                (None, 0) => answer.status.is_some(),
                 (None, shown) => shown >= request.page_size.clamp(1, PAGE) as usize,
             };
+            if !is_pending && has_more {
+                progress
+                    .check(shown, answer.remaining)
+                    .map_err(|error| place(error, "readMore"))?;
+            }
+            if shown > 0 && !emit(std::mem::take(&mut answer.rows)).await {
+                return Ok(());
+            }
             if !is_pending && !has_more {
                 return Ok(());
             }
@@ -107,10 +118,14 @@ impl Client {
                 return Err(place(error, "readReport"));
             };
             if is_pending {
-                tokio::time::sleep(pause).await;
+                let longest = self.config().request_timeout;
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + longest);
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(place(still_pending(longest), "readMore"));
+                }
+                tokio::time::sleep(pause.min(left)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-            } else {
-                rows_asked_for = true;
             }
             let mut body = String::from("<readMore>");
             element(&mut body, "reportId", id)?;
@@ -119,6 +134,53 @@ impl Client {
             answer = Answer::read(&data).map_err(|error| place(error, "readMore"))?;
         }
     }
+}
+
+/// Whether the pages of a report come nearer to their end.
+#[derive(Default)]
+struct Progress {
+    /// Answers without rows since the last one with some.
+    empty: u32,
+    remaining: Option<u64>,
+}
+
+impl Progress {
+    /// Looks at a page behind which there is to be another one. Fails when nothing says that there will be an end: the
+    /// rows do not come, or no fewer of them remain.
+    fn check(&mut self, shown: usize, remaining: Option<u64>) -> Result<(), Error> {
+        if shown == 0 {
+            self.empty += 1;
+            return match (self.empty > EMPTY_ANSWERS, remaining) {
+                (false, _) => Ok(()),
+                (true, Some(remaining)) => Err(malformed(format!(
+                    "{remaining} rows of the report remain, and {} answers in a row bring none",
+                    self.empty
+                ))),
+                (true, None) => Err(malformed(format!(
+                    "the report is done, and {} answers in a row bring no rows",
+                    self.empty
+                ))),
+            };
+        }
+        self.empty = 0;
+        if let (Some(before), Some(now)) = (self.remaining, remaining)
+            && now >= before
+        {
+            return Err(malformed(format!(
+                "{now} rows of the report remain behind a page, and {before} did before it"
+            )));
+        }
+        self.remaining = remaining;
+        Ok(())
+    }
+}
+
+fn still_pending(longest: Duration) -> Error {
+    let message = format!("the report is still pending after {} seconds", longest.as_secs());
+    Error::new(ErrorKind::RequestTimeout, message).with_hint(
+        "Its run goes on at the gateway. Narrow the report by its arguments, or raise the server option request_timeout, \
+         for which a report may be pending.",
+    )
 }
 
 impl ReportRequest {
@@ -318,6 +380,47 @@ mod tests {
             ..request
         };
         assert!(wrong.body(1).is_err());
+    }
+
+    #[test]
+    fn pages_come_to_an_end() {
+        let run = |pages: &[(usize, Option<u64>)]| {
+            let mut progress = Progress::default();
+            let mut results = pages
+                .iter()
+                .map(|(shown, remaining)| progress.check(*shown, *remaining));
+            results.find_map(Result::err).map(|error| error.to_string())
+        };
+        assert_eq!(
+            run(&[
+                (0, None),
+                (10, Some(25)),
+                (0, Some(25)),
+                (10, Some(15)),
+                (10, Some(5))
+            ]),
+            None
+        );
+        assert_eq!(run(&[(1000, None); 9]), None, "full pages that tell no number");
+        assert_eq!(
+            run(&[
+                (10, Some(7)),
+                (0, Some(7)),
+                (0, Some(7)),
+                (0, Some(7)),
+                (0, Some(7))
+            ])
+            .as_deref(),
+            Some("7 rows of the report remain, and 4 answers in a row bring none")
+        );
+        assert_eq!(
+            run(&[(0, None); 4]).as_deref(),
+            Some("the report is done, and 4 answers in a row bring no rows")
+        );
+        assert_eq!(
+            run(&[(10, Some(20)), (10, Some(20))]).as_deref(),
+            Some("20 rows of the report remain behind a page, and 20 did before it")
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::tap::Answer;
 
 /// Statements of the connector's syntax and SQL that gives the same rows as a JSON array.
 const PAIRS: &[(&str, &str)] = &[
@@ -183,6 +184,57 @@ fn a_report_that_never_gets_ready_can_be_cancelled() {
         began.elapsed() < Duration::from_secs(30),
         "the wait ended with the time-out"
     );
+}
+
+#[test]
+fn a_report_without_an_end_is_an_error() {
+    let company = Company::start("query_report_endless");
+    let mut client = company.connect();
+    // So many pages that the gateway keeps the report.
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '10')")
+        .expect("an option");
+    let mut refused = |expected: &str, code: &str| {
+        company.gateway.tap.forget();
+        let error = client
+            .simple_query("SELECT * FROM sage_intacct.read_report('acme', 'Customer balances')")
+            .expect_err(expected);
+        let error = error.as_db_error().expect("an error of the server");
+        assert_eq!((error.message(), error.code().code()), (expected, code));
+        let calls = company.gateway.tap.requests();
+        let calls = calls.iter().filter(|xml| xml.contains("<reportId>")).count();
+        assert!(calls <= 6, "{calls} calls");
+    };
+    for (attributes, expected) in [
+        (
+            r#"listtype="report" count="0" totalcount="9" numremaining="9""#,
+            "9 rows of the report remain, and 4 answers in a row bring none",
+        ),
+        (
+            r#"listtype="report" count="0" numremaining="1""#,
+            "1 rows of the report remain, and 4 answers in a row bring none",
+        ),
+    ] {
+        company.gateway.tap.rule(move |xml| {
+            if !xml.contains("<reportId>") {
+                return Answer::Pass;
+            }
+            Answer::Edit(Box::new(move |body| {
+                // The first answer says that it is pending.
+                let Some(start) = body.find("<data") else { return body };
+                let end = body.find("</data>").expect("its end");
+                format!("{}<data {attributes}>{}", &body[..start], &body[end..])
+            }))
+        });
+        refused(expected, "HV000");
+    }
+    company.gateway.tap.pass();
+    company.gateway.set("report_polls", "1000000");
+    company
+        .connect()
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD request_timeout '2')")
+        .expect("an option");
+    refused("the report is still pending after 2 seconds", "08006");
 }
 
 /// One rule for the planner and for statements: what blanks at the end of a value do is not left to the gateway.
