@@ -5,4 +5,5 @@ pub mod cluster;
 pub mod company;
 pub mod process;
 pub mod psql;
+pub mod standby;
 pub mod tap;

@@ -1,12 +1,10 @@
 //! A copy of a cluster or of a database does not write until it is adopted.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::standby::Standby;
 use sage_intacct_fdw_tests::tap::Answer;
 
 use super::common::{company, lines, refused, stored};
@@ -154,56 +152,6 @@ fn a_first_write_that_fails_makes_no_home() {
     assert_eq!(lines(&mut client, homes), ["1"]);
 }
 
-/// A server made from a base backup of the cluster; stopped with the value.
-struct Copy {
-    data: PathBuf,
-    port: u16,
-}
-
-impl Copy {
-    fn start() -> Copy {
-        let data = cluster::server_directory().join("write_copy");
-        succeed(
-            cluster::server_program("pg_basebackup")
-                .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"])
-                .arg(&data),
-        );
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let copy = Copy { data, port };
-        succeed(
-            cluster::server_program("pg_ctl")
-                .args(["start", "-w", "-t", "60", "-D"])
-                .arg(&copy.data)
-                .arg("-l")
-                .arg(copy.data.join("log"))
-                .args(["-o", &format!("-p {port}")]),
-        );
-        copy
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // The cluster is thrown away anyway: a failure here must not hide the test's own.
-        let _ = cluster::server_program("pg_ctl")
-            .args(["stop", "-m", "immediate", "-D"])
-            .arg(&self.data)
-            .stdout(Stdio::null())
-            .status();
-    }
-}
-
-#[track_caller]
-fn succeed(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(
-        status.as_ref().is_ok_and(|status| status.success()),
-        "{command:?}: {status:?}"
-    );
-}
-
 #[test]
 fn a_promoted_base_backup_shows_what_it_brought_and_writes_nothing() {
     let (company, mut client) = company("home_backup");
@@ -228,9 +176,8 @@ fn a_promoted_base_backup_shows_what_it_brought_and_writes_nothing() {
         "08007"
     );
     company.gateway.tap.pass();
-    let copy = Copy::start();
-    let mut promoted =
-        cluster::try_connect_at(copy.port, company.database.name(), "postgres").expect("the copy runs");
+    let copy = Standby::start("write_copy");
+    let mut promoted = copy.connect(company.database.name());
     assert_eq!(refused(&mut promoted, WRITES[0]).code().code(), "25006");
     promoted.batch_execute("SELECT pg_promote()").expect("promoted");
     let log =
