@@ -98,6 +98,13 @@ STABLE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_clock_change_wrapper';
 
+CREATE FUNCTION "mirror_gateway_time"(
+    "source" oid
+) RETURNS timestamp with time zone
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_gateway_time_wrapper';
+
 CREATE FUNCTION "mirror_lock_source"(
     "source" oid
 ) RETURNS TEXT
@@ -125,6 +132,13 @@ CREATE FUNCTION "mirror_requests"(
 STRICT VOLATILE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_requests_wrapper';
+
+CREATE FUNCTION "mirror_session"(
+    "source" oid
+) RETURNS jsonb
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_session_wrapper';
 
 CREATE FUNCTION "mirror_totals"(
     "source" oid,
@@ -422,11 +436,17 @@ CREATE TABLE sage_intacct.mirror_registry (
     -- Whether create_mirror made the target.
     made boolean NOT NULL,
     options jsonb NOT NULL,
-    -- Fields that the object is known to have, and columns whose fields it has lost.
+    -- Where its rows come from, and the columns that they fill (see source.sql); null before it is first read.
+    identity jsonb,
+    mapping jsonb,
+    -- Fields that the object is known to have, and columns that are not read: the object has lost their fields, or they are
+    -- not among those of the mapping.
     fields text[] NOT NULL DEFAULT '{}',
     gone name[] NOT NULL DEFAULT '{}',
     -- What is left of the refresh that runs, or did not come to its end: tasks in their order (see plan.sql).
     todo jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(todo) = 'array'),
+    -- When (local clock) that list was made.
+    begun_at timestamptz,
     -- Changes up to this point in time of the gateway's clock have been read. Never taken from the local clock.
     watermark timestamptz,
     -- The second pass: where it will begin, where the one after it will, when (local clock) the last one was.
@@ -446,7 +466,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
     dropped boolean NOT NULL DEFAULT false,
-    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at))
+    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at, begun_at))
 );
 
 CREATE TABLE sage_intacct.mirror_history (
@@ -510,7 +530,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
 GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
-GRANT UPDATE (source, options, fields, gone, todo, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
+GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
 GRANT UPDATE (ended, outcome, task, inserted, updated, deleted, read, expected, requests, watermark, error)
@@ -570,7 +590,10 @@ SELECT r.*
 
 -- State of the mirrors that one may read. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
-SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows, m.complete, m.watermark,
+SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
+       -- After a refresh that did not come to its end nobody knows.
+       CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
+       m.watermark,
        clock_timestamp() - m.refreshed_at AS lag,
        m.refreshed_at AS last_refresh,
        CASE WHEN EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN 'running'
@@ -583,7 +606,9 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
             THEN sage_intacct.mirror_later(coalesce(m.rescan_at, m.loaded_at),
                                            sage_intacct.mirror_option(m.options, 'rescan_interval'))
             END AS next_rescan,
-       m.options
+       m.options,
+       -- Columns that keep what they hold: their fields are gone.
+       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN pg_class f ON f.oid = m.source
@@ -844,6 +869,230 @@ WITH RECURSIVE below (type, base) AS (
 SELECT b.type FROM below b WHERE b.base = 0
 $$;
 
+-- Whether a mirror's rows still come from where they came from: company, entity, object, row key, the clock of the gateway's
+-- times, and the columns that they fill. It is recorded when a mirror is first read, and compared at the beginning of each
+-- refresh and before each page is applied: rows of two sources never meet in one table.
+
+-- Where the rows of a mirror come from at this moment. Sends nothing in a session that has signed in and knows the user's
+-- preferences.
+CREATE FUNCTION sage_intacct.mirror_source(m sage_intacct.mirror)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    RETURN jsonb_strip_nulls(sage_intacct.mirror_session(m.source) || jsonb_build_object(
+        'object', shape.object,
+        'docparid', shape.docparid,
+        'filter', (SELECT option_value FROM pg_foreign_table t, pg_options_to_table(t.ftoptions)
+                    WHERE t.ftrelid = m.source AND option_name = 'filter'),
+        'row_key', (SELECT string_agg(upper(c.field), ', ' ORDER BY upper(c.field) COLLATE "C")
+                      FROM sage_intacct.mirror_columns(m.source, m.target) c
+                     WHERE c.name = ANY (sage_intacct.mirror_keys(shape)))));
+END
+$$;
+
+-- The columns that tell the rows of a mirror apart.
+CREATE FUNCTION sage_intacct.mirror_keys(shape record)
+RETURNS name[]
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY[shape.key];
+END
+$$;
+
+-- In what two sources differ, with the values of both; null if in nothing. Where the clock is known from does not matter as
+-- long as it is the same, and another clock is not another source: it is read again.
+CREATE FUNCTION sage_intacct.mirror_source_differs(recorded jsonb, present jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(format('%s: "%s" when the mirror was read, "%s" now', replace(name, '_', ' '), coalesce(recorded ->> name, ''),
+                         coalesce(present ->> name, '')), '; ' ORDER BY number)
+  FROM unnest(ARRAY['gateway', 'company', 'entity', 'object', 'docparid', 'row_key', 'filter', 'private'])
+       WITH ORDINALITY AS part (name, number)
+ -- A mirror of an older version learns where it comes from.
+ WHERE recorded IS NOT NULL AND recorded ->> name IS DISTINCT FROM present ->> name
+$$;
+
+-- Raises if the rows of a mirror come from another source than those that it holds.
+CREATE FUNCTION sage_intacct.mirror_refuse_source(m sage_intacct.mirror, present jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    differs text := sage_intacct.mirror_source_differs(m.identity, present);
+BEGIN
+    IF differs IS NOT NULL THEN
+        RAISE 'the source of mirror % is another one', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = differs,
+            HINT = 'Put the options of the server, its user mapping and the foreign table back; or CALL sage_intacct.refresh_mirror(target, full => true), which compares every row and takes out those that the new source does not have.';
+    END IF;
+END
+$$;
+
+-- The same within a refresh: the server or the foreign table may be altered while it runs.
+CREATE FUNCTION sage_intacct.mirror_check_identity(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb := sage_intacct.mirror_source(m);
+BEGIN
+    PERFORM sage_intacct.mirror_refuse_source(m, present);
+    IF m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' THEN
+        RAISE 'the clock of the source of mirror % was changed during the refresh', m.target
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('zone: "%s" when the refresh began, "%s" now', m.identity ->> 'zone', present ->> 'zone'),
+            HINT = 'The next refresh reads the times again.';
+    END IF;
+END
+$$;
+
+-- The columns that a mirror shares with its foreign table, by name: their fields, and their numbers in the target.
+CREATE FUNCTION sage_intacct.mirror_mapping(source regclass, target regclass)
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(jsonb_object_agg(c.name, jsonb_build_object('field', sage_intacct.mirror_filled_by(c.name, c.field, source),
+                                                            'number', a.attnum)), '{}')
+  FROM sage_intacct.mirror_columns(source, target) c
+  JOIN pg_attribute a ON a.attrelid = target AND a.attname = c.name
+$$;
+
+-- What a column of a foreign table is filled by: a field, or a constant.
+CREATE FUNCTION sage_intacct.mirror_filled_by(name name, field text, source regclass)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(upper(field), (SELECT 'constant ' || option_value FROM pg_attribute a, pg_options_to_table(a.attfdwoptions)
+                                WHERE a.attrelid = source AND a.attname = name AND option_name = 'constant'))
+$$;
+
+-- Compares the columns with those recorded. Raises if one has another name now; takes note of those that were dropped, of those
+-- that another field fills now, and of columns that are the user's own although their names are those of fields.
+CREATE FUNCTION sage_intacct.mirror_follow_columns(m sage_intacct.mirror)
+RETURNS sage_intacct.mirror
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known record;
+    other name;
+    shared jsonb := sage_intacct.mirror_mapping(m.source, m.target);
+    again name[];
+BEGIN
+    IF m.mapping IS NULL THEN
+        m.mapping := shared;
+        RETURN m;
+    END IF;
+    FOR known IN
+        SELECT e.key::name AS name, e.value ->> 'field' AS field, t.attname AS target_name,
+               EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid = m.source AND s.attname = e.key AND s.attnum > 0 AND NOT s.attisdropped) AS is_there
+          FROM jsonb_each(m.mapping) e
+          LEFT JOIN pg_attribute t ON t.attrelid = m.target AND t.attnum = (e.value ->> 'number')::smallint AND NOT t.attisdropped
+         ORDER BY (e.value ->> 'number')::smallint
+    LOOP
+        IF shared #>> ARRAY[known.name, 'field'] = known.field AND known.target_name = known.name THEN
+            CONTINUE;
+        END IF;
+        -- A column of the same field, under another name.
+        SELECT s.attname INTO other
+          FROM pg_attribute s CROSS JOIN LATERAL (
+                SELECT max(option_value) AS field FROM pg_options_to_table(s.attfdwoptions) WHERE option_name = 'field') o
+         WHERE s.attrelid = m.source AND s.attnum > 0 AND NOT s.attisdropped AND s.attname <> known.name
+           AND upper(coalesce(o.field, s.attname)) = known.field AND NOT m.mapping ? s.attname
+         ORDER BY s.attname = known.target_name DESC NULLS LAST
+         LIMIT 1;
+        IF known.target_name <> known.name AND NOT known.is_there AND other = known.target_name THEN
+            -- Both tables were changed in the same way.
+            m.mapping := (m.mapping - known.name) || jsonb_build_object(other, m.mapping -> known.name);
+        ELSIF known.target_name <> known.name THEN
+            RAISE 'column "%" of mirror % is called "%" now', known.name, m.target, known.target_name
+                USING ERRCODE = 'undefined_column', DETAIL = format('The foreign table fills it from field %s.', known.field),
+                HINT = format('ALTER TABLE … RENAME COLUMN takes the name back; ALTER FOREIGN TABLE %s RENAME COLUMN %I TO %I lets the mirror go on with the new one.',
+                              m.source, known.name, known.target_name);
+        ELSIF NOT known.is_there AND other IS NOT NULL THEN
+            RAISE 'column "%" of foreign table % is called "%" now', known.name, m.source, other
+                USING ERRCODE = 'undefined_column', DETAIL = format('Mirror %s holds field %s under the old name.', m.target, known.field),
+                HINT = format('ALTER FOREIGN TABLE … RENAME COLUMN takes the name back; ALTER TABLE %s RENAME COLUMN %I TO %I lets the mirror go on with the new one.',
+                              m.target, known.name, other);
+        ELSIF known.target_name IS NULL AND NOT shared ? known.name THEN
+            RAISE WARNING 'column "%" of mirror % was dropped: it is not mirrored any more', known.name, m.target;
+            m.mapping := m.mapping - known.name;
+        ELSIF NOT known.is_there THEN
+            IF known.name <> ALL (m.gone) THEN
+                RAISE WARNING 'column "%" of foreign table % was dropped: what mirror % holds of it stays as it is', known.name, m.source, m.target;
+                m.gone := m.gone || known.name;
+            END IF;
+        ELSIF shared ? known.name THEN
+            -- Another field fills it, or it was made anew.
+            m.mapping := m.mapping || jsonb_build_object(known.name, shared -> known.name);
+            again := again || known.name;
+        ELSE
+            RAISE 'column "%" of mirror % cannot be filled any more', known.name, m.target USING ERRCODE = 'invalid_column_definition',
+                HINT = 'It is computed in the table now. Drop the expression, or end the mirror and create it again.';
+        END IF;
+    END LOOP;
+    -- What came to both tables later under one name is the user's own.
+    m.gone := m.gone || ARRAY(SELECT key::name FROM jsonb_object_keys(shared) AS key WHERE NOT m.mapping ? key AND key::name <> ALL (m.gone));
+    again := ARRAY(SELECT a FROM unnest(again) a WHERE a <> ALL (m.gone));
+    IF again <> '{}' AND m.loaded_at IS NOT NULL THEN
+        m.todo := m.todo || jsonb_build_object('do', 'all', 'columns', to_jsonb(again));
+    END IF;
+    RETURN m;
+END
+$$;
+
+-- Compares source and columns with those recorded, at the beginning of a refresh. Another source stops it; `full` takes the
+-- new one, compares every row, and may delete as many as it takes. After a change of the clock every row is read again.
+CREATE FUNCTION sage_intacct.mirror_recognize(m sage_intacct.mirror, "full" boolean)
+RETURNS sage_intacct.mirror
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb;
+    renewed boolean;
+BEGIN
+    m := sage_intacct.mirror_follow_columns(m);
+    present := sage_intacct.mirror_source(m);
+    IF NOT "full" THEN
+        PERFORM sage_intacct.mirror_refuse_source(m, present);
+    END IF;
+    renewed := sage_intacct.mirror_source_differs(m.identity, present) IS NOT NULL;
+    IF renewed OR m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' AND m.identity IS NOT NULL THEN
+        IF NOT renewed THEN
+            RAISE WARNING 'the clock of the source of mirror % is another one: every row is read again', m.target
+                USING DETAIL = format('zone: "%s" when the mirror was read, "%s" now', m.identity ->> 'zone', present ->> 'zone');
+        END IF;
+        m.watermark := NULL;
+        m.late_from := NULL;
+        m.late_next := NULL;
+        m.late_at := NULL;
+        m.complete := NULL;
+        m.todo := CASE WHEN m.loaded_at IS NULL THEN '[]' ELSE jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+            'do', 'all', 'accept', CASE WHEN renewed THEN true END))) END;
+    END IF;
+    -- A mirror of an older version may have taken a time that had not come yet for its watermark.
+    IF m.identity IS NULL AND m.watermark > sage_intacct.mirror_gateway_time(m.source) THEN
+        m.watermark := NULL;
+    END IF;
+    m.identity := present;
+    RETURN m;
+END
+$$;
+
 -- What a refresh has to do: tasks in their order. A task is a JSON object; `do` says which:
 --
 --   drift                         compares the fields of the object with those known
@@ -859,7 +1108,8 @@ $$;
 -- `after` is the last key that is done. A task that is not finished stands at the head of the list again, changed;
 -- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark.
 
-CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean)
+-- `reading`: every row is being read already.
+CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean, reading boolean DEFAULT false)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -888,7 +1138,7 @@ BEGIN
         IF stamped THEN
             todo := todo || changes;
         END IF;
-    ELSIF "full" OR NOT stamped OR m.watermark IS NULL THEN
+    ELSIF "full" OR NOT stamped OR m.watermark IS NULL AND NOT reading THEN
         todo := todo || jsonb_build_object('do', 'all');
     ELSE
         IF shape.audit_column IS NOT NULL THEN
@@ -916,6 +1166,46 @@ BEGIN
         todo := todo || jsonb_build_object('do', 'check', 'round', 1);
     END IF;
     RETURN todo;
+END
+$$;
+
+-- The tasks of a refresh that begins now: what an earlier one left, and what it would do by itself, each once. Pages that are
+-- read stay read; what had not begun, and a search for a difference, which the check begins anew, is not queued twice. Where
+-- runs end after so many requests, a list is worked off before the next one is made, or no run would ever come to its end.
+CREATE FUNCTION sage_intacct.mirror_agenda(m sage_intacct.mirror, "full" boolean)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept jsonb;
+    plan jsonb;
+BEGIN
+    IF "full" THEN
+        plan := sage_intacct.mirror_plan(m, true);
+        -- What was accepted stays accepted.
+        RETURN CASE WHEN m.todo @> '[{"accept": true}]'
+            THEN (SELECT jsonb_agg(task || '{"accept": true}' ORDER BY number) FROM jsonb_array_elements(plan) WITH ORDINALITY AS p (task, number))
+            ELSE plan END;
+    ELSIF m.todo = '[]' THEN
+        RETURN sage_intacct.mirror_plan(m, false);
+    ELSIF m.loaded_at IS NULL AND m.todo @> '[{"do": "load"}]' OR sage_intacct.mirror_option(m.options, 'max_requests_per_run') IS NOT NULL THEN
+        RETURN m.todo;
+    END IF;
+    SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
+      FROM (SELECT DISTINCT ON (task) task, number
+              FROM jsonb_array_elements(m.todo) WITH ORDINALITY AS t (task, number)
+             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve') AND NOT task ? 'part'
+             ORDER BY task, number) t;
+    plan := sage_intacct.mirror_plan(m, false, kept @> '[{"do": "all"}]' AND EXISTS (
+        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns'));
+    SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
+      FROM jsonb_array_elements(kept) WITH ORDINALITY AS t (task, number)
+     WHERE task ? 'began'
+        OR NOT plan @> jsonb_build_array(jsonb_build_object('do', task -> 'do'))
+        OR task ->> 'do' = 'all' AND NOT EXISTS (
+               SELECT FROM jsonb_array_elements(plan) AS p WHERE p ->> 'do' = 'all' AND NOT p ? 'columns');
+    RETURN kept || plan;
 END
 $$;
 
@@ -1038,16 +1328,17 @@ END
 $$;
 
 -- The registry's changes when a pass over the changes has come to its end. What was changed after the pass began bears a time
--- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins.
+-- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins. It does not
+-- lie ahead of the gateway's own clock, whatever times rows bear.
 CREATE FUNCTION sage_intacct.mirror_passed(m sage_intacct.mirror, task jsonb)
 RETURNS jsonb
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     began timestamptz := (task ->> 'began')::timestamptz;
     watermark timestamptz := greatest(m.watermark,
-        date_trunc('second', (task ->> 'seen')::timestamptz - greatest(clock_timestamp() - began, interval '0')));
+        date_trunc('second', least((task ->> 'seen')::timestamptz, sage_intacct.mirror_gateway_time(m.source)) - greatest(clock_timestamp() - began, interval '0')));
     changed jsonb := jsonb_build_object('watermark', watermark);
 BEGIN
     -- Two second passes close to each other, since one was interrupted, are one: the later must not begin where the earlier ended.
@@ -1073,6 +1364,7 @@ DECLARE
     shape record;
 BEGIN
     PERFORM sage_intacct.mirror_check_source(m.source);
+    PERFORM sage_intacct.mirror_check_identity(m);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
     IF NOT task ? 'began' THEN
@@ -1103,8 +1395,8 @@ DECLARE
     now_there text[];
     new_fields jsonb;
     lost name[];
+    back name[];
     message text;
-    set_columns jsonb;
 BEGIN
     CREATE TEMP TABLE sage_intacct_fields ON COMMIT DROP AS
         SELECT field, data_type FROM sage_intacct.describe(shape.server, shape.object);
@@ -1115,22 +1407,23 @@ BEGIN
     SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
      WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
     DROP TABLE pg_temp.sage_intacct_fields;
+    SELECT array_agg(c.name ORDER BY c.number) INTO back FROM sage_intacct.mirror_columns(m.source, m.target) c
+     WHERE c.name = ANY (m.gone) AND m.mapping ? c.name AND (c.field IS NULL OR c.field = ANY (now_there));
 
     message := concat_ws('; ', 'new: ' || (SELECT string_agg(value ->> 'field', ', ') FROM jsonb_array_elements(new_fields)),
-                               'no longer there: ' || array_to_string(lost, ', '));
+                               'no longer there: ' || array_to_string(lost, ', '), 'there again: ' || array_to_string(back, ', '));
     IF message <> '' AND reaction = 'error' THEN
         RAISE 'the fields of % have changed: %', shape.object, message USING ERRCODE = 'fdw_schema_not_found',
             DETAIL = format('Mirror %s has option on_drift "error".', m.target),
             HINT = 'sage_intacct.alter_mirror(target, ''{"on_drift": "add"}'') or "warn" lets the refresh go on.';
     END IF;
-    -- A field that is back is read again.
-    set_columns := jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
-        'gone', to_jsonb((SELECT coalesce(array_agg(name), '{}') FROM (
-            SELECT c.name FROM unnest(m.gone) AS g JOIN sage_intacct.mirror_columns(m.source, m.target) c ON c.name = g
-             WHERE c.field <> ALL (now_there)
-            UNION SELECT unnest(lost)) still)));
-    RETURN jsonb_strip_nulls(jsonb_build_object('set', set_columns,
+    -- A field that is back is read again, in all rows.
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        'set', jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
+            'gone', to_jsonb(ARRAY(SELECT g FROM unnest(m.gone || lost) g WHERE g <> ALL (coalesce(back, '{}'))))),
         'say', CASE WHEN message <> '' THEN format('the fields of %s have changed: %s', shape.object, message) END,
+        'next', CASE WHEN m.loaded_at IS NOT NULL
+            THEN (SELECT jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(back))) WHERE back IS NOT NULL) END,
         'add', CASE WHEN reaction = 'add' THEN new_fields END));
 END
 $$;
@@ -1483,6 +1776,7 @@ DECLARE
     touched bigint;
     counts bigint[];
 BEGIN
+    PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
@@ -1586,12 +1880,12 @@ BEGIN
     m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
     IF answer -> 'set' ? 'drift_at' THEN
         IF answer ? 'add' THEN
-            m.todo := sage_intacct.mirror_add_columns(m, answer -> 'add') || m.todo;
+            m := sage_intacct.mirror_add_columns(m, answer -> 'add');
         END IF;
         PERFORM sage_intacct.mirror_prepare(m);
     END IF;
     UPDATE sage_intacct.mirror r
-       SET todo = m.todo, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+       SET todo = m.todo, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;
@@ -1640,17 +1934,20 @@ BEGIN
 END
 $$;
 
--- New fields of the object become columns of the foreign table and of the target. Returns the tasks that fill them.
+-- New fields of the object become columns of the foreign table and of the target, and are filled. A column that the table has
+-- already is the user's own.
 CREATE FUNCTION sage_intacct.mirror_add_columns(m sage_intacct.mirror, fields jsonb)
-RETURNS jsonb
+RETURNS sage_intacct.mirror
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     field record;
+    known record;
     added name[];
     name name;
     type text;
+    has_own boolean;
 BEGIN
     FOR field IN SELECT value ->> 'field' AS field, value ->> 'type' AS type FROM jsonb_array_elements(fields) LOOP
         name := replace(lower(field.field), '.', '_');
@@ -1659,22 +1956,43 @@ BEGIN
             WHEN 'DECIMAL' THEN 'numeric' WHEN 'CURRENCY' THEN 'numeric' WHEN 'PERCENT' THEN 'numeric'
             WHEN 'BOOLEAN' THEN 'boolean' WHEN 'DATE' THEN 'date' WHEN 'TIMESTAMP' THEN 'timestamptz'
             ELSE 'text' END;
+        -- The foreign table may read the field already.
+        SELECT a.attname AS name, sage_intacct.mirror_type(a.atttypid) AS type INTO known
+          FROM pg_attribute a CROSS JOIN LATERAL (
+                SELECT max(option_value) AS field FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'field') o
+         WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped AND upper(coalesce(o.field, a.attname)) = upper(field.field)
+         LIMIT 1;
+        IF FOUND THEN
+            name := known.name;
+            type := known.type;
+        END IF;
+        IF m.mapping ? name THEN
+            CONTINUE;
+        END IF;
+        has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+            RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
+                CASE WHEN has_own THEN m.source ELSE m.target END, name;
+            CONTINUE;
+        END IF;
         BEGIN
-            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.source AND attname = name AND NOT attisdropped) THEN
+            IF known.name IS NULL THEN
                 EXECUTE format('ALTER FOREIGN TABLE %s ADD COLUMN %I %s OPTIONS (field %L, type %L)', m.source, name, type, field.field, field.type);
-            END IF;
-            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.target AND attname = name AND NOT attisdropped) THEN
-                EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;
         END;
     END LOOP;
-    RETURN CASE WHEN added IS NULL OR m.loaded_at IS NULL THEN '[]' ELSE
-        jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(added))) END;
+    m.mapping := m.mapping || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(sage_intacct.mirror_mapping(m.source, m.target))
+                                         WHERE key::name = ANY (added)), '{}');
+    IF added IS NOT NULL AND m.loaded_at IS NOT NULL THEN
+        m.todo := jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(added))) || m.todo;
+    END IF;
+    RETURN m;
 END
 $$;
 
@@ -1841,6 +2159,7 @@ DECLARE
     qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
     relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
+    known sage_intacct.mirror;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
@@ -1851,7 +2170,12 @@ BEGIN
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
-    IF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation) THEN
+    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation;
+    IF known.loaded_at IS NULL AND known.source = foreign_table AND known.owner = quote_ident(current_user)::regrole THEN
+        -- Its first load did not come to its end: this goes on with it.
+        UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
+        RETURN relation;
+    ELSIF known.id IS NOT NULL THEN
         RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
             HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
@@ -1916,6 +2240,21 @@ BEGIN
 END
 $$;
 
+-- Raises on a standby, where nothing can be written.
+CREATE FUNCTION sage_intacct.mirror_check_primary(procedure text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE '% cannot run on a standby', procedure USING ERRCODE = 'read_only_sql_transaction',
+            DETAIL = 'Mirrors are kept on the primary, and come here as any table does.',
+            HINT = format('CALL sage_intacct.%s(…) on the primary.', procedure);
+    END IF;
+END
+$$;
+
 CREATE FUNCTION sage_intacct.mirror_refuse(procedure text)
 RETURNS void
 LANGUAGE plpgsql
@@ -1927,8 +2266,8 @@ BEGIN
 END
 $$;
 
--- Begins a refresh that holds its mirror's lock: makes the list of tasks, or finds the one that was not finished. Returns the
--- number of the run.
+-- Begins a refresh that holds its mirror's lock: looks whether its source is the one that it knows, and makes the list of tasks,
+-- or finds the one that was not finished. Returns the number of the run.
 CREATE FUNCTION sage_intacct.mirror_begin(mirror integer, "full" boolean)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -1937,29 +2276,48 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
     run bigint;
+    base bigint;
 BEGIN
-    UPDATE sage_intacct.mirror_run r SET outcome = 'lost', ended = clock_timestamp()
-     WHERE r.mirror = mirror_begin.mirror AND r.outcome = 'running';
-    -- A foreign table that was imported anew has another OID.
-    UPDATE sage_intacct.mirror r SET source = to_regclass(r.source_name)
-     WHERE r.id = mirror AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.source) AND to_regclass(r.source_name) IS NOT NULL;
     SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror;
+    -- A foreign table that was imported anew has another OID.
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
+        m.source := coalesce(to_regclass(m.source_name), m.source);
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
         RAISE 'the foreign table % of mirror % does not exist', m.source_name, m.target USING ERRCODE = 'undefined_table',
             HINT = 'IMPORT FOREIGN SCHEMA makes it again; CALL sage_intacct.drop_mirror(target) ends the mirror.';
     END IF;
     PERFORM sage_intacct.mirror_check_options(m.options);
-    PERFORM sage_intacct.mirror_check_target(m.target);
     PERFORM sage_intacct.mirror_check_source(m.source);
-    -- What was not finished is finished first, and then what has changed since is read.
-    m.todo := CASE WHEN "full" THEN '[]' ELSE m.todo END || CASE
-        WHEN m.todo @> '[{"do": "load"}]' AND NOT "full" THEN '[]'
-        ELSE sage_intacct.mirror_plan(m, "full") END;
-    UPDATE sage_intacct.mirror r SET todo = m.todo WHERE r.id = mirror;
+    base := sage_intacct.mirror_requests(m.source);
+    m := sage_intacct.mirror_recognize(m, "full");
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    IF NOT sage_intacct.mirror_option(m.options, 'check')::boolean THEN
+        m.complete := NULL;
+    END IF;
+    IF "full" OR m.todo = '[]' OR sage_intacct.mirror_option(m.options, 'max_requests_per_run') IS NULL THEN
+        m.begun_at := clock_timestamp();
+    END IF;
+    m.todo := sage_intacct.mirror_agenda(m, "full");
+    UPDATE sage_intacct.mirror r
+       SET source = m.source, identity = m.identity, mapping = m.mapping, gone = m.gone, watermark = m.watermark,
+           late_from = m.late_from, late_next = m.late_next, late_at = m.late_at, complete = m.complete, todo = m.todo,
+           begun_at = m.begun_at
+     WHERE r.id = mirror;
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (mirror, m.todo #>> '{0,do}') RETURNING r.id INTO run;
+    UPDATE sage_intacct.mirror_run r SET requests = sage_intacct.mirror_requests(m.source) - base WHERE r.id = run;
     PERFORM sage_intacct.mirror_prepare(m);
     RETURN run;
 END
+$$;
+
+-- Runs of a mirror whose session ended under them. The caller holds the mirror's lock.
+CREATE FUNCTION sage_intacct.mirror_lose_runs(mirror integer)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+UPDATE sage_intacct.mirror_run r SET outcome = 'lost', ended = clock_timestamp() WHERE r.mirror = mirror_lose_runs.mirror AND r.outcome = 'running'
 $$;
 
 -- Ends a refresh: its record, the notification, and the records that are too old.
@@ -1982,7 +2340,7 @@ BEGIN
     RETURNING * INTO r;
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
-        UPDATE sage_intacct.mirror t SET refreshed_at = r.started WHERE t.id = mirror;
+        UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started) WHERE t.id = mirror;
         -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
         PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
@@ -1990,7 +2348,7 @@ BEGIN
 END
 $$;
 
--- A field has gone: what on_drift says about that is asked first.
+-- A field may have gone: what on_drift says about that is asked first.
 CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
 RETURNS void
 LANGUAGE sql
@@ -2013,6 +2371,7 @@ DECLARE
     going boolean := true;
     failed boolean := false;
     looked boolean := false;
+    stepped boolean := false;
     state pg_catalog.text;
     message pg_catalog.text;
     details pg_catalog.text;
@@ -2029,8 +2388,11 @@ BEGIN
         PERFORM pg_catalog.pg_sleep(0.2);
     END LOOP;
 
+    PERFORM sage_intacct.mirror_lose_runs(m.id);
+    COMMIT;
     BEGIN
         run := sage_intacct.mirror_begin(m.id, "full");
+        SELECT r.requests INTO used FROM sage_intacct.mirror_run r WHERE r.id OPERATOR(pg_catalog.=) run;
         budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
@@ -2044,11 +2406,13 @@ BEGIN
         EXIT WHEN pg_catalog.jsonb_array_length(m.todo) OPERATOR(pg_catalog.=) 0;
         BEGIN
             -- What this session has sent so far is not this run's.
-            base := coalesce(base, sage_intacct.mirror_requests(m.source));
+            base := coalesce(base, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) used);
             used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
-            IF used OPERATOR(pg_catalog.>=) budget THEN
+            -- A run does one thing at least.
+            IF used OPERATOR(pg_catalog.>=) budget AND stepped THEN
                 going := false;
             ELSE
+                stepped := true;
                 answer := sage_intacct.mirror_fetch(m);
                 used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             END IF;
@@ -2057,7 +2421,8 @@ BEGIN
             failed := true;
         END;
         COMMIT;
-        IF failed AND state OPERATOR(pg_catalog.=) '42703' AND NOT looked THEN
+        -- A field that is gone is refused by its name, or without one.
+        IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
             looked := true;
             failed := false;
             message := NULL;
@@ -2110,6 +2475,7 @@ DECLARE
     failure pg_catalog.jsonb;
     loads boolean;
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('create_mirror');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('create_mirror');
     END IF;
@@ -2131,6 +2497,7 @@ AS $$
 DECLARE
     failure pg_catalog.jsonb;
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('refresh_mirror');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
@@ -2150,6 +2517,7 @@ DECLARE
     failure pg_catalog.jsonb;
     failures pg_catalog.text[];
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('refresh_mirrors');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
     END IF;
@@ -2195,6 +2563,7 @@ AS $$
 DECLARE
     m sage_intacct.mirror := sage_intacct.mirror_known(target);
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('drop_mirror');
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
         RAISE 'mirror % is being refreshed', target USING ERRCODE = 'object_in_use';
     END IF;
@@ -2217,6 +2586,7 @@ DECLARE
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
     fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'load'));
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
         RAISE 'option "%" is read when a mirror is created', fixed USING ERRCODE = 'fdw_invalid_option_name';
     END IF;

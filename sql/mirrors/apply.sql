@@ -12,6 +12,7 @@ DECLARE
     touched bigint;
     counts bigint[];
 BEGIN
+    PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
@@ -115,12 +116,12 @@ BEGIN
     m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
     IF answer -> 'set' ? 'drift_at' THEN
         IF answer ? 'add' THEN
-            m.todo := sage_intacct.mirror_add_columns(m, answer -> 'add') || m.todo;
+            m := sage_intacct.mirror_add_columns(m, answer -> 'add');
         END IF;
         PERFORM sage_intacct.mirror_prepare(m);
     END IF;
     UPDATE sage_intacct.mirror r
-       SET todo = m.todo, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+       SET todo = m.todo, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;
@@ -169,17 +170,20 @@ BEGIN
 END
 $$;
 
--- New fields of the object become columns of the foreign table and of the target. Returns the tasks that fill them.
+-- New fields of the object become columns of the foreign table and of the target, and are filled. A column that the table has
+-- already is the user's own.
 CREATE FUNCTION sage_intacct.mirror_add_columns(m sage_intacct.mirror, fields jsonb)
-RETURNS jsonb
+RETURNS sage_intacct.mirror
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     field record;
+    known record;
     added name[];
     name name;
     type text;
+    has_own boolean;
 BEGIN
     FOR field IN SELECT value ->> 'field' AS field, value ->> 'type' AS type FROM jsonb_array_elements(fields) LOOP
         name := replace(lower(field.field), '.', '_');
@@ -188,21 +192,42 @@ BEGIN
             WHEN 'DECIMAL' THEN 'numeric' WHEN 'CURRENCY' THEN 'numeric' WHEN 'PERCENT' THEN 'numeric'
             WHEN 'BOOLEAN' THEN 'boolean' WHEN 'DATE' THEN 'date' WHEN 'TIMESTAMP' THEN 'timestamptz'
             ELSE 'text' END;
+        -- The foreign table may read the field already.
+        SELECT a.attname AS name, sage_intacct.mirror_type(a.atttypid) AS type INTO known
+          FROM pg_attribute a CROSS JOIN LATERAL (
+                SELECT max(option_value) AS field FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'field') o
+         WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped AND upper(coalesce(o.field, a.attname)) = upper(field.field)
+         LIMIT 1;
+        IF FOUND THEN
+            name := known.name;
+            type := known.type;
+        END IF;
+        IF m.mapping ? name THEN
+            CONTINUE;
+        END IF;
+        has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+            RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
+                CASE WHEN has_own THEN m.source ELSE m.target END, name;
+            CONTINUE;
+        END IF;
         BEGIN
-            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.source AND attname = name AND NOT attisdropped) THEN
+            IF known.name IS NULL THEN
                 EXECUTE format('ALTER FOREIGN TABLE %s ADD COLUMN %I %s OPTIONS (field %L, type %L)', m.source, name, type, field.field, field.type);
-            END IF;
-            IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = m.target AND attname = name AND NOT attisdropped) THEN
-                EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;
         END;
     END LOOP;
-    RETURN CASE WHEN added IS NULL OR m.loaded_at IS NULL THEN '[]' ELSE
-        jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(added))) END;
+    m.mapping := m.mapping || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(sage_intacct.mirror_mapping(m.source, m.target))
+                                         WHERE key::name = ANY (added)), '{}');
+    IF added IS NOT NULL AND m.loaded_at IS NOT NULL THEN
+        m.todo := jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(added))) || m.todo;
+    END IF;
+    RETURN m;
 END
 $$;

@@ -95,16 +95,17 @@ END
 $$;
 
 -- The registry's changes when a pass over the changes has come to its end. What was changed after the pass began bears a time
--- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins.
+-- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins. It does not
+-- lie ahead of the gateway's own clock, whatever times rows bear.
 CREATE FUNCTION sage_intacct.mirror_passed(m sage_intacct.mirror, task jsonb)
 RETURNS jsonb
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     began timestamptz := (task ->> 'began')::timestamptz;
     watermark timestamptz := greatest(m.watermark,
-        date_trunc('second', (task ->> 'seen')::timestamptz - greatest(clock_timestamp() - began, interval '0')));
+        date_trunc('second', least((task ->> 'seen')::timestamptz, sage_intacct.mirror_gateway_time(m.source)) - greatest(clock_timestamp() - began, interval '0')));
     changed jsonb := jsonb_build_object('watermark', watermark);
 BEGIN
     -- Two second passes close to each other, since one was interrupted, are one: the later must not begin where the earlier ended.
@@ -130,6 +131,7 @@ DECLARE
     shape record;
 BEGIN
     PERFORM sage_intacct.mirror_check_source(m.source);
+    PERFORM sage_intacct.mirror_check_identity(m);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
     IF NOT task ? 'began' THEN
@@ -160,8 +162,8 @@ DECLARE
     now_there text[];
     new_fields jsonb;
     lost name[];
+    back name[];
     message text;
-    set_columns jsonb;
 BEGIN
     CREATE TEMP TABLE sage_intacct_fields ON COMMIT DROP AS
         SELECT field, data_type FROM sage_intacct.describe(shape.server, shape.object);
@@ -172,22 +174,23 @@ BEGIN
     SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
      WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
     DROP TABLE pg_temp.sage_intacct_fields;
+    SELECT array_agg(c.name ORDER BY c.number) INTO back FROM sage_intacct.mirror_columns(m.source, m.target) c
+     WHERE c.name = ANY (m.gone) AND m.mapping ? c.name AND (c.field IS NULL OR c.field = ANY (now_there));
 
     message := concat_ws('; ', 'new: ' || (SELECT string_agg(value ->> 'field', ', ') FROM jsonb_array_elements(new_fields)),
-                               'no longer there: ' || array_to_string(lost, ', '));
+                               'no longer there: ' || array_to_string(lost, ', '), 'there again: ' || array_to_string(back, ', '));
     IF message <> '' AND reaction = 'error' THEN
         RAISE 'the fields of % have changed: %', shape.object, message USING ERRCODE = 'fdw_schema_not_found',
             DETAIL = format('Mirror %s has option on_drift "error".', m.target),
             HINT = 'sage_intacct.alter_mirror(target, ''{"on_drift": "add"}'') or "warn" lets the refresh go on.';
     END IF;
-    -- A field that is back is read again.
-    set_columns := jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
-        'gone', to_jsonb((SELECT coalesce(array_agg(name), '{}') FROM (
-            SELECT c.name FROM unnest(m.gone) AS g JOIN sage_intacct.mirror_columns(m.source, m.target) c ON c.name = g
-             WHERE c.field <> ALL (now_there)
-            UNION SELECT unnest(lost)) still)));
-    RETURN jsonb_strip_nulls(jsonb_build_object('set', set_columns,
+    -- A field that is back is read again, in all rows.
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        'set', jsonb_build_object('fields', to_jsonb(now_there), 'drift_at', clock_timestamp(),
+            'gone', to_jsonb(ARRAY(SELECT g FROM unnest(m.gone || lost) g WHERE g <> ALL (coalesce(back, '{}'))))),
         'say', CASE WHEN message <> '' THEN format('the fields of %s have changed: %s', shape.object, message) END,
+        'next', CASE WHEN m.loaded_at IS NOT NULL
+            THEN (SELECT jsonb_build_array(jsonb_build_object('do', 'all', 'columns', to_jsonb(back))) WHERE back IS NOT NULL) END,
         'add', CASE WHEN reaction = 'add' THEN new_fields END));
 END
 $$;

@@ -13,7 +13,8 @@
 -- `after` is the last key that is done. A task that is not finished stands at the head of the list again, changed;
 -- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark.
 
-CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean)
+-- `reading`: every row is being read already.
+CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean, reading boolean DEFAULT false)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -42,7 +43,7 @@ BEGIN
         IF stamped THEN
             todo := todo || changes;
         END IF;
-    ELSIF "full" OR NOT stamped OR m.watermark IS NULL THEN
+    ELSIF "full" OR NOT stamped OR m.watermark IS NULL AND NOT reading THEN
         todo := todo || jsonb_build_object('do', 'all');
     ELSE
         IF shape.audit_column IS NOT NULL THEN
@@ -70,6 +71,46 @@ BEGIN
         todo := todo || jsonb_build_object('do', 'check', 'round', 1);
     END IF;
     RETURN todo;
+END
+$$;
+
+-- The tasks of a refresh that begins now: what an earlier one left, and what it would do by itself, each once. Pages that are
+-- read stay read; what had not begun, and a search for a difference, which the check begins anew, is not queued twice. Where
+-- runs end after so many requests, a list is worked off before the next one is made, or no run would ever come to its end.
+CREATE FUNCTION sage_intacct.mirror_agenda(m sage_intacct.mirror, "full" boolean)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept jsonb;
+    plan jsonb;
+BEGIN
+    IF "full" THEN
+        plan := sage_intacct.mirror_plan(m, true);
+        -- What was accepted stays accepted.
+        RETURN CASE WHEN m.todo @> '[{"accept": true}]'
+            THEN (SELECT jsonb_agg(task || '{"accept": true}' ORDER BY number) FROM jsonb_array_elements(plan) WITH ORDINALITY AS p (task, number))
+            ELSE plan END;
+    ELSIF m.todo = '[]' THEN
+        RETURN sage_intacct.mirror_plan(m, false);
+    ELSIF m.loaded_at IS NULL AND m.todo @> '[{"do": "load"}]' OR sage_intacct.mirror_option(m.options, 'max_requests_per_run') IS NOT NULL THEN
+        RETURN m.todo;
+    END IF;
+    SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
+      FROM (SELECT DISTINCT ON (task) task, number
+              FROM jsonb_array_elements(m.todo) WITH ORDINALITY AS t (task, number)
+             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve') AND NOT task ? 'part'
+             ORDER BY task, number) t;
+    plan := sage_intacct.mirror_plan(m, false, kept @> '[{"do": "all"}]' AND EXISTS (
+        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns'));
+    SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
+      FROM jsonb_array_elements(kept) WITH ORDINALITY AS t (task, number)
+     WHERE task ? 'began'
+        OR NOT plan @> jsonb_build_array(jsonb_build_object('do', task -> 'do'))
+        OR task ->> 'do' = 'all' AND NOT EXISTS (
+               SELECT FROM jsonb_array_elements(plan) AS p WHERE p ->> 'do' = 'all' AND NOT p ? 'columns');
+    RETURN kept || plan;
 END
 $$;
 

@@ -14,6 +14,7 @@ DECLARE
     qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
     relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
+    known sage_intacct.mirror;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
@@ -24,7 +25,12 @@ BEGIN
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
-    IF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation) THEN
+    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation;
+    IF known.loaded_at IS NULL AND known.source = foreign_table AND known.owner = quote_ident(current_user)::regrole THEN
+        -- Its first load did not come to its end: this goes on with it.
+        UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
+        RETURN relation;
+    ELSIF known.id IS NOT NULL THEN
         RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
             HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
@@ -89,6 +95,21 @@ BEGIN
 END
 $$;
 
+-- Raises on a standby, where nothing can be written.
+CREATE FUNCTION sage_intacct.mirror_check_primary(procedure text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RAISE '% cannot run on a standby', procedure USING ERRCODE = 'read_only_sql_transaction',
+            DETAIL = 'Mirrors are kept on the primary, and come here as any table does.',
+            HINT = format('CALL sage_intacct.%s(…) on the primary.', procedure);
+    END IF;
+END
+$$;
+
 CREATE FUNCTION sage_intacct.mirror_refuse(procedure text)
 RETURNS void
 LANGUAGE plpgsql
@@ -100,8 +121,8 @@ BEGIN
 END
 $$;
 
--- Begins a refresh that holds its mirror's lock: makes the list of tasks, or finds the one that was not finished. Returns the
--- number of the run.
+-- Begins a refresh that holds its mirror's lock: looks whether its source is the one that it knows, and makes the list of tasks,
+-- or finds the one that was not finished. Returns the number of the run.
 CREATE FUNCTION sage_intacct.mirror_begin(mirror integer, "full" boolean)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -110,29 +131,48 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
     run bigint;
+    base bigint;
 BEGIN
-    UPDATE sage_intacct.mirror_run r SET outcome = 'lost', ended = clock_timestamp()
-     WHERE r.mirror = mirror_begin.mirror AND r.outcome = 'running';
-    -- A foreign table that was imported anew has another OID.
-    UPDATE sage_intacct.mirror r SET source = to_regclass(r.source_name)
-     WHERE r.id = mirror AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.source) AND to_regclass(r.source_name) IS NOT NULL;
     SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror;
+    -- A foreign table that was imported anew has another OID.
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
+        m.source := coalesce(to_regclass(m.source_name), m.source);
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
         RAISE 'the foreign table % of mirror % does not exist', m.source_name, m.target USING ERRCODE = 'undefined_table',
             HINT = 'IMPORT FOREIGN SCHEMA makes it again; CALL sage_intacct.drop_mirror(target) ends the mirror.';
     END IF;
     PERFORM sage_intacct.mirror_check_options(m.options);
-    PERFORM sage_intacct.mirror_check_target(m.target);
     PERFORM sage_intacct.mirror_check_source(m.source);
-    -- What was not finished is finished first, and then what has changed since is read.
-    m.todo := CASE WHEN "full" THEN '[]' ELSE m.todo END || CASE
-        WHEN m.todo @> '[{"do": "load"}]' AND NOT "full" THEN '[]'
-        ELSE sage_intacct.mirror_plan(m, "full") END;
-    UPDATE sage_intacct.mirror r SET todo = m.todo WHERE r.id = mirror;
+    base := sage_intacct.mirror_requests(m.source);
+    m := sage_intacct.mirror_recognize(m, "full");
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    IF NOT sage_intacct.mirror_option(m.options, 'check')::boolean THEN
+        m.complete := NULL;
+    END IF;
+    IF "full" OR m.todo = '[]' OR sage_intacct.mirror_option(m.options, 'max_requests_per_run') IS NULL THEN
+        m.begun_at := clock_timestamp();
+    END IF;
+    m.todo := sage_intacct.mirror_agenda(m, "full");
+    UPDATE sage_intacct.mirror r
+       SET source = m.source, identity = m.identity, mapping = m.mapping, gone = m.gone, watermark = m.watermark,
+           late_from = m.late_from, late_next = m.late_next, late_at = m.late_at, complete = m.complete, todo = m.todo,
+           begun_at = m.begun_at
+     WHERE r.id = mirror;
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (mirror, m.todo #>> '{0,do}') RETURNING r.id INTO run;
+    UPDATE sage_intacct.mirror_run r SET requests = sage_intacct.mirror_requests(m.source) - base WHERE r.id = run;
     PERFORM sage_intacct.mirror_prepare(m);
     RETURN run;
 END
+$$;
+
+-- Runs of a mirror whose session ended under them. The caller holds the mirror's lock.
+CREATE FUNCTION sage_intacct.mirror_lose_runs(mirror integer)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+UPDATE sage_intacct.mirror_run r SET outcome = 'lost', ended = clock_timestamp() WHERE r.mirror = mirror_lose_runs.mirror AND r.outcome = 'running'
 $$;
 
 -- Ends a refresh: its record, the notification, and the records that are too old.
@@ -155,7 +195,7 @@ BEGIN
     RETURNING * INTO r;
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
-        UPDATE sage_intacct.mirror t SET refreshed_at = r.started WHERE t.id = mirror;
+        UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started) WHERE t.id = mirror;
         -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
         PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
@@ -163,7 +203,7 @@ BEGIN
 END
 $$;
 
--- A field has gone: what on_drift says about that is asked first.
+-- A field may have gone: what on_drift says about that is asked first.
 CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
 RETURNS void
 LANGUAGE sql
@@ -186,6 +226,7 @@ DECLARE
     going boolean := true;
     failed boolean := false;
     looked boolean := false;
+    stepped boolean := false;
     state pg_catalog.text;
     message pg_catalog.text;
     details pg_catalog.text;
@@ -202,8 +243,11 @@ BEGIN
         PERFORM pg_catalog.pg_sleep(0.2);
     END LOOP;
 
+    PERFORM sage_intacct.mirror_lose_runs(m.id);
+    COMMIT;
     BEGIN
         run := sage_intacct.mirror_begin(m.id, "full");
+        SELECT r.requests INTO used FROM sage_intacct.mirror_run r WHERE r.id OPERATOR(pg_catalog.=) run;
         budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
@@ -217,11 +261,13 @@ BEGIN
         EXIT WHEN pg_catalog.jsonb_array_length(m.todo) OPERATOR(pg_catalog.=) 0;
         BEGIN
             -- What this session has sent so far is not this run's.
-            base := coalesce(base, sage_intacct.mirror_requests(m.source));
+            base := coalesce(base, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) used);
             used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
-            IF used OPERATOR(pg_catalog.>=) budget THEN
+            -- A run does one thing at least.
+            IF used OPERATOR(pg_catalog.>=) budget AND stepped THEN
                 going := false;
             ELSE
+                stepped := true;
                 answer := sage_intacct.mirror_fetch(m);
                 used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             END IF;
@@ -230,7 +276,8 @@ BEGIN
             failed := true;
         END;
         COMMIT;
-        IF failed AND state OPERATOR(pg_catalog.=) '42703' AND NOT looked THEN
+        -- A field that is gone is refused by its name, or without one.
+        IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
             looked := true;
             failed := false;
             message := NULL;
@@ -283,6 +330,7 @@ DECLARE
     failure pg_catalog.jsonb;
     loads boolean;
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('create_mirror');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('create_mirror');
     END IF;
@@ -304,6 +352,7 @@ AS $$
 DECLARE
     failure pg_catalog.jsonb;
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('refresh_mirror');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
@@ -323,6 +372,7 @@ DECLARE
     failure pg_catalog.jsonb;
     failures pg_catalog.text[];
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('refresh_mirrors');
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
     END IF;
@@ -368,6 +418,7 @@ AS $$
 DECLARE
     m sage_intacct.mirror := sage_intacct.mirror_known(target);
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('drop_mirror');
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
         RAISE 'mirror % is being refreshed', target USING ERRCODE = 'object_in_use';
     END IF;
@@ -390,6 +441,7 @@ DECLARE
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
     fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'load'));
 BEGIN
+    PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
         RAISE 'option "%" is read when a mirror is created', fixed USING ERRCODE = 'fdw_invalid_option_name';
     END IF;

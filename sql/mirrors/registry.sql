@@ -28,11 +28,17 @@ CREATE TABLE sage_intacct.mirror_registry (
     -- Whether create_mirror made the target.
     made boolean NOT NULL,
     options jsonb NOT NULL,
-    -- Fields that the object is known to have, and columns whose fields it has lost.
+    -- Where its rows come from, and the columns that they fill (see source.sql); null before it is first read.
+    identity jsonb,
+    mapping jsonb,
+    -- Fields that the object is known to have, and columns that are not read: the object has lost their fields, or they are
+    -- not among those of the mapping.
     fields text[] NOT NULL DEFAULT '{}',
     gone name[] NOT NULL DEFAULT '{}',
     -- What is left of the refresh that runs, or did not come to its end: tasks in their order (see plan.sql).
     todo jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(todo) = 'array'),
+    -- When (local clock) that list was made.
+    begun_at timestamptz,
     -- Changes up to this point in time of the gateway's clock have been read. Never taken from the local clock.
     watermark timestamptz,
     -- The second pass: where it will begin, where the one after it will, when (local clock) the last one was.
@@ -52,7 +58,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
     dropped boolean NOT NULL DEFAULT false,
-    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at))
+    CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at, begun_at))
 );
 
 CREATE TABLE sage_intacct.mirror_history (
@@ -116,7 +122,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
 GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
-GRANT UPDATE (source, options, fields, gone, todo, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
+GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
 GRANT UPDATE (ended, outcome, task, inserted, updated, deleted, read, expected, requests, watermark, error)
@@ -176,7 +182,10 @@ SELECT r.*
 
 -- State of the mirrors that one may read. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
-SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows, m.complete, m.watermark,
+SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
+       -- After a refresh that did not come to its end nobody knows.
+       CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
+       m.watermark,
        clock_timestamp() - m.refreshed_at AS lag,
        m.refreshed_at AS last_refresh,
        CASE WHEN EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN 'running'
@@ -189,7 +198,9 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
             THEN sage_intacct.mirror_later(coalesce(m.rescan_at, m.loaded_at),
                                            sage_intacct.mirror_option(m.options, 'rescan_interval'))
             END AS next_rescan,
-       m.options
+       m.options,
+       -- Columns that keep what they hold: their fields are gone.
+       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN pg_class f ON f.oid = m.source

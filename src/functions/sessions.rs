@@ -76,7 +76,7 @@ fn mapped_role(mapping: pg_sys::Oid) -> Option<String> {
 }
 
 /// A point in time for PostgreSQL; none beyond its range.
-fn timestamp(instant: jiff::Timestamp) -> Option<TimestampWithTimeZone> {
+pub(super) fn timestamp(instant: jiff::Timestamp) -> Option<TimestampWithTimeZone> {
     // PostgreSQL counts from 2000-01-01.
     const EPOCH: i64 = 946_684_800_000_000;
     TimestampWithTimeZone::try_from(instant.as_microsecond() - EPOCH).ok()

@@ -28,6 +28,8 @@ pub struct SessionInfo {
     pub endpoint_host: String,
     /// When it ends unless it is used, where the gateway tells.
     pub expires: Option<jiff::Timestamp>,
+    /// Company in whose name the gateway answered the sign-in; none where it names none.
+    pub company: Option<String>,
     /// Entity signed in at; none is the top level.
     pub entity: Option<String>,
 }
@@ -37,6 +39,7 @@ impl SessionInfo {
         SessionInfo {
             endpoint_host: session.url.host_str().unwrap_or_default().to_owned(),
             expires: session.expires(),
+            company: session.company.clone(),
             entity: session.entity.clone(),
         }
     }
@@ -135,6 +138,14 @@ impl Client {
             .session
             .live()
             .map(|session| SessionInfo::of(&session))
+    }
+
+    /// The earliest time that the gateway's clock can show now, by what its last answer in the live session showed. Contacts
+    /// nobody.
+    pub fn gateway_time(&self) -> Option<jiff::Timestamp> {
+        let session = self.inner.requester.session.live()?;
+        let (earliest, _) = session.clock()?.at(tokio::time::Instant::now());
+        jiff::Timestamp::from_microsecond(earliest).ok()
     }
 
     /// The user's formatting preferences: asked once, then remembered.

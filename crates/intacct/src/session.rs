@@ -14,6 +14,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 pub(crate) struct Session {
     pub id: Secret,
     pub url: Url,
+    /// The company in whose name the sign-in was answered, where the gateway names it.
+    pub company: Option<String>,
     pub entity: Option<String>,
     life: Mutex<Life>,
 }
@@ -56,10 +58,11 @@ impl GatewayClock {
 }
 
 impl Session {
-    pub(crate) fn new(id: Secret, url: Url, entity: Option<String>) -> Self {
+    pub(crate) fn new(id: Secret, url: Url, company: Option<String>, entity: Option<String>) -> Self {
         Session {
             id,
             url,
+            company,
             entity,
             life: Mutex::default(),
         }

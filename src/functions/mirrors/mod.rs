@@ -22,9 +22,14 @@ extension_sql_file!(
     requires = ["mirror_registry"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/source.sql",
+    name = "mirror_source",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/plan.sql",
     name = "mirror_plan",
-    requires = ["mirror_shape"]
+    requires = ["mirror_source"]
 );
 extension_sql_file!(
     "../../../sql/mirrors/fetch.sql",

@@ -1,6 +1,7 @@
 //! What a refresh asks the gateway beside rows.
 
 use super::super::access::{foreign_data_allowed, is_ours};
+use super::super::sessions::timestamp;
 use crate::catalog::ForeignTable;
 use crate::error::{Report, raise};
 use crate::{connection, io};
@@ -10,9 +11,12 @@ use intacct::{
     Query, SelectItem, Value,
 };
 use jiff::Timestamp;
+use pgrx::JsonB;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use serde_json::json;
 
 /// Number of rows of a foreign table and sum of their keys, of those behind `after` and up to `upto`. Two requests, of
 /// one row each. Both are null where the gateway's function cannot count.
@@ -70,6 +74,62 @@ fn mirror_clock_change(source: pg_sys::Oid, at: Option<i64>) -> Option<i64> {
 fn mirror_requests(source: pg_sys::Oid) -> i64 {
     let requests = client(&readable_table(source)).stats().requests;
     i64::try_from(requests).unwrap_or(i64::MAX)
+}
+
+/// Where the rows of a foreign table come from, so far as the session and the options of the server tell: gateway, company
+/// and entity as the sign-in answered them, the clock of its timestamps, and whether private rows are asked for. Signs in
+/// where no session is alive, and asks for the user's preferences where they are not known yet.
+#[pg_extern(volatile)]
+fn mirror_session(source: pg_sys::Oid) -> JsonB {
+    let table = readable_table(source);
+    let client = client(&table);
+    let asked = client.clone();
+    let (session, zone) = io::run(move || async move {
+        let session = match asked.session_info() {
+            Some(session) => session,
+            None => asked.sign_in().await?,
+        };
+        let zone = match asked.told_zone().await {
+            Ok(zone) => Some(zone),
+            // A company that does not tell them shows no timestamps either.
+            Err(error) if asked.lacks_metadata(&error) => None,
+            Err(error) => return Err(error),
+        };
+        Ok::<_, Error>((session, zone))
+    })
+    .unwrap_or_else(|error| raise(error));
+    let config = client.config();
+    let company = session.company.as_deref().unwrap_or(&config.company_id);
+    let client_company = config.client_id.as_deref().filter(|id| !id.is_empty());
+    JsonB(json!({
+        "gateway": config.url,
+        "company": match client_company {
+            Some(other) if !other.eq_ignore_ascii_case(company) => format!("{company}|{other}"),
+            _ => company.to_owned(),
+        }
+        .to_lowercase(),
+        "entity": session.entity.unwrap_or_default(),
+        "zone": zone.as_ref().map(zone_name),
+        "zone_source": match config.time_zone {
+            Some(_) => "declared",
+            None => "told",
+        },
+        "private": table.asks_private(),
+    }))
+}
+
+/// A clock by its name, or by its distance from Greenwich.
+fn zone_name(zone: &GatewayZone) -> String {
+    match zone {
+        GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => offset.to_string(),
+        GatewayZone::Named(zone) => zone.iana_name().unwrap_or("a zone without a name").to_owned(),
+    }
+}
+
+/// The earliest time that the gateway's clock can show now, by its last answer; null where no answer showed it. Sends nothing.
+#[pg_extern(volatile)]
+fn mirror_gateway_time(source: pg_sys::Oid) -> Option<TimestampWithTimeZone> {
+    client(&readable_table(source)).gateway_time().and_then(timestamp)
 }
 
 /// A foreign table of ours that the current user may read.

@@ -2,11 +2,14 @@
 
 mod broken;
 mod changes;
+mod columns;
 mod company;
 mod distributed;
 mod events;
 mod ownership;
+mod plan;
 mod registry;
 mod replica;
 mod rounds;
+mod source;
 mod traps;

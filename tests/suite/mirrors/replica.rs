@@ -1,69 +1,19 @@
 //! Mirrors on a streaming replica: they are read there, and refreshed on the primary.
 
-use super::company::{company, lines, mirror, refresh};
-use sage_intacct_fdw_tests::cluster;
+use super::company::{company, lines, mirror, refresh, run};
+use sage_intacct_fdw_tests::standby::Standby;
 use serde_json::json;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-/// A server that follows the cluster; stopped with the value.
-struct Replica {
-    data: PathBuf,
-    port: u16,
-}
-
-impl Replica {
-    fn start() -> Self {
-        let data = cluster::server_directory().join("replica");
-        succeed(
-            cluster::server_program("pg_basebackup")
-                .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"])
-                .arg(&data),
-        );
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let replica = Self { data, port };
-        succeed(
-            cluster::server_program("pg_ctl")
-                .args(["start", "-w", "-t", "60", "-D"])
-                .arg(&replica.data)
-                .arg("-l")
-                .arg(replica.data.join("log"))
-                .args(["-o", &format!("-p {port}")]),
-        );
-        replica
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        // The cluster is thrown away anyway: a failure here must not hide the test's own.
-        let _ = cluster::server_program("pg_ctl")
-            .args(["stop", "-m", "immediate", "-D"])
-            .arg(&self.data)
-            .stdout(Stdio::null())
-            .status();
-    }
-}
-
-#[track_caller]
-fn succeed(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(
-        status.as_ref().is_ok_and(|status| status.success()),
-        "{command:?}: {status:?}"
-    );
-}
 
 #[test]
 fn a_replica_reads_mirrors() {
     let (company, mut primary) = company("mirror_replica", "customer");
     mirror(&mut primary, "customer", "{}");
-    let replica = Replica::start();
-    let mut reader =
-        cluster::try_connect_at(replica.port, company.database.name(), "postgres").expect("a replica");
+    run(
+        &mut primary,
+        "INSERT INTO acme.customer (customerid, name) VALUES ('N0', 'logged')",
+    );
+    let replica = Standby::start("mirrors");
+    let mut reader = replica.connect(company.database.name());
     company.gateway.change(json!([
         { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "N1", "NAME": "new" } } }
     ]));
@@ -78,10 +28,34 @@ fn a_replica_reads_mirrors() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     assert_eq!(lines(&mut reader, state), there);
-    let error = reader
-        .batch_execute("CALL sage_intacct.refresh_mirror('finance.customer')")
-        .expect_err("a replica cannot be written");
-    assert_eq!(error.code().map(postgres::error::SqlState::code), Some("25006"));
+    for (view, least) in [
+        ("mirrors WHERE last_outcome = 'done'", 1),
+        ("mirror_runs WHERE outcome = 'done'", 2),
+        ("progress", 0),
+        ("write_log() WHERE 'N0' = ANY (keys)", 1),
+    ] {
+        let rows = reader
+            .query_one(&format!("SELECT count(*) FROM sage_intacct.{view}"), &[])
+            .unwrap_or_else(|error| panic!("{view}: {error:?}"));
+        assert!(rows.get::<_, i64>(0) >= least, "{view}");
+    }
+    for call in [
+        "create_mirror('acme.customer', 'finance.other')",
+        "refresh_mirror('finance.customer')",
+        "refresh_mirrors('finance')",
+        "alter_mirror('finance.customer', '{\"check\": \"off\"}')",
+        "drop_mirror('finance.customer')",
+    ] {
+        let error = reader
+            .batch_execute(&format!("CALL sage_intacct.{call}"))
+            .expect_err("a replica cannot be written");
+        let error = error.as_db_error().expect("an error of the server");
+        let (procedure, _) = call.split_once('(').expect("arguments");
+        assert_eq!(
+            (error.code().code(), error.message()),
+            ("25006", format!("{procedure} cannot run on a standby").as_str())
+        );
+    }
     // Foreign tables are read on a replica as anywhere, and not written.
     let expected = company.rows("CUSTOMER");
     let read = reader

@@ -169,7 +169,7 @@ CALL sage_intacct.alter_mirror('{role}_m.customer', '{{\"on_drift\": \"warn\"}}'
     company.gateway.clear_faults();
     // A refresh that fails.
     company.gateway.faults(
-        r#"{"match": {"function": "query", "object": "APBILL"}, "times": 1, "action": {"function_error": {"errorno": "XL03000099", "description2": "no"}}}"#,
+        r#"{"match": {"function": "query", "object": "APBILL"}, "times": 2, "action": {"function_error": {"errorno": "XL03000099", "description2": "no"}}}"#,
     );
     let failing = format!("CALL sage_intacct.refresh_mirror('{role}_m.apbill')");
     client.batch_execute(&failing).expect_err("a fault");

@@ -203,6 +203,7 @@ impl Requester {
         let session = Session::new(
             Secret::new(id),
             url,
+            response.company,
             entity.or_else(|| self.config.location_id.clone()),
         );
         session.used(response.session_timestamp, response.session_timeout, sent);
