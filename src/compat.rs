@@ -310,3 +310,67 @@ unsafe fn scan_entry(node: *mut pg_sys::ForeignScanState, number: u16) -> Option
         entries.get_ptr(usize::try_from(index - 1).ok()?)
     }
 }
+
+/// The relation that stands for an outer join, 0 where there is none (in PostgreSQL 15 no join has one).
+///
+/// # Safety
+/// `join` must be null or of the current planning.
+pub unsafe fn outer_join_relid(
+    #[allow(unused_variables)] join: *mut pg_sys::SpecialJoinInfo,
+) -> pg_sys::Index {
+    #[cfg(feature = "pg15")]
+    {
+        0
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        join.as_ref().map_or(0, |join| join.ojrelid)
+    }
+}
+
+/// Whether just the outer join `relid` may have made a column null; with 0 none.
+///
+/// # Safety
+/// `var` must be a valid Var.
+pub unsafe fn is_nulled_by(
+    #[allow(unused_variables)] var: *mut pg_sys::Var,
+    #[allow(unused_variables)] relid: pg_sys::Index,
+) -> bool {
+    #[cfg(feature = "pg15")]
+    {
+        true
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        let wanted = match relid {
+            0 => std::ptr::null_mut(),
+            relid => pg_sys::bms_make_singleton(relid as i32),
+        };
+        pg_sys::bms_equal((*var).varnullingrels, wanted)
+    }
+}
+
+/// An expression whose columns of `relids` are noted as made null by the outer join `relid`; with 0 as it is.
+///
+/// # Safety
+/// `node` must be a valid expression or list of the current planning.
+pub unsafe fn add_nulling(
+    node: *mut pg_sys::Node,
+    #[allow(unused_variables)] relids: pg_sys::Relids,
+    #[allow(unused_variables)] relid: pg_sys::Index,
+) -> *mut pg_sys::Node {
+    #[cfg(feature = "pg15")]
+    {
+        node
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        match relid {
+            0 => node,
+            relid => pg_sys::add_nulling_relids(node, relids, pg_sys::bms_make_singleton(relid as i32)),
+        }
+    }
+}

@@ -20,6 +20,8 @@ unsafe extern "C-unwind" {
         lockmode: pg_sys::LOCKMODE,
         numparents: *mut *mut pg_sys::List,
     ) -> *mut pg_sys::List;
+    /// A copy of a value in the current memory context.
+    pub fn datumCopy(value: pg_sys::Datum, typByVal: bool, typLen: std::ffi::c_int) -> pg_sys::Datum;
     /// Whether a timeout has fired; with `reset`, and forgets it.
     pub fn get_timeout_indicator(id: std::ffi::c_int, reset: bool) -> bool;
 }
@@ -98,6 +100,69 @@ pub unsafe fn ExecCopySlot(target: *mut pg_sys::TupleTableSlot, source: *mut pg_
         }
     }
 }
+
+/// A copy of a slot's row in the current memory context.
+///
+/// # Safety
+/// `slot` must be a valid slot that holds a row.
+pub unsafe fn ExecCopySlotMinimalTuple(slot: *mut pg_sys::TupleTableSlot) -> pg_sys::MinimalTuple {
+    // SAFETY: the caller vouches for the slot; the boundary holds nothing but the call.
+    unsafe {
+        match (*(*slot).tts_ops).copy_minimal_tuple {
+            #[cfg(feature = "pg18")]
+            Some(copy) => pg_guard_ffi_boundary(|| copy(slot, 0)),
+            #[cfg(not(feature = "pg18"))]
+            Some(copy) => pg_guard_ffi_boundary(|| copy(slot)),
+            None => std::ptr::null_mut(),
+        }
+    }
+}
+
+/// The row that a node returns, computed from the one in its expression context. The current memory context must be the
+/// per-tuple one.
+///
+/// # Safety
+/// `projection` must be made ready by the executor.
+pub unsafe fn ExecProject(projection: *mut pg_sys::ProjectionInfo) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the caller vouches for the projection.
+    unsafe {
+        let state = &raw mut (*projection).pi_state;
+        let slot = (*state).resultslot;
+        ExecClearTuple(slot);
+        let mut null = false;
+        evaluate(state, (*projection).pi_exprContext, &mut null);
+        (*slot).tts_flags &= !(pg_sys::TTS_FLAG_EMPTY as u16);
+        (*slot).tts_nvalid = (*(*slot).tts_tupleDescriptor).natts as i16;
+        slot
+    }
+}
+
+/// Asks another library for join paths, which had asked to be asked before we did.
+///
+/// # Safety
+/// Nodes of the current planning.
+pub unsafe fn add_join_paths(
+    hook: NonNullJoinHook,
+    root: *mut pg_sys::PlannerInfo,
+    joined: *mut pg_sys::RelOptInfo,
+    outer: *mut pg_sys::RelOptInfo,
+    inner: *mut pg_sys::RelOptInfo,
+    kind: pg_sys::JoinType::Type,
+    extra: *mut pg_sys::JoinPathExtraData,
+) {
+    // SAFETY: the caller vouches for the nodes; the boundary holds nothing but the call.
+    unsafe { pg_guard_ffi_boundary(|| hook(root, joined, outer, inner, kind, extra)) }
+}
+
+/// What stands in `set_join_pathlist_hook`.
+pub type NonNullJoinHook = unsafe extern "C-unwind" fn(
+    *mut pg_sys::PlannerInfo,
+    *mut pg_sys::RelOptInfo,
+    *mut pg_sys::RelOptInfo,
+    *mut pg_sys::RelOptInfo,
+    pg_sys::JoinType::Type,
+    *mut pg_sys::JoinPathExtraData,
+);
 
 #[cfg(test)]
 mod tests {

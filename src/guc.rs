@@ -71,10 +71,20 @@ static PUSH_ORDER: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Defaul
 static PUSH_LIMIT: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
 static PUSH_AGGREGATES: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
 static PUSH_JOINS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
+static PUSH_LOOKUPS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Default);
 
 static DRY_RUN: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_ROWS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_CALLS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static LOOKUP_BATCH: GucSetting<i32> = GucSetting::<i32>::new(MOST_KEYS);
+
+/// Keys of one list: more are split.
+const MOST_KEYS: i32 = 1000;
+
+/// The most keys that a lookup join asks for at once.
+pub fn lookup_batch() -> usize {
+    LOOKUP_BATCH.get().clamp(1, MOST_KEYS) as usize
+}
 
 /// Whether writes are shown instead of sent.
 pub fn dry_run() -> bool {
@@ -121,6 +131,11 @@ pub fn init() {
             c"Read joins along many-to-one relations in one request.",
             &PUSH_JOINS,
         ),
+        (
+            c"sage_intacct.push_lookups",
+            c"Ask for the rows of a joined table by lists of join keys.",
+            &PUSH_LOOKUPS,
+        ),
     ];
     for (name, short, setting) in settings {
         GucRegistry::define_enum_guc(
@@ -160,6 +175,16 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"sage_intacct.lookup_batch",
+        c"Join keys that a lookup join asks for at once.",
+        c"Fewer keys are more calls and less memory.",
+        &LOOKUP_BATCH,
+        1,
+        MOST_KEYS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     // SAFETY: main thread, while the library is loaded; the prefix is a static text.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sage_intacct".as_ptr()) };
 }
@@ -177,5 +202,6 @@ pub fn push_switches(server: &ServerOptions) -> PushSwitches {
         limit: effective(&PUSH_LIMIT, server.push.limit),
         aggregates: effective(&PUSH_AGGREGATES, server.push.aggregates),
         joins: effective(&PUSH_JOINS, server.push.joins),
+        lookups: effective(&PUSH_LOOKUPS, server.push.lookups),
     }
 }

@@ -27,5 +27,7 @@ pgrx::pg_module_magic!(name, version);
 pub extern "C-unwind" fn _PG_init() {
     panic::init();
     guc::init();
+    plan::lookup::init();
+    exec::init();
     shared::init();
 }

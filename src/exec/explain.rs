@@ -33,7 +33,7 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
         };
         if (*es).verbose {
-            explain_parameters(es, plan, &shapes);
+            parameters(es, plan.cast(), std::ptr::null_mut(), (*plan).fdw_exprs, &shapes);
         }
         if (*es).analyze
             && let Some(state) = state(node)
@@ -65,9 +65,14 @@ unsafe fn page_size(node: *mut pg_sys::ForeignScanState, relation: u16) -> u32 {
 }
 
 /// What the parameters of the query stand for.
-unsafe fn explain_parameters(
+///
+/// # Safety
+/// A valid explain state, a plan and expressions of it.
+pub unsafe fn parameters(
     es: *mut pg_sys::ExplainState,
-    plan: *mut pg_sys::ForeignScan,
+    plan: *mut pg_sys::Plan,
+    ancestors: *mut pg_sys::List,
+    expressions: *mut pg_sys::List,
     shapes: &[Shape],
 ) {
     // SAFETY: the caller's valid explain state and plan; what is made lives in EXPLAIN's memory.
@@ -75,8 +80,8 @@ unsafe fn explain_parameters(
         if shapes.is_empty() || (*es).deparse_cxt.is_null() {
             return;
         }
-        let context = pg_sys::set_deparse_context_plan((*es).deparse_cxt, plan.cast(), std::ptr::null_mut());
-        let expressions = PgList::<pg_sys::Node>::from_pg((*plan).fdw_exprs);
+        let context = pg_sys::set_deparse_context_plan((*es).deparse_cxt, plan, ancestors);
+        let expressions = PgList::<pg_sys::Node>::from_pg(expressions);
         let mut parameters = PgList::<std::ffi::c_char>::new();
         for (number, (expression, shape)) in (1..).zip(expressions.iter_ptr().zip(shapes)) {
             let text = CStr::from_ptr(pg_sys::deparse_expression(expression, context, true, false));
@@ -258,7 +263,11 @@ pub unsafe fn property(es: *mut pg_sys::ExplainState, label: &CStr, text: &str) 
     unsafe { pg_sys::ExplainPropertyText(label.as_ptr(), text.as_ptr(), es) };
 }
 
-unsafe fn count(es: *mut pg_sys::ExplainState, label: &CStr, value: u64) {
+/// Adds a number.
+///
+/// # Safety
+/// As [`property`].
+pub unsafe fn count(es: *mut pg_sys::ExplainState, label: &CStr, value: u64) {
     // SAFETY: the label is copied into the output.
     unsafe { pg_sys::ExplainPropertyInteger(label.as_ptr(), std::ptr::null(), value as i64, es) };
 }

@@ -3,8 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use intacct::{
-    Attempts, Beside, Bound, Client, Condition, Count, Error, ErrorKind, Evidence, Meter, Page, Paging,
-    Query, ReadPlan, Seen, SelectItem, Verdict,
+    Attempts, Beside, Bound, Client, Condition, Count, DialectKind, Error, ErrorKind, Evidence, Meter, Page,
+    PageRequest, Paging, Query, ReadPlan, Seen, SelectItem, Verdict,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -27,6 +27,25 @@ pub struct Job {
     pub sparing: bool,
     /// Counts what is done.
     pub meter: Meter,
+}
+
+/// Starts to ask how many rows a query has; nothing comes if the gateway does not say.
+///
+/// # Errors
+/// When the I/O thread cannot be had.
+pub fn count(client: Client, dialect: DialectKind, query: Query, meter: Meter) -> Result<Stream<u64>, Error> {
+    let query = part_query(&query, &Part::Whole);
+    io::stream(1, move |emitter| async move {
+        let asked = async {
+            let page = PageRequest { size: 1, offset: 0 };
+            let page = client.page(&query, dialect, &page, false).await?;
+            if let Some(rows) = page.total_count {
+                emitter.send(rows).await;
+            }
+            Ok(())
+        };
+        meter.run(asked).await
+    })
 }
 
 impl Job {

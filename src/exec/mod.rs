@@ -8,6 +8,7 @@ mod explain;
 mod generated;
 mod job;
 mod lines;
+mod lookup;
 pub mod place;
 mod scan;
 mod state;
@@ -16,6 +17,7 @@ pub use analyze::analyze_foreign_table;
 pub use append::{foreign_async_configure_wait, foreign_async_notify, foreign_async_request};
 pub use explain::{explain_foreign_scan, property};
 pub use generated::{StoredColumns, sources};
+pub use lookup::{init, lookup_methods};
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,
 };

@@ -13,7 +13,7 @@ use crate::error::{Report, raise};
 use crate::io::{Ready, Stream};
 use crate::plan::private::{Part, ScanPrivate};
 use crate::shared::Tracked;
-use intacct::{CellError, CellReader, Client, ErrorKind, Meter, Page, UserFormatting};
+use intacct::{CellError, CellReader, Client, Condition, ErrorKind, Meter, Page, Query, UserFormatting};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -51,6 +51,10 @@ pub struct ScanState {
     /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
     /// [`awaits`](Self::awaits) tells why.
     pub patient: bool,
+    /// What a lookup join asks for, beside the plan's own condition.
+    keys: Option<Condition>,
+    /// The query without that, once it is bound.
+    all: Option<Query>,
     client: Option<Client>,
     reader: Option<CellReader>,
     /// Holds the values of the current row.
@@ -172,6 +176,8 @@ impl ScanState {
             stored: StoredColumns::none(),
             received: Received::default(),
             patient: true,
+            keys: None,
+            all: None,
             client: None,
             reader: None,
             memory: RowMemory::default(),
@@ -296,6 +302,40 @@ impl ScanState {
         }
     }
 
+    /// Narrows the scan to the rows that a lookup join wants; without a condition it wants all. What is under way is
+    /// cancelled.
+    pub fn ask(&mut self, keys: Option<Condition>) {
+        self.stop();
+        self.keys = keys;
+    }
+
+    /// Asks the gateway, and does not wait for what it answers.
+    ///
+    /// # Safety
+    /// As [`next`](Self::next); the scan must have been asked, and have no local plan.
+    pub unsafe fn begin(&mut self, context: *mut pg_sys::ExprContext) {
+        if matches!(self.progress, Progress::Idle) {
+            // SAFETY: passed through.
+            unsafe { self.start(context, false) };
+        }
+        if let Progress::Reading {
+            rest: Some(stream), ..
+        } = &mut self.progress
+        {
+            stream.ask();
+        }
+    }
+
+    /// Asks how many rows there are whatever keys are asked for, once the scan has begun; `None` where nobody can say.
+    pub fn count_rows(&self) -> Option<Stream<u64>> {
+        let (client, query) = (self.client.clone()?, self.all.clone()?);
+        let dialect = self.plan.dialect;
+        if !dialect.capabilities().total_count {
+            return None;
+        }
+        job::count(client, dialect, query, self.received.meter.clone()).ok()
+    }
+
     /// The descriptor that becomes readable when the scan can go on; none when it has a row at hand, or has ended.
     pub fn awaits(&self) -> Option<RawFd> {
         match &self.progress {
@@ -348,7 +388,11 @@ impl ScanState {
         let rest = match job::bind(&self.plan, &bindings) {
             None => None,
             Some(_) if matches!(finish, Some((Some(0), ..))) => None,
-            Some(plan) => {
+            Some(mut plan) => {
+                if let Some(keys) = &self.keys {
+                    self.all = Some(plan.query.clone());
+                    plan.query.filter = Some(Condition::and(plan.query.filter, keys.clone()));
+                }
                 let client = match crate::connection::client(self.table.server_oid, self.user) {
                     Ok(client) => client,
                     Err(error) => raise(error),

@@ -188,7 +188,7 @@ impl<T> Stream<T> {
     }
 
     /// Asks for the next item, once.
-    fn ask(&mut self) {
+    pub fn ask(&mut self) {
         if !std::mem::replace(&mut self.waiting, true) {
             self.asked.send_modify(|asked| *asked += 1);
         }

@@ -36,6 +36,8 @@ pub struct PushSwitches {
     pub aggregates: bool,
     /// Joins.
     pub joins: bool,
+    /// Joins with what is not at the gateway, by lists of keys.
+    pub lookups: bool,
 }
 
 /// Options of a server, defaults filled in.
@@ -136,6 +138,7 @@ impl ServerOptions {
                 limit: values.boolean("push_limit")?,
                 aggregates: values.boolean("push_aggregates")?,
                 joins: values.boolean("push_joins")?,
+                lookups: values.boolean("push_lookups")?,
             },
             push_left_joins: values.boolean("push_left_joins")?,
             show_private: values.boolean("show_private")?,

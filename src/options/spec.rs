@@ -109,6 +109,7 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "push_limit", Boolean, "on", "Let LIMIT size the pages."),
     option(Server, "push_aggregates", Boolean, "on", "Let the gateway count, sum and group."),
     option(Server, "push_joins", Boolean, "on", "Read joins along many-to-one relations in one request."),
+    option(Server, "push_lookups", Boolean, "off", "Ask for the rows of a joined table by lists of join keys."),
     option(Server, "push_left_joins", Boolean, "off", "Also LEFT joins; only where `check()` saw that dotted paths keep rows without a parent."),
     option(Server, "show_private", Boolean, "off",
         "Also ask for rows that are private to an entity. `off`, where it is given, is final: a table that asks for them is an error."),

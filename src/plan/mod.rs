@@ -8,6 +8,7 @@ mod estimate;
 mod final_;
 mod join;
 mod limit;
+pub mod lookup;
 mod parameterized;
 pub mod private;
 pub mod qual;

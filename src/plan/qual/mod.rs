@@ -322,7 +322,7 @@ fn is_text(table: &ForeignTable, field: &str) -> bool {
 }
 
 /// Whether a condition keeps no fewer rows when the gateway disregards case: negatives and orders of text would.
-fn survives_folding(table: &ForeignTable, condition: &Condition) -> bool {
+pub fn survives_folding(table: &ForeignTable, condition: &Condition) -> bool {
     let mut survives = true;
     condition.visit(&mut |part| {
         survives &= match part {

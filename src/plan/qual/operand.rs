@@ -40,11 +40,13 @@ impl Params {
         index as u32 + 1
     }
 
-    pub(super) fn mark(&self) -> usize {
+    /// How many there are.
+    pub fn mark(&self) -> usize {
         self.expressions.len()
     }
 
-    pub(super) fn forget_after(&mut self, mark: usize) {
+    /// Forgets all but the first `mark`.
+    pub fn forget_after(&mut self, mark: usize) {
         if mark < self.expressions.len() {
             self.expressions.truncate(mark);
             self.known.retain(|_, numbers| {
@@ -52,6 +54,12 @@ impl Params {
                 !numbers.is_empty()
             });
         }
+    }
+
+    /// The expression of a number.
+    pub fn expression(&self, number: u32) -> Option<*mut pg_sys::Expr> {
+        let index = (number as usize).checked_sub(1)?;
+        self.expressions.get(index).map(|(expression, _)| *expression)
     }
 
     /// Whether there are none.

@@ -19,6 +19,8 @@ mod honest;
 mod hostile;
 mod limits;
 mod lines;
+mod lookup_runs;
+mod lookups;
 mod memory;
 mod numbers;
 mod only_2_1;

@@ -1,0 +1,466 @@
+//! A running lookup join.
+
+use super::ask::{self, Asked};
+use super::batch::{Batch, Sizes};
+use super::keys::{Keys, Side};
+use super::rows::RowRef;
+use super::table::{Found, Table};
+use super::whole::Whole;
+use crate::error::raise_internal;
+use crate::exec::bind::Parameters;
+use crate::ffi;
+use crate::plan::lookup::private::{Join, LookupPrivate};
+use pgrx::{PgList, PgMemoryContexts, pg_sys};
+
+/// The state of the node. Owned by the executor's memory context, so that an error drops it too.
+pub struct Lookup {
+    pub(super) node: *mut pg_sys::CustomScanState,
+    pub(super) private: LookupPrivate,
+    pub(super) keys: Keys,
+    /// The join's conditions, those on keys included.
+    conditions: *mut pg_sys::ExprState,
+    params: Parameters,
+    pub(super) wanted: Parameters,
+    pub(super) outer: *mut pg_sys::PlanState,
+    pub(super) inner: *mut pg_sys::ForeignScanState,
+    pub(super) outer_slot: *mut pg_sys::TupleTableSlot,
+    pub(super) inner_slot: *mut pg_sys::TupleTableSlot,
+    /// Holds what was read from the file.
+    row_memory: pg_sys::MemoryContext,
+    /// Of the two, one is enough until its keys outgrow the memory: then the next batch uses the other.
+    pub(super) tables: [Table; 2],
+    /// The one that the newest batch uses.
+    pub(super) active: usize,
+    /// Bytes that keys, and rows in memory, may take.
+    pub(super) bound: usize,
+    pub(super) whole: Whole,
+    sizes: Option<Sizes>,
+    batches: u64,
+    current: Option<Batch>,
+    ahead: Option<Batch>,
+    pub(super) outer_ended: bool,
+    row: Option<OuterRow>,
+    pub(super) values: Vec<pg_sys::Datum>,
+    /// For EXPLAIN ANALYZE.
+    pub counts: Counts,
+}
+
+/// The outer row that is being joined.
+struct OuterRow {
+    /// The next of the rows that its key has.
+    next: RowRef,
+    matched: bool,
+    /// Which of the two tables holds them.
+    table: usize,
+}
+
+/// What was done.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    /// Distinct keys asked for.
+    pub keys: u64,
+    /// Lists of keys.
+    pub lists: u64,
+    /// Outer rows whose key was known, or was being asked for.
+    pub known: u64,
+}
+
+impl Lookup {
+    /// Prepares the node's expressions.
+    ///
+    /// # Safety
+    /// A node of ours whose children are ready, the executor's memory context as current one.
+    pub unsafe fn prepare(node: *mut pg_sys::CustomScanState, private: LookupPrivate) -> Lookup {
+        // SAFETY: the caller vouches for the node; the plan's expressions are as many as it says.
+        unsafe {
+            let parent = &raw mut (*node).ss.ps;
+            let estate = (*node).ss.ps.state;
+            let plan = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
+            let mut expressions = PgList::<pg_sys::Node>::from_pg((*plan).custom_exprs)
+                .iter_ptr()
+                .collect::<Vec<_>>()
+                .into_iter();
+            let mut list = |count: usize| {
+                let mut list = PgList::<pg_sys::Node>::new();
+                expressions.by_ref().take(count).for_each(|node| list.push(node));
+                list
+            };
+            let conditions = list(private.conditions.into()).into_pg();
+            let keys: Vec<_> = list(private.keys.into()).iter_ptr().collect();
+            let params = list(private.shapes.len()).into_pg();
+            let wanted = list(private.wanted_shapes.len()).into_pg();
+            let children = PgList::<pg_sys::PlanState>::from_pg((*node).custom_ps);
+            let (Some(outer), Some(inner)) = (children.get_ptr(0), children.get_ptr(1)) else {
+                raise_internal("a lookup join without two sides")
+            };
+            let slot = |side| {
+                pg_sys::ExecInitExtraTupleSlot(
+                    estate,
+                    pg_sys::ExecGetResultType(side),
+                    &raw const pg_sys::TTSOpsMinimalTuple,
+                )
+            };
+            let bound = (pg_sys::work_mem.max(64) as usize) * 1024;
+            Lookup {
+                node,
+                keys: Keys::prepare(&keys, parent),
+                conditions: pg_sys::ExecInitQual(conditions, parent),
+                params: Parameters::prepare(params, private.shapes.clone(), parent),
+                wanted: Parameters::prepare(wanted, private.wanted_shapes.clone(), parent),
+                private,
+                outer,
+                inner: inner.cast(),
+                outer_slot: slot(outer),
+                inner_slot: slot(inner),
+                row_memory: pg_sys::AllocSetContextCreateInternal(
+                    pg_sys::CurrentMemoryContext,
+                    c"Intacct lookup row".as_ptr(),
+                    pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                    pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+                ),
+                tables: [Table::new(bound), Table::new(bound)],
+                active: 0,
+                bound,
+                whole: Whole::Unknown,
+                sizes: None,
+                batches: 0,
+                current: None,
+                ahead: None,
+                outer_ended: false,
+                row: None,
+                values: Vec::new(),
+                counts: Counts::default(),
+            }
+        }
+    }
+
+    /// The next joined row, null at the end. Raises what goes wrong.
+    ///
+    /// # Safety
+    /// Main thread, called by the executor.
+    pub unsafe fn next(&mut self) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: passed through.
+        unsafe {
+            loop {
+                if self.row.is_some() {
+                    if let Some(slot) = self.next_match() {
+                        return slot;
+                    }
+                    self.row = None;
+                }
+                if !self.next_outer() {
+                    return std::ptr::null_mut();
+                }
+            }
+        }
+    }
+
+    /// The next row of the current outer row.
+    unsafe fn next_match(&mut self) -> Option<*mut pg_sys::TupleTableSlot> {
+        // SAFETY: nodes that the executor has made ready, on the main thread.
+        unsafe {
+            loop {
+                pgrx::check_for_interrupts!();
+                self.reset();
+                pg_sys::MemoryContextReset(self.row_memory);
+                let row = self.row.as_mut()?;
+                let (rows, next) = (&mut self.tables[row.table].rows, row.next);
+                let found = PgMemoryContexts::For(self.row_memory).switch_to(|_| rows.get(next));
+                let Some((tuple, next)) = found else {
+                    let alone = !row.matched && matches!(self.private.join, Join::Left | Join::Anti);
+                    row.matched = true;
+                    if !alone {
+                        return None;
+                    }
+                    self.fill_inner(None);
+                    match self.passes((*self.node).ss.ps.qual) {
+                        true => return Some(self.project()),
+                        false => continue,
+                    }
+                };
+                row.next = next;
+                self.fill_inner(Some(tuple));
+                if !self.passes(self.conditions) {
+                    continue;
+                }
+                let row = self.row.as_mut()?;
+                row.matched = true;
+                match self.private.join {
+                    Join::Anti => return None,
+                    Join::Semi => row.next = RowRef::None,
+                    Join::Inner | Join::Left => {}
+                }
+                if self.passes((*self.node).ss.ps.qual) {
+                    return Some(self.project());
+                }
+                if let Some(instrument) = (*self.node).ss.ps.instrument.as_mut() {
+                    instrument.nfiltered1 += 1.0;
+                }
+            }
+        }
+    }
+
+    /// Goes to the next outer row; `false`: there is none.
+    unsafe fn next_outer(&mut self) -> bool {
+        // SAFETY: nodes that the executor has made ready, on the main thread.
+        unsafe {
+            loop {
+                pgrx::check_for_interrupts!();
+                if let Some(batch) = &self.current {
+                    if pg_sys::tuplestore_gettupleslot(batch.store, true, false, self.outer_slot) {
+                        let table = batch.table;
+                        self.begin_row(self.outer_slot, table);
+                        return true;
+                    }
+                    if let Some(batch) = self.current.take() {
+                        batch.end();
+                    }
+                }
+                if matches!(self.whole, Whole::Known) {
+                    return self.next_of_known();
+                }
+                let Some(batch) = self.ahead.take().or_else(|| self.collect()) else {
+                    if matches!(self.whole, Whole::Asked) {
+                        self.receive_whole();
+                        continue;
+                    }
+                    return false;
+                };
+                self.receive(&batch);
+                let reads_ahead = self.sizes.is_some_and(|sizes| sizes.reads_ahead());
+                self.current = Some(batch);
+                if reads_ahead && !self.is_rechecking() {
+                    self.ahead = self.collect();
+                }
+            }
+        }
+    }
+
+    /// Goes on with an outer row, whose key is in a table.
+    pub(super) unsafe fn begin_row(&mut self, slot: *mut pg_sys::TupleTableSlot, table: usize) {
+        // SAFETY: a slot of the outer side's, on the main thread.
+        unsafe {
+            self.reset();
+            self.fill_outer(slot);
+            let found = self.key(Side::Outer).and_then(|hash| {
+                self.in_row_memory(|lookup| {
+                    lookup.tables[table].find(&lookup.keys, hash, &lookup.values, Side::Outer)
+                })
+            });
+            self.row = Some(OuterRow {
+                next: found.map_or(RowRef::None, |entry| self.tables[table].head(entry)),
+                matched: false,
+                table,
+            });
+        }
+    }
+
+    /// Collects outer rows, and asks for those of their keys that are not known. Does not wait for the answer.
+    unsafe fn collect(&mut self) -> Option<Batch> {
+        // SAFETY: nodes that the executor has made ready, on the main thread.
+        unsafe {
+            if self.outer_ended || matches!(self.whole, Whole::Asked) {
+                return None;
+            }
+            if self.wants_whole() {
+                self.ask_whole();
+                return None;
+            }
+            let sizes = match self.sizes {
+                Some(sizes) => sizes,
+                None => self.first_sizes(),
+            };
+            self.sizes = Some(sizes);
+            let mut batch = self.begin_batch();
+            while !sizes.is_full(batch.rows, batch.conditions.len()) {
+                pgrx::check_for_interrupts!();
+                let Some(slot) = self.pull(self.outer) else {
+                    self.outer_ended = true;
+                    break;
+                };
+                pg_sys::tuplestore_puttupleslot(batch.store, slot);
+                batch.rows += 1;
+                self.reset();
+                self.fill_outer(slot);
+                self.note(&mut batch);
+            }
+            if let Some(sizes) = &mut self.sizes {
+                sizes.grow();
+            }
+            if batch.rows == 0 {
+                batch.end();
+                return None;
+            }
+            if batch.asks() {
+                self.ask(&mut batch);
+            }
+            Some(batch)
+        }
+    }
+
+    /// A batch without rows, and the table for its keys.
+    unsafe fn begin_batch(&mut self) -> Batch {
+        // SAFETY: main thread; no row of a table that is cleared is in use.
+        unsafe {
+            if self.tables[self.active].is_over(self.bound) {
+                if self.current.is_some() {
+                    self.active = 1 - self.active;
+                }
+                self.tables[self.active].clear();
+            }
+            self.batches += 1;
+            let (number, table) = (self.batches, self.active);
+            self.in_query_memory(|_| Batch::new(number, table))
+        }
+    }
+
+    /// The key of the outer row at hand, which the batch asks for if it is new.
+    unsafe fn note(&mut self, batch: &mut Batch) {
+        // SAFETY: main thread; the node's row is filled on the outer side.
+        unsafe {
+            let Some(hash) = self.key(Side::Outer) else {
+                return;
+            };
+            let number = batch.number;
+            let found = self.in_row_memory(|lookup| {
+                lookup.tables[batch.table].ask(&lookup.keys, hash, &lookup.values, number)
+            });
+            let Found::New(entry) = found else {
+                self.counts.known += 1;
+                return;
+            };
+            let context = self.context();
+            let asked = self.in_row_memory(|lookup| match lookup.keys.has_empty_text(&lookup.values) {
+                true => Asked::Nothing,
+                false => Asked::of(&lookup.private, &lookup.params.evaluate(context)),
+            });
+            match asked {
+                Asked::Nothing => {
+                    self.tables[batch.table].answer(entry);
+                    return;
+                }
+                Asked::When(condition) => batch.conditions.push(condition),
+                Asked::Everything => batch.whole = true,
+            }
+            batch.entries.push(entry);
+        }
+    }
+
+    /// Asks the inner side for a batch's keys.
+    unsafe fn ask(&mut self, batch: &mut Batch) {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        unsafe {
+            self.counts.keys += batch.entries.len() as u64;
+            self.counts.lists += 1;
+            let conditions = std::mem::take(&mut batch.conditions);
+            let condition = match batch.whole {
+                true => None,
+                false => ask::any_of(conditions),
+            };
+            batch.pending = true;
+            self.ask_for(condition);
+            if !self.is_rechecking() {
+                self.count_whole();
+            }
+        }
+    }
+
+    /// Asks the inner side for the rows under a condition.
+    pub(super) unsafe fn ask_for(&mut self, condition: Option<intacct::Condition>) {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        unsafe {
+            self.scan().ask(condition);
+            pg_sys::ExecReScan(self.inner.cast());
+            if !self.is_rechecking() {
+                let context = (*self.inner).ss.ps.ps_ExprContext;
+                let scan = self.scan();
+                PgMemoryContexts::For((*context).ecxt_per_tuple_memory).switch_to(|_| scan.begin(context));
+            }
+        }
+    }
+
+    /// Takes in the rows of a batch that was asked for.
+    unsafe fn receive(&mut self, batch: &Batch) {
+        // SAFETY: nodes that the executor has made ready, on the main thread.
+        unsafe {
+            if !batch.pending {
+                return;
+            }
+            // That there is a row is all that these want to know.
+            let one = matches!(self.private.join, Join::Semi | Join::Anti)
+                && self.private.conditions == self.private.keys;
+            while let Some(slot) = self.pull(self.inner.cast()) {
+                pgrx::check_for_interrupts!();
+                self.reset();
+                self.fill_inner_from(slot);
+                let Some(hash) = self.key(Side::Inner) else {
+                    continue;
+                };
+                let (number, table) = (batch.number, batch.table);
+                self.in_row_memory(|lookup| {
+                    let Some(entry) =
+                        lookup.tables[table].find(&lookup.keys, hash, &lookup.values, Side::Inner)
+                    else {
+                        return;
+                    };
+                    let table = &mut lookup.tables[table];
+                    if table.expects(entry, number) && !(one && table.head(entry) != RowRef::None) {
+                        let tuple = ffi::ExecCopySlotMinimalTuple(slot);
+                        table.add(entry, tuple);
+                    }
+                });
+            }
+            for entry in &batch.entries {
+                self.tables[batch.table].answer(*entry);
+            }
+        }
+    }
+
+    /// Starts over. What is known of keys is kept, unless other parameters have changed what the inner side reads.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn rewind(&mut self, inner_changed: bool) {
+        // SAFETY: passed through.
+        unsafe {
+            self.stop();
+            if inner_changed {
+                self.forget_whole();
+            } else if matches!(self.whole, Whole::Asked | Whole::Counting(_)) {
+                self.whole = Whole::No;
+            }
+        }
+        self.outer_ended = false;
+        self.sizes = None;
+    }
+
+    /// Cancels what is under way, and frees the rows of batches.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn stop(&mut self) {
+        self.row = None;
+        // SAFETY: stores are ended once; the slot may point into one.
+        unsafe {
+            ffi::ExecClearTuple(self.outer_slot);
+            for batch in [self.current.take(), self.ahead.take()].into_iter().flatten() {
+                batch.end();
+            }
+            self.scan().stop();
+        }
+    }
+
+    /// Closes files.
+    ///
+    /// # Safety
+    /// Main thread; the last call.
+    pub unsafe fn close(&mut self) {
+        // SAFETY: passed through.
+        unsafe {
+            for table in &mut self.tables {
+                table.rows.close();
+            }
+        }
+    }
+}

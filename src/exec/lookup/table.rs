@@ -1,0 +1,180 @@
+//! What is known of keys: those asked for, and the rows that came.
+
+use super::keys::{Keys, Side};
+use super::rows::{RowRef, Rows};
+use pgrx::pg_sys;
+use std::collections::HashMap;
+
+/// A key of outer rows.
+struct Entry {
+    hash: u32,
+    values: Vec<pg_sys::Datum>,
+    /// Its rows are all there.
+    answered: bool,
+    /// The batch that asks for it.
+    batch: u64,
+    /// Its last row.
+    head: RowRef,
+    /// The next entry of the same hash.
+    next: Option<u32>,
+}
+
+/// Keys and their rows.
+pub struct Table {
+    /// The side whose values the keys are.
+    pub side: Side,
+    entries: Vec<Entry>,
+    by_hash: HashMap<u32, u32>,
+    /// The rows.
+    pub rows: Rows,
+    /// Bytes of the entries.
+    keys_used: usize,
+}
+
+/// What finds an entry by its hash, in bytes.
+const ENTRY_OVERHEAD: usize = 16;
+
+/// A key that was looked for.
+pub enum Found {
+    /// Nobody has asked for it yet; or whoever did has not waited for the answer.
+    New(u32),
+    /// It is being asked for by the same batch.
+    Asked,
+    /// Its rows are known.
+    Known,
+}
+
+impl Table {
+    /// An empty table that keeps rows of `bound` bytes in memory.
+    ///
+    /// # Safety
+    /// As [`Rows::new`].
+    pub unsafe fn new(bound: usize) -> Table {
+        Table {
+            side: Side::Outer,
+            entries: Vec::new(),
+            by_hash: HashMap::new(),
+            // SAFETY: passed through.
+            rows: unsafe { Rows::new(bound) },
+            keys_used: 0,
+        }
+    }
+
+    /// Whether the keys alone take more than `bound` bytes.
+    pub fn is_over(&self, bound: usize) -> bool {
+        self.keys_used > bound
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn clear(&mut self) {
+        self.entries = Vec::new();
+        self.by_hash = HashMap::new();
+        self.keys_used = 0;
+        // SAFETY: passed through.
+        unsafe { self.rows.clear() };
+    }
+
+    /// The key of an outer row, which `batch` asks for if it is new.
+    ///
+    /// # Safety
+    /// Main thread; values of the keys' types.
+    pub unsafe fn ask(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], batch: u64) -> Found {
+        // SAFETY: passed through.
+        unsafe {
+            if let Some(index) = self.find(keys, hash, values, Side::Outer) {
+                let entry = &mut self.entries[index as usize];
+                return match entry.answered {
+                    true => Found::Known,
+                    false if entry.batch == batch => Found::Asked,
+                    false => {
+                        entry.batch = batch;
+                        Found::New(index)
+                    }
+                };
+            }
+            Found::New(self.insert(keys, hash, values, batch))
+        }
+    }
+
+    /// The entry of an inner row's key, which is made if there is none.
+    ///
+    /// # Safety
+    /// As [`ask`](Self::ask), values of the inner side.
+    pub unsafe fn entry(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum]) -> u32 {
+        // SAFETY: passed through.
+        unsafe {
+            match self.find(keys, hash, values, Side::Inner) {
+                Some(entry) => entry,
+                None => self.insert(keys, hash, values, 0),
+            }
+        }
+    }
+
+    unsafe fn insert(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], batch: u64) -> u32 {
+        let index = self.entries.len() as u32;
+        let side = self.side;
+        // SAFETY: passed through.
+        let (values, bytes) = unsafe { self.rows.context().switch_to(|_| keys.copy(values, side)) };
+        let size = size_of::<Entry>() + ENTRY_OVERHEAD + bytes;
+        self.keys_used += size;
+        self.rows.charge(size);
+        self.entries.push(Entry {
+            hash,
+            values,
+            answered: false,
+            batch,
+            head: RowRef::None,
+            next: self.by_hash.get(&hash).copied(),
+        });
+        self.by_hash.insert(hash, index);
+        index
+    }
+
+    /// The entry whose key equals that of a row.
+    ///
+    /// # Safety
+    /// Main thread; values of the keys' types on this side.
+    pub unsafe fn find(&self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], side: Side) -> Option<u32> {
+        let mut next = self.by_hash.get(&hash).copied();
+        while let Some(index) = next {
+            let entry = &self.entries[index as usize];
+            debug_assert_eq!(entry.hash, hash);
+            // SAFETY: passed through.
+            if unsafe { keys.equal((&entry.values, self.side), (values, side)) } {
+                return Some(index);
+            }
+            next = entry.next;
+        }
+        None
+    }
+
+    /// Whether rows of the entry are expected by `batch`: a request may bring rows that were not asked for, and those of an
+    /// earlier one are there already.
+    pub fn expects(&self, entry: u32, batch: u64) -> bool {
+        let entry = &self.entries[entry as usize];
+        !entry.answered && entry.batch == batch
+    }
+
+    /// Adds a row to an entry.
+    ///
+    /// # Safety
+    /// Main thread; a valid tuple.
+    pub unsafe fn add(&mut self, entry: u32, tuple: pg_sys::MinimalTuple) {
+        let head = self.head(entry);
+        // SAFETY: passed through.
+        self.entries[entry as usize].head = unsafe { self.rows.add(tuple, head) };
+    }
+
+    /// The last row of an entry.
+    pub fn head(&self, entry: u32) -> RowRef {
+        self.entries[entry as usize].head
+    }
+
+    /// Notes that all rows of an entry are there.
+    pub fn answer(&mut self, entry: u32) {
+        self.entries[entry as usize].answered = true;
+    }
+}

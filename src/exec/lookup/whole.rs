@@ -1,0 +1,125 @@
+//! When lists of keys have cost what reading the table does, it is read, once.
+//!
+//! With the third list a count travels. From then on a lookup join compares what it has spent with the pages of the
+//! whole table, so that whatever the number of keys, it spends no more than twice as many calls.
+
+use super::keys::Side;
+use super::state::Lookup;
+use crate::ffi;
+use crate::io::Stream;
+
+/// What is known of the pages of the inner side's table, and whether it is read.
+pub enum Whole {
+    /// Nothing yet.
+    Unknown,
+    /// The gateway is being asked.
+    Counting(Stream<u64>),
+    /// It did not say, or the table is too large for the memory.
+    No,
+    /// So many calls read it.
+    Pages(u64),
+    /// It is being read.
+    Asked,
+    /// All its rows are known.
+    Known,
+}
+
+/// The list with which a count travels.
+const COUNTS_AT: u64 = 3;
+
+/// What a key takes in memory at least, in bytes.
+const LEAST_KEY: u64 = 120;
+
+impl Lookup {
+    /// Starts to count, if it is time.
+    pub(super) unsafe fn count_whole(&mut self) {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        let scan = unsafe { self.scan() };
+        if !matches!(self.whole, Whole::Unknown) || self.counts.lists != COUNTS_AT {
+            return;
+        }
+        self.whole = match scan.count_rows() {
+            Some(stream) => Whole::Counting(stream),
+            None => Whole::No,
+        };
+    }
+
+    /// Whether the table is to be read from now on, instead of more lists.
+    pub(super) unsafe fn wants_whole(&mut self) -> bool {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        let scan = unsafe { self.scan() };
+        if let Whole::Counting(stream) = &mut self.whole {
+            // Without the number lists go on.
+            let counted = scan.received.wait(|| stream.next()).unwrap_or(None);
+            let page = u64::from(scan.table.page_size());
+            self.whole = match counted {
+                Some(rows) if rows.saturating_mul(LEAST_KEY) < self.bound as u64 => {
+                    Whole::Pages(rows.div_ceil(page).max(1))
+                }
+                _ => Whole::No,
+            };
+        }
+        matches!(self.whole, Whole::Pages(pages) if scan.received.meter.stats().requests >= pages)
+    }
+
+    /// Asks for all rows. Does not wait for them.
+    pub(super) unsafe fn ask_whole(&mut self) {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        unsafe { self.ask_for(None) };
+        self.whole = Whole::Asked;
+    }
+
+    /// Takes in all rows, by their keys.
+    pub(super) unsafe fn receive_whole(&mut self) {
+        // SAFETY: nodes that the executor has made ready, on the main thread. No batch is in use any more.
+        unsafe {
+            for table in &mut self.tables {
+                table.clear();
+            }
+            self.tables[0].side = Side::Inner;
+            self.active = 0;
+            while let Some(slot) = self.pull(self.inner.cast()) {
+                pgrx::check_for_interrupts!();
+                self.reset();
+                self.fill_inner_from(slot);
+                let Some(hash) = self.key(Side::Inner) else {
+                    continue;
+                };
+                self.in_row_memory(|lookup| {
+                    let table = &mut lookup.tables[0];
+                    let entry = table.entry(&lookup.keys, hash, &lookup.values);
+                    let tuple = ffi::ExecCopySlotMinimalTuple(slot);
+                    table.add(entry, tuple);
+                });
+            }
+        }
+        self.whole = Whole::Known;
+    }
+
+    /// The next outer row, once all inner rows are known; `false`: there is none.
+    pub(super) unsafe fn next_of_known(&mut self) -> bool {
+        // SAFETY: nodes that the executor has made ready, on the main thread.
+        unsafe {
+            if self.outer_ended {
+                return false;
+            }
+            let Some(slot) = self.pull(self.outer) else {
+                self.outer_ended = true;
+                return false;
+            };
+            self.counts.known += 1;
+            self.begin_row(slot, 0);
+            true
+        }
+    }
+
+    /// Forgets what was read, because other rows would be read now.
+    pub(super) unsafe fn forget_whole(&mut self) {
+        self.whole = Whole::Unknown;
+        for table in &mut self.tables {
+            // SAFETY: main thread; no batch is in use.
+            unsafe { table.clear() };
+            table.side = Side::Outer;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a lookup join costs: its lists of keys and the pages of what they bring.
+
+use super::Sides;
+use super::keys::Keys;
+use crate::plan::cost::{Cost, UNKNOWN_AGGREGATE};
+use crate::plan::{RelationState, Size};
+use intacct::Condition;
+use pgrx::pg_sys;
+
+/// An estimate.
+pub struct Estimate {
+    /// Of the join.
+    pub join: Cost,
+    /// Of the scan in it.
+    pub scan: Cost,
+    /// Rows that the scan brings.
+    pub received: f64,
+}
+
+/// The cost of joining `outer` with the table by lists of keys.
+///
+/// # Safety
+/// Nodes of the current planning.
+pub unsafe fn lookup(
+    root: *mut pg_sys::PlannerInfo,
+    sides: &Sides,
+    state: &RelationState,
+    keys: &Keys,
+    outer: *mut pg_sys::Path,
+) -> Estimate {
+    // SAFETY: the caller vouches for the nodes.
+    unsafe {
+        let table = &state.table;
+        let distinct = |outer_side: bool, rows: f64| {
+            let expressions = keys.expressions(sides, outer_side);
+            pg_sys::estimate_num_groups(
+                root,
+                expressions,
+                rows.max(1.0),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            )
+        };
+        let outer_rows = (*outer).rows.max(1.0);
+        let asked = distinct(true, outer_rows).clamp(1.0, outer_rows);
+        let inner_rows = (*sides.inner).rows.max(1.0);
+        let by_row_key =
+            matches!(&keys.template, Condition::Compare { field, .. } if table.is_row_key(field));
+        let received = match by_row_key {
+            true => asked.min(inner_rows),
+            false => inner_rows * (asked / distinct(false, inner_rows).max(1.0)).min(1.0),
+        };
+        let page = f64::from(table.page_size());
+        let list = crate::guc::lookup_batch() as f64;
+        let lists = (asked / list).ceil().max(1.0);
+        let calls = lists.max((received / page).ceil());
+        // When the lists have cost what reading the table does, it is read.
+        let whole = (inner_rows / page).ceil().max(1.0);
+        let calls = match state.size {
+            // Nobody knows how large the table is; keys that are known bound what is read.
+            Size::Guessed => UNKNOWN_AGGREGATE * calls.min(whole),
+            Size::Analyzed | Size::Counted(_) => calls.min(2.0 * whole + 3.0),
+        };
+        let request = table.server.fdw_startup_cost;
+        let per_row =
+            table.server.fdw_tuple_cost + pg_sys::cpu_tuple_cost + (*sides.inner).baserestrictcost.per_tuple;
+        let scan = Cost {
+            startup: request,
+            total: calls * request + received * per_row,
+        };
+        let local = outer_rows
+            * (pg_sys::cpu_tuple_cost + pg_sys::cpu_operator_cost * keys.clauses.len() as f64)
+            + (*sides.joined).rows * pg_sys::cpu_tuple_cost;
+        // The first list waits for as many outer rows as it has keys.
+        let first = (list / asked).min(1.0);
+        let outer_run = (*outer).total_cost - (*outer).startup_cost;
+        Estimate {
+            join: Cost {
+                startup: (*outer).startup_cost + outer_run * first + request,
+                total: (*outer).total_cost + scan.total + local,
+            },
+            scan,
+            received: pg_sys::clamp_row_est(received),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Batched lookup joins: a join of anything with a foreign table, whose rows are asked for by lists of join keys.
+//!
+//! The path has two children, the outer side's own path and a plain scan of the foreign table; at execution
+//! (`exec::lookup`) the keys of many outer rows go to that scan at once. Why the rows are those of the join:
+//! `docs/pushdown.md`.
+
+mod cost;
+mod fit;
+mod keys;
+mod make;
+pub mod private;
+
+use super::{RelationState, clauses, state};
+use crate::ffi;
+use keys::Keys;
+use pgrx::{PgList, pg_guard, pg_sys};
+use private::Join;
+use std::sync::OnceLock;
+
+/// The name of the node, as EXPLAIN shows it.
+pub const NAME: &std::ffi::CStr = c"Intacct Lookup Join";
+
+/// Who was asked for join paths before us.
+static PREVIOUS: OnceLock<pg_sys::set_join_pathlist_hook_type> = OnceLock::new();
+
+/// Takes part in the planning of joins; called once when the library is loaded.
+pub fn init() {
+    // SAFETY: main thread, while the library is loaded.
+    unsafe {
+        if PREVIOUS.set(pg_sys::set_join_pathlist_hook).is_ok() {
+            pg_sys::set_join_pathlist_hook = Some(add_join_paths);
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn add_join_paths(
+    root: *mut pg_sys::PlannerInfo,
+    joined: *mut pg_sys::RelOptInfo,
+    outer: *mut pg_sys::RelOptInfo,
+    inner: *mut pg_sys::RelOptInfo,
+    kind: pg_sys::JoinType::Type,
+    extra: *mut pg_sys::JoinPathExtraData,
+) {
+    // SAFETY: planner hook on the main thread with nodes of the current planning.
+    unsafe {
+        if let Some(Some(previous)) = PREVIOUS.get() {
+            ffi::add_join_paths(*previous, root, joined, outer, inner, kind, extra);
+        }
+        let Some((join, unique)) = Join::of(kind) else {
+            return;
+        };
+        let Some(inner_state) = lookup_table(root, inner) else {
+            return;
+        };
+        if !(*joined).lateral_relids.is_null() {
+            return;
+        }
+        let sides = Sides {
+            joined,
+            outer,
+            inner,
+            join,
+            nulling: match join {
+                Join::Left | Join::Anti => crate::compat::outer_join_relid((*extra).sjinfo),
+                Join::Inner | Join::Semi => 0,
+            },
+        };
+        let restrictions = (*extra).restrictlist;
+        if clauses(restrictions)
+            .iter()
+            .any(|clause| (**clause).pseudoconstant)
+        {
+            return;
+        }
+        let Some(keys) = Keys::find(root, inner_state, &sides, restrictions) else {
+            return;
+        };
+        if !fit::fits(&sides, restrictions) {
+            return;
+        }
+        if unique {
+            let cheapest = (*outer).cheapest_total_path;
+            if is_free(cheapest) {
+                let path = pg_sys::create_unique_path(root, outer, cheapest, (*extra).sjinfo);
+                if !path.is_null() {
+                    add_path(root, &sides, inner_state, &keys, path.cast(), restrictions);
+                }
+            }
+            return;
+        }
+        for path in PgList::<pg_sys::Path>::from_pg((*outer).pathlist).iter_ptr() {
+            let matters = path == (*outer).cheapest_total_path
+                || path == (*outer).cheapest_startup_path
+                || !(*path).pathkeys.is_null();
+            if matters && is_free(path) {
+                add_path(root, &sides, inner_state, &keys, path, restrictions);
+            }
+        }
+    }
+}
+
+/// The relations of a join.
+struct Sides {
+    joined: *mut pg_sys::RelOptInfo,
+    outer: *mut pg_sys::RelOptInfo,
+    inner: *mut pg_sys::RelOptInfo,
+    join: Join,
+    /// The outer join that makes the inner side's columns null, or 0.
+    nulling: pg_sys::Index,
+}
+
+/// Whether a path needs nothing of other relations.
+unsafe fn is_free(path: *mut pg_sys::Path) -> bool {
+    // SAFETY: the caller's path of the current planning.
+    unsafe { !path.is_null() && (*path).param_info.is_null() }
+}
+
+/// What is known of a relation, if it is a table of ours whose rows may be asked for by keys.
+unsafe fn lookup_table<'a>(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+) -> Option<&'a RelationState> {
+    use pg_sys::RelOptKind::{RELOPT_BASEREL, RELOPT_OTHER_MEMBER_REL};
+    // SAFETY: the caller's relation of the current planning; the private state of a scan of ours is ours.
+    unsafe {
+        if !matches!((*rel).reloptkind, RELOPT_BASEREL | RELOPT_OTHER_MEMBER_REL)
+            || (*rel).fdw_private.is_null()
+            || !(*rel).lateral_relids.is_null()
+        {
+            return None;
+        }
+        let ours = super::get_foreign_rel_size as *const () as usize;
+        let size = (*rel).fdwroutine.as_ref()?.GetForeignRelSize?;
+        if size as *const () as usize != ours {
+            return None;
+        }
+        let state = state(rel);
+        // A row that is changed may match once more by its new values.
+        let is_target = pg_sys::bms_is_member((*rel).relid as i32, (*root).all_result_relids)
+            && (*(*root).parse).commandType != pg_sys::CmdType::CMD_SELECT;
+        // Such a condition makes a node above the scan.
+        let gated = clauses((*rel).baserestrictinfo)
+            .iter()
+            .any(|clause| (**clause).pseudoconstant);
+        (state.push.where_ && state.push.lookups && !is_target && !gated).then_some(state)
+    }
+}
+
+/// Adds the join of an outer path with the table.
+unsafe fn add_path(
+    root: *mut pg_sys::PlannerInfo,
+    sides: &Sides,
+    table: &RelationState,
+    keys: &Keys,
+    outer: *mut pg_sys::Path,
+    restrictions: *mut pg_sys::List,
+) {
+    // SAFETY: nodes of the current planning.
+    unsafe {
+        let cost = cost::lookup(root, sides, table, keys, outer);
+        let scan = crate::compat::create_foreignscan_path(
+            root,
+            sides.inner,
+            cost.received,
+            cost.scan.startup,
+            cost.scan.total,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
+        let path = make::path(sides, outer, scan, restrictions);
+        (*path).path.rows = (*sides.joined).rows;
+        (*path).path.startup_cost = cost.join.startup;
+        (*path).path.total_cost = cost.join.total;
+        let kind = match sides.join {
+            Join::Left => pg_sys::JoinType::JOIN_LEFT,
+            _ => pg_sys::JoinType::JOIN_INNER,
+        };
+        (*path).path.pathkeys = pg_sys::build_join_pathkeys(root, sides.joined, kind, (*outer).pathkeys);
+        pg_sys::add_path(sides.joined, path.cast());
+    }
+}

@@ -1,0 +1,262 @@
+//! Lookup joins: the answers are those of PostgreSQL's own joins, and the requests are lists of keys.
+
+use postgres::{Client, SimpleQueryMessage};
+use sage_intacct_fdw_tests::company::Company;
+
+/// A local table with keys that match, keys that do not, NULLs, and keys that come again.
+const SETUP: &str = "
+    CREATE TABLE l (id int PRIMARY KEY, k bigint, small int, t text, d date, num numeric, n numeric, g int);
+    INSERT INTO l SELECT i, CASE WHEN i % 7 = 0 THEN NULL ELSE i % 70 * 7 END, i % 60,
+        CASE i % 6 WHEN 0 THEN NULL WHEN 1 THEN 'none' WHEN 2 THEN '' WHEN 3 THEN ' C-00002' ELSE 'C-' || lpad((i % 40)::text, 5, '0') END,
+        date '2024-01-01' + i % 500, CASE WHEN i % 5 = 0 THEN i + 0.5 WHEN i % 11 = 0 THEN 'NaN' ELSE i % 80 END, i * 3, i % 4
+        FROM generate_series(1, 150) i;
+    ANALYZE l;
+    SET sage_intacct.push_lookups = on;
+    SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off;";
+
+/// A company, and a session in which joins are lookups wherever they can be.
+fn company(name: &str) -> (Company, Client) {
+    let company = Company::start(name);
+    company.import("arinvoice, customer, glbatch");
+    let mut client = company.connect();
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '40')")
+        .expect("an option");
+    client.batch_execute(SETUP).expect("a local table");
+    (company, client)
+}
+
+/// Rows as text.
+fn rows(client: &mut Client, sql: &str) -> Vec<String> {
+    client
+        .simple_query(sql)
+        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"))
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|index| row.get(index).unwrap_or("NULL").to_owned())
+                    .collect::<Vec<_>>()
+                    .join("|"),
+            ),
+            _ => None,
+        })
+        .collect()
+}
+
+fn plan(client: &mut Client, sql: &str) -> String {
+    rows(client, &format!("EXPLAIN (COSTS OFF) {sql}")).join("\n")
+}
+
+/// Each kind of join and of key. An answer in an order is compared in it.
+const STATEMENTS: &[&str] = &[
+    "SELECT l.id, a.recordid, a.totaldue FROM l JOIN arinvoice a ON a.recordno = l.k",
+    "SELECT l.id, a FROM l JOIN arinvoice a ON a.recordno = l.k WHERE a.totaldue > 100",
+    "SELECT l, c.name FROM l JOIN customer c ON c.customerid = l.t",
+    "SELECT count(*), sum(a.totaldue) FROM l JOIN arinvoice a ON l.k = a.recordno AND a.totaldue > l.n",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.small",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.num",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.k + 1",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.customerid = l.t AND a.whendue = l.d",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.whendue = l.d",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.whenmodified::date = l.d",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.customerid = l.t",
+    "SELECT l.id, a.recordid, a.recordno IS NULL FROM l LEFT JOIN arinvoice a ON a.recordno = l.k",
+    "SELECT l.id, a FROM l LEFT JOIN arinvoice a ON a.recordno = l.k AND a.totaldue > l.n",
+    "SELECT l.id, a.recordno FROM l LEFT JOIN arinvoice a ON a.recordno = l.k AND l.g = 2",
+    "SELECT l.id, a.recordno FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE a.totaldue IS NULL OR a.totaldue < l.n",
+    "SELECT l.id, a.recordid || '!' FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE coalesce(a.state, 'none') <> 'Paid'",
+    "SELECT l.id, a.recordno, c.name FROM l LEFT JOIN arinvoice a ON a.recordno = l.k LEFT JOIN customer c ON c.customerid = a.customerid",
+    "SELECT l.id, a.recordno, b.recordno FROM l LEFT JOIN (arinvoice a JOIN glbatch b ON b.recordno = a.recordno) ON a.recordno = l.k",
+    "SELECT l.id, c.name, a.recordno FROM l LEFT JOIN customer c ON c.customerid = l.t LEFT JOIN arinvoice a ON a.recordno = l.k AND a.customerid = c.customerid",
+    "SELECT l.id FROM l WHERE EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k)",
+    "SELECT l.id FROM l WHERE EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k AND a.totaldue > l.n)",
+    "SELECT l.id FROM l WHERE l.t IN (SELECT customerid FROM customer WHERE recordno > 5)",
+    "SELECT l.id FROM l WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k)",
+    "SELECT l.id FROM l WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k AND a.totaldue > l.n)",
+    "SELECT l.id, c.name FROM l LEFT JOIN customer c ON c.customerid = l.t WHERE c.customerid IS NULL",
+    "SELECT recordno, totaldue FROM arinvoice WHERE recordno IN (SELECT k FROM l)",
+    "SELECT recordno FROM arinvoice WHERE customerid IN (SELECT t FROM l WHERE g < 3) AND recordno > 20",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.k ORDER BY l.id, a.recordno",
+    "SELECT l.g, count(*), max(a.totaldue) FROM l JOIN arinvoice a ON a.recordno = l.k GROUP BY l.g",
+    "SELECT i, a.recordid FROM generate_series(1, 50) i JOIN arinvoice a ON a.recordno = i",
+    "WITH w AS MATERIALIZED (SELECT k, g FROM l WHERE id < 100) SELECT w.g, a.recordid FROM w JOIN arinvoice a ON a.recordno = w.k",
+    "SELECT v.k, c.name FROM (VALUES ('C-00001'), ('C-00002'), (NULL), ('x')) v(k) LEFT JOIN customer c ON c.customerid = v.k",
+    "SELECT c.name, b.recordno FROM customer c JOIN glbatch b ON b.recordno = c.recordno",
+    "SELECT o.id, x.s FROM l o, LATERAL (SELECT sum(a.totaldue) AS s FROM l JOIN arinvoice a ON a.recordno = l.k WHERE l.g = o.g) x WHERE o.id < 9",
+    "SELECT o.id, (SELECT count(*) FROM l JOIN arinvoice a ON a.recordno = l.k WHERE a.totaldue > o.n) FROM l o WHERE o.id < 6",
+    "SELECT o.id, (SELECT count(*) FROM l JOIN arinvoice a ON a.recordno = l.k + o.id) FROM l o WHERE o.id < 5",
+    "SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.k AND (SELECT max(id) FROM l) > a.recordno + l.id",
+    "SELECT x.id, x.recordno, b.batchno FROM (SELECT l.id, a.recordno FROM l JOIN arinvoice a ON a.recordno = l.k) x JOIN glbatch b ON b.recordno = x.recordno",
+];
+
+/// Runs statements as lookups under some settings, and compares with PostgreSQL's own joins.
+fn agree<'a>(client: &mut Client, settings: &str, statements: impl Iterator<Item = &'a &'static str>) {
+    for sql in statements {
+        client
+            .batch_execute(&format!("BEGIN; SET LOCAL sage_intacct.push_lookups = off;"))
+            .expect("a setting");
+        let mut expected = rows(client, sql);
+        client
+            .batch_execute(&format!("ROLLBACK; BEGIN; {settings}"))
+            .expect("settings");
+        let plan = plan(client, sql);
+        assert!(plan.contains("Intacct Lookup Join"), "{sql}\n{plan}");
+        let mut got = rows(client, sql);
+        client.batch_execute("ROLLBACK").expect("an end");
+        if !sql.contains("ORDER BY") {
+            expected.sort();
+            got.sort();
+        }
+        let missing: Vec<_> = expected.iter().filter(|row| !got.contains(row)).take(3).collect();
+        let added: Vec<_> = got.iter().filter(|row| !expected.contains(row)).take(3).collect();
+        let (many, wanted) = (got.len(), expected.len());
+        assert!(
+            got == expected,
+            "{settings} {sql}\n{many} rows for {wanted}, missing {missing:?}, added {added:?}\n{plan}"
+        );
+    }
+}
+
+#[test]
+fn lookups_answer_as_other_joins_do() {
+    let (_company, mut client) = company("lookups");
+    agree(&mut client, "", STATEMENTS.iter());
+}
+
+#[test]
+fn lookups_by_small_lists_in_little_memory_answer_as_other_joins_do() {
+    let (_company, mut client) = company("lookups_small");
+    let settings = "SET LOCAL sage_intacct.lookup_batch = 3; SET LOCAL work_mem = '64kB'";
+    agree(&mut client, settings, STATEMENTS.iter().step_by(2));
+    let settings = "SET LOCAL sage_intacct.lookup_batch = 1; SET LOCAL work_mem = '64kB'";
+    agree(&mut client, settings, STATEMENTS.iter().skip(1).step_by(4));
+}
+
+/// Requests since the last call.
+fn requests(company: &Company) -> usize {
+    let count = company.gateway.tap.requests().len();
+    company.gateway.tap.forget();
+    count
+}
+
+#[test]
+fn lists_are_asked_until_they_cost_as_much_as_the_table() {
+    let (company, mut client) = company("lookups_whole");
+    // Signed in.
+    rows(&mut client, "SELECT recordno FROM arinvoice LIMIT 1");
+    let pages = (company.rows("ARINVOICE") as usize).div_ceil(40);
+    assert!((6..20).contains(&pages), "{pages}");
+    requests(&company);
+    let sql = "SELECT count(*), count(a.recordno) FROM generate_series(1, 2000) i LEFT JOIN arinvoice a ON a.recordno = i";
+    // One list, and the pages of what it brings.
+    let all = rows(&mut client, sql);
+    let bound = 2 + 2 * pages;
+    assert!(requests(&company) <= bound);
+    // 2,000 lists, were it not for the count that travels with the third.
+    client
+        .batch_execute("SET sage_intacct.lookup_batch = 1")
+        .expect("a setting");
+    assert_eq!(rows(&mut client, sql), all);
+    let asked = requests(&company);
+    assert!(
+        (pages..=2 * pages + 3).contains(&asked),
+        "{asked} for {pages} pages"
+    );
+}
+
+#[test]
+fn a_limit_sizes_the_first_list() {
+    let (company, mut client) = company("lookups_limit");
+    rows(&mut client, "SELECT recordno FROM arinvoice LIMIT 1");
+    requests(&company);
+    let sql = "FROM (SELECT recordno AS k FROM arinvoice WHERE recordno > 0 OFFSET 0) l JOIN arinvoice a ON a.recordno = l.k LIMIT 5";
+    client
+        .batch_execute("CREATE TABLE keys AS SELECT recordno AS k FROM arinvoice; ANALYZE keys")
+        .expect("a local table");
+    requests(&company);
+    let sql = sql.replace(
+        "(SELECT recordno AS k FROM arinvoice WHERE recordno > 0 OFFSET 0) l",
+        "keys l",
+    );
+    assert_eq!(rows(&mut client, &format!("SELECT a.recordid {sql}")).len(), 5);
+    let asked = company.gateway.tap.requests();
+    assert_eq!(requests(&company), 1);
+    assert_eq!(asked[0].matches("<value>").count(), 5, "{}", asked[0]);
+    // A row that the join drops makes the next list ten times as long.
+    let none = sql.replace("l.k LIMIT", "l.k AND a.recordid = 'none' LIMIT");
+    assert_eq!(rows(&mut client, &format!("SELECT a.recordid {none}")).len(), 0);
+    let asked = requests(&company);
+    assert!((2..=4).contains(&asked), "{asked}");
+    // The limit of a prepared statement is known when it runs.
+    let prepared = sql.replace("LIMIT 5", "LIMIT $1");
+    client
+        .batch_execute(&format!(
+            "SET plan_cache_mode = force_generic_plan; PREPARE s (int) AS SELECT a.recordid {prepared}"
+        ))
+        .expect("a plan");
+    for wanted in [1, 3, 7] {
+        assert_eq!(rows(&mut client, &format!("EXECUTE s ({wanted})")).len(), wanted);
+        let asked = company.gateway.tap.requests();
+        assert_eq!(requests(&company), 1);
+        let keys = asked[0].matches("<value>").count();
+        assert_eq!(keys, wanted, "{}", asked[0]);
+    }
+}
+
+#[test]
+fn keys_are_asked_once() {
+    let (company, mut client) = company("lookups_known");
+    rows(&mut client, "SELECT recordno FROM arinvoice LIMIT 1");
+    requests(&company);
+    let sql = "SELECT i, a.recordid FROM generate_series(1, 20000) i LEFT JOIN arinvoice a ON a.recordno = i % 10 * 5";
+    assert_eq!(rows(&mut client, sql).len(), 20_000);
+    assert_eq!(requests(&company), 1);
+    // Again and again by rescans, as long as the inner side reads the same.
+    let sql = "SELECT o, x.n FROM generate_series(1, 20) o,
+               LATERAL (SELECT count(*) AS n FROM l JOIN arinvoice a ON a.recordno = l.small WHERE l.id > o) x";
+    assert!(plan(&mut client, sql).contains("Intacct Lookup Join"));
+    assert_eq!(rows(&mut client, sql).len(), 20);
+    assert!(requests(&company) <= 2);
+    let plan = rows(
+        &mut client,
+        &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}"),
+    )
+    .join("\n");
+    assert!(plan.contains("Intacct Lookup Lists: 1"), "{plan}");
+    assert!(plan.contains("Intacct Lookup Rows from Memory: "), "{plan}");
+}
+
+/// Empty texts, texts that the gateway may trim, numbers that no row has: none of them reads the table.
+#[test]
+fn keys_that_cannot_be_said_cost_no_full_read() {
+    let (company, mut client) = company("lookups_odd");
+    rows(&mut client, "SELECT recordno FROM arinvoice LIMIT 1");
+    requests(&company);
+    for (sql, asked) in [
+        (
+            "SELECT c.name FROM (VALUES (''), (NULL)) v(k) JOIN customer c ON c.customerid = v.k",
+            0,
+        ),
+        (
+            "SELECT c.name FROM (VALUES ('C-00002 '), (' C-00003'), (E'C\t1'), ('C-00004')) v(k) JOIN customer c ON c.customerid = v.k",
+            1,
+        ),
+        (
+            "SELECT a.recordid FROM (VALUES ('NaN'::numeric), (2.5), (1e30)) v(k) JOIN arinvoice a ON a.recordno = v.k",
+            0,
+        ),
+    ] {
+        assert!(plan(&mut client, sql).contains("Intacct Lookup Join"), "{sql}");
+        let got = rows(&mut client, sql);
+        assert_eq!(requests(&company), asked, "{sql}");
+        client
+            .batch_execute("SET sage_intacct.push_lookups = off")
+            .expect("a setting");
+        assert_eq!(rows(&mut client, sql), got, "{sql}");
+        client
+            .batch_execute("SET sage_intacct.push_lookups = on")
+            .expect("a setting");
+        requests(&company);
+    }
+}
