@@ -83,10 +83,13 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             (client, calls)
         }
         _ => {
-            let place = shared_place(server);
+            let shared_place = shared_place(server);
+            // Where backends share no memory, the place is in this backend's own.
+            let place = shared::place(server);
             config.observer = Some(Arc::new(Teller::new(server, options::server_name(server), place)));
             let max = config.max_concurrency;
-            config.budget = place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
+            config.budget =
+                shared_place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
             let calls = count_calls(&mut config, server, max_calls)?;
             (Client::new(config)?, calls)
         }

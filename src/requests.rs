@@ -45,7 +45,7 @@ pub fn own() -> Vec<OwnCounters> {
 pub struct Teller {
     name: String,
     own: &'static Counters,
-    /// Where all backends count.
+    /// Where all backends count, or what this one adds to the kept counters.
     place: Option<Place>,
 }
 

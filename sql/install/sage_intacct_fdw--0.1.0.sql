@@ -235,6 +235,27 @@ STRICT VOLATILE PARALLEL RESTRICTED
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'request_stats_wrapper';
 
+CREATE FUNCTION "request_totals"() RETURNS TABLE (
+    "server" TEXT,
+    "since" timestamp with time zone,
+    "requests" bigint,
+    "retries" bigint,
+    "failures" bigint,
+    "abandoned" bigint,
+    "sign_ins" bigint,
+    "errors" jsonb,
+    "rows" bigint,
+    "sent_bytes" bigint,
+    "wire_bytes" bigint,
+    "decoded_bytes" bigint,
+    "gateway_seconds" double precision,
+    "queued_seconds" double precision,
+    "paused_seconds" double precision
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'request_totals_wrapper';
+
 CREATE FUNCTION "resolve_writes"(
     "server" TEXT,
     "gateway_limit" double precision DEFAULT 900.0
@@ -588,7 +609,7 @@ SELECT r.*
                   AND l.pid = r.pid AND l.granted
                   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 
--- State of the mirrors that one may read. Errors are for their owners.
+-- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
 SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
        -- After a refresh that did not come to its end nobody knows.
@@ -613,42 +634,17 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN pg_class f ON f.oid = m.source
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
- WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE'));
+ WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE')
+                          OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
--- What the refreshes of one's own mirrors did.
+-- What the refreshes of one's own mirrors did, and, without errors, those of others for those who may see all statistics.
 CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
-       r.error
-  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror m ON m.id = r.mirror;
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error
+  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror_registry m ON m.id = r.mirror
+ WHERE NOT m.dropped AND (pg_has_role(m.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
-
-CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
-SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
-       -- A guess of thousands of years is none, and not every one has a date.
-       CASE WHEN rows_done > 0 AND rows_total >= rows_done
-             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
-            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
-       END AS eta
-  FROM @extschema@.running_scans()
-UNION ALL
--- What a refresh has committed; its scans are rows of their own.
-SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
-       CASE WHEN r.read > 0 AND r.expected >= r.read
-             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
-            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
-       END
-  FROM @extschema@.mirror_running r
-  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
-  JOIN pg_class f ON f.oid = m.source
-  JOIN pg_foreign_table t ON t.ftrelid = m.source
-  JOIN pg_foreign_server s ON s.oid = t.ftserver
- CROSS JOIN LATERAL (
-        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE has_table_privilege(m.target, 'SELECT');
-
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
-GRANT SELECT ON @extschema@.progress TO PUBLIC;
 
 -- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
 
@@ -2596,6 +2592,33 @@ BEGIN
 END
 $$;
 
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
+
 CREATE FUNCTION "schema_diff"(
     "schema" TEXT
 ) RETURNS TABLE (
@@ -2771,3 +2794,92 @@ SELECT a.server, a.outcome, pg_catalog.sum(a.functions)::pg_catalog.int8, pg_cat
  GROUP BY a.server, a.outcome
  ORDER BY 1, 2
 $$;
+
+-- What a monitoring system asks for, in the shape that exporters want: a name by the conventions of Prometheus, labels, a
+-- value, NaN where it is not known. Names ending in _total are counters: they never become less, see src/shared/kept.rs. Labels are called so that none
+-- meets one of an exporter's own (job, instance, server, datname, database, target). There is nothing in it that names a
+-- record or a value of one.
+
+-- The servers that the current user may use; members of pg_read_all_stats, such as pg_monitor, see all.
+CREATE VIEW sage_intacct.metrics_servers WITH (security_barrier = true) AS
+SELECT s.oid, s.srvname
+  FROM pg_foreign_server s
+  JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+  JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
+ WHERE has_server_privilege(s.oid, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+
+CREATE VIEW sage_intacct.metrics WITH (security_barrier = true) AS
+SELECT v.name, jsonb_build_object('foreign_server', s.srvname) AS labels, v.value, v.help, t.since
+  FROM sage_intacct.metrics_servers s
+  LEFT JOIN sage_intacct.request_totals() t ON t.server = s.srvname
+ CROSS JOIN LATERAL (VALUES
+        ('sage_intacct_requests_total', t.requests::float8, 'HTTP requests, repetitions included'),
+        ('sage_intacct_retries_total', t.retries, 'Requests that repeat one which failed'),
+        ('sage_intacct_failures_total', t.failures, 'Requests that failed and were not repeated'),
+        ('sage_intacct_abandoned_total', t.abandoned, 'Requests that were cancelled, ran out of time, or whose answer was not needed any more'),
+        ('sage_intacct_throttled_total', (t.errors ->> '53400')::float8, 'Requests that the gateway refused because there were too many, repeated ones included'),
+        ('sage_intacct_sign_ins_total', t.sign_ins, 'Sessions opened'),
+        ('sage_intacct_received_rows_total', t.rows, 'Rows received'),
+        ('sage_intacct_sent_bytes_total', t.sent_bytes, 'Bytes of requests'),
+        ('sage_intacct_received_bytes_total', t.wire_bytes, 'Bytes of responses as they travelled'),
+        ('sage_intacct_decoded_bytes_total', t.decoded_bytes, 'Bytes of responses after decompression'),
+        ('sage_intacct_gateway_seconds_total', t.gateway_seconds, 'Time from the first byte of each request to the last of its response'),
+        ('sage_intacct_queued_seconds_total', t.queued_seconds, 'Time that requests waited for their turn'),
+        ('sage_intacct_paused_seconds_total', t.paused_seconds, 'Time that failed requests waited before they were repeated')
+      ) AS c(name, counted, help)
+ CROSS JOIN LATERAL (SELECT c.name, coalesce(c.counted, 0) AS value, c.help) v
+UNION ALL
+SELECT 'sage_intacct_errors_total', jsonb_build_object('foreign_server', t.server, 'sqlstate', e.key), e.value::float8,
+       'Failed requests, repeated ones included, by the SQLSTATE that stands for them', t.since
+  FROM sage_intacct.request_totals() t CROSS JOIN LATERAL jsonb_each_text(t.errors) e
+UNION ALL
+SELECT v.name, jsonb_build_object('foreign_server', s.srvname), coalesce(v.value, 'NaN'), v.help, NULL
+  FROM sage_intacct.metrics_servers s
+  LEFT JOIN sage_intacct.request_stats() t ON t.server = s.srvname AND t.scope = 'all backends'
+ CROSS JOIN LATERAL (VALUES
+        ('sage_intacct_calls_today', t.calls_today::float8, 'Calls of this day (UTC), as contracts count them; NaN where backends share no memory'),
+        ('sage_intacct_max_calls_per_day', t.max_calls_per_day::float8, 'The option max_calls_per_day; NaN without one')
+      ) AS v(name, value, help)
+UNION ALL
+(WITH running AS MATERIALIZED (SELECT p.server, p.kind, count(*) AS number FROM sage_intacct.progress p GROUP BY p.server, p.kind)
+SELECT 'sage_intacct_running', jsonb_build_object('foreign_server', s.srvname, 'kind', k.kind), coalesce(r.number, 0)::float8,
+       'Scans and refreshes that run now', NULL
+  FROM sage_intacct.metrics_servers s
+ CROSS JOIN (VALUES ('scan'), ('refresh')) k(kind)
+  LEFT JOIN running r ON r.server = s.srvname AND r.kind = k.kind)
+UNION ALL
+-- Servers that were dropped stay in the log.
+(WITH counts AS MATERIALIZED (SELECT c.server, c.outcome, sum(c.functions) AS number FROM sage_intacct.write_counts() c GROUP BY c.server, c.outcome)
+SELECT 'sage_intacct_writes', jsonb_build_object('foreign_server', s.name, 'outcome', o.outcome), coalesce(c.number, 0)::float8,
+       'Functions in the write log, by what became of them', NULL
+  FROM (SELECT srvname AS name FROM sage_intacct.metrics_servers UNION SELECT server FROM counts) s
+ CROSS JOIN (VALUES ('stored'), ('not stored'), ('in doubt'), ('under way')) o(outcome)
+  LEFT JOIN counts c ON c.server = s.name AND c.outcome = o.outcome)
+UNION ALL
+SELECT 'sage_intacct_write_in_doubt_seconds', jsonb_build_object('foreign_server', f.server),
+       extract(epoch FROM clock_timestamp() - min(f.sent))::float8,
+       'How long the oldest write in doubt has been so', NULL
+  FROM sage_intacct.write_log_file(true) f WHERE f.outcome = 'in doubt' GROUP BY f.server
+UNION ALL
+SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format('%I.%I', n.nspname, c.relname)), coalesce(v.value, 'NaN'), v.help, NULL
+  FROM sage_intacct.mirrors m
+  JOIN sage_intacct.mirror_registry r ON r.target = m.target
+  JOIN pg_class c ON c.oid = m.target
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_foreign_table t ON t.ftrelid = r.source
+  LEFT JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (VALUES
+        ('sage_intacct_mirror_rows', m.rows::float8, 'Rows of the mirror'),
+        ('sage_intacct_mirror_complete', m.complete::int::float8, 'Whether the last check found the gateway''s number of rows and sum of keys'),
+        ('sage_intacct_mirror_lag_seconds', coalesce(extract(epoch FROM m.lag)::float8, 'Infinity'),
+         'Time since the beginning of the last refresh that succeeded; +Inf: none has'),
+        ('sage_intacct_mirror_failing', coalesce(m.last_outcome IN ('failed', 'lost'), false)::int::float8, 'Whether the last refresh failed or was lost with its session'),
+        ('sage_intacct_mirror_unfinished', coalesce(m.last_outcome = 'budget', false)::int::float8, 'Whether the last refresh ended because of max_requests_per_run'),
+        ('sage_intacct_mirror_gone_columns', cardinality(r.gone)::float8, 'Columns whose field the object has lost: they are not refreshed any more'),
+        ('sage_intacct_mirror_run_seconds', extract(epoch FROM m.duration)::float8, 'How long the last refresh took'),
+        ('sage_intacct_mirror_run_requests', m.requests::float8, 'Requests of the last refresh'),
+        ('sage_intacct_mirror_run_changes', (m.inserted + m.updated + m.deleted)::float8, 'Rows that the last refresh inserted, updated or deleted')
+      ) AS v(name, value, help);
+
+COMMENT ON VIEW sage_intacct.metrics IS 'What a monitoring system asks for: requests, mirrors, writes';
+GRANT SELECT ON sage_intacct.metrics TO PUBLIC;

@@ -180,7 +180,7 @@ SELECT r.*
                   AND l.pid = r.pid AND l.granted
                   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 
--- State of the mirrors that one may read. Errors are for their owners.
+-- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
 SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
        -- After a refresh that did not come to its end nobody knows.
@@ -205,12 +205,14 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN pg_class f ON f.oid = m.source
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
- WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE'));
+ WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE')
+                          OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
--- What the refreshes of one's own mirrors did.
+-- What the refreshes of one's own mirrors did, and, without errors, those of others for those who may see all statistics.
 CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
-       r.error
-  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror m ON m.id = r.mirror;
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error
+  FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror_registry m ON m.id = r.mirror
+ WHERE NOT m.dropped AND (pg_has_role(m.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;

@@ -83,6 +83,13 @@ pub fn may_use(server: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// Whether the current user may see the statistics of others: a member of `pg_read_all_stats`, hence of `pg_monitor`.
+pub fn reads_all_stats() -> bool {
+    let role = pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS);
+    // SAFETY: main thread inside a transaction.
+    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), role) }
+}
+
 /// Whether there is such a server.
 pub fn exists(server: pg_sys::Oid) -> bool {
     const MISSING_OK: pg_sys::bits16 = pg_sys::FSV_MISSING_OK as pg_sys::bits16;

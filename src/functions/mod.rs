@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod comments;
+mod metrics;
 mod mirrors;
 mod objects;
 mod options;

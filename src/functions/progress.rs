@@ -1,6 +1,6 @@
 //! What is going on now, and how far it has come.
 
-use super::access::{exists, may_use};
+use super::access::{exists, may_use, reads_all_stats};
 use crate::options::server_name;
 use crate::shared;
 use pgrx::datum::TimestampWithTimeZone;
@@ -8,7 +8,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 /// Scans that run in this database: those of all backends where they share memory, else those of this backend. Only of
-/// servers that the current user may use.
+/// servers that the current user may use, except for members of `pg_read_all_stats`.
 #[pg_extern(volatile, parallel_restricted)]
 #[allow(clippy::type_complexity)]
 fn running_scans() -> TableIterator<
@@ -25,9 +25,10 @@ fn running_scans() -> TableIterator<
     ),
 > {
     shared::attach();
+    let sees_all = reads_all_stats();
     let scans = shared::running().into_iter();
     let rows = scans
-        .filter(|scan| exists(scan.server) && may_use(scan.server))
+        .filter(|scan| exists(scan.server) && (sees_all || may_use(scan.server)))
         .map(|scan| {
             (
                 scan.process as i32,
@@ -67,7 +68,7 @@ SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.targ
   JOIN pg_foreign_server s ON s.oid = t.ftserver
  CROSS JOIN LATERAL (
         SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE has_table_privilege(m.target, 'SELECT');
+ WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
 
 COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
 GRANT SELECT ON @extschema@.progress TO PUBLIC;

@@ -1,6 +1,6 @@
 //! Counters of requests.
 
-use super::access::{exists, may_use};
+use super::access::{exists, may_use, reads_all_stats};
 use crate::options::{self, server_name};
 use crate::shared::{Place, ServerCalls, Snapshot};
 use crate::{guc, requests, shared};
@@ -10,7 +10,7 @@ use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
 /// What was asked of each server: by this backend since it began, and by all backends where they share memory. Only of
-/// servers that the current user may use.
+/// servers that the current user may use, except for members of `pg_read_all_stats`.
 #[pg_extern(volatile, parallel_restricted)]
 #[allow(clippy::type_complexity)]
 fn request_stats() -> TableIterator<
@@ -36,6 +36,7 @@ fn request_stats() -> TableIterator<
         name!(max_calls_per_day, Option<i64>),
     ),
 > {
+    let sees_all = reads_all_stats();
     let own = requests::own().into_iter();
     let mut all: Vec<_> = own
         .map(|own| ("backend", own.server, own.since, own.counters, None))
@@ -54,7 +55,7 @@ fn request_stats() -> TableIterator<
     }
     let rows = all
         .into_iter()
-        .filter(|(_, server, ..)| exists(*server) && may_use(*server))
+        .filter(|(_, server, ..)| exists(*server) && (sees_all || may_use(*server)))
         .map(|(scope, server, since, counters, place)| {
             let milliseconds = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
             let errors = errors(&counters);
@@ -96,7 +97,7 @@ fn calls(server: pg_sys::Oid, name: &str, place: Option<Place>) -> (Option<i64>,
 }
 
 /// Failed attempts by SQLSTATE.
-fn errors(counters: &Snapshot) -> JsonB {
+pub(super) fn errors(counters: &Snapshot) -> JsonB {
     let errors = counters
         .errors
         .iter()

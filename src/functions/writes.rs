@@ -1,6 +1,6 @@
 //! The write log in SQL: what was sent, what became of it, and where servers are at home.
 
-use super::access::{callers_client, is_ours, usable_server};
+use super::access::{callers_client, is_ours, reads_all_stats, usable_server};
 use crate::error::{Report, raise};
 use crate::io;
 use crate::options::role_name;
@@ -102,14 +102,7 @@ fn write_log_file(
         name!(cluster, String),
     ),
 > {
-    // SAFETY: main thread inside a transaction.
-    let reads_all = counts
-        && unsafe {
-            pg_sys::has_privs_of_role(
-                pg_sys::GetUserId(),
-                pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS),
-            )
-        };
+    let reads_all = counts && reads_all_stats();
     let rows = entries().into_iter().filter_map(|entry| {
         let seen = is_seen(&entry);
         if !seen && !reads_all {

@@ -1,6 +1,7 @@
 //! What was asked of a server, and what came of it.
 
 use intacct::{ErrorKind, Event, Outcome};
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ struct Failures {
 }
 
 /// Counters at one moment.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// HTTP requests, repetitions included.
     pub requests: u64,
@@ -96,7 +97,10 @@ impl Counters {
     }
 
     fn count_error(&self, kind: &ErrorKind) {
-        let state = crate::error::sqlstate(kind) as i32;
+        self.add_errors(crate::error::sqlstate(kind) as i32, 1);
+    }
+
+    fn add_errors(&self, state: i32, number: u64) {
         let place = self.errors.iter().find(|failures| {
             // Either it is the state's place, or it becomes it, or another thread has just made it so.
             failures.state.load(Relaxed) == state
@@ -107,8 +111,46 @@ impl Counters {
                 || failures.state.load(Relaxed) == state
         });
         if let Some(failures) = place {
-            failures.count.fetch_add(1, Relaxed);
+            failures.count.fetch_add(number, Relaxed);
         }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&self, other: &Snapshot) {
+        for (counter, number) in self.numbers().into_iter().zip(other.numbers()) {
+            counter.fetch_add(number, Relaxed);
+        }
+        for (state, number) in &other.errors {
+            self.add_errors(*state, *number);
+        }
+    }
+
+    /// Takes away what has been noted elsewhere: a snapshot of these very counters.
+    pub fn subtract(&self, noted: &Snapshot) {
+        for (counter, number) in self.numbers().into_iter().zip(noted.numbers()) {
+            counter.fetch_sub(number, Relaxed);
+        }
+        for (state, number) in &noted.errors {
+            self.add_errors(*state, number.wrapping_neg());
+        }
+    }
+
+    /// All counters but those of errors, in the order of [`Snapshot::numbers`].
+    fn numbers(&self) -> [&AtomicU64; 12] {
+        [
+            &self.requests,
+            &self.retries,
+            &self.failures,
+            &self.abandoned,
+            &self.sign_ins,
+            &self.rows,
+            &self.sent_bytes,
+            &self.wire_bytes,
+            &self.decoded_bytes,
+            &self.gateway_micros,
+            &self.queued_micros,
+            &self.paused_micros,
+        ]
     }
 
     /// The counters now.
@@ -137,6 +179,70 @@ impl Counters {
     }
 }
 
+impl Snapshot {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Snapshot) {
+        // Atomics know how.
+        let sum = Counters::default();
+        sum.add(self);
+        sum.add(other);
+        *self = sum.snapshot();
+    }
+
+    fn numbers(&self) -> [u64; 12] {
+        [
+            self.requests,
+            self.retries,
+            self.failures,
+            self.abandoned,
+            self.sign_ins,
+            self.rows,
+            self.sent_bytes,
+            self.wire_bytes,
+            self.decoded_bytes,
+            micros(self.gateway),
+            micros(self.queued),
+            micros(self.paused),
+        ]
+    }
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_hold_every_counter() {
+        let one = Snapshot {
+            requests: 1,
+            retries: 2,
+            failures: 3,
+            abandoned: 4,
+            sign_ins: 5,
+            rows: 6,
+            sent_bytes: 7,
+            wire_bytes: 8,
+            decoded_bytes: 9,
+            gateway: Duration::from_micros(10),
+            queued: Duration::from_micros(11),
+            paused: Duration::from_micros(12),
+            errors: vec![(77, 13), (78, 14)],
+        };
+        let counters = Counters::default();
+        counters.add(&one);
+        assert_eq!(counters.snapshot(), one);
+        counters.add(&one);
+        let mut sum = one.clone();
+        sum.add(&one);
+        assert_eq!(counters.snapshot(), sum);
+        assert_eq!((sum.paused, sum.errors[1]), (Duration::from_micros(24), (78, 28)));
+        counters.subtract(&one);
+        assert_eq!(counters.snapshot(), one);
+        counters.subtract(&one);
+        assert_eq!(counters.snapshot(), Snapshot::default());
+    }
 }

@@ -70,11 +70,15 @@ unsafe extern "C-unwind" fn startup() {
 /// The place of `AddinShmemInitLock` in the array of named locks: a macro in C.
 const ADDIN_SHMEM_INIT_LOCK: usize = 21;
 
-/// Zeroes the region: that is its beginning.
+/// Zeroes the region, which is valid, and brings back what was counted before.
 #[pg_guard]
 unsafe extern "C-unwind" fn clear(region: *mut std::ffi::c_void) {
     // SAFETY: the region is as large as its type, and nobody else uses it yet.
-    unsafe { region.cast::<Region>().write_bytes(0, 1) };
+    let region = unsafe {
+        region.cast::<Region>().write_bytes(0, 1);
+        &*region.cast::<Region>()
+    };
+    super::kept::load(region);
 }
 
 /// Finds the region that the postmaster has not made.

@@ -7,6 +7,7 @@
 mod budget;
 mod calls;
 mod counters;
+pub mod kept;
 mod memory;
 mod scans;
 
@@ -31,12 +32,30 @@ pub struct Region {
     scans: scans::Scans,
 }
 
+impl Region {
+    /// The place of a server, taken where it has none; `since`: when counting begins then. None when all are taken.
+    fn claim(&self, key: u64, since: i64) -> Option<usize> {
+        let start = (key ^ key >> 32) as usize % SERVERS;
+        let mut places = (0..SERVERS).map(|step| (start + step) % SERVERS);
+        places.find(|place| {
+            let server = &self.servers[*place];
+            match server.key.compare_exchange(0, key, SeqCst, SeqCst) {
+                Ok(_) => {
+                    server.since.store(since, SeqCst);
+                    true
+                }
+                Err(taken) => taken == key,
+            }
+        })
+    }
+}
+
 /// What is shared about one server of one database.
 #[repr(C)]
 pub struct Server {
     /// OIDs of database and server; 0: free. A place is never given to another server.
     key: AtomicU64,
-    /// When the first request was counted, in PostgreSQL's own microseconds.
+    /// When the first request was counted, in PostgreSQL's own microseconds; 0: the server was dropped, as far as is known.
     since: AtomicI64,
     counters: Counters,
     calls: CallCount,
@@ -78,9 +97,13 @@ pub fn attach() -> bool {
     mapped.is_shared
 }
 
-/// Takes back what this process holds, and lets nobody touch the region any more.
+/// Takes back what this process holds, keeps what it has counted, and lets nobody touch the region any more.
 fn close() {
     calls::give_back();
+    let open = *OPEN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(mapped) = open {
+        kept::save_at_exit(mapped);
+    }
     let process = std::process::id();
     with(|region| {
         for server in &region.servers {
@@ -98,29 +121,24 @@ fn close() {
 pub fn place(server: pg_sys::Oid) -> Option<Place> {
     // SAFETY: main thread; constant while the backend lives.
     let database = unsafe { pg_sys::MyDatabaseId };
-    let key = u64::from(database.to_u32()) << 32 | u64::from(server.to_u32());
+    let key = kept::key(database.to_u32(), server.to_u32());
     // SAFETY: main thread; reads the clock.
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    with(|region| {
-        let start = (key ^ key >> 32) as usize % SERVERS;
-        let mut places = (0..SERVERS).map(|step| (start + step) % SERVERS);
-        let found = places.find(|place| {
-            let server = &region.servers[*place];
-            match server.key.compare_exchange(0, key, SeqCst, SeqCst) {
-                Ok(_) => {
-                    server.since.store(now, SeqCst);
-                    true
-                }
-                Err(taken) => taken == key,
-            }
-        });
-        found.map(Place)
-    })?
+    let place = with(|region| {
+        let place = region.claim(key, now)?;
+        // It is in use again, or it is a server whose making was not committed when somebody looked for it.
+        let _ = region.servers[place]
+            .since
+            .compare_exchange(0, now, SeqCst, SeqCst);
+        Some(place)
+    });
+    place?.map(Place)
 }
 
 /// Counts something for the server at `place`. Callable from any thread; `count` must not call PostgreSQL.
 pub fn count(place: Place, count: impl FnOnce(&Counters)) {
     with(|region| count(&region.servers[place.0].counters));
+    kept::counted();
 }
 
 /// A server of this database in the region.
@@ -142,10 +160,11 @@ pub fn servers() -> Vec<Known> {
     let list = with(|region| {
         let known = region.servers.iter().enumerate().filter_map(|(place, server)| {
             let key = server.key.load(SeqCst);
-            (key != 0 && (key >> 32) as u32 == database).then(|| Known {
+            let since = server.since.load(SeqCst);
+            (key != 0 && since != 0 && (key >> 32) as u32 == database).then(|| Known {
                 server: pg_sys::Oid::from(key as u32),
                 place: Place(place),
-                since: server.since.load(SeqCst),
+                since,
                 counters: server.counters.snapshot(),
             })
         });

@@ -240,11 +240,19 @@ impl Preloaded {
     /// # Panics
     /// If the server does not accept it within a minute.
     pub fn connect(&self, database: &str) -> Client {
+        self.connect_as(database, "postgres")
+    }
+
+    /// The same as another role.
+    ///
+    /// # Panics
+    /// If the server does not accept it within a minute.
+    pub fn connect_as(&self, database: &str, role: &str) -> Client {
         let mut configuration = postgres::Config::new();
         configuration
             .host(&self.host)
             .port(self.port)
-            .user("postgres")
+            .user(role)
             .dbname(database);
         for attempt in 1.. {
             match configuration.connect(NoTls) {

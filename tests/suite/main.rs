@@ -5,4 +5,5 @@ mod client;
 mod differential;
 mod golden;
 mod mirrors;
+mod monitoring;
 mod writes;

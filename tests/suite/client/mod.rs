@@ -26,7 +26,7 @@ mod numbers;
 mod only_2_1;
 mod ordering;
 mod owned;
-mod preloaded;
+pub mod preloaded;
 mod private_rows;
 mod proofs;
 mod query;

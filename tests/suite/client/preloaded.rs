@@ -13,15 +13,18 @@ use sage_intacct_fdw_tests::tap::Answer;
 const COUNT: &str = "SELECT count(*) FROM customer";
 
 /// A company in a database of the cluster with the library preloaded.
-pub(super) struct Shared {
-    pub(super) gateway: Gateway,
-    pub(super) database: String,
+pub struct Shared {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The database's name.
+    pub database: String,
     /// One test at a time: one of them makes the whole cluster start anew.
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Shared {
-    pub(super) fn start(name: &str, options: &str) -> Shared {
+    /// Makes the database, a server with these options and a table of customers.
+    pub fn start(name: &str, options: &str) -> Shared {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let gateway = Gateway::start();
@@ -47,7 +50,8 @@ impl Shared {
         shared
     }
 
-    pub(super) fn connect(&self) -> Client {
+    /// A connection as the superuser.
+    pub fn connect(&self) -> Client {
         let mut client = preloaded().connect(&self.database);
         client
             .batch_execute("SET statement_timeout = '60s'; SET sage_intacct.push_aggregates = off")
@@ -55,7 +59,8 @@ impl Shared {
         client
     }
 
-    fn customers(&self) -> i64 {
+    /// How many customers there are.
+    pub fn customers(&self) -> i64 {
         company::rows(&self.gateway, "CUSTOMER")
     }
 }

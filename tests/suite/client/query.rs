@@ -221,7 +221,9 @@ fn a_report_without_an_end_is_an_error() {
             }
             Answer::Edit(Box::new(move |body| {
                 // The first answer says that it is pending.
-                let Some(start) = body.find("<data") else { return body };
+                let Some(start) = body.find("<data") else {
+                    return body;
+                };
                 let end = body.find("</data>").expect("its end");
                 format!("{}<data {attributes}>{}", &body[..start], &body[end..])
             }))

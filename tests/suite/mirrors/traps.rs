@@ -195,6 +195,7 @@ SELECT * FROM sage_intacct.write_counts();
 SELECT * FROM sage_intacct.settled_writes;
 SELECT sage_intacct.apply_comments('{role}_f');
 SELECT * FROM sage_intacct.request_stats();
+SELECT * FROM sage_intacct.metrics;
 SELECT * FROM sage_intacct.sessions();
 CALL sage_intacct.drop_mirror('{role}_m.customer');
 CALL sage_intacct.drop_mirror('{role}_m.arinvoice');
