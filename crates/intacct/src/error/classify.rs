@@ -57,8 +57,11 @@ pub(crate) fn refusal_of(
         _ => "the gateway refused the function",
     };
     let hint = hint(writes, &kind, &said);
+    // Of several errors, the one that decided is shown.
+    let decides = |said: &Said<'_>| writes && refused_record(function, said).as_ref() == Some(&kind);
+    let shown = said.iter().position(decides).unwrap_or(0);
     let text = errors
-        .first()
+        .get(shown)
         .map_or("the gateway gives no reason", GatewayError::text);
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let error = Error::new(kind, format!("{what}: {one_line}"))
