@@ -229,7 +229,7 @@ pub fn check_returning(target: &Target, verb: Verb, assigned: &[i16], returning:
     let made = returning
         .iter()
         .filter_map(|attnum| target.table.column(*attnum))
-        .filter(|column| column.generated.is_none())
+        .filter(|column| column.generated.is_none() && column.constant.is_none())
         .find(|column| match verb {
             Verb::Create => column.read_only || target.table.is_row_key(&column.field),
             _ => !assigned.contains(&column.attnum) && identity != Some(column.attnum),

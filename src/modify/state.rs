@@ -107,9 +107,6 @@ impl WriteState {
         let dry_run = guc::dry_run();
         let commits = target.waits_for_commit() && !dry_run;
         let mut returning = plan.returning.clone();
-        if beginning.after_triggers && !commits && plan.verb != Verb::Delete {
-            returning = target.table.columns.iter().map(|column| column.attnum).collect();
-        }
         let place = |attnum: i16| {
             beginning
                 .places
@@ -131,7 +128,18 @@ impl WriteState {
         let (mut shown, mut carried) = (Vec::new(), Vec::new());
         if plan.verb == Verb::Delete {
             carried = returning.iter().filter_map(|attnum| place(*attnum)).collect();
-        } else if !commits {
+        } else {
+            if beginning.after_triggers {
+                returning = target.table.columns.iter().map(|column| column.attnum).collect();
+            }
+            if commits {
+                // Nothing else is known before the commit.
+                let is_constant = |attnum: &i16| {
+                    let column = target.table.column(*attnum);
+                    column.is_some_and(|column| column.constant.is_some())
+                };
+                returning.retain(is_constant);
+            }
             // SAFETY: passed through.
             shown = unsafe { Shown::columns(&target, &returning, descriptor) };
         }
@@ -645,6 +653,7 @@ impl WriteState {
         let unknown = self.target.table.columns.iter().find(|column| {
             self.plan.returning.contains(&column.attnum)
                 && column.generated.is_none()
+                && column.constant.is_none()
                 && nulls[column.attnum as usize - 1]
         });
         if let Some(column) = unknown {

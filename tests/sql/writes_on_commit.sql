@@ -32,6 +32,23 @@ COMMIT;
 SELECT customerid, name FROM customer WHERE customerid LIKE 'O-%' ORDER BY customerid;
 SELECT vendorid FROM vendor WHERE vendorid = 'O-V';
 
+-- RETURNING and AFTER triggers show constants, which are known before the commit.
+CREATE FOREIGN TABLE of_acme (
+  recordno bigint OPTIONS (type 'INTEGER'), company text OPTIONS (constant 'acme'), since date OPTIONS (constant '2020-02-29'),
+  customerid text OPTIONS (type 'TEXT'), name text OPTIONS (type 'TEXT'), told text GENERATED ALWAYS AS (company || '/' || customerid) STORED)
+  SERVER acme OPTIONS (object 'CUSTOMER');
+CREATE FUNCTION shows() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE NOTICE '% of % since %', NEW.customerid, NEW.company, NEW.since; RETURN NULL; END $$;
+CREATE TRIGGER shows AFTER INSERT OR UPDATE ON of_acme FOR EACH ROW EXECUTE FUNCTION shows();
+BEGIN;
+INSERT INTO of_acme (customerid, name) VALUES ('O-C1', 'one') RETURNING company, since;
+INSERT INTO of_acme (customerid, company, name) VALUES ('O-C2', 'acme', 'two'), ('O-C3', DEFAULT, 'three') RETURNING customerid, company, told;
+COMMIT;
+UPDATE of_acme SET name = 'uno' WHERE customerid = 'O-C1' RETURNING company, name;
+DELETE FROM of_acme WHERE customerid LIKE 'O-C_' RETURNING company, customerid;
+INSERT INTO of_acme (customerid, name) VALUES ('O-C4', 'four') RETURNING company, recordno;
+DROP FOREIGN TABLE of_acme;
+
 -- ROLLBACK and ROLLBACK TO send nothing.
 BEGIN;
 DELETE FROM customer WHERE customerid = 'O-1';
