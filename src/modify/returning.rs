@@ -6,6 +6,7 @@ use crate::convert::inward::{Converter, constant};
 use crate::error::Report;
 use crate::exec::place::reporting;
 use crate::{exec, io};
+use intacct::write::WriteValue;
 use intacct::{Condition, DialectKind, Page, Query, SelectItem, Value};
 use pgrx::pg_sys::panic::ErrorReportWithLevel;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
@@ -71,11 +72,17 @@ impl Shown {
 }
 
 impl WriteState {
-    /// Puts what the gateway holds into the slot of a row that was written. `known` are fields that need no reading.
+    /// Puts what the gateway holds into the slot of a row that was written. `known` are fields that need no reading,
+    /// `written` those that were given other values: a replica may still show the ones before.
     ///
     /// # Safety
     /// `slot` must hold a row of the table.
-    pub unsafe fn show(&mut self, slot: *mut pg_sys::TupleTableSlot, known: &[(String, String)]) {
+    pub unsafe fn show(
+        &mut self,
+        slot: *mut pg_sys::TupleTableSlot,
+        known: &[(String, String)],
+        written: &[(String, WriteValue)],
+    ) {
         if self.shown.is_empty() {
             return;
         }
@@ -86,7 +93,7 @@ impl WriteState {
             .collect();
         let page = match unknown.is_empty() {
             true => None,
-            false => self.read_again(&unknown, known),
+            false => self.read_again(&unknown, known, written),
         };
         let fields = fields_of(&unknown);
         let reader = exec::cell_reader(self.client.as_ref());
@@ -169,7 +176,12 @@ impl WriteState {
 
     /// Reads the row that was just written. What cannot be read is a warning: the row is stored, and an error would
     /// take back everything but it.
-    fn read_again(&self, columns: &[&Shown], known: &[(String, String)]) -> Option<Page> {
+    fn read_again(
+        &self,
+        columns: &[&Shown],
+        known: &[(String, String)],
+        written: &[(String, WriteValue)],
+    ) -> Option<Page> {
         let table = &self.target.table;
         let client = self.client.clone()?;
         let find = |name: &str| known.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -181,10 +193,20 @@ impl WriteState {
         };
         let mut query = Query::new(table.options.object.clone());
         query.docparid = table.options.docparid.clone();
-        query.select = fields_of(columns)
-            .into_iter()
-            .map(|field| SelectItem::Field(field.to_owned()))
+        let fields = fields_of(columns);
+        query.select = fields
+            .iter()
+            .map(|field| SelectItem::Field((*field).to_owned()))
             .collect();
+        let texts = written.iter().filter_map(|(name, value)| {
+            let place = fields.iter().position(|field| field.eq_ignore_ascii_case(name))?;
+            match value {
+                WriteValue::Text(text) => Some((place, text.clone())),
+                // What was to be emptied is looked at for itself.
+                WriteValue::Empty | WriteValue::Lines(_) => None,
+            }
+        });
+        let texts: Vec<(usize, String)> = texts.collect();
         query.filter = Some(Condition::Compare {
             field: field.clone(),
             op: intacct::CompareOp::Eq,
@@ -200,10 +222,15 @@ impl WriteState {
             DialectKind::GetList => DialectKind::Query,
             other => other,
         };
-        let read = io::run(move || async move { client.read_back(&query, dialect, formatted).await });
+        let read = io::run(move || async move { client.read_back(&query, dialect, formatted, &texts).await });
         match read {
-            Ok(page) if page.rows() == 1 => return Some(page),
-            Ok(page) => self.warn(self.unreadable(&format!("{} rows have its key", page.rows()))),
+            Ok((page, None)) if page.rows() == 1 => return Some(page),
+            Ok((page, Some(place))) if page.rows() == 1 => {
+                self.warn(
+                    self.unreadable(&format!("field {} does not show what was written", fields[place])),
+                );
+            }
+            Ok((page, _)) => self.warn(self.unreadable(&format!("{} rows have its key", page.rows()))),
             Err(error) => self.warn(Report::from(&error)),
         }
         None

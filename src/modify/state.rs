@@ -223,7 +223,7 @@ impl WriteState {
             if !self.dry_run && !self.shown.is_empty() {
                 // SAFETY: passed through.
                 unsafe {
-                    self.show(slot, &[]);
+                    self.show(slot, &[], &[]);
                     self.compute(slot);
                 }
             }
@@ -234,7 +234,7 @@ impl WriteState {
             Some(row) if row.stored => {
                 // SAFETY: passed through.
                 unsafe {
-                    self.show(slot, &row.keys);
+                    self.show(slot, &row.keys, &[]);
                     self.compute(slot);
                 }
                 true
@@ -294,24 +294,28 @@ impl WriteState {
         let cells = unsafe { self.changes(slot, old) };
         let known = [key.clone()];
         // Nothing is sent of a row in which nothing but a constant column was assigned.
-        if !cells.is_empty() {
-            self.take(Row {
-                target: self.gateway.clone(),
-                verb: Verb::Update,
-                key: Some(key),
-                cells,
-                unmodified,
-            });
-        }
+        let mut written = Vec::new();
+        let row = (!cells.is_empty()).then(|| Row {
+            target: self.gateway.clone(),
+            verb: Verb::Update,
+            key: Some(key),
+            cells,
+            unmodified,
+        });
         if self.mode == Mode::Single {
+            let single = row.clone();
+            row.into_iter().for_each(|row| self.take(row));
             // What is shown is read, even where nothing was written.
-            self.connect();
+            let client = self.connect();
             self.hand_over();
+            written = single.map_or(Vec::new(), |row| row.change(&client.zone()).cells);
+        } else {
+            row.into_iter().for_each(|row| self.take(row));
         }
         // SAFETY: passed through.
         unsafe {
             if !self.dry_run {
-                self.show(slot, &known);
+                self.show(slot, &known, &written);
             }
             self.carry(slot, scanned, self.identity.as_slice());
             self.compute(slot);

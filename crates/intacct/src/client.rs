@@ -4,7 +4,7 @@ use crate::config::{Config, DtdVersion};
 use crate::dialect::legacy::LegacyObject;
 use crate::dialect::{DialectKind, PageRequest, RenderContext, get_list, render_function};
 use crate::error::{Error, ErrorKind, classify};
-use crate::formatting::{GatewayZone, UserFormatting};
+use crate::formatting::{CellReader, GatewayZone, UserFormatting};
 use crate::owned::KnownOwned;
 use crate::query::{Count, Query};
 use crate::requests::{AskedPage, Call, CallFunction, Requester, missing_element};
@@ -13,6 +13,7 @@ use crate::schema::known::KnownObjects;
 use crate::schema::{ObjectDefinition, ObjectName};
 use crate::session::Session;
 use crate::stats::RequestStats;
+use crate::write::is_same;
 use crate::xml::columns::Columns;
 use crate::xml::escape::push_element;
 use crate::xml::listing::ListColumns;
@@ -20,6 +21,7 @@ use crate::xml::response::{Answer, Extent, Level, RowColumns};
 use crate::xml::rows::Page;
 use crate::xml::tree::Element;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
 
 /// What may be told of a session; never its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +146,7 @@ impl Client {
     /// nobody.
     pub fn gateway_time(&self) -> Option<jiff::Timestamp> {
         let session = self.inner.requester.session.live()?;
-        let (earliest, _) = session.clock()?.at(tokio::time::Instant::now());
+        let (earliest, _) = session.clock()?.at(Instant::now());
         jiff::Timestamp::from_microsecond(earliest).ok()
     }
 
@@ -395,22 +397,41 @@ impl Client {
         Ok((rows, others))
     }
 
-    /// The page that shows the one record that was just written. A replica may lag behind: the question is repeated for
-    /// a bounded time while it shows no record.
+    /// The page that shows the one record that was just written, and the first of the columns `written` that does not
+    /// hold what was written to it. A replica may lag behind: the question is repeated for a bounded time while it shows
+    /// no record, or the record as it was before.
     pub async fn read_back(
         &self,
         query: &Query,
         kind: DialectKind,
         need_formatting: bool,
-    ) -> Result<Page, Error> {
+        written: &[(usize, String)],
+    ) -> Result<(Page, Option<usize>), Error> {
         let page = PageRequest { size: 2, offset: 0 };
+        let deadline = Instant::now() + self.inner.requester.config.request_timeout;
         let mut waits = self.inner.requester.waits_of_read_back();
         loop {
             let seen = self.page(query, kind, &page, need_formatting).await?;
-            let wait = waits.next().filter(|_| seen.rows() == 0);
-            let Some(wait) = wait else { return Ok(seen) };
+            let reader = self.reader();
+            let differs = written.iter().find(|(column, text)| {
+                let cell = (seen.rows() == 1).then(|| seen.cell(0, *column)).flatten();
+                let cell = cell.map(String::from_utf8_lossy);
+                seen.rows() == 1 && !is_same(text, cell.as_deref(), reader.as_ref())
+            });
+            let differs = differs.map(|(column, _)| *column);
+            let lags = seen.rows() == 0 || differs.is_some();
+            let wait = waits.next().filter(|_| lags && Instant::now() < deadline);
+            let Some(wait) = wait else {
+                return Ok((seen, differs));
+            };
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// How cells are read, where the user's formatting is known.
+    fn reader(&self) -> Option<CellReader> {
+        let formatting = self.known_formatting()?;
+        Some(CellReader::new(&formatting, self.config().time_zone.as_ref()))
     }
 
     /// The next page of a stored result of `readByQuery`, which was asked for in pages of this size.

@@ -6,4 +6,5 @@ mod faults;
 mod home;
 mod interrupts;
 mod log;
+mod readback;
 mod storm;

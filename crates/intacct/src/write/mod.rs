@@ -30,6 +30,7 @@ pub use journal::Journal;
 pub use lines::holds_dates;
 pub use logged::{LoggedFunction, LoggedRequest, WriteLog, WriteOutcome};
 pub use preview::preview;
+pub(crate) use readback::is_same;
 pub use resolve::{DoubtfulRequest, Resolution, resolve};
 pub use run::write;
 pub use support::{function, rows_per_function};

@@ -366,7 +366,7 @@ pub(super) fn is_empty(got: Option<&str>) -> bool {
 }
 
 /// Whether what is read is what was sent, as far as the gateway writes it in another form.
-pub(super) fn is_same(sent: &str, got: Option<&str>, reader: Option<&CellReader>) -> bool {
+pub(crate) fn is_same(sent: &str, got: Option<&str>, reader: Option<&CellReader>) -> bool {
     let sent = sent.trim();
     let Some(got) = got.map(str::trim) else {
         return sent.is_empty() || sent == "false";

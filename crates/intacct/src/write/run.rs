@@ -276,13 +276,16 @@ impl Run<'_> {
     /// Fields that were to be emptied are read: an empty element does not empty every field. The gateway has accepted
     /// the write, and a replica may lag behind: what is not empty after a while is a warning.
     async fn check_cleared(&mut self, operation: &Operation) {
+        let deadline = Instant::now() + self.client.config().request_timeout;
         for unit in &operation.functions {
             let mut left = self.emptied(unit);
             let mut waits = self.client.requester().waits_of_read_back();
             while !left.is_empty() {
                 left = self.still_there(unit, left).await;
                 match waits.next() {
-                    Some(wait) if !left.is_empty() => tokio::time::sleep(wait).await,
+                    Some(wait) if !left.is_empty() && Instant::now() < deadline => {
+                        tokio::time::sleep(wait).await;
+                    }
                     _ => break,
                 }
             }
