@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use postgres::Client;
 use sage_intacct_fdw_tests::cluster::{self, Database};
 use sage_intacct_fdw_tests::company::Company;
 
@@ -79,4 +80,67 @@ fn servers_mappings_and_tables_survive_a_dump() {
     other
         .batch_execute(&format!("SELECT sage_intacct.adopt_server('acme'); {insert}"))
         .expect("it takes over");
+}
+
+/// Rows of foreign tables are in a dump only when that is asked for. Restoring them would create records, in the company
+/// of the dump's server.
+#[test]
+fn a_restore_of_foreign_rows_creates_no_record() {
+    let company = Company::start("dump_rows");
+    company.import("customer");
+    let mut client = company.connect();
+    client
+        .batch_execute("CREATE TABLE here AS SELECT customerid FROM customer")
+        .expect("a table");
+    let rows = company.rows("CUSTOMER");
+    for (name, format) in [
+        ("dump_inserts", &["--column-inserts"][..]),
+        ("dump_copy_rows", &[][..]),
+        ("dump_no_server", &["--section=data"][..]),
+    ] {
+        let count = |client: &mut Client| -> i64 {
+            let row = client.query_one("SELECT count(*) FROM here", &[]);
+            row.expect("a table").get(0)
+        };
+        let dumped = count(&mut client);
+        let dump = cluster::program("pg_dump")
+            .args(["--include-foreign-data=acme", "-d", company.database.name()])
+            .args(format)
+            .output()
+            .expect("pg_dump runs");
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let text = String::from_utf8_lossy(&dump.stdout);
+        assert!(
+            text.contains("COPY public.customer") || text.contains("INSERT INTO public.customer"),
+            "{name}"
+        );
+        company.gateway.tap.forget();
+        // Into a new database, and over the one that it is from, where the server is at home.
+        let copy = Database::create_empty(name);
+        for (database, has_tables) in [(copy.name(), false), (company.database.name(), true)] {
+            if name == "dump_no_server" && !has_tables {
+                continue;
+            }
+            let mut restore = cluster::program("psql")
+                .args(["-X", "-q", "-d", database])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("psql runs");
+            std::io::Write::write_all(&mut restore.stdin.take().expect("a pipe"), &dump.stdout)
+                .expect("psql reads");
+            let restored = restore.wait_with_output().expect("psql ends");
+            let said = String::from_utf8_lossy(&restored.stderr);
+            assert!(said.contains("restore"), "{name}: {said}");
+        }
+        let creates = company.gateway.tap.requests();
+        let creates = creates.iter().filter(|xml| xml.contains("<create>"));
+        assert_eq!(creates.count(), 0, "{name}");
+        // The rows of ordinary tables are there.
+        if name != "dump_no_server" {
+            assert_eq!(count(&mut copy.connect()), dumped, "{name}");
+        }
+    }
+    assert_eq!(company.rows("CUSTOMER"), rows);
 }
