@@ -52,8 +52,12 @@ pub fn run(report: &mut Report) {
     write_log(report, &mut client, rows.as_str(), &gateway);
 }
 
-/// Single writes of each measurement.
-const SINGLE: usize = 300;
+/// Rounds, in each of which the log is once on the disk and once in memory: whatever else the machine does meets both.
+const ROUNDS: usize = 15;
+/// Single writes, and appends to a file beside the log, of a round.
+const SINGLE: usize = 20;
+/// Rounds of COPY.
+const COPIES: usize = 3;
 
 /// What the log costs: with its directory on the disk of the data directory, and in memory.
 fn write_log(report: &mut Report, client: &mut Client, rows: &str, gateway: &Gateway) {
@@ -61,47 +65,78 @@ fn write_log(report: &mut Report, client: &mut Client, rows: &str, gateway: &Gat
         .query_one("SHOW data_directory", &[])
         .expect("a setting")
         .get(0);
-    let directory = PathBuf::from(data).join("sage_intacct");
-    let sync = fdatasync(&directory);
-    let mut measure = |prefix: &str| {
-        let single = single(client, prefix);
-        gateway.set("latency_ms", "100");
-        let copy = copy(client, &rows.replace("BENCH-", prefix));
-        gateway.set("latency_ms", "0");
-        (single, copy)
-    };
+    let place = Place::new(PathBuf::from(data).join("sage_intacct"));
     // Whatever is read and cached at first is not what is compared.
-    measure("WARM-");
-    let on_disk = measure("DISK-");
-    let kept = directory.with_extension("kept");
-    let memory = PathBuf::from(format!("/dev/shm/sage-write-log-{}", std::process::id()));
-    let owner = fs::metadata(&directory).expect("the log's directory");
-    fs::create_dir(&memory).expect("a directory in memory");
-    chown(&memory, Some(owner.uid()), Some(owner.gid())).expect("it is the server's");
-    fs::rename(&directory, &kept).expect("moved");
-    symlink(&memory, &directory).expect("a link");
-    let in_memory = measure("MEMORY-");
-    fs::remove_file(&directory).expect("removed");
-    fs::rename(&kept, &directory).expect("moved back");
-    let _ = fs::remove_dir_all(&memory);
+    single(client, "WARM-");
+    copy(client, &rows.replace("BENCH-", "WARM-"));
+    let (mut syncs, mut on_disk, mut in_memory) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        syncs.extend(fdatasync(&place.directory));
+        on_disk.extend(single(client, &format!("DISK-{round}-")));
+        place.in_memory(|| in_memory.extend(single(client, &format!("MEMORY-{round}-"))));
+    }
     report.goal(
         "single INSERT: what the log on the disk adds",
-        on_disk.0.saturating_sub(in_memory.0),
+        median(on_disk).saturating_sub(median(in_memory)),
         "an fdatasync of the disk",
-        sync,
+        median(syncs),
         2.0,
     );
+    gateway.set("latency_ms", "100");
+    let (mut on_disk, mut in_memory) = (Vec::new(), Vec::new());
+    for round in 0..COPIES {
+        on_disk.push(copy(client, &rows.replace("BENCH-", &format!("DISK-{round}-"))));
+        place
+            .in_memory(|| in_memory.push(copy(client, &rows.replace("BENCH-", &format!("MEMORY-{round}-")))));
+    }
+    gateway.set("latency_ms", "0");
     report.goal(
         "COPY of 10,000 customers, latency 100 ms, log on the disk",
-        on_disk.1,
+        median(on_disk),
         "with the log in memory",
-        in_memory.1,
+        median(in_memory),
         1.02,
     );
 }
 
-/// The median time of an append of a record's size and its fdatasync.
-fn fdatasync(directory: &Path) -> Duration {
+/// Where the log is, and a directory in memory that takes its place.
+struct Place {
+    directory: PathBuf,
+    kept: PathBuf,
+    memory: PathBuf,
+}
+
+impl Place {
+    fn new(directory: PathBuf) -> Place {
+        let memory = PathBuf::from(format!("/dev/shm/sage-write-log-{}", std::process::id()));
+        let owner = fs::metadata(&directory).expect("the log's directory");
+        fs::create_dir(&memory).expect("a directory in memory");
+        chown(&memory, Some(owner.uid()), Some(owner.gid())).expect("it is the server's");
+        Place {
+            kept: directory.with_extension("kept"),
+            directory,
+            memory,
+        }
+    }
+
+    /// Does something while the log is in memory.
+    fn in_memory(&self, work: impl FnOnce()) {
+        fs::rename(&self.directory, &self.kept).expect("moved");
+        symlink(&self.memory, &self.directory).expect("a link");
+        work();
+        fs::remove_file(&self.directory).expect("removed");
+        fs::rename(&self.kept, &self.directory).expect("moved back");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.memory);
+    }
+}
+
+/// The times of appends of a record's size and their fdatasync.
+fn fdatasync(directory: &Path) -> Vec<Duration> {
     let path = directory.join("bench");
     let mut file = OpenOptions::new()
         .append(true)
@@ -114,13 +149,13 @@ fn fdatasync(directory: &Path) -> Duration {
         file.sync_data().expect("synchronized");
         began.elapsed()
     });
-    let median = median(times.collect());
+    let times = times.collect();
     let _ = fs::remove_file(&path);
-    median
+    times
 }
 
-/// The median time of an INSERT of one row.
-fn single(client: &mut Client, prefix: &str) -> Duration {
+/// The times of INSERTs of one row.
+fn single(client: &mut Client, prefix: &str) -> Vec<Duration> {
     let statement = client
         .prepare("INSERT INTO acme.customer (customerid, name) VALUES ($1, 'x')")
         .expect("a statement");
@@ -131,7 +166,7 @@ fn single(client: &mut Client, prefix: &str) -> Duration {
             .expect("a row is stored");
         began.elapsed()
     });
-    median(times.collect())
+    times.collect()
 }
 
 fn copy(client: &mut Client, rows: &str) -> Duration {
