@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-companies fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ golden: build ## run the golden SQL tests and rewrite tests/expected; review the
 
 fuzz-sql: setup ## differential test, N statements under each reading (default 20000), SEED=… replays
 	@N=$(or $(N),20000) SEED=$(SEED) scripts/sql-tests --fuzz
+
+fuzz-companies: setup ## COMPANIES (default 40) with a random value of every reading, N statements each (default 500), SEED=… replays
+	@COMPANIES=$(or $(COMPANIES),40) N=$(or $(N),500) SEED=$(SEED) scripts/sql-tests --fuzz-companies
 
 fuzz-writes: build ## N writes under random faults (default 500), SEED=… replays: nothing doubled, nothing lost
 	@N=$(or $(N),500) SEED=$(SEED) scripts/sql-tests --fuzz-writes

@@ -31,6 +31,10 @@ macro_rules! switches {
         pub struct Readings { $($(#[$doc])* pub $name: $type),+ }
 
         impl Readings {
+            /// Every switch with its words, the default first: for tests that draw a value of each.
+            pub const ALL: &'static [(&'static str, &'static [&'static str])] =
+                &[$((stringify!($name), $type::WORDS)),+];
+
             fn set(&mut self, key: &str, value: &str) -> Option<Result<(), String>> {
                 match key {
                     $(stringify!($name) => Some(match $type::parse(value) {
@@ -221,6 +225,19 @@ mod tests {
             settings.set(&key, &value).unwrap();
         }
         assert_eq!(settings.list(), Settings::default().list());
+    }
+
+    #[test]
+    fn every_word_of_every_reading_is_taken() {
+        assert!(Readings::ALL.len() > 20);
+        let mut settings = Settings::default();
+        for (key, words) in Readings::ALL {
+            assert_eq!(settings.list()[*key], words[0], "{key}");
+            for word in *words {
+                settings.set(key, word).unwrap();
+                assert_eq!(settings.list()[*key], *word, "{key}");
+            }
+        }
     }
 
     #[test]

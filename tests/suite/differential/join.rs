@@ -97,7 +97,15 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (Stri
         };
         let parent = format!("p{number}");
         let on = format!("{alias}.{} = {parent}.{}", relation.column, relation.key);
-        match rng.u8(..7) {
+        match rng.u8(..8) {
+            7 => {
+                let filter = exact(rng, table(relation.parent), &parent, constants);
+                conditions.push(format!(
+                    "{alias}.{} IN (SELECT {parent}.{} FROM {} {parent} WHERE {filter})",
+                    relation.column, relation.key, relation.parent
+                ));
+                continue;
+            }
             6 => {
                 let filter = exact(rng, table(relation.parent), &parent, constants);
                 conditions.push(format!(
@@ -167,10 +175,10 @@ pub fn join(rng: &mut Rng, tables: &[Table], constants: &mut Constants) -> (Stri
                 .map(|_| {
                     let (alias, table) = rng.choice(&joined).expect("not empty");
                     let name = format!("{alias}.{}", table.any(rng).name);
-                    if rng.u8(..4) == 0 {
-                        format!("{name} IS NULL")
-                    } else {
-                        name
+                    match rng.u8(..8) {
+                        0 | 1 => format!("{name} IS NULL"),
+                        2 => format!("count(*) OVER (PARTITION BY {name})"),
+                        _ => name,
                     }
                 })
                 .collect();

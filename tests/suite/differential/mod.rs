@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod column;
+mod companies;
 mod condition;
 mod constructs;
 mod join;
@@ -21,6 +22,7 @@ use std::time::Instant;
 
 use column::Table;
 use fastrand::Rng;
+use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
 
 /// The tables: imported as foreign tables into one schema, copied into the other; and the key of each.
@@ -66,27 +68,52 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)], options: &str) -> 
         let alter = format!("ALTER SERVER acme OPTIONS ({options})");
         client.batch_execute(&alter).expect("options");
     }
-    let names: Vec<_> = TABLES.iter().map(|(table, _)| *table).collect();
     client
         .batch_execute(&format!(
-            "ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET user_id '{user}');
-             CREATE SCHEMA {f}; CREATE SCHEMA {l};
-             IMPORT FOREIGN SCHEMA intacct LIMIT TO ({}) FROM SERVER acme INTO {f};
-             SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;
-             SET sage_intacct.push_aggregates = off; SET sage_intacct.push_joins = off;",
-            names.join(", "),
-            f = run::FOREIGN,
-            l = run::LOCAL,
+            "ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET user_id '{user}')"
         ))
-        .expect("imported");
-    for table in names {
-        if readings.contains(&("empty_elements", "omitted")) {
+        .expect("a user");
+    import(&mut client, TABLES);
+    if readings.contains(&("empty_elements", "omitted")) {
+        for (table, _) in TABLES {
             let way_out = format!(
                 "ALTER FOREIGN TABLE {}.{table} OPTIONS (ADD missing_elements 'null')",
                 run::FOREIGN
             );
             client.batch_execute(&way_out).expect("an option");
         }
+    }
+    copy(&mut client, TABLES);
+    // From here on several pages make a table.
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '37')")
+        .expect("an option");
+    company
+}
+
+/// Makes the foreign tables.
+fn import(client: &mut Client, tables: &[(&str, &str)]) {
+    let names: Vec<_> = tables.iter().map(|(table, _)| *table).collect();
+    client
+        .batch_execute(&format!(
+            "CREATE SCHEMA {f}; CREATE SCHEMA {l};
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO ({}) FROM SERVER acme INTO {f}",
+            names.join(", "),
+            f = run::FOREIGN,
+            l = run::LOCAL,
+        ))
+        .expect("imported");
+}
+
+/// Makes the local copies: what is read when nothing is pushed.
+fn copy(client: &mut Client, tables: &[(&str, &str)]) {
+    client
+        .batch_execute(
+            "SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;
+             SET sage_intacct.push_aggregates = off; SET sage_intacct.push_joins = off",
+        )
+        .expect("switches");
+    for (table, _) in tables {
         client
             .batch_execute(&format!(
                 "CREATE TABLE {l}.{table} AS SELECT * FROM {f}.{table}; ANALYZE {l}.{table}",
@@ -95,11 +122,6 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)], options: &str) -> 
             ))
             .expect("copied");
     }
-    // From here on several pages make a table.
-    client
-        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '37')")
-        .expect("an option");
-    company
 }
 
 /// The clock of most readings is declared to stand still, so that timestamps take part in all that is pushed.

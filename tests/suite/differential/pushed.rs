@@ -12,6 +12,16 @@ pub struct Pushed {
     joins: u32,
 }
 
+impl std::ops::AddAssign for Pushed {
+    fn add_assign(&mut self, other: Self) {
+        self.conditions += other.conditions;
+        self.orders += other.orders;
+        self.limits += other.limits;
+        self.aggregates += other.aggregates;
+        self.joins += other.joins;
+    }
+}
+
 impl Pushed {
     /// Adds requests.
     pub fn count(&mut self, requests: &[String]) {
@@ -30,6 +40,21 @@ impl Pushed {
             self.limits += u32::from(size.is_match(request));
             self.aggregates += u32::from(request.contains("<count>"));
             self.joins += u32::from(path.is_match(request));
+        }
+    }
+
+    /// Fails if hardly anything was pushed by companies that each allow less than all, half of whose statements are joins.
+    #[track_caller]
+    pub fn assert_some(&self, statements: u32) {
+        assert!(
+            self.conditions >= statements / 4,
+            "{self:?} of {statements} statements"
+        );
+        for few in [self.orders, self.limits, self.aggregates, self.joins] {
+            assert!(
+                statements < 1000 || few >= statements / 50,
+                "{self:?} of {statements} statements"
+            );
         }
     }
 

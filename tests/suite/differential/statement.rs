@@ -47,15 +47,28 @@ const ZONES: &[&str] = &[
 
 /// Makes one statement.
 pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
-    make(rng, tables, true)
+    make(rng, tables, Joins::Some)
+}
+
+/// Makes one statement that joins tables along their relations.
+pub fn joining(rng: &mut Rng, tables: &[Table]) -> Statement {
+    make(rng, tables, Joins::All)
 }
 
 /// Makes one statement that joins no tables, so that they may be any.
 pub fn without_joins(rng: &mut Rng, tables: &[Table]) -> Statement {
-    make(rng, tables, false)
+    make(rng, tables, Joins::None)
 }
 
-fn make(rng: &mut Rng, tables: &[Table], joins: bool) -> Statement {
+/// Which statements join tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    None,
+    Some,
+    All,
+}
+
+fn make(rng: &mut Rng, tables: &[Table], joins: Joins) -> Statement {
     let table = rng.choice(tables).expect("there are tables");
     let time_zone = rng.choice(ZONES).copied().expect("there are zones");
     let kind = match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
@@ -63,6 +76,7 @@ fn make(rng: &mut Rng, tables: &[Table], joins: bool) -> Statement {
         Ok("joins") => 4,
         Ok("shapes") => 5,
         Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins or shapes, not {other}"),
+        Err(_) if joins == Joins::All => 4,
         Err(_) => rng.u8(..16),
     };
     let (sql, compare) = match kind {
@@ -71,7 +85,7 @@ fn make(rng: &mut Rng, tables: &[Table], joins: bool) -> Statement {
         2..=4 => {
             let mut constants = Constants::new(rng.u8(..3) == 0);
             let (sql, compare) = match kind {
-                4 if joins => join(rng, tables, &mut constants),
+                4 if joins != Joins::None => join(rng, tables, &mut constants),
                 _ => (aggregate(rng, table, &mut constants), Compare::Unordered),
             };
             let compare = match compare {

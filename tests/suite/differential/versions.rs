@@ -9,7 +9,7 @@ use super::column::Table;
 use super::{SHOWN, run, seed, statement, statements};
 
 /// The tables that both versions have, and what tells their rows apart.
-const LISTED: &[(&str, &str)] = &[
+pub const LISTED: &[(&str, &str)] = &[
     ("customer", "customerid"),
     ("arinvoice", "recordno"),
     ("vendor", "vendorid"),
