@@ -201,6 +201,24 @@ pub unsafe fn is_nulled(#[allow(unused_variables)] var: *mut pg_sys::Var) -> boo
     }
 }
 
+/// The relations that the whole query joins: a join that adds NULLs is one of its own from PostgreSQL 16 on.
+///
+/// # Safety
+/// `root` must be of the current planning.
+pub unsafe fn all_relations(root: *mut pg_sys::PlannerInfo) -> pg_sys::Relids {
+    // SAFETY: the caller vouches for the node.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        {
+            (*root).all_baserels
+        }
+        #[cfg(not(feature = "pg15"))]
+        {
+            (*root).all_query_rels
+        }
+    }
+}
+
 /// The path key that sorts by an equivalence class, ascending, NULLs last.
 ///
 /// # Safety

@@ -157,7 +157,7 @@ pub fn sqlstate(kind: &ErrorKind) -> PgSqlErrorCode {
         ErrorKind::ConnectionLost | ErrorKind::GatewayTimeout | ErrorKind::RequestTimeout => {
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE
         }
-        ErrorKind::TooLarge => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        ErrorKind::TooLarge | ErrorKind::TooManyCalls => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         ErrorKind::Cell => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
         ErrorKind::NotOne => PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
         ErrorKind::Moved => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -206,6 +206,7 @@ mod tests {
             (ErrorKind::GatewayTimeout, "08006"),
             (ErrorKind::RequestTimeout, "08006"),
             (ErrorKind::TooLarge, "54000"),
+            (ErrorKind::TooManyCalls, "54000"),
             (ErrorKind::Cell, "22P02"),
             (ErrorKind::NotOne, "21000"),
             (ErrorKind::Moved, "40001"),

@@ -76,6 +76,7 @@ static PUSH_LOOKUPS: GucSetting<Switch> = GucSetting::<Switch>::new(Switch::Defa
 static DRY_RUN: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_ROWS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_CALLS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MAX_STATEMENT_CALLS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static LOOKUP_BATCH: GucSetting<i32> = GucSetting::<i32>::new(MOST_KEYS);
 
 /// Keys of one list: more are split.
@@ -89,6 +90,11 @@ pub fn lookup_batch() -> usize {
 /// Whether writes are shown instead of sent.
 pub fn dry_run() -> bool {
     DRY_RUN.get()
+}
+
+/// Calls that one statement may take; none is as many as it likes.
+pub fn max_calls() -> Option<u64> {
+    u64::try_from(MAX_STATEMENT_CALLS.get()).ok().filter(|most| *most > 0)
 }
 
 /// Rows that one statement may write; none is as many as it likes. The setting narrows the server's option.
@@ -182,6 +188,16 @@ pub fn init() {
         &LOOKUP_BATCH,
         1,
         MOST_KEYS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sage_intacct.max_calls",
+        c"Calls to Sage Intacct that one statement may take.",
+        c"A call is a page read or a record written. 0 is no bound.",
+        &MAX_STATEMENT_CALLS,
+        0,
+        i32::MAX,
         GucContext::Userset,
         GucFlags::default(),
     );

@@ -17,6 +17,7 @@ mod panic;
 mod plan;
 mod requests;
 mod shared;
+mod statement_calls;
 mod write_log;
 
 pgrx::pg_module_magic!(name, version);

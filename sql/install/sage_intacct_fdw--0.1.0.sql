@@ -216,6 +216,7 @@ CREATE FUNCTION "request_stats"() RETURNS TABLE (
     "scope" TEXT,
     "since" timestamp with time zone,
     "requests" bigint,
+    "calls" bigint,
     "retries" bigint,
     "failures" bigint,
     "abandoned" bigint,

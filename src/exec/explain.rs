@@ -1,6 +1,6 @@
 //! EXPLAIN: the query in connector syntax; with VERBOSE what is sent, with ANALYZE what came back.
 
-use super::aggregate::total_query;
+use super::aggregate::verification;
 use super::job;
 use super::scan::{Running, state};
 use super::state::Received;
@@ -169,8 +169,23 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
         if private.only_count {
             property(es, c"Intacct Aggregate", "number of matching rows");
         }
+        for (number, query) in private.counts.iter().enumerate() {
+            let mut query = private.owned.first_form(query);
+            query.limit = Some(intacct::Count::Number(1));
+            property(es, &numbered(c"Intacct Count", number), &query.to_string());
+            let page = PageRequest { size: 1, offset: 0 };
+            request(es, &numbered(c"Intacct Count Request", number), private, &query, page);
+        }
+        if let Some(first) = &private.first_row {
+            let spared = format!(
+                "query {} is sent only if the first row of the verification shows no {}",
+                first.query + 1,
+                first.field
+            );
+            property(es, c"Intacct First Row", &spared);
+        }
         if private.verify
-            && let Some(query) = private.queries.first().and_then(total_query)
+            && let Some(query) = verification(private)
         {
             let mut query = private.owned.first_form(&query);
             query.limit = Some(intacct::Count::Number(1));
@@ -232,7 +247,8 @@ unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &Received) {
         if let Some(why) = &received.local {
             property(es, c"Intacct Local Plan", why);
         }
-        count(es, c"Intacct Requests", stats.requests);
+        count(es, c"Intacct Calls", stats.calls);
+        count(es, c"Intacct Round Trips", stats.requests);
         count(es, c"Intacct Retries", stats.retries);
         count(es, c"Intacct Pages", received.pages);
         count(es, c"Intacct Rows Received", received.rows);

@@ -100,9 +100,10 @@ where
         bell,
         asked: asked_receiver,
     };
+    let calls = crate::statement_calls::bound();
     let id = thread::start(Box::new(move || {
         Box::pin(async move {
-            let outcome = make(emitter).await;
+            let outcome = calls.run(async move { make(emitter).await }).await;
             last.push(match outcome {
                 Ok(()) => Message::End,
                 Err(error) => Message::Failed(error),

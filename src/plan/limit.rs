@@ -25,7 +25,7 @@ pub unsafe fn wanted(
             parent if parent.is_null() => (*rel).relids,
             parent => parent,
         };
-        let alone = pg_sys::bms_equal(stands_for, (*root).all_baserels);
+        let alone = pg_sys::bms_equal(stands_for, crate::compat::all_relations(root));
         if !alone || reshapes(root) || !pg_sys::pathkeys_contained_in((*root).sort_pathkeys, pathkeys) {
             return None;
         }

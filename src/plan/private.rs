@@ -106,6 +106,12 @@ pub struct AggregatePrivate {
     pub shapes: Vec<Shape>,
     /// The questions. The first also counts the rows of each group, right behind the keys.
     pub queries: Vec<Query>,
+    /// Questions whose number of rows is that of the rows in which a field has a value; without group keys only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Query>,
+    /// A least or greatest value that the verification may show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_row: Option<FirstRow>,
     /// How they are said to the gateway.
     pub dialect: DialectKind,
     /// What the group keys are, in their order.
@@ -131,10 +137,24 @@ pub enum AggregateOutput {
     Key(u16),
     /// The number of rows.
     Rows,
+    /// The number that the question of this number in [`AggregatePrivate::counts`] tells.
+    Values(u16),
     /// An aggregate.
     Value(Place, Merge),
-    /// This sum by the number of rows.
-    Average(Place),
+    /// This sum by the number of rows, or by that of [`AggregateOutput::Values`].
+    Average(Place, Option<u16>),
+}
+
+/// The row that tells how many rows there are is the first one in an order, so it shows the least or greatest value as well:
+/// without a value there, the order may begin with the rows that have none, and only then the query is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRow {
+    /// Number of the query that may be spared. It asks for this value alone, and the number of rows.
+    pub query: u16,
+    /// The field.
+    pub field: String,
+    /// The greatest value is wanted.
+    pub descending: bool,
 }
 
 /// An item of one of the queries.

@@ -25,6 +25,7 @@ pub struct Counters {
     queued_micros: AtomicU64,
     paused_micros: AtomicU64,
     errors: [Failures; STATES],
+    calls: AtomicU64,
 }
 
 /// How often a request failed with one SQLSTATE; 0: none yet.
@@ -38,8 +39,11 @@ struct Failures {
 /// Counters at one moment.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// HTTP requests, repetitions included.
+    /// HTTP requests, each a round trip, repetitions included.
     pub requests: u64,
+    /// Calls in them: pages asked for and records written.
+    #[serde(default)]
+    pub calls: u64,
     /// Of these, repetitions after a failure.
     pub retries: u64,
     /// Requests that failed and were not repeated.
@@ -73,6 +77,7 @@ impl Counters {
             counter.fetch_add(number, Relaxed);
         };
         add(&self.requests, 1);
+        add(&self.calls, event.calls);
         add(&self.retries, u64::from(event.attempt > 1));
         add(&self.rows, event.rows);
         add(&self.sent_bytes, event.sent_bytes);
@@ -136,7 +141,7 @@ impl Counters {
     }
 
     /// All counters but those of errors, in the order of [`Snapshot::numbers`].
-    fn numbers(&self) -> [&AtomicU64; 12] {
+    fn numbers(&self) -> [&AtomicU64; 13] {
         [
             &self.requests,
             &self.retries,
@@ -150,6 +155,7 @@ impl Counters {
             &self.gateway_micros,
             &self.queued_micros,
             &self.paused_micros,
+            &self.calls,
         ]
     }
 
@@ -158,6 +164,7 @@ impl Counters {
         let micros = |counter: &AtomicU64| Duration::from_micros(counter.load(Relaxed));
         Snapshot {
             requests: self.requests.load(Relaxed),
+            calls: self.calls.load(Relaxed),
             retries: self.retries.load(Relaxed),
             failures: self.failures.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
@@ -189,7 +196,7 @@ impl Snapshot {
         *self = sum.snapshot();
     }
 
-    fn numbers(&self) -> [u64; 12] {
+    fn numbers(&self) -> [u64; 13] {
         [
             self.requests,
             self.retries,
@@ -203,6 +210,7 @@ impl Snapshot {
             micros(self.gateway),
             micros(self.queued),
             micros(self.paused),
+            self.calls,
         ]
     }
 }
@@ -219,6 +227,7 @@ mod tests {
     fn sums_and_differences_hold_every_counter() {
         let one = Snapshot {
             requests: 1,
+            calls: 15,
             retries: 2,
             failures: 3,
             abandoned: 4,

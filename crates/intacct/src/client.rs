@@ -318,6 +318,7 @@ impl Client {
                 size: page.size.clamp(1, kind.capabilities().max_page),
             }),
             extent: Extent::of_page(page.size.clamp(1, kind.capabilities().max_page)),
+            calls: 1,
         }];
         let mut others = Vec::with_capacity(beside.len());
         for query in beside {
@@ -345,6 +346,7 @@ impl Client {
                     size: first_page.size.clamp(1, kind.capabilities().max_page),
                 }),
                 extent: Extent::of_page(first_page.size.clamp(1, kind.capabilities().max_page)),
+                calls: 1,
             });
         }
         let ask_formatting = need_formatting && self.known_formatting().is_none();
@@ -354,6 +356,7 @@ impl Client {
                 columns: None,
                 page: None,
                 extent: Extent::Small,
+                calls: 1,
             });
         }
         let call = Call {
@@ -362,8 +365,8 @@ impl Client {
             dtd_version,
             functions,
         };
-        let mut answers = match self.inner.requester.call(&call).await {
-            Ok(answers) => answers.into_iter(),
+        let (control_id, mut answers) = match self.inner.requester.call_named(&call).await {
+            Ok((control_id, answers)) => (control_id, answers.into_iter()),
             Err(error) => return Err(self.explained(query, kind, error).await),
         };
         let Some(Answer::Rows(mut rows)) = answers.next() else {
@@ -372,7 +375,8 @@ impl Client {
         complete(&mut rows, page.offset);
         let others: Vec<Result<Page, Error>> = beside
             .iter()
-            .map(|query| {
+            .zip(2..)
+            .map(|(query, number)| {
                 let answer = match answers.next() {
                     Some(Answer::Rows(mut page)) => {
                         complete(&mut page, 0);
@@ -383,7 +387,8 @@ impl Client {
                     }
                     _ => Err(Error::new(ErrorKind::Internal, "the answer holds no rows")),
                 };
-                answer.map_err(|error| self.place(error, Some(&query.object), kind.function()))
+                let id = format!("{control_id}-{number}");
+                answer.map_err(|error| error.at(&config.company_id, Some(&query.object), kind.function(), &id))
             })
             .collect();
         if ask_formatting {
@@ -447,6 +452,7 @@ impl Client {
             // A page that is asked for once more is the next one: whoever reads the result compares the counts.
             page: None,
             extent: Extent::of_page(size),
+            calls: 1,
         }];
         let object = Some(query.object.as_str());
         let call = Call {
@@ -572,6 +578,7 @@ impl Client {
             columns: None,
             page: None,
             extent: Extent::of_tree(function),
+            calls: 1,
         }];
         let call = Call {
             function,

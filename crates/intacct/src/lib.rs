@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod call_bound;
 pub mod calls;
 mod client;
 mod config;
@@ -41,6 +42,7 @@ pub mod write;
 pub mod xml;
 
 pub use budget::Budget;
+pub use call_bound::CallBound;
 pub use calls::CallLimit;
 pub use client::{Client, SessionInfo};
 pub use config::{Caps, Config, DtdVersion};

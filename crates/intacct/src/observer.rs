@@ -21,6 +21,8 @@ pub struct Event<'a> {
     pub object: Option<&'a str>,
     /// Control id of the request.
     pub control_id: &'a str,
+    /// Calls in the request: pages asked for and records written.
+    pub calls: u64,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// What it waited for its turn before that.

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct RequestStats {
     /// HTTP requests sent, repetitions included.
     pub requests: u64,
-    /// Of these, repetitions after a failure.
+    /// Calls in them: pages asked for and records written, as contracts count them.
+    pub calls: u64,
+    /// Of these requests, repetitions after a failure.
     pub retries: u64,
     /// Sessions opened.
     pub sign_ins: u64,

@@ -3,10 +3,10 @@
 
 use crate::exec::state::cell_reader;
 use crate::plan::private::AggregatePrivate;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use intacct::{
-    Attempts, Beside, Client, Confirmation, Error, ErrorKind, Page, PageRequest, Paging, Query, ReadPlan,
-    ReceivedKeys, SelectItem, Verdict,
+    Attempts, Client, Confirmation, Count, Error, ErrorKind, OrderKey, Page, PageRequest, Paging, Query,
+    ReadPlan, ReceivedKeys, SelectItem, Verdict,
 };
 
 /// Groups held at most; with more the rows themselves are read.
@@ -14,12 +14,14 @@ const MOST_GROUPS: u64 = 200_000;
 
 /// What the gateway answered.
 pub struct Answer {
-    /// The pages of each query; none when there are more groups than can be read.
+    /// The pages of each query; none when there are more groups than can be read. A query that was spared has no pages.
     pub groups: Option<Vec<Vec<Page>>>,
     /// A page that tells the number of rows without groups, where it was asked for.
     pub total: Option<Page>,
     /// That number, where the gateway does not tell it and the rows were counted.
     counted: Option<u64>,
+    /// The number of rows in which a field has a value, for each question about one.
+    pub values: Vec<u64>,
     /// How many rows have the keys of the groups.
     pub confirmed: Confirmation,
 }
@@ -32,22 +34,23 @@ impl Answer {
     }
 }
 
-/// Asks everything at the same time; again, as long as the groups are not proven to be those of the join.
+/// Asks everything in one request; again, as long as the groups are not proven to be those of the join.
 ///
 /// # Errors
 /// What a request failed with.
 pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
-    let queries = &plan.queries;
-    let Some(first) = queries.first().filter(|_| !plan.owned.parents.is_empty()) else {
-        return ask_queries(&client, &plan, queries, None, page_size).await;
+    let Some(first) = plan.queries.first().filter(|_| !plan.owned.parents.is_empty()) else {
+        return Ok(ask_all(&client, &plan, Vec::new(), page_size).await?.0);
     };
     let mut attempts = Attempts::new(&client, &plan.owned, first.show_private)?;
     loop {
-        let formed: Vec<Query> = queries.iter().map(|query| attempts.query(query)).collect();
-        let evidence = attempts.evidence(&formed[0]);
-        let beside = Beside::new(evidence.queries.clone());
-        let answer = ask_queries(&client, &plan, &formed, Some(&beside), page_size).await?;
-        match attempts.judge(&evidence, &beside.answers()) {
+        let mut formed = plan.clone();
+        for query in formed.queries.iter_mut().chain(&mut formed.counts) {
+            *query = attempts.query(query);
+        }
+        let evidence = attempts.evidence(&formed.queries[0]);
+        let (answer, answers) = ask_all(&client, &formed, evidence.queries.clone(), page_size).await?;
+        match attempts.judge(&evidence, &answers) {
             Verdict::Proven => return Ok(answer),
             Verdict::Again => {}
             Verdict::Undecided(why) => return Err(Error::new(ErrorKind::Undecided, why)),
@@ -55,52 +58,122 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
     }
 }
 
-/// Asks everything at the same time, what is `beside` with the first query.
-async fn ask_queries(
+/// Asks everything in one request: the first pages of all queries, the numbers of rows, and the `evidence`, whose answers are
+/// returned beside.
+async fn ask_all(
     client: &Client,
     plan: &AggregatePrivate,
-    queries: &[Query],
-    beside: Option<&Beside>,
+    evidence: Vec<Query>,
     page_size: u32,
-) -> Result<Answer, Error> {
-    let verification = queries
-        .first()
-        .and_then(|query| plan.verify.then(|| total_query(query)));
-    let total = async {
-        match &verification {
-            Some(Some(query)) => rows(client, plan, query, None).await.map(Some),
-            _ => Ok(None),
-        }
+) -> Result<(Answer, Vec<Result<Page, Error>>), Error> {
+    let limited = |query: &Query, rows: u32| Query {
+        limit: Some(Count::Number(rows.into())),
+        ..query.clone()
     };
+    let spared = plan.first_row.as_ref().map(|first| usize::from(first.query));
+    let asked: Vec<usize> = (0..plan.queries.len())
+        .filter(|number| Some(*number) != spared)
+        .collect();
+    let verification = plan.verify.then(|| verification(plan)).flatten();
+    let first_size = if plan.only_count { 1 } else { page_size };
+    let others = asked.iter().skip(1).map(|number| limited(&plan.queries[*number], page_size));
+    let counts = plan.counts.iter().map(|query| limited(query, 1));
+    let beside: Vec<Query> = others
+        .chain(counts)
+        .chain(verification.iter().map(|query| limited(query, 1)))
+        .chain(evidence)
+        .collect();
+    let (first, answers) = client
+        .page_beside(
+            &plan.queries[0],
+            plan.dialect,
+            &PageRequest {
+                size: first_size,
+                offset: 0,
+            },
+            plan.need_formatting,
+            &beside,
+        )
+        .await?;
+    let mut answers = answers.into_iter();
+    let mut firsts = vec![first];
+    for answer in answers.by_ref().take(asked.len() - 1) {
+        firsts.push(answer?);
+    }
+    let mut counts = Vec::with_capacity(plan.counts.len());
+    for answer in answers.by_ref().take(plan.counts.len()) {
+        counts.push(answer?);
+    }
+    let told = match verification {
+        Some(_) => answers.next().transpose()?,
+        None => None,
+    };
+    let evidence = answers.collect();
+
+    let values = try_join_all(plan.counts.iter().zip(&counts).map(|(query, page)| async move {
+        match page.total_count {
+            Some(rows) => Ok(rows),
+            None => count(client, plan, query, page_size).await,
+        }
+    }))
+    .await?;
     if plan.only_count {
-        let total = rows(client, plan, &queries[0], beside).await?;
-        let counted = match total.total_count {
-            None => Some(count(client, plan, &queries[0], page_size).await?),
+        let total = firsts.pop();
+        let counted = match total.as_ref().and_then(|page| page.total_count) {
+            None => Some(count(client, plan, &plan.queries[0], page_size).await?),
             Some(_) => None,
         };
-        return Ok(Answer {
+        let answer = Answer {
             groups: Some(Vec::new()),
-            total: Some(total),
+            total,
             counted,
+            values,
             confirmed: Confirmation::Unneeded,
-        });
+        };
+        return Ok((answer, evidence));
     }
-    let groups = try_join_all(queries.iter().enumerate().map(|(number, query)| {
-        let beside = beside.filter(|_| number == 0);
-        groups(client, plan, query, beside, page_size)
-    }));
-    let (groups, total) = try_join(groups, total).await?;
-    let groups: Option<Vec<Vec<Page>>> = groups.into_iter().collect();
-    let told = total.as_ref().and_then(|page: &Page| page.total_count);
+    let rest = asked.iter().zip(firsts).map(|(number, first)| {
+        let query = &plan.queries[*number];
+        async move { Ok::<_, Error>((*number, groups(client, plan, query, Some(first), page_size).await?)) }
+    });
+    let mut found: Vec<Option<Vec<Page>>> = vec![Some(Vec::new()); plan.queries.len()];
+    for (number, pages) in try_join_all(rest).await? {
+        found[number] = pages;
+    }
+    if let Some(first_row) = &plan.first_row
+        && !shows_value(told.as_ref())
+    {
+        let query = &plan.queries[usize::from(first_row.query)];
+        found[usize::from(first_row.query)] = groups(client, plan, query, None, page_size).await?;
+    }
+    let groups: Option<Vec<Vec<Page>>> = found.into_iter().collect();
+    let total = told.as_ref().and_then(|page: &Page| page.total_count);
     let confirmed = match (&verification, groups.as_ref().and_then(|groups| groups.first())) {
-        (Some(Some(rows)), Some(pages)) => confirm(client, plan, rows, pages, told).await?,
+        (Some(rows), Some(pages)) => {
+            let rows = Query {
+                order_by: Vec::new(),
+                ..rows.clone()
+            };
+            confirm(client, plan, &rows, pages, total).await?
+        }
         _ => Confirmation::Unneeded,
     };
-    Ok(Answer {
+    let answer = Answer {
         groups,
-        total,
+        total: told,
         counted: None,
+        values,
         confirmed,
+    };
+    Ok((answer, evidence))
+}
+
+/// Whether the first row of the verification shows a value, or is none because no row matches: the query for the value is
+/// not needed then.
+fn shows_value(verification: Option<&Page>) -> bool {
+    verification.is_some_and(|page| match page.rows() {
+        0 => page.total_count == Some(0),
+        _ => page.cell(0, 0).is_some(),
     })
 }
 
@@ -141,8 +214,10 @@ fn key_fields(plan: &AggregatePrivate) -> impl Iterator<Item = String> {
     keys.map(|item| item.field().to_owned())
 }
 
-/// The query whose number of rows is that of all groups together.
-pub fn total_query(query: &Query) -> Option<Query> {
+/// The question whose number of rows is that of all groups together; its first row shows a least or greatest value, in its
+/// first column, where the plan wants one.
+pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
+    let query = plan.queries.first()?;
     let row_key = query.select.iter().find_map(|item| match item {
         SelectItem::Aggregate {
             function: intacct::AggregateFunction::Count,
@@ -151,39 +226,24 @@ pub fn total_query(query: &Query) -> Option<Query> {
         _ => None,
     })?;
     let mut total = query.clone();
-    total.select = vec![SelectItem::Field(row_key)];
     total.order_by = Vec::new();
-    Some(total)
-}
-
-/// The first page, of one row, which tells how many rows a query has.
-async fn rows(
-    client: &Client,
-    plan: &AggregatePrivate,
-    query: &Query,
-    beside: Option<&Beside>,
-) -> Result<Page, Error> {
-    let request = PageRequest { size: 1, offset: 0 };
-    page(client, plan, query, &request, beside, false).await
-}
-
-/// A page, what is `beside` it in the same request unless that has been sent.
-async fn page(
-    client: &Client,
-    plan: &AggregatePrivate,
-    query: &Query,
-    request: &PageRequest,
-    beside: Option<&Beside>,
-    need_formatting: bool,
-) -> Result<Page, Error> {
-    let others = beside.map_or(&[][..], Beside::take_queries);
-    let (page, answers) = client
-        .page_beside(query, plan.dialect, request, need_formatting, others)
-        .await?;
-    if let Some(beside) = beside.filter(|_| !others.is_empty()) {
-        beside.answer(answers);
+    if let Some(first) = &plan.first_row {
+        total.order_by = vec![OrderKey {
+            field: first.field.clone(),
+            descending: first.descending,
+        }];
     }
-    Ok(page)
+    let shown = plan.first_row.as_ref().map(|first| first.field.clone());
+    let is_shown = shown.as_ref().is_some_and(|field| field.eq_ignore_ascii_case(&row_key));
+    if shown.is_some() && !is_shown {
+        total.order_by.push(OrderKey {
+            field: row_key.clone(),
+            descending: false,
+        });
+    }
+    let key = (!is_shown).then_some(row_key);
+    total.select = shown.into_iter().chain(key).map(SelectItem::Field).collect();
+    Some(total)
 }
 
 /// The number of rows of a query, each of which is read: for a gateway that does not tell it.
@@ -207,12 +267,13 @@ async fn count(
     Ok(read.rows)
 }
 
-/// All groups; none when they do not fit into what can be read, or moved while they were read.
+/// All groups, of which the first page may be there; none when they do not fit into what can be read, or moved while
+/// they were read.
 async fn groups(
     client: &Client,
     plan: &AggregatePrivate,
     query: &Query,
-    beside: Option<&Beside>,
+    mut first: Option<Page>,
     page_size: u32,
 ) -> Result<Option<Vec<Page>>, Error> {
     let mut pages: Vec<Page> = Vec::new();
@@ -222,7 +283,10 @@ async fn groups(
             size: page_size,
             offset,
         };
-        let page = page(client, plan, query, &request, beside, plan.need_formatting).await?;
+        let page = match first.take() {
+            Some(page) => page,
+            None => client.page(query, plan.dialect, &request, plan.need_formatting).await?,
+        };
         let (held, total, remaining) = (page.rows() as u64, page.total_count, page.remaining);
         offset += held;
         let same = pages.first().is_none_or(|first| first.total_count == total);

@@ -14,6 +14,10 @@ pub struct Groups {
     pages: Vec<Vec<Page>>,
     /// For each group, for each query: the rows that read equal.
     members: Vec<Vec<Vec<Spot>>>,
+    /// The query that was spared, and the page whose first row shows its value.
+    first_row: Option<(usize, Page)>,
+    /// Rows in which a field has a value, as far as they were asked for.
+    values: Vec<u64>,
 }
 
 /// Why an answer is not what SQL asks for.
@@ -56,16 +60,23 @@ enum KeyPart {
 }
 
 impl Groups {
-    /// Puts the pages of each query together; `total` is the number of rows, where it is to be compared.
+    /// Puts the pages of each query together; `total` is the page that tells the number of rows, where it is to be compared,
+    /// `values` the numbers of rows in which fields have values.
     pub fn collect(
         plan: &AggregatePrivate,
         pages: Vec<Vec<Page>>,
-        total: Option<u64>,
+        total: Option<Page>,
+        values: Vec<u64>,
         reader: &CellReader,
     ) -> Result<Groups, Failure> {
+        let rows = total.as_ref().and_then(|page| page.total_count);
+        let spared = plan.first_row.as_ref().map(|first| usize::from(first.query));
+        let spared = spared.filter(|query| pages.get(*query).is_some_and(Vec::is_empty));
         let mut groups = Groups {
             pages,
             members: Vec::new(),
+            first_row: spared.zip(total),
+            values,
         };
         let mut numbers: HashMap<Vec<KeyPart>, usize> = HashMap::new();
         for (query, pages) in groups.pages.iter().enumerate() {
@@ -93,7 +104,7 @@ impl Groups {
                 }
             }
         }
-        groups.check(plan, total, reader)?;
+        groups.check(plan, rows, reader)?;
         Ok(groups)
     }
 
@@ -102,6 +113,9 @@ impl Groups {
         for group in 0..self.members.len() {
             let mut counted = None;
             for (query, spots) in self.members[group].iter().enumerate() {
+                if self.first_row.as_ref().is_some_and(|(spared, _)| *spared == query) {
+                    continue;
+                }
                 if spots.is_empty() {
                     return Err(Failure::Doubt(Doubt::Moved));
                 }
@@ -118,6 +132,9 @@ impl Groups {
             grouped = grouped.saturating_add(counted.unwrap_or(0));
         }
         if plan.keys.is_empty() && self.members.len() > 1 {
+            return Err(Failure::Doubt(Doubt::Moved));
+        }
+        if self.values.iter().any(|values| *values > grouped) {
             return Err(Failure::Doubt(Doubt::Moved));
         }
         match total {
@@ -151,9 +168,16 @@ impl Groups {
 
     /// The cells of a group in one item of a query.
     pub fn cells(&self, group: usize, query: usize, item: usize) -> impl Iterator<Item = Option<&[u8]>> {
+        let spared = self.first_row.iter().filter(move |(spared, _)| *spared == query);
         self.members[group][query]
             .iter()
             .map(move |(page, row)| self.pages[query][*page as usize].cell(*row as usize, item))
+            .chain(spared.map(|(_, page)| page.cell(0, 0)))
+    }
+
+    /// Rows in which a field has a value, by the number of the question.
+    pub fn values(&self, number: u16) -> u64 {
+        self.values.get(usize::from(number)).copied().unwrap_or(0)
     }
 
     /// Rows of a group.

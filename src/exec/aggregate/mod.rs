@@ -4,5 +4,5 @@ mod ask;
 mod groups;
 mod state;
 
-pub use ask::{may_read_rows, total_query};
+pub use ask::{may_read_rows, verification};
 pub use state::AggregateState;

@@ -44,8 +44,8 @@ enum Progress {
         reader: CellReader,
         next: usize,
     },
-    /// The number of rows alone; none once it was handed out.
-    Count(Option<u64>),
+    /// Numbers of rows alone: of all, and of those in which fields have values; whether they are still to be handed out.
+    Count { rows: u64, values: Vec<u64>, row: bool },
     /// No row matches; whether the row of an aggregate over nothing is still to be handed out.
     Nothing { row: bool },
     /// The rows are read and grouped here.
@@ -133,15 +133,24 @@ impl AggregateState {
         }
         match &mut self.progress {
             Progress::Idle | Progress::Asking(_) | Progress::Local => false,
-            Progress::Count(rows) => {
-                let Some(rows) = rows.take() else { return false };
-                values.fill(pg_sys::Datum::from(i64::try_from(rows).unwrap_or(i64::MAX)));
+            Progress::Count {
+                rows,
+                values: counted,
+                row,
+            } => {
+                for (output, value) in self.plan.outputs.iter().zip(values) {
+                    let number = match output {
+                        AggregateOutput::Values(number) => counted.get(usize::from(*number)),
+                        _ => Some(&*rows),
+                    };
+                    *value = count_datum(number.copied().unwrap_or(0));
+                }
                 nulls.fill(false);
-                true
+                std::mem::take(row)
             }
             Progress::Nothing { row } => {
                 for ((output, value), null) in self.plan.outputs.iter().zip(values).zip(nulls) {
-                    *null = !matches!(output, AggregateOutput::Rows);
+                    *null = !matches!(output, AggregateOutput::Rows | AggregateOutput::Values(_));
                     *value = pg_sys::Datum::from(0i64);
                 }
                 std::mem::take(row)
@@ -185,12 +194,16 @@ impl AggregateState {
         matches!(self.progress, Progress::Local)
     }
 
-    /// Starts over; what is at hand is handed out again when the parameters are the same.
+    /// Starts over; what is at hand, or on its way, is handed out again when the parameters are the same.
     pub fn rewind(&mut self, parameters_changed: bool) {
+        if parameters_changed {
+            return self.stop();
+        }
         match &mut self.progress {
-            Progress::Groups { next, .. } if !parameters_changed => *next = 0,
-            Progress::Local if !parameters_changed => {}
-            _ => self.stop(),
+            Progress::Groups { next, .. } => *next = 0,
+            Progress::Count { row, .. } => *row = true,
+            Progress::Nothing { row } => *row = self.plan.keys.is_empty(),
+            Progress::Idle | Progress::Asking(_) | Progress::Local => {}
         }
     }
 
@@ -245,7 +258,11 @@ impl AggregateState {
         self.note(&answer);
         if plan.only_count {
             return match answer.total() {
-                Some(rows) => Progress::Count(Some(rows)),
+                Some(rows) => Progress::Count {
+                    rows,
+                    values: answer.values,
+                    row: true,
+                },
                 None => self.local(has_local, None),
             };
         }
@@ -254,13 +271,13 @@ impl AggregateState {
             return self.local(has_local, None);
         };
         let reader = cell_reader(Some(&client));
-        let collected =
-            Groups::collect(&plan, pages, total, &reader).and_then(|groups| match (confirmed, total) {
-                (Confirmation::Rows(matched), Some(total)) if matched != total => {
-                    Err(Failure::Doubt(Doubt::Folded { matched, total }))
-                }
-                _ => Ok(groups),
-            });
+        let collected = Groups::collect(&plan, pages, answer.total, answer.values, &reader);
+        let collected = collected.and_then(|groups| match (confirmed, total) {
+            (Confirmation::Rows(matched), Some(total)) if matched != total => {
+                Err(Failure::Doubt(Doubt::Folded { matched, total }))
+            }
+            _ => Ok(groups),
+        });
         match collected {
             // Nothing is wrong, and nothing tells that it is right.
             Ok(_) if confirmed == Confirmation::Impossible => self.local(has_local, None),
@@ -302,6 +319,7 @@ impl AggregateState {
     fn note(&mut self, answer: &Answer) {
         let pages = answer.groups.iter().flatten().flatten().chain(&answer.total);
         pages.for_each(|page: &Page| self.received.add(page));
+        self.received.pages += answer.values.len() as u64;
     }
 
     /// Groups that add up: those of no rows are one all the same where nothing is grouped by.
@@ -311,14 +329,18 @@ impl AggregateState {
             return self.nothing();
         }
         let averages = plan.outputs.iter().filter_map(|output| match output {
-            AggregateOutput::Average(place) => Some(place),
+            AggregateOutput::Average(place, counted) => Some((place, counted)),
             _ => None,
         });
-        for place in averages {
+        for (place, counted) in averages {
             for group in 0..groups.len() {
-                let rows = groups.rows(plan, group, &reader).unwrap_or(0);
-                let sums = groups.cells(group, place.query.into(), place.item.into());
-                if quotient_is_coarse(sums, rows) {
+                let rows = match counted {
+                    Some(number) => groups.values(*number),
+                    None => groups.rows(plan, group, &reader).unwrap_or(0),
+                };
+                let mut sums = groups.cells(group, place.query.into(), place.item.into());
+                // A sum of no values is none: what says otherwise was counted at another time.
+                if rows == 0 && sums.any(|sum| sum.is_some()) || quotient_is_coarse(sums, rows) {
                     return self.local(has_local, None);
                 }
             }
@@ -404,14 +426,18 @@ impl Cursor<'_> {
                     let cell = self.cells(place).next().flatten();
                     cell.map(|cell| self.datum(place, cell, converter)).transpose()
                 }
-                AggregateOutput::Rows => Ok(Some(pg_sys::Datum::from(rows()? as i64))),
+                AggregateOutput::Rows => Ok(Some(count_datum(rows()?))),
+                AggregateOutput::Values(number) => Ok(Some(count_datum(self.groups.values(number)))),
                 AggregateOutput::Value(place, merge) => self.merged(place, merge, converter),
-                AggregateOutput::Average(place) => {
+                AggregateOutput::Average(place, counted) => {
                     let Some(sum) = self.merged(place, Merge::Add, converter)? else {
                         return Ok(None);
                     };
-                    let rows = pg_sys::Datum::from(rows()? as i64);
-                    let rows = call1(pg_sys::F_NUMERIC_INT8, rows);
+                    let rows = match counted {
+                        Some(number) => self.groups.values(number),
+                        None => rows()?,
+                    };
+                    let rows = call1(pg_sys::F_NUMERIC_INT8, count_datum(rows));
                     Ok(Some(call2(pg_sys::F_NUMERIC_DIV, sum, rows)))
                 }
             }
@@ -455,6 +481,10 @@ impl Cursor<'_> {
     }
 }
 
+fn count_datum(rows: u64) -> pg_sys::Datum {
+    pg_sys::Datum::from(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
 /// One value for two groups that are one.
 unsafe fn combine(merge: Merge, converter: &Converter, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
     // SAFETY: the caller vouches for the types: sums are numeric, the others as the converter says.
@@ -489,7 +519,7 @@ unsafe fn call2(function: u32, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Da
 /// Binds the parameters; `None`: no row can match.
 fn bind(plan: &AggregatePrivate, bindings: &[Binding]) -> Option<AggregatePrivate> {
     let mut plan = plan.clone();
-    for query in &mut plan.queries {
+    for query in plan.queries.iter_mut().chain(&mut plan.counts) {
         *query = query.bind(&mut |number| {
             let binding = bindings.get(number as usize - 1);
             binding.cloned().unwrap_or(Binding::Unsayable)

@@ -48,7 +48,7 @@ pub unsafe extern "C-unwind" fn explain(
             let stats = lookup.scan().received.meter.stats();
             count(es, c"Intacct Lookup Keys", counts.keys);
             count(es, c"Intacct Lookup Lists", counts.lists);
-            count(es, c"Intacct Lookup Calls", stats.requests);
+            count(es, c"Intacct Lookup Calls", stats.calls);
             count(es, c"Intacct Lookup Rows", lookup.scan().received.rows);
             count(es, c"Intacct Lookup Rows from Memory", counts.known);
         }

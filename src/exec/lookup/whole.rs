@@ -59,7 +59,7 @@ impl Lookup {
                 _ => Whole::No,
             };
         }
-        matches!(self.whole, Whole::Pages(pages) if scan.received.meter.stats().requests >= pages)
+        matches!(self.whole, Whole::Pages(pages) if scan.received.meter.stats().calls >= pages)
     }
 
     /// Asks for all rows. Does not wait for them.

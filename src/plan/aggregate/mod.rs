@@ -22,8 +22,11 @@ use requests::Requests;
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
 const MOST_GROUPS: f64 = 50_000.0;
 
-/// What a request beside the first weighs, in requests: they travel at the same time.
+/// What a call beside the first weighs, in calls: they travel in the same request.
 const BESIDE: f64 = 0.001;
+
+/// Calls of one request that weigh so little. Those beyond are as dear as a page of rows each.
+const FEW: usize = 8;
 
 /// Offers to let the gateway group.
 ///
@@ -107,10 +110,10 @@ impl Pushed {
                 let filter = source.exact_clause(root, grouping.filter, &mut params)?;
                 condition = Some(Condition::and(condition, filter));
             }
-            let condition = with_values_counted(source, &grouping, condition)?;
+            let (condition, counted) = with_values_counted(source, &grouping, condition)?;
 
             let groups = expected_groups(root, input, &grouping);
-            let private = private(source, &grouping, condition, groups)?;
+            let private = private(source, &grouping, condition, &counted, groups)?;
             Some(Pushed {
                 grouping,
                 private,
@@ -149,7 +152,10 @@ impl Pushed {
             let pages = (self.groups / f64::from(source.table().page_size()))
                 .ceil()
                 .max(1.0);
-            let beside = self.private.queries.len() - 1 + usize::from(self.private.verify);
+            let private = &self.private;
+            let beside = private.queries.len() - 1 + private.counts.len() + usize::from(private.verify)
+                - usize::from(private.first_row.is_some());
+            let beside = beside.min(FEW) as f64 * BESIDE + beside.saturating_sub(FEW) as f64;
             let is_uncounted = |member: &Member| {
                 super::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
             };
@@ -160,7 +166,7 @@ impl Pushed {
                 true => cost::UNKNOWN_AGGREGATE,
                 false => 1.0,
             };
-            let cost = server.fdw_startup_cost * (pages * weight + beside as f64 * BESIDE)
+            let cost = server.fdw_startup_cost * (pages * weight + beside)
                 + self.groups * (server.fdw_tuple_cost + pg_sys::cpu_tuple_cost)
                 + (*self.target).cost.startup
                 + rows * (*self.target).cost.per_tuple;
@@ -279,12 +285,12 @@ unsafe fn expected_groups(
 }
 
 /// The condition under which counting rows counts values: rows without a value are left out where no other aggregate
-/// misses them. `None`: it cannot be had.
+/// misses them. Else the fields whose values are counted apart. `None`: it cannot be had.
 fn with_values_counted(
     source: &Source,
     grouping: &Grouping,
     condition: Option<Condition>,
-) -> Option<Option<Condition>> {
+) -> Option<(Option<Condition>, Vec<String>)> {
     let has_value = |field: &str| {
         source
             .row_key()
@@ -293,28 +299,37 @@ fn with_values_counted(
                 .as_ref()
                 .is_some_and(|condition| excludes_null(condition, field))
     };
-    let counted = grouping
+    let mut counted: Vec<String> = Vec::new();
+    for (_, call) in &grouping.aggregates {
+        if let Some(field) = call.field().filter(|field| call.counts_values() && !has_value(field))
+            && !counted.iter().any(|known| known == field)
+        {
+            counted.push(field.to_owned());
+        }
+    }
+    let Some(field) = counted.first() else {
+        return Some((condition, counted));
+    };
+    let alone = grouping
         .aggregates
         .iter()
-        .filter(|(_, call)| call.counts_values())
-        .filter_map(|(_, call)| call.field())
-        .find(|field| !has_value(field));
-    let Some(field) = counted else {
-        return Some(condition);
-    };
-    let alone = grouping.keys.is_empty()
-        && grouping
-            .aggregates
-            .iter()
-            .all(|(_, call)| call.field() == Some(field));
+        .all(|(_, call)| call.field() == Some(field));
     let sayable = source.table().dialect().capabilities().operators.is_not_null;
-    (alone && sayable && source.push_where).then(|| {
-        let has_value = Condition::IsNull {
-            field: field.to_owned(),
-            negated: true,
-        };
-        Some(Condition::and(condition, has_value))
+    if !grouping.keys.is_empty() || !sayable || !source.push_where {
+        return None;
+    }
+    Some(match alone {
+        true => (Some(Condition::and(condition, valued(field))), Vec::new()),
+        false => (condition, counted),
     })
+}
+
+/// The rows in which a field has a value.
+fn valued(field: &str) -> Condition {
+    Condition::IsNull {
+        field: field.to_owned(),
+        negated: true,
+    }
 }
 
 /// What the executor gets; `None`: not all of it can be asked for, or the answer could not be trusted.
@@ -322,6 +337,7 @@ fn private(
     source: &Source,
     grouping: &Grouping,
     condition: Option<Condition>,
+    counted: &[String],
     groups: f64,
 ) -> Option<AggregatePrivate> {
     let table = source.table();
@@ -353,6 +369,12 @@ fn private(
     }
 
     let keys: Vec<String> = grouping.keys.iter().map(|key| key.field.clone()).collect();
+    let counts_apart = |call: &Call| {
+        let field = call.field().filter(|_| call.counts_values())?;
+        let number = counted.iter().position(|counted| counted == field)?;
+        Some(number as u16)
+    };
+    let mut first_row = None;
     let (selects, outputs) = if only_count {
         let some_field = || {
             let plain = |field: &&str| !field.contains('.');
@@ -360,14 +382,34 @@ fn private(
             columns.map(|column| column.field.as_str()).find(plain)
         };
         let field = source.row_key().or_else(some_field)?;
-        let outputs = vec![AggregateOutput::Rows; grouping.aggregates.len()];
+        let output = |(_, call): &(_, Call)| {
+            counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values)
+        };
+        let outputs = grouping.aggregates.iter().map(output).collect();
         (vec![vec![SelectItem::Field(field.to_owned())]], outputs)
     } else {
         let mut requests = Requests::new(keys.clone(), source.row_key()?);
         let mut outputs: Vec<_> = (0..keys.len() as u16).map(AggregateOutput::Key).collect();
-        for (_, call) in &grouping.aggregates {
-            outputs.push(requests.output(call)?);
+        let mut found = vec![AggregateOutput::Rows; grouping.aggregates.len()];
+        // Least values last: if one query can be spared, it is better one whose order begins with the rows that have a
+        // value wherever NULL is above all of them.
+        let (least, others): (Vec<_>, Vec<_>) = (grouping.aggregates.iter().zip(&mut found))
+            .partition(|((_, call), _)| matches!(call, Call::Least(_)));
+        for ((_, call), output) in others.into_iter().chain(least) {
+            *output = match (counts_apart(call), requests.output(call)?) {
+                (Some(number), AggregateOutput::Rows) => AggregateOutput::Values(number),
+                (Some(number), AggregateOutput::Average(place, _)) => {
+                    AggregateOutput::Average(place, Some(number))
+                }
+                (_, output) => output,
+            };
         }
+        outputs.extend(found);
+        let sorts = table.dialect().capabilities().order && crate::guc::push_switches(&table.server).order;
+        // Whether the gateway sorts by a path is not documented.
+        first_row = requests
+            .spared()
+            .filter(|first| verify && keys.is_empty() && sorts && !first.field.contains('.'));
         (requests.selects(), outputs)
     };
     let order = if pages && !only_count {
@@ -375,11 +417,11 @@ fn private(
     } else {
         &[]
     };
-    let query = |select| {
+    let query = |select, filter: &Option<Condition>| {
         let mut query = Query::new(table.options.object.clone());
         query.docparid = table.options.docparid.clone();
         query.select = select;
-        query.filter = condition.clone();
+        query.filter = filter.clone();
         query.order_by = order
             .iter()
             .map(|field| OrderKey {
@@ -391,13 +433,23 @@ fn private(
         query.missing_as_null = table.options.missing_as_null;
         query
     };
+    let counts = counted.iter().map(|field| {
+        let condition = Some(Condition::and(condition.clone(), valued(field)));
+        let shown = source.row_key().unwrap_or(field);
+        query(vec![SelectItem::Field(shown.to_owned())], &condition)
+    });
     let formatted = |class| class != crate::catalog::ValueClass::Text;
     Some(AggregatePrivate {
         shapes: Vec::new(),
         relation: source.relation(),
         joined: source.members.len() > 1,
         owned: source.owned(),
-        queries: selects.into_iter().map(query).collect(),
+        counts: counts.collect(),
+        first_row,
+        queries: selects
+            .into_iter()
+            .map(|select| query(select, &condition))
+            .collect(),
         dialect: table.dialect(),
         keys: grouping.keys.iter().map(|key| key.class).collect(),
         key_kinds: grouping.keys.iter().map(|key| key.kind).collect(),

@@ -2,7 +2,7 @@
 //! may give an aggregate the field's own name.
 
 use super::call::Call;
-use crate::plan::private::{AggregateOutput, Merge, Place};
+use crate::plan::private::{AggregateOutput, FirstRow, Merge, Place};
 use intacct::{AggregateFunction, SelectItem};
 
 /// The select lists of the queries.
@@ -31,7 +31,9 @@ impl Requests {
             Call::Sum(field) => {
                 AggregateOutput::Value(self.place(AggregateFunction::Sum, field)?, Merge::Add)
             }
-            Call::Average(field) => AggregateOutput::Average(self.place(AggregateFunction::Sum, field)?),
+            Call::Average(field) => {
+                AggregateOutput::Average(self.place(AggregateFunction::Sum, field)?, None)
+            }
             Call::Least(field) => {
                 AggregateOutput::Value(self.place(AggregateFunction::Min, field)?, Merge::Least)
             }
@@ -68,6 +70,29 @@ impl Requests {
             query: query as u16,
             item: (self.keys.len() + item) as u16,
         })
+    }
+
+    /// A query beyond the first that asks for one least or greatest value only.
+    pub fn spared(&self) -> Option<FirstRow> {
+        let alone = |(query, aggregates): (usize, &Vec<(AggregateFunction, String)>)| {
+            let mut values = aggregates
+                .iter()
+                .filter(|(function, _)| *function != AggregateFunction::Count);
+            let (Some((function, field)), None) = (values.next(), values.next()) else {
+                return None;
+            };
+            let descending = match function {
+                AggregateFunction::Min => false,
+                AggregateFunction::Max => true,
+                _ => return None,
+            };
+            Some(FirstRow {
+                query: query as u16,
+                field: field.clone(),
+                descending,
+            })
+        };
+        self.aggregates.iter().enumerate().skip(1).filter_map(alone).last()
     }
 
     /// The select list of each query.
@@ -107,7 +132,7 @@ mod tests {
         );
         assert_eq!(
             requests.output(&Call::Average("TOTALDUE".into())),
-            Some(AggregateOutput::Average(Place { query: 0, item: 2 }))
+            Some(AggregateOutput::Average(Place { query: 0, item: 2 }, None))
         );
         assert_eq!(requests.output(&Call::CountRows), Some(AggregateOutput::Rows));
         assert_eq!(text(requests), ["STATE, count(RECORDNO), sum(TOTALDUE)"]);
@@ -130,6 +155,27 @@ mod tests {
                 "STATE, count(RECORDNO), max(TOTALDUE)",
                 "STATE, max(RECORDNO)",
             ]
+        );
+    }
+
+    #[test]
+    fn one_extreme_can_be_spared() {
+        let mut requests = Requests::new(Vec::new(), "RECORDNO");
+        for call in [
+            Call::Greatest("TOTALDUE".into()),
+            Call::Sum("TOTALDUE".into()),
+            Call::Greatest("TERMVALUE".into()),
+        ] {
+            assert!(requests.output(&call).is_some(), "{call:?}");
+        }
+        assert_eq!(requests.spared(), None, "a sum cannot be read from a row");
+        assert!(requests.output(&Call::Least("TERMVALUE".into())).is_some());
+        assert_eq!(requests.spared(), None, "the second query has a sum beside it");
+        assert!(requests.output(&Call::Least("TOTALDUE".into())).is_some());
+        let spared = requests.spared().expect("a query of its own");
+        assert_eq!(
+            (spared.query, spared.field.as_str(), spared.descending),
+            (2, "TOTALDUE", false)
         );
     }
 

@@ -47,7 +47,7 @@ fn text(client: &mut Client, sql: &str) -> Vec<String> {
 fn aggregates_cost_a_request_and_one_that_checks_them() {
     let (company, mut client) = prepare("budget_aggregates");
     let one = ["query ARINVOICE 1"];
-    let checked = ["query ARINVOICE 1", "query ARINVOICE 2000"];
+    let checked = ["query ARINVOICE 2000 + query ARINVOICE 1"];
     assert_eq!(
         asked(&company, &mut client, "SELECT count(*) FROM arinvoice"),
         one
@@ -62,9 +62,8 @@ fn aggregates_cost_a_request_and_one_that_checks_them() {
     );
     // The keys are texts: rows are counted under them, and those with a blank at an edge.
     let texts = [
-        "query ARINVOICE 1",
         "query ARINVOICE 1 + query ARINVOICE 1",
-        "query ARINVOICE 2000",
+        "query ARINVOICE 2000 + query ARINVOICE 1",
     ];
     assert_eq!(asked(&company, &mut client, GROUPS), texts);
     assert_eq!(
@@ -73,7 +72,7 @@ fn aggregates_cost_a_request_and_one_that_checks_them() {
             &mut client,
             "SELECT DISTINCT state, is_export FROM arinvoice"
         ),
-        ["query ARINVOICE 1", "query ARINVOICE 1", "query ARINVOICE 2000"]
+        ["query ARINVOICE 1", "query ARINVOICE 2000 + query ARINVOICE 1"]
     );
     assert_eq!(
         asked(
@@ -89,9 +88,8 @@ fn aggregates_cost_a_request_and_one_that_checks_them() {
     assert_eq!(
         asked(&company, &mut client, territories),
         [
-            "query ARINVOICE 1",
             "query ARINVOICE 1 + query ARINVOICE 1",
-            "query ARINVOICE 2000 + query CUSTOMER 2000"
+            "query ARINVOICE 2000 + query ARINVOICE 1 + query CUSTOMER 2000"
         ]
     );
     client
@@ -114,11 +112,166 @@ fn groups_that_do_not_add_up_are_asked_once_more_and_then_computed_here() {
     assert_eq!(text(&mut client, GROUPS), kept);
     let mut asked = requests(&company);
     asked.sort();
-    let page = "query ARINVOICE 2000";
+    let checked = "query ARINVOICE 2000 + query ARINVOICE 1";
+    assert_eq!(asked, ["query ARINVOICE 2000", checked, checked]);
+}
+
+/// What NULL there is, and wherever the gateway sorts it: one round trip where the first row shows the extreme, else two.
+#[test]
+fn aggregates_travel_together() {
+    let (company, mut client) = prepare("aggregates_together");
+    let group = "query ARINVOICE 2000";
+    let one = "query ARINVOICE 1";
+    // A least value of its own, a sum and a count of its values, a greatest value, and the number of rows.
+    let statements = [
+        (
+            "SELECT min(whenpaid), max(whenpaid), round(avg(totaldue), 6) FROM arinvoice",
+            2,
+        ),
+        (
+            "SELECT round(avg(totaldue), 6), max(whenpaid), min(whenpaid), min(totaldue) FROM arinvoice",
+            3,
+        ),
+        ("SELECT count(*), count(whenpaid), count(totaldue) FROM arinvoice", 0),
+        (
+            "SELECT count(whenpaid), round(avg(totaldue), 6), trim_scale(sum(totalentered)) FROM arinvoice WHERE recordno > 40",
+            1,
+        ),
+        (
+            "SELECT count(whenpaid), round(avg(totaldue), 6), min(whendue), max(whendue) FROM arinvoice WHERE recordno < 0",
+            2,
+        ),
+    ];
+    client
+        .batch_execute("SET sage_intacct.push_aggregates = off")
+        .expect("a setting");
+    let expected: Vec<_> = statements.map(|(sql, _)| text(&mut client, sql)).into();
+    client
+        .batch_execute("RESET sage_intacct.push_aggregates")
+        .expect("a setting");
+    let mut trips = Vec::new();
+    for nulls in ["high", "low", "last", "first"] {
+        company.gateway.set("nulls", nulls);
+        requests(&company);
+        for ((sql, groups), expected) in statements.iter().zip(&expected) {
+            assert_eq!(text(&mut client, sql), *expected, "{nulls}: {sql}");
+            let asked = requests(&company);
+            let functions = |request: &String, size: &str| {
+                request.split(" + ").filter(|function| *function == size).count()
+            };
+            assert_eq!(
+                asked.iter().map(|request| functions(request, group)).sum::<usize>(),
+                groups - usize::from(*groups > 1) + (asked.len() - 1),
+                "{nulls}: {sql}: {asked:?}"
+            );
+            assert!(functions(&asked[0], one) >= 1, "{nulls}: {sql}: {asked:?}");
+            trips.push(asked.len());
+        }
+    }
+    assert!(trips.contains(&1) && trips.contains(&2), "{trips:?}");
+    company.gateway.set("nulls", "high");
+    requests(&company);
+    text(&mut client, statements[0].0);
     assert_eq!(
-        asked,
-        ["query ARINVOICE 1", "query ARINVOICE 1", page, page, page]
+        requests(&company),
+        ["query ARINVOICE 2000 + query ARINVOICE 1 + query ARINVOICE 1"]
     );
+}
+
+/// An inner side that does not depend on the outer rows is asked once, though nothing keeps its rows.
+#[test]
+fn an_aggregate_that_is_run_again_keeps_its_answer() {
+    let (company, mut client) = prepare("aggregates_again");
+    client
+        .batch_execute(
+            "CREATE TABLE numbers AS SELECT generate_series(1, 40) AS n;
+             SET enable_material = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_memoize = off",
+        )
+        .expect("a table and settings");
+    for (aggregate, functions) in [
+        ("SELECT count(*) AS x FROM arinvoice", 1),
+        ("SELECT count(whenpaid) AS x FROM arinvoice WHERE recordno < 0", 1),
+        ("SELECT sum(recordno) AS x FROM arinvoice WHERE recordno < 0", 3),
+        ("SELECT max(recordno) - sum(totaldue) AS x FROM arinvoice", 2),
+        ("SELECT page_count AS x FROM arinvoice GROUP BY 1", 2),
+    ] {
+        let sql = format!(
+            "SELECT count(*), trim_scale(sum(x::numeric)) FROM numbers LEFT JOIN ({aggregate} OFFSET 0) a ON n + coalesce(x, 0) <> 7"
+        );
+        let got = text(&mut client, &sql);
+        let asked = requests(&company);
+        assert_eq!(asked.len(), 1, "{sql}: {asked:?}");
+        assert_eq!(asked[0].split(" + ").count(), functions, "{sql}: {asked:?}");
+        client
+            .batch_execute("SET sage_intacct.push_aggregates = off")
+            .expect("a setting");
+        assert_eq!(got, text(&mut client, &sql), "{sql}");
+        client
+            .batch_execute("RESET sage_intacct.push_aggregates")
+            .expect("a setting");
+        requests(&company);
+    }
+}
+
+/// Each function of a request may fail by itself, and the message says which.
+#[test]
+fn a_function_that_fails_beside_others_is_named() {
+    let (company, mut client) = prepare("function_beside");
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD max_retries '2')")
+        .expect("an option");
+    let sql = "SELECT count(*), trim_scale(sum(totaldue)) FROM arinvoice WHERE recordno > 7";
+    let expected = text(&mut client, sql);
+    requests(&company);
+    // The verification is the second function.
+    let fail_second = |errorno: &'static str, text: &'static str, times: usize| {
+        let left = std::sync::atomic::AtomicUsize::new(times);
+        let result = Regex::new(r"(?s)<result>.*?</result>").expect("a pattern");
+        move |xml: &str| {
+            let fails = xml.matches("<function").count() == 2
+                && left
+                    .fetch_update(
+                        std::sync::atomic::Ordering::SeqCst,
+                        std::sync::atomic::Ordering::SeqCst,
+                        |left| left.checked_sub(1),
+                    )
+                    .is_ok();
+            if !fails {
+                return Answer::Pass;
+            }
+            let result = result.clone();
+            Answer::Edit(Box::new(move |body| {
+                let second = result.find_iter(&body).nth(1).expect("two results").range();
+                let id = Regex::new("<controlid>([^<]*)</controlid>")
+                    .expect("a pattern")
+                    .captures(&body[second.clone()])
+                    .expect("its control id")[1]
+                    .to_owned();
+                let failure = format!(
+                    "<result><status>failure</status><function>query</function><controlid>{id}</controlid><errormessage><error>\
+                     <errorno>{errorno}</errorno><description/><description2>{text}</description2><correction/></error>\
+                     </errormessage></result>"
+                );
+                format!("{}{failure}{}", &body[..second.start], &body[second.end..])
+            }))
+        }
+    };
+    // Trouble that passes: the whole request is one round trip, and is sent again.
+    company
+        .gateway
+        .tap
+        .rule(fail_second("GW-0010", "Too many operations: rate limit", 1));
+    assert_eq!(text(&mut client, sql), expected);
+    let both = "query ARINVOICE 2000 + query ARINVOICE 1";
+    assert_eq!(requests(&company), [both, both]);
+    // A refusal for good: the rows are read, and the warning names the function's control id.
+    company
+        .gateway
+        .tap
+        .rule(fail_second("DL02000001", "There was an error processing the request", 9));
+    assert_eq!(text(&mut client, sql), expected);
+    let asked = requests(&company);
+    assert_eq!(asked.last().map(String::as_str), Some("query ARINVOICE 2000"), "{asked:?}");
 }
 
 #[test]

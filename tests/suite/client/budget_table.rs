@@ -1,5 +1,5 @@
-//! The request budget: statements, and the requests that the simulator's log shows for them, as a table in
-//! `tests/expected/budget.txt`. `make golden` rewrites it.
+//! The request budget: statements, the calls that they buy and the round trips in which these travel, by the simulator's
+//! log, as a table in `tests/expected/budget.txt`. `make golden` rewrites it.
 
 use intacct_simulator::log::Entry;
 use postgres::SimpleQueryMessage;
@@ -46,6 +46,14 @@ const STATEMENTS: &[(&str, &str)] = &[
     (
         "the same, verification off",
         "SELECT state, count(*), sum(totaldue) FROM unverified.arinvoice WHERE state IS NOT NULL GROUP BY state",
+    ),
+    (
+        "several aggregates, of which one has values to be counted",
+        "SELECT min(whencreated), max(whencreated), avg(totaldue) FROM arinvoice",
+    ),
+    (
+        "values of several columns counted",
+        "SELECT count(*), count(whenpaid), count(totaldue) FROM arinvoice",
     ),
     ("DISTINCT", "SELECT DISTINCT state, currency FROM arinvoice"),
     (
@@ -188,7 +196,7 @@ fn the_request_budget() {
         .collect();
     assert_eq!(keys.len(), 2500);
     let absent: Vec<String> = (1..2500).map(|number| (-number).to_string()).collect();
-    let mut table = String::new();
+    let mut table = String::from("Calls  Round trips  Statement\n");
     for (what, statement) in STATEMENTS {
         company.gateway.log();
         let sql = statement
@@ -202,16 +210,15 @@ fn the_request_budget() {
             .filter(|message| matches!(message, SimpleQueryMessage::Row(_)))
             .count();
         let log = company.gateway.log();
-        let requests = match log.len() {
-            0 => "no request".to_owned(),
-            1 => "1 request".to_owned(),
-            many => format!("{many} requests"),
-        };
+        let calls: usize = log.iter().map(|entry| entry.functions.len()).sum();
         let mut lines: Vec<_> = log.iter().map(line).collect();
         // Those of one statement may travel at the same time.
         lines.sort();
         let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-        table += &format!("{what}: {requests}\n    {statement}\n    rows: {rows}\n");
+        table += &format!(
+            "{calls:>5}  {:>11}  {what}\n    {statement}\n    rows: {rows}\n",
+            log.len()
+        );
         table += &lines.concat();
     }
     golden::check_file(&golden::folder("expected").join("budget.txt"), "budget", &table);

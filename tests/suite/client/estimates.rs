@@ -193,7 +193,7 @@ fn explain_analyze_tells_what_was_asked() {
         "EXPLAIN (ANALYZE, COSTS OFF) SELECT recordno FROM customer WHERE length(customerid) >= 0",
     );
     let asked = requests(&company) as f64;
-    assert_eq!(number(&plan, "Intacct Requests"), asked, "{plan}");
+    assert_eq!(number(&plan, "Intacct Round Trips"), asked, "{plan}");
     assert_eq!(number(&plan, "Intacct Pages"), asked, "{plan}");
     assert_eq!(number(&plan, "Intacct Retries"), 0.0, "{plan}");
     assert_eq!(
@@ -226,7 +226,8 @@ fn explain_analyze_tells_what_was_asked() {
         "EXPLAIN (ANALYZE, FORMAT json) SELECT recordno FROM customer WHERE length(name) < 0",
     );
     for label in [
-        "Requests",
+        "Calls",
+        "Round Trips",
         "Retries",
         "Pages",
         "Rows Received",

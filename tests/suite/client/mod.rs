@@ -21,6 +21,7 @@ mod limits;
 mod lines;
 mod lookup_runs;
 mod lookups;
+mod max_calls;
 mod memory;
 mod numbers;
 mod only_2_1;

@@ -37,6 +37,8 @@ fn counters_tell_what_was_asked_and_what_failed() {
     };
     client.query("SELECT recordno FROM customer", &[]).expect("rows");
     assert_eq!(stats(&mut client, "requests"), 2);
+    // A page; signing in is none.
+    assert_eq!(stats(&mut client, "calls"), 1);
     assert_eq!(stats(&mut client, "sign_ins"), 1);
     assert_eq!(stats(&mut client, "rows"), company.rows("CUSTOMER"));
     assert!(

@@ -78,6 +78,8 @@ pub enum ErrorKind {
     Malformed,
     /// The response goes beyond a cap.
     TooLarge,
+    /// The work would take more calls than it may.
+    TooManyCalls,
     /// The gateway named an endpoint that is not to be trusted, or a redirect.
     EndpointRefused,
     /// The user's formatting preferences are not ones that can be read.

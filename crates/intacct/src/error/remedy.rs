@@ -58,6 +58,9 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
         }
         ErrorKind::Malformed => "Check that the url is that of an XML gateway; else try again and report it.",
         ErrorKind::TooLarge => "Lower page_size, or select fewer columns.",
+        ErrorKind::TooManyCalls => {
+            "Narrow the statement so that it needs fewer calls, look at its plan with EXPLAIN, or raise max_calls."
+        }
         ErrorKind::EndpointRefused => {
             "Credentials are only sent to the host in url or to its own domain: check the url with your administrator."
         }

@@ -1,8 +1,9 @@
 //! Answers that are none: pages of a front end, bare statuses, broken documents.
 
-use crate::error::classify::Retry;
+use crate::error::classify::{Retry, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::retry::{Failed, Fate};
+use crate::xml::response::{Answer, Level};
 use crate::xml::scanner::ParseError;
 use std::time::Duration;
 
@@ -109,6 +110,18 @@ pub(super) fn by_status(status: u16, mut failed: Failed) -> Failed {
         failed.error = failed.error.with_kind(kind);
     }
     failed
+}
+
+/// Trouble of one of several functions that read, and that passes: the request is one round trip, so all of them are
+/// asked again.
+pub(super) fn passing(function: &str, answers: &[Answer]) -> Option<Failed> {
+    answers.iter().find_map(|answer| {
+        let (Answer::Failure(errors) | Answer::Partial(errors)) = answer else {
+            return None;
+        };
+        let (error, retry) = refusal(Level::Function, function, errors.clone());
+        matches!(retry, Retry::Transient | Retry::Slower | Retry::SignIn).then(|| Failed::new(error, retry))
+    })
 }
 
 /// A body that is not a complete, well-formed response. One that ends early is worth another try.

@@ -5,6 +5,7 @@ mod clock;
 mod failure;
 mod run;
 
+use crate::call_bound;
 use crate::calls::is_exempt;
 use crate::config::{Config, DtdVersion};
 use crate::endpoint;
@@ -25,7 +26,9 @@ use crate::xml::response::{Answer, Expected, Extent, Failure, Level, Response, R
 use crate::xml::scanner::ParseError;
 pub(crate) use agreement::{AskedPage, missing_element};
 use clock::Clock;
-use failure::{by_status, http_failure, looks_like_html, looks_like_response, unreadable, web_page};
+use failure::{
+    by_status, http_failure, looks_like_html, looks_like_response, passing, unreadable, web_page,
+};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
@@ -50,6 +53,15 @@ pub(crate) struct CallFunction<'a> {
     pub page: Option<AskedPage<'a>>,
     /// How much it may answer.
     pub extent: Extent,
+    /// What it counts for in a contract: one for a page or a definition, one for each record that it writes.
+    pub calls: u64,
+}
+
+impl Call<'_> {
+    /// Calls in the whole request.
+    fn calls(&self) -> u64 {
+        self.functions.iter().map(|function| function.calls).sum()
+    }
 }
 
 /// What makes a call one that writes.
@@ -126,6 +138,8 @@ impl Requester {
                 columns: None,
                 page: None,
                 extent: Extent::Small,
+                // Contracts count what is read and written in a session.
+                calls: 0,
             }],
         };
         let mut run = Run::new(self, self.config.request_timeout);
@@ -245,16 +259,26 @@ impl Requester {
     /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
     /// are repeated after failures of which nobody knows how far they came.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
+        self.call_named(call).await.map(|(_, answers)| answers)
+    }
+
+    /// As [`call`](Self::call), with the control id of the request: that of its function number n, from 1, is `ID-n`.
+    pub(crate) async fn call_named(&self, call: &Call<'_>) -> Result<(String, Vec<Answer>), Error> {
         self.call_as(call, None).await
     }
 
     /// Sends a request that writes. It is repeated only while the gateway provably executed nothing of it. The answers
     /// hold refusals too; after an error, `writing.journal` tells whether the gateway may have executed it.
     pub(crate) async fn write(&self, call: &Call<'_>, writing: &Writing<'_>) -> Result<Vec<Answer>, Error> {
-        self.call_as(call, Some(writing)).await
+        let (_, answers) = self.call_as(call, Some(writing)).await?;
+        Ok(answers)
     }
 
-    async fn call_as(&self, call: &Call<'_>, writing: Option<&Writing<'_>>) -> Result<Vec<Answer>, Error> {
+    async fn call_as(
+        &self,
+        call: &Call<'_>,
+        writing: Option<&Writing<'_>>,
+    ) -> Result<(String, Vec<Answer>), Error> {
         // Giving up a write before the gateway does makes doubt.
         let limit = match writing {
             Some(_) => self.config.write_timeout,
@@ -264,7 +288,7 @@ impl Requester {
         let ended = timeout_at(run.deadline, async {
             loop {
                 match self.try_call(call, &mut run, writing).await {
-                    Ok(answers) => return Ok(answers),
+                    Ok(answers) => return Ok((run.control_id.clone(), answers)),
                     Err(failed) => run.pause(self, failed).await?,
                 }
             }
@@ -336,6 +360,7 @@ impl Requester {
             .map_err(|error| Failed::finally(error).not_run())?;
         let joined = Instant::now();
         let _pass = self.gate.enter().await;
+        call_bound::spend(call.calls()).map_err(|error| Failed::finally(error).not_run())?;
         if let Some(limit) = &self.config.calls {
             let calls = writing.map_or(call.functions.len(), |writing| writing.records);
             limit
@@ -364,7 +389,10 @@ impl Requester {
             },
             ended: false,
         };
-        self.counters.count(|stats| stats.requests += 1);
+        self.counters.count(|stats| {
+            stats.requests += 1;
+            stats.calls += call.calls();
+        });
         let ended = match self.transport.post(url, document, &secrets).await {
             Ok(received) => self.read(
                 call,
@@ -376,6 +404,10 @@ impl Requester {
             ),
             Err(failed) => Err(failed),
         };
+        let ended = ended.and_then(|response| match passing(call.function, &response.answers) {
+            Some(failed) if writing.is_none() && attempt.run.has_next(&failed) => Err(failed),
+            _ => Ok(response),
+        });
         let ended = ended.map(|mut response| {
             // Refusals of single functions are looked at later, and by others.
             for answer in &mut response.answers {
@@ -503,13 +535,14 @@ impl Requester {
         {
             return refused(Level::Function, std::mem::take(errors));
         }
+        let mut bytes = Some((received.wire_bytes, received.body.len() as u64));
         for (answer, function) in response.answers.iter_mut().zip(&call.functions) {
             if let Answer::Rows(page) = answer {
                 if let Some(asked) = function.page {
                     agreement::check(page, asked)?;
                 }
-                page.wire_bytes = received.wire_bytes;
-                page.decoded_bytes = received.body.len() as u64;
+                // Several pages of one response share its bytes: the first has them all.
+                (page.wire_bytes, page.decoded_bytes) = bytes.take().unwrap_or_default();
                 sizes.rows += page.rows() as u64;
             }
         }
@@ -560,6 +593,7 @@ impl Attempt<'_> {
             function: self.call.function,
             object: self.call.object,
             control_id: &self.run.control_id,
+            calls: self.call.calls(),
             attempt: self.run.number,
             queued: self.queued,
             duration: self.start.elapsed(),

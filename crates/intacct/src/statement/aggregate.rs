@@ -6,11 +6,10 @@ use super::rows::add_fields;
 use super::split::Split;
 use super::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
-use crate::dialect::PageRequest;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::CellReader;
-use crate::pages::{Paging, ReadPlan, read};
-use crate::query::{AggregateFunction, Condition, Query, SelectItem};
+use crate::pages::{Beside, Paging, ReadPlan, read, read_part_beside};
+use crate::query::{AggregateFunction, Condition, Count, Query, SelectItem};
 use crate::received::{Confirmation, GroupKeyKind, ReceivedKeys};
 use crate::schema::{Class, DataType};
 use crate::xml::rows::Page;
@@ -241,7 +240,11 @@ async fn by_gateway(
             })
             .collect(),
     );
-    read(client, &plan, async |page| {
+    let beside = Beside::new(vec![Query {
+        limit: Some(Count::Number(1)),
+        ..total.clone()
+    }]);
+    read_part_beside(client, &plan, None, Some(&beside), async |page| {
         let reader = cell_reader(client);
         for row in 0..page.rows() {
             let rows = page
@@ -268,9 +271,8 @@ async fn by_gateway(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let request = PageRequest { size: 1, offset: 0 };
-    let rows = client.page(&total, statement.kind, &request, false).await?;
-    if rows.total_count != Some(counted) {
+    let rows = beside.answers().pop().transpose()?;
+    if rows.and_then(|page| page.total_count) != Some(counted) {
         return Ok(None);
     }
     match received.count(client, &total, statement.kind).await? {

@@ -229,11 +229,13 @@ impl Run<'_> {
             dtd_version: DtdVersion::V3_0,
             functions: bodies
                 .iter()
-                .map(|body| CallFunction {
+                .zip(&operation.functions)
+                .map(|(body, unit)| CallFunction {
                     body: body.clone(),
                     columns: None,
                     page: None,
                     extent: Extent::Small,
+                    calls: unit.rows.len() as u64,
                 })
                 .collect(),
         };
