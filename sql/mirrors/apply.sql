@@ -55,16 +55,9 @@ BEGIN
     END IF;
 
     -- A row that is gone may stand in the way of a new one with the same name.
-    IF answer ? 'remove' THEN
-        gone := format(CASE answer #>> '{remove,by}'
-            WHEN 'range' THEN 'DELETE FROM %2$s t WHERE %3$s
-                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
-            WHEN 'keys' THEN 'DELETE FROM %2$s t WHERE %3$s
-                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_keys s WHERE s.k OPERATOR(pg_catalog.=) t.%1$s)'
-            WHEN 'lines' THEN 'DELETE FROM %2$s t WHERE t.%4$I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)
-                AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE s.%1$s OPERATOR(pg_catalog.=) t.%1$s)'
-            WHEN 'listed' THEN 'DELETE FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)' END,
-            key, m.target, sage_intacct.mirror_range(shape.key, answer -> 'remove'), coalesce(shape.link, shape.key));
+    IF answer #>> '{remove,by}' = 'gone' THEN
+        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
+                       sage_intacct.mirror_matches(m.target, sage_intacct.mirror_keys(shape)));
     END IF;
 
     IF answer ? 'put' THEN
@@ -121,7 +114,7 @@ BEGIN
         PERFORM sage_intacct.mirror_prepare(m);
     END IF;
     UPDATE sage_intacct.mirror r
-       SET todo = m.todo, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+       SET todo = m.todo, deleting = m.deleting + lost, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;

@@ -4,8 +4,9 @@
 --
 --   next       the tasks that take the place of this one
 --   put        the page's rows are to be inserted, or updated where they differ; only these columns, if an array
---   remove     which rows of the target are deleted: `range` (after, upto) those whose keys the page lacks, `keys` likewise
---              by the list of keys, `lines` those of the listed headers that the page lacks, `listed` those listed
+--   remove     which rows of the target are to go: `range` (after, upto) those whose keys the page lacks, `keys` likewise
+--              by the list of keys, `lines` those of the listed headers that the page lacks, `listed` those listed. Before the
+--              commit, mirror_confirm (deletes.sql) makes `gone` of it: those in sage_intacct_gone
 --   load       the slice to be read and inserted at once
 --   set        columns of the registry to change
 --   read, expected, say
@@ -112,7 +113,9 @@ BEGIN
     IF task ? 'late' AND m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= began THEN
         changed := changed || jsonb_build_object('late_from', m.late_next, 'late_next', watermark, 'late_at', began);
     ELSIF m.late_at IS NULL THEN
-        changed := changed || jsonb_build_object('late_from', watermark, 'late_next', watermark, 'late_at', began);
+        -- What became visible late may have been changed before the first pass.
+        changed := changed || jsonb_build_object('late_from', watermark - sage_intacct.mirror_option(m.options, 'late_window')::interval,
+                                                 'late_next', watermark, 'late_at', began);
     END IF;
     IF task ? 'rescan' THEN
         changed := changed || jsonb_build_object('rescan_at', began);

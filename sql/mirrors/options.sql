@@ -18,6 +18,7 @@ VALUES
     ('link', 'column', NULL, 'Column of a line with the key of its header.'),
     ('audit_key', 'column', NULL, 'Column that AUDITHISTORY names deleted rows by. Default: the known one; empty for none.'),
     ('check', 'boolean', 'on', 'Whether number of rows and sum of keys are compared after each refresh. Two requests.'),
+    ('max_delete', 'share', '10%, 100', 'A refresh that would delete more than this share of the rows and more than this number of them stops: `5%, 1000`, `20%`, `50`, or `off`.'),
     ('sweep_interval', 'interval', NULL, 'How often all keys are read. Default: one day where neither AUDITHISTORY nor the check finds deleted rows, else never.'),
     ('rescan', 'rescan', NULL, 'Rows changed within this period are read again, or `all`: for objects whose totals change without a new WHENMODIFIED.'),
     ('rescan_columns', 'columns', NULL, 'With `rescan` `all`: only these columns are read again.'),
@@ -84,6 +85,9 @@ BEGIN
                 IF given.value <> 'all' THEN
                     PERFORM sage_intacct.mirror_check_interval(given.value::interval);
                 END IF;
+            WHEN 'share' THEN
+                allowed := 'a share, a number of rows, or both, like 10%, 100; or off';
+                PERFORM sage_intacct.mirror_max_delete(options);
             WHEN 'boolean' THEN
                 allowed := 'on or off';
                 PERFORM given.value::boolean;

@@ -162,6 +162,7 @@ BEGIN
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (mirror, m.todo #>> '{0,do}') RETURNING r.id INTO run;
     UPDATE sage_intacct.mirror_run r SET requests = sage_intacct.mirror_requests(m.source) - base WHERE r.id = run;
     PERFORM sage_intacct.mirror_prepare(m);
+    PERFORM sage_intacct.mirror_prepare_deletes(m);
     RETURN run;
 END
 $$;
@@ -195,7 +196,7 @@ BEGIN
     RETURNING * INTO r;
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
-        UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started) WHERE t.id = mirror;
+        UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started), deleting = 0 WHERE t.id = mirror;
         -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
         PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
@@ -213,7 +214,7 @@ UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id
 $$;
 
 -- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` tells it.
-CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb)
+CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -269,6 +270,7 @@ BEGIN
             ELSE
                 stepped := true;
                 answer := sage_intacct.mirror_fetch(m);
+                answer := sage_intacct.mirror_confirm(m, answer, accept);
                 used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             END IF;
         EXCEPTION WHEN OTHERS OR query_canceled THEN
@@ -346,7 +348,7 @@ BEGIN
 END
 $$;
 
-CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -356,7 +358,7 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
-    CALL sage_intacct.mirror_refresh(target, "full", failure);
+    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes);
     IF failure IS NOT NULL THEN
         PERFORM sage_intacct.mirror_raise(failure);
     END IF;

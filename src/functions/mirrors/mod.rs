@@ -42,9 +42,14 @@ extension_sql_file!(
     requires = ["mirror_fetch"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/deletes.sql",
+    name = "mirror_deletes",
+    requires = ["mirror_apply"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/owners.sql",
     name = "mirror_owners",
-    requires = ["mirror_apply"]
+    requires = ["mirror_deletes"]
 );
 extension_sql_file!(
     "../../../sql/mirrors/procedures.sql",

@@ -4,6 +4,7 @@ mod broken;
 mod changes;
 mod columns;
 mod company;
+mod deletes;
 mod distributed;
 mod events;
 mod ownership;

@@ -1,14 +1,18 @@
-//! Random rounds of change and misfortune: after each refresh that succeeds, the mirrors are what the gateway shows.
+//! Random rounds of change and misfortune: after each refresh the mirrors are what the gateway shows, or it stopped with an error
+//! that says why; a mirror that calls itself complete is.
 //!
 //! `make fuzz-mirrors N=…` runs more of them, `SEED=…` replays.
 
-use super::company::{company, differences, mirror, run};
+use super::company::{company, differences, lines, mirror, run};
 use fastrand::Rng;
 use postgres::{Client, NoTls};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
 use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// Mirrors, in the order in which they are refreshed: lines behind their headers.
@@ -32,8 +36,12 @@ struct World {
     skew: i64,
     /// Largest skew so far: the watermark may be there.
     ahead: i64,
+    /// Whether the server declares a zone, which is not the gateway's.
+    has_zone: bool,
     /// Skew when the oldest change was made that is not visible yet.
     held: Option<i64>,
+    /// What goes wrong in the next refresh, as the simulator is told.
+    fault: Option<String>,
     /// What happened, for whom a difference puzzles.
     story: Vec<String>,
 }
@@ -54,7 +62,9 @@ impl World {
             random: Rng::with_seed(seed),
             skew: 0,
             ahead: 0,
+            has_zone: false,
             held: None,
+            fault: None,
             story: Vec::new(),
         }
     }
@@ -196,23 +206,33 @@ impl World {
         let fault = |action: &str| {
             format!(r#"{{"match": {{"function": "query", "nth": {nth}}}, "times": 1, "action": {action}}}"#)
         };
-        match self.random.u32(..12) {
+        match self.random.u32(..18) {
+            12..15 => {
+                let (nth, times) = (self.random.u32(1..40), self.random.u32(1..5));
+                self.fault = Some(format!(
+                    r#"{{"match": {{"function": "query", "nth": {nth}}}, "times": {times}, "action": "lagging"}}"#
+                ));
+                self.story
+                    .push(format!("{times} empty answers from the {nth}th on"));
+                "lag"
+            }
+            15 => "zone",
+            16 => "company",
+            17 => "column",
             0 => {
-                self.company.gateway.faults(&fault("\"expire_session\""));
+                self.fault = Some(fault("\"expire_session\""));
                 "session"
             }
             1 => {
-                self.company.gateway.faults(&fault("\"reset\""));
+                self.fault = Some(fault("\"reset\""));
                 "reset"
             }
             2 => {
-                self.company
-                    .gateway
-                    .faults(&fault(r#"{"truncate": {"bytes": 900}}"#));
+                self.fault = Some(fault(r#"{"truncate": {"bytes": 900}}"#));
                 "truncate"
             }
             3 => {
-                self.company.gateway.faults(&fault(
+                self.fault = Some(fault(
                     r#"{"function_error": {"errorno": "BL01001973", "description2": "a bad day"}}"#,
                 ));
                 "refused"
@@ -270,19 +290,158 @@ impl World {
         }
     }
 
-    /// Refreshes until it succeeds.
-    fn refresh(&mut self, seed: u64) {
+    /// Another zone is declared, or none any more.
+    fn switch_zone(&mut self) -> String {
+        self.has_zone = !self.has_zone;
+        let zone = *self
+            .random
+            .choice(&["Asia/Tokyo", "America/New_York", "-08:00"])
+            .expect("a choice");
+        match self.has_zone {
+            true => format!("ALTER SERVER acme OPTIONS (ADD time_zone '{zone}')"),
+            false => "ALTER SERVER acme OPTIONS (DROP time_zone)".to_owned(),
+        }
+    }
+
+    /// The options of the server change before a refresh, or while it waits for an answer.
+    fn switched_refresh(&mut self, how: &str) {
+        let (change, back) = match how {
+            "zone" => (self.switch_zone(), ""),
+            _ => (OTHER_COMPANY.to_owned(), THIS_COMPANY),
+        };
+        let nth = self.random.usize(..20);
+        self.story.push(format!("{change} at request {nth}"));
+        if nth == 0 {
+            run(&mut self.client, &change);
+            let outcome = self.client.batch_execute(REFRESH);
+            assert_eq!(outcome.is_err(), how == "company", "{outcome:?}");
+        } else {
+            let mut other = self.company.connect();
+            let (sender, receiver) = channel();
+            let (sender, seen) = (Mutex::new(sender), AtomicUsize::new(0));
+            self.company.gateway.tap.rule(move |xml| {
+                if xml.contains("<query>") && seen.fetch_add(1, Ordering::Relaxed) + 1 == nth {
+                    let (ready, wait) = channel::<()>();
+                    // Until the options are altered.
+                    if sender.lock().expect("one at a time").send(ready).is_ok() {
+                        let _ = wait.recv();
+                    }
+                }
+                Answer::Pass
+            });
+            let altering = thread::spawn(move || {
+                let ready = receiver.recv();
+                run(&mut other, &change);
+                drop(ready);
+            });
+            // What it comes to is seen by what the mirrors say of themselves.
+            let _ = self.client.batch_execute(REFRESH);
+            // A refresh that sent fewer requests.
+            self.company.gateway.tap.pass();
+            altering.join().expect("altered");
+        }
+        if !back.is_empty() {
+            run(&mut self.client, back);
+        }
+    }
+
+    /// A column of a mirror has another name: the refresh of that mirror stops, and goes on when the name is back, or when
+    /// the foreign table follows.
+    fn renamed_refresh(&mut self) {
+        let (table, column) = *self
+            .random
+            .choice(&[
+                ("apbill", "description"),
+                ("arinvoice", "whenmodified"),
+                ("customer", "name"),
+                ("arinvoiceitem", "recordkey"),
+                ("customer", "recordno"),
+            ])
+            .expect("a choice");
+        let follows = self.random.bool();
+        self.story.push(format!("{table}.{column} renamed, {follows}"));
+        let rename =
+            |kind: &str, from: &str, to: &str| format!("ALTER {kind}.{table} RENAME COLUMN {from} TO {to}");
+        run(&mut self.client, &rename("TABLE finance", column, "another"));
+        let error = self
+            .client
+            .batch_execute(REFRESH)
+            .expect_err("a column is renamed");
+        let detail = error
+            .as_db_error()
+            .and_then(|error| error.detail())
+            .unwrap_or_default();
+        assert!(
+            detail.contains(&format!(
+                "column \"{column}\" of mirror finance.{table} is called \"another\" now"
+            )),
+            "{error:?}"
+        );
+        if follows {
+            run(&mut self.client, &rename("FOREIGN TABLE acme", column, "another"));
+            run(&mut self.client, REFRESH);
+            run(&mut self.client, &rename("FOREIGN TABLE acme", "another", column));
+        }
+        run(&mut self.client, &rename("TABLE finance", "another", column));
+    }
+
+    /// Refreshes until it succeeds. Whatever a refresh comes to, what calls itself complete is so.
+    fn refresh(&mut self, seed: u64, round: u64, since: &str) {
+        self.assert_complete(seed, round, since);
         for attempt in 0.. {
-            match self.client.batch_execute(REFRESH) {
+            if let Some(fault) = self.fault.take() {
+                self.company.gateway.faults(&fault);
+            }
+            let outcome = self.client.batch_execute(REFRESH);
+            // A fault is for a refresh, not for what is compared here.
+            self.company.gateway.clear_faults();
+            self.assert_complete(seed, round, since);
+            match outcome {
                 Ok(()) => break,
-                Err(error) => assert!(attempt < 3, "seed {seed}: {error:?}"),
+                Err(error) => {
+                    let says = error
+                        .as_db_error()
+                        .is_some_and(|error| !error.message().is_empty());
+                    assert!(
+                        says && attempt < 4,
+                        "seed {seed}, round {round}: {error:?}\n{}",
+                        self.told()
+                    );
+                }
             }
         }
-        self.company.gateway.clear_faults();
+    }
+
+    /// Mirrors that were refreshed since a point in time, and say that nothing is missing, are equal to their foreign tables.
+    fn assert_complete(&mut self, seed: u64, round: u64, since: &str) {
+        let complete = lines(
+            &mut self.client,
+            &format!(
+                "SELECT c.relname FROM sage_intacct.mirrors m JOIN pg_class c ON c.oid = m.target
+                  WHERE m.complete AND m.last_outcome = 'done' AND m.last_run >= '{since}'"
+            ),
+        );
+        for table in complete.lines() {
+            let differences = differences(&mut self.client, table);
+            assert!(
+                differences.is_empty(),
+                "seed {seed}, round {round}, {table} is not complete:\n{differences}\n{}",
+                self.told()
+            );
+        }
+    }
+
+    /// The end of the story.
+    fn told(&self) -> String {
+        self.story[self.story.len().saturating_sub(SHOWN)..].join("\n")
     }
 }
 
 const REFRESH: &str = "CALL sage_intacct.refresh_mirrors('finance')";
+const OTHER_COMPANY: &str = "ALTER SERVER acme OPTIONS (SET company_id 'globex');
+     ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET password 'secret2')";
+const THIS_COMPANY: &str = "ALTER SERVER acme OPTIONS (SET company_id 'acme');
+     ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (SET password 'secret')";
 
 /// Whether backends may be killed: the server then restarts, and every other session on it is lost.
 fn kills() -> bool {
@@ -322,19 +481,28 @@ fn mirrors_are_true_after_every_refresh() {
             _ => world.misfortune(),
         };
         world.story.push(format!("round {round}: {misfortune}"));
-        if matches!(misfortune, "cancel" | "terminate" | "kill") {
-            world.broken_refresh(misfortune);
+        let mut since = lines(&mut world.client, "SELECT clock_timestamp()");
+        match misfortune {
+            "cancel" | "terminate" | "kill" => world.broken_refresh(misfortune),
+            "zone" | "company" => {
+                world.switched_refresh(misfortune);
+                // What was complete under the zone before is not what the foreign tables show now.
+                since = lines(&mut world.client, "SELECT clock_timestamp()");
+            }
+            "column" => world.renamed_refresh(),
+            _ => {}
         }
         if world.random.bool() || world.held.is_some_and(|since| world.ahead - since > 200) {
             world.release();
+            since = lines(&mut world.client, "SELECT clock_timestamp()");
         }
-        world.refresh(seed);
+        world.refresh(seed, round, &since);
         for (table, _) in TABLES {
             let differences = differences(&mut world.client, table);
             assert!(
                 differences.is_empty(),
                 "seed {seed}, round {round}, {misfortune}, {table}:\n{differences}\n{}",
-                world.story[world.story.len().saturating_sub(SHOWN)..].join("\n")
+                world.told()
             );
         }
     }

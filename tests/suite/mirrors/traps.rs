@@ -167,6 +167,19 @@ CALL sage_intacct.alter_mirror('{role}_m.customer', '{{\"on_drift\": \"warn\"}}'
     );
     company.gateway.tap.pass();
     company.gateway.clear_faults();
+    // A page of changes that lacks rows; the field above is back before.
+    run(
+        client,
+        &format!("CALL sage_intacct.refresh_mirror('{role}_m.customer')"),
+    );
+    company
+        .gateway
+        .faults(r#"{"match": {"function": "query", "object": "CUSTOMER"}, "times": 1, "action": "lagging"}"#);
+    run(
+        client,
+        &format!("CALL sage_intacct.refresh_mirror('{role}_m.customer')"),
+    );
+    company.gateway.clear_faults();
     // A refresh that fails.
     company.gateway.faults(
         r#"{"match": {"function": "query", "object": "APBILL"}, "times": 2, "action": {"function_error": {"errorno": "XL03000099", "description2": "no"}}}"#,
