@@ -13,6 +13,7 @@ mod report;
 mod request_stats;
 mod schema_diff;
 mod sessions;
+mod tools;
 mod upsert;
 mod writes;
 

@@ -6,4 +6,5 @@ mod differential;
 mod golden;
 mod mirrors;
 mod monitoring;
+mod tools;
 mod writes;

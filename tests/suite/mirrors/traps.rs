@@ -207,6 +207,11 @@ SELECT * FROM sage_intacct.write_log();
 SELECT * FROM sage_intacct.write_counts();
 SELECT * FROM sage_intacct.settled_writes;
 SELECT sage_intacct.apply_comments('{role}_f');
+SELECT * FROM sage_intacct.create_views('{role}_f', '{role}_v');
+SELECT * FROM sage_intacct.create_views('{role}_m', '{role}_v', 'fivetran', true);
+SELECT * FROM {role}_v.ap_bill;
+SELECT * FROM {role}_v.customer;
+DROP VIEW {role}_v.customer, {role}_v.arinvoice, {role}_v.apbill, {role}_v.apbillitem, {role}_v.ap_bill, {role}_v.ap_bill_item, {role}_v.ar_invoice;
 SELECT * FROM sage_intacct.request_stats();
 SELECT * FROM sage_intacct.metrics;
 SELECT * FROM sage_intacct.sessions();
@@ -239,8 +244,9 @@ fn nothing_planted_on_a_search_path_is_reached() {
              CREATE DOMAIN extra.state AS text; CREATE DOMAIN extra.money AS numeric(14, 2);
              GRANT USAGE ON SCHEMA extra TO trapped;
              CREATE SCHEMA postgres; GRANT USAGE ON SCHEMA postgres TO PUBLIC;
-             CREATE SCHEMA postgres_f; CREATE SCHEMA postgres_m;
-             CREATE SCHEMA trapped_f AUTHORIZATION trapped; CREATE SCHEMA trapped_m AUTHORIZATION trapped"
+             CREATE SCHEMA postgres_f; CREATE SCHEMA postgres_m; CREATE SCHEMA postgres_v;
+             CREATE SCHEMA trapped_f AUTHORIZATION trapped; CREATE SCHEMA trapped_m AUTHORIZATION trapped;
+             CREATE SCHEMA trapped_v AUTHORIZATION trapped"
         ),
     );
     plant(&mut admin);

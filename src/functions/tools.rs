@@ -1,0 +1,14 @@
+//! What tools see: views for those that list no foreign tables. The work is done by the SQL in `sql/tools/`.
+
+use pgrx::prelude::*;
+
+extension_sql_file!(
+    "../../sql/tools/fivetran.sql",
+    name = "fivetran",
+    requires = ["foreign_data_wrapper"]
+);
+extension_sql_file!(
+    "../../sql/tools/views.sql",
+    name = "views",
+    requires = ["fivetran", "mirror_registry"]
+);
