@@ -94,7 +94,9 @@ pub fn dry_run() -> bool {
 
 /// Calls that one statement may take; none is as many as it likes.
 pub fn max_calls() -> Option<u64> {
-    u64::try_from(MAX_STATEMENT_CALLS.get()).ok().filter(|most| *most > 0)
+    u64::try_from(MAX_STATEMENT_CALLS.get())
+        .ok()
+        .filter(|most| *most > 0)
 }
 
 /// Rows that one statement may write; none is as many as it likes. The setting narrows the server's option.

@@ -99,7 +99,8 @@ unsafe fn forget_with(portal: pg_sys::Portal) {
     unsafe {
         let context = (*portal).portalContext;
         let callback = PgMemoryContexts::For(context).switch_to(|_| {
-            pg_sys::palloc0(size_of::<pg_sys::MemoryContextCallback>()).cast::<pg_sys::MemoryContextCallback>()
+            pg_sys::palloc0(size_of::<pg_sys::MemoryContextCallback>())
+                .cast::<pg_sys::MemoryContextCallback>()
         });
         (*callback).func = Some(forget);
         (*callback).arg = portal.cast();

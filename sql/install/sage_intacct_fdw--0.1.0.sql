@@ -37,6 +37,13 @@ STRICT
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'apply_comments_wrapper';
 
+CREATE FUNCTION "apply_table_comments"(
+    "foreign_table" oid
+) RETURNS bigint
+STRICT
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'apply_table_comments_wrapper';
+
 CREATE FUNCTION "check"(
     "server" TEXT,
     "deep" bool DEFAULT false
@@ -304,6 +311,31 @@ CREATE FOREIGN DATA WRAPPER sage_intacct_fdw
 
 -- Whoever may use a server may call its functions; each of them checks the right on the server.
 GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
+
+-- What tools show of a column is its comment, and IMPORT FOREIGN SCHEMA cannot write any: an event trigger does, with the rights
+-- of who imports. It looks at no other command, so that a restore does not meet it, and never makes an import fail.
+CREATE FUNCTION sage_intacct.comment_imported()
+RETURNS event_trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM sage_intacct.apply_table_comments(c.objid)
+       FROM pg_event_trigger_ddl_commands() c
+       JOIN pg_foreign_table t ON t.ftrelid = c.objid
+       JOIN pg_foreign_server s ON s.oid = t.ftserver
+       JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+       JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
+      WHERE c.classid = 'pg_class'::regclass AND c.command_tag = 'CREATE FOREIGN TABLE';
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'labels did not become comments: %', SQLERRM USING ERRCODE = SQLSTATE,
+        HINT = 'SELECT sage_intacct.apply_comments(''schema'') writes them.';
+END
+$$;
+
+CREATE EVENT TRIGGER sage_intacct_fdw_comments ON ddl_command_end
+    WHEN TAG IN ('IMPORT FOREIGN SCHEMA')
+    EXECUTE FUNCTION sage_intacct.comment_imported();
 
 -- The tables and columns that Fivetran delivers and that the public dbt package for Sage Intacct reads (fivetran/dbt_sage_intacct
 -- 1.4.1, read on 2026-11-29): for each table the object it is made from, and its columns. Each is the field of the same name, dots

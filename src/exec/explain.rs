@@ -174,7 +174,13 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
             query.limit = Some(intacct::Count::Number(1));
             property(es, &numbered(c"Intacct Count", number), &query.to_string());
             let page = PageRequest { size: 1, offset: 0 };
-            request(es, &numbered(c"Intacct Count Request", number), private, &query, page);
+            request(
+                es,
+                &numbered(c"Intacct Count Request", number),
+                private,
+                &query,
+                page,
+            );
         }
         if let Some(first) = &private.first_row {
             let spared = format!(

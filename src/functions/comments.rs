@@ -17,12 +17,36 @@ fn apply_comments(schema: &str) -> i64 {
     let mut written = 0;
     for (relid, table) in comments {
         let name = format!("{}.{}", quote_identifier(schema), quote_identifier(&table));
-        for statement in statements(relid, &name) {
-            Spi::run(&statement).unwrap_or_else(|error| raise(unreadable(&error)));
-            written += 1;
-        }
+        written += write(relid, &name);
     }
     written
+}
+
+/// The same for one table. Called by the event trigger that follows IMPORT FOREIGN SCHEMA (`sql/tools/comments.sql`).
+#[pg_extern]
+fn apply_table_comments(foreign_table: pg_sys::Oid) -> i64 {
+    const NAME: &str = "
+        SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE c.oid OPERATOR(pg_catalog.=) $1";
+    let name: Option<String> = Spi::get_one_with_args(NAME, &[foreign_table.into()])
+        .unwrap_or_else(|error| raise(unreadable(&error)));
+    let Some(name) = name else {
+        raise(Report::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("there is no table with OID {}", foreign_table.to_u32()),
+        ))
+    };
+    write(foreign_table, &name)
+}
+
+/// Runs the COMMENT statements for one table; how many.
+fn write(relid: pg_sys::Oid, name: &str) -> i64 {
+    let statements = statements(relid, name);
+    for statement in &statements {
+        Spi::run(statement).unwrap_or_else(|error| raise(unreadable(&error)));
+    }
+    statements.len() as i64
 }
 
 /// Foreign tables of this extension in a schema.

@@ -1,4 +1,5 @@
-//! What tools see: views for those that list no foreign tables. The work is done by the SQL in `sql/tools/`.
+//! What tools see: views for those that list no foreign tables, and comments that say what a column is. The work is done by
+//! the SQL in `sql/tools/`.
 
 use pgrx::prelude::*;
 
@@ -11,4 +12,9 @@ extension_sql_file!(
     "../../sql/tools/views.sql",
     name = "views",
     requires = ["fivetran", "mirror_registry"]
+);
+extension_sql_file!(
+    "../../sql/tools/comments.sql",
+    name = "comments",
+    requires = ["foreign_data_wrapper", apply_table_comments]
 );

@@ -388,7 +388,8 @@ impl Client {
                     _ => Err(Error::new(ErrorKind::Internal, "the answer holds no rows")),
                 };
                 let id = format!("{control_id}-{number}");
-                answer.map_err(|error| error.at(&config.company_id, Some(&query.object), kind.function(), &id))
+                answer
+                    .map_err(|error| error.at(&config.company_id, Some(&query.object), kind.function(), &id))
             })
             .collect();
         if ask_formatting {

@@ -76,7 +76,10 @@ async fn ask_all(
         .collect();
     let verification = plan.verify.then(|| verification(plan)).flatten();
     let first_size = if plan.only_count { 1 } else { page_size };
-    let others = asked.iter().skip(1).map(|number| limited(&plan.queries[*number], page_size));
+    let others = asked
+        .iter()
+        .skip(1)
+        .map(|number| limited(&plan.queries[*number], page_size));
     let counts = plan.counts.iter().map(|query| limited(query, 1));
     let beside: Vec<Query> = others
         .chain(counts)
@@ -134,7 +137,12 @@ async fn ask_all(
     }
     let rest = asked.iter().zip(firsts).map(|(number, first)| {
         let query = &plan.queries[*number];
-        async move { Ok::<_, Error>((*number, groups(client, plan, query, Some(first), page_size).await?)) }
+        async move {
+            Ok::<_, Error>((
+                *number,
+                groups(client, plan, query, Some(first), page_size).await?,
+            ))
+        }
     });
     let mut found: Vec<Option<Vec<Page>>> = vec![Some(Vec::new()); plan.queries.len()];
     for (number, pages) in try_join_all(rest).await? {
@@ -234,7 +242,9 @@ pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
         }];
     }
     let shown = plan.first_row.as_ref().map(|first| first.field.clone());
-    let is_shown = shown.as_ref().is_some_and(|field| field.eq_ignore_ascii_case(&row_key));
+    let is_shown = shown
+        .as_ref()
+        .is_some_and(|field| field.eq_ignore_ascii_case(&row_key));
     if shown.is_some() && !is_shown {
         total.order_by.push(OrderKey {
             field: row_key.clone(),
@@ -285,7 +295,11 @@ async fn groups(
         };
         let page = match first.take() {
             Some(page) => page,
-            None => client.page(query, plan.dialect, &request, plan.need_formatting).await?,
+            None => {
+                client
+                    .page(query, plan.dialect, &request, plan.need_formatting)
+                    .await?
+            }
         };
         let (held, total, remaining) = (page.rows() as u64, page.total_count, page.remaining);
         offset += held;

@@ -113,7 +113,11 @@ impl Groups {
         for group in 0..self.members.len() {
             let mut counted = None;
             for (query, spots) in self.members[group].iter().enumerate() {
-                if self.first_row.as_ref().is_some_and(|(spared, _)| *spared == query) {
+                if self
+                    .first_row
+                    .as_ref()
+                    .is_some_and(|(spared, _)| *spared == query)
+                {
                     continue;
                 }
                 if spots.is_empty() {

@@ -301,7 +301,9 @@ fn with_values_counted(
     };
     let mut counted: Vec<String> = Vec::new();
     for (_, call) in &grouping.aggregates {
-        if let Some(field) = call.field().filter(|field| call.counts_values() && !has_value(field))
+        if let Some(field) = call
+            .field()
+            .filter(|field| call.counts_values() && !has_value(field))
             && !counted.iter().any(|known| known == field)
         {
             counted.push(field.to_owned());
@@ -382,9 +384,8 @@ fn private(
             columns.map(|column| column.field.as_str()).find(plain)
         };
         let field = source.row_key().or_else(some_field)?;
-        let output = |(_, call): &(_, Call)| {
-            counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values)
-        };
+        let output =
+            |(_, call): &(_, Call)| counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values);
         let outputs = grouping.aggregates.iter().map(output).collect();
         (vec![vec![SelectItem::Field(field.to_owned())]], outputs)
     } else {

@@ -92,7 +92,12 @@ impl Requests {
                 descending,
             })
         };
-        self.aggregates.iter().enumerate().skip(1).filter_map(alone).last()
+        self.aggregates
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter_map(alone)
+            .last()
     }
 
     /// The select list of each query.

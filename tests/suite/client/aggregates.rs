@@ -132,7 +132,10 @@ fn aggregates_travel_together() {
             "SELECT round(avg(totaldue), 6), max(whenpaid), min(whenpaid), min(totaldue) FROM arinvoice",
             3,
         ),
-        ("SELECT count(*), count(whenpaid), count(totaldue) FROM arinvoice", 0),
+        (
+            "SELECT count(*), count(whenpaid), count(totaldue) FROM arinvoice",
+            0,
+        ),
         (
             "SELECT count(whenpaid), round(avg(totaldue), 6), trim_scale(sum(totalentered)) FROM arinvoice WHERE recordno > 40",
             1,
@@ -160,7 +163,10 @@ fn aggregates_travel_together() {
                 request.split(" + ").filter(|function| *function == size).count()
             };
             assert_eq!(
-                asked.iter().map(|request| functions(request, group)).sum::<usize>(),
+                asked
+                    .iter()
+                    .map(|request| functions(request, group))
+                    .sum::<usize>(),
                 groups - usize::from(*groups > 1) + (asked.len() - 1),
                 "{nulls}: {sql}: {asked:?}"
             );
@@ -265,13 +271,18 @@ fn a_function_that_fails_beside_others_is_named() {
     let both = "query ARINVOICE 2000 + query ARINVOICE 1";
     assert_eq!(requests(&company), [both, both]);
     // A refusal for good: the rows are read, and the warning names the function's control id.
-    company
-        .gateway
-        .tap
-        .rule(fail_second("DL02000001", "There was an error processing the request", 9));
+    company.gateway.tap.rule(fail_second(
+        "DL02000001",
+        "There was an error processing the request",
+        9,
+    ));
     assert_eq!(text(&mut client, sql), expected);
     let asked = requests(&company);
-    assert_eq!(asked.last().map(String::as_str), Some("query ARINVOICE 2000"), "{asked:?}");
+    assert_eq!(
+        asked.last().map(String::as_str),
+        Some("query ARINVOICE 2000"),
+        "{asked:?}"
+    );
 }
 
 #[test]

@@ -67,7 +67,10 @@ fn bounded(company: &Company, client: &mut Client, sql: &str) -> usize {
             .unwrap_or_else(|| panic!("{sql}: {message}"));
         // What another node had under way when the statement failed may not have left any more.
         assert!(sent <= told && told < taken, "{sql}: {message}, {sent} sent");
-        assert!(error.hint().is_some_and(|hint| hint.contains("max_calls")), "{error:?}");
+        assert!(
+            error.hint().is_some_and(|hint| hint.contains("max_calls")),
+            "{error:?}"
+        );
     }
     set(client, 0);
     taken
@@ -85,13 +88,23 @@ fn a_statement_takes_no_more_calls_than_it_may() {
         3
     );
     assert!(
-        takes("SELECT recordno FROM customer UNION ALL SELECT recordno FROM arinvoice WHERE totaldue > 10") > pages
+        takes("SELECT recordno FROM customer UNION ALL SELECT recordno FROM arinvoice WHERE totaldue > 10")
+            > pages
     );
     // What functions ask by themselves, through portals of their own.
     assert_eq!(takes("SELECT lookups(3)"), 6);
-    assert_eq!(takes("SELECT lookups(1) + lookups(2) FROM generate_series(1, 2)"), 12);
-    assert_eq!(takes("DO $$ BEGIN PERFORM lookups(2); PERFORM count(*) FROM customer; END $$"), 5);
-    assert_eq!(takes("EXPLAIN ANALYZE SELECT lookups(2), (SELECT count(*) FROM arinvoice)"), 5);
+    assert_eq!(
+        takes("SELECT lookups(1) + lookups(2) FROM generate_series(1, 2)"),
+        12
+    );
+    assert_eq!(
+        takes("DO $$ BEGIN PERFORM lookups(2); PERFORM count(*) FROM customer; END $$"),
+        5
+    );
+    assert_eq!(
+        takes("EXPLAIN ANALYZE SELECT lookups(2), (SELECT count(*) FROM arinvoice)"),
+        5
+    );
     // A client that was never counted, and each statement of one message for itself.
     let mut other = company.connect();
     set(&mut other, 4);
@@ -101,7 +114,13 @@ fn a_statement_takes_no_more_calls_than_it_may() {
     let error = other
         .simple_query("SELECT lookups(2); SELECT lookups(3); SELECT lookups(2)")
         .expect_err("six calls");
-    assert!(error.as_db_error().expect("an error").message().contains("more than 4 calls"));
+    assert!(
+        error
+            .as_db_error()
+            .expect("an error")
+            .message()
+            .contains("more than 4 calls")
+    );
     let mut fresh = company.connect();
     fresh
         .batch_execute("SET sage_intacct.max_calls = 2")
@@ -121,8 +140,16 @@ fn cursors_planning_and_writes_are_counted() {
              FETCH ALL FROM c",
         )
         .expect_err("more than three pages");
-    assert!(error.as_db_error().expect("an error").message().contains("more than 3 calls"));
-    client.simple_query("ROLLBACK").expect("the end of the transaction");
+    assert!(
+        error
+            .as_db_error()
+            .expect("an error")
+            .message()
+            .contains("more than 3 calls")
+    );
+    client
+        .simple_query("ROLLBACK")
+        .expect("the end of the transaction");
     // Planning belongs to its statement, once.
     client
         .batch_execute(

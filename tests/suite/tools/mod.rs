@@ -1,5 +1,7 @@
-//! What tools see: views for those that list no foreign tables.
+//! What tools see: views for those that list no foreign tables, and labels.
 
+mod costs;
+mod labels;
 mod views;
 
 use postgres::{Client, SimpleQueryMessage};

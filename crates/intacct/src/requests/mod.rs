@@ -26,9 +26,7 @@ use crate::xml::response::{Answer, Expected, Extent, Failure, Level, Response, R
 use crate::xml::scanner::ParseError;
 pub(crate) use agreement::{AskedPage, missing_element};
 use clock::Clock;
-use failure::{
-    by_status, http_failure, looks_like_html, looks_like_response, passing, unreadable, web_page,
-};
+use failure::{by_status, http_failure, looks_like_html, looks_like_response, passing, unreadable, web_page};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
