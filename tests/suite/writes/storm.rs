@@ -323,24 +323,27 @@ fn a_storm_of_kills() {
     let (mut client, _) = storm.session();
     client.batch_execute("CHECKPOINT").expect("a checkpoint");
     drop(client);
-    for write in 0..Storm::writes().div_ceil(20) {
+    let (mut writes, mut kills) = (0, 0);
+    while writes < Storm::writes() {
         let (mut client, notices) = storm.session();
         let pid = cluster::backend(&mut client);
-        let id = format!("SK{write:06}");
-        let wait = storm.rng.u64(0..WITHIN);
+        let wait = storm.rng.u64(0..40 * WITHIN);
         let killer = std::thread::spawn(move || {
-            let end = Instant::now() + Duration::from_micros(wait);
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
+            std::thread::sleep(Duration::from_micros(wait));
             cluster::kill(pid);
         });
-        let result = client.batch_execute(&format!(
-            "INSERT INTO customer (customerid, name) VALUES ('{id}', 'x')"
-        ));
-        storm.note(&mut client, id, result, &notices);
+        while !client.is_closed() {
+            let id = format!("SK{writes:06}");
+            let result = client.batch_execute(&format!(
+                "INSERT INTO customer (customerid, name) VALUES ('{id}', 'x')"
+            ));
+            storm.note(&mut client, id, result, &notices);
+            writes += 1;
+        }
+        kills += 1;
         killer.join().expect("it is killed");
         storm.company.gateway.forget_requests();
     }
+    println!("{writes} writes, {kills} kills");
     storm.reckon();
 }
