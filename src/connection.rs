@@ -5,8 +5,8 @@ use crate::guc;
 use crate::io;
 use crate::options::{self, ClientConfig, FileStamp};
 use crate::requests::Teller;
-use crate::shared::{self, Place, ServerBudget, ServerCalls};
-use intacct::{Budget, CallLimit, Client, Config};
+use crate::shared::{self, MappingShare, Place, ServerBudget, ServerCalls};
+use intacct::{Budget, CallLimit, Client, Config, SessionShare};
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -76,20 +76,27 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         mut config,
         files,
         max_calls_per_day: max_calls,
+        share_sessions,
     } = options::client_config(server, user)?;
+    let shared_place = shared_place(server);
+    let share = share_sessions && shared_place.is_some();
     let (client, calls) = match open {
-        Some((client, calls, ..)) if same(client.config(), &config) => {
+        Some((client, calls, ..))
+            if same(client.config(), &config) && client.config().share.is_some() == share =>
+        {
             bound(calls.as_deref(), server, max_calls)?;
             (client, calls)
         }
         _ => {
-            let shared_place = shared_place(server);
             // Where backends share no memory, the place is in this backend's own.
             let place = shared::place(server);
             config.observer = Some(Arc::new(Teller::new(server, options::server_name(server), place)));
             let max = config.max_concurrency;
             config.budget =
                 shared_place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
+            config.share = MappingShare::of(server, mapping)
+                .filter(|_| share)
+                .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
             let calls = count_calls(&mut config, server, max_calls)?;
             (Client::new(config)?, calls)
         }

@@ -30,6 +30,8 @@ pub struct ClientConfig {
     pub files: Vec<FileStamp>,
     /// Server option `max_calls_per_day`.
     pub max_calls_per_day: u32,
+    /// Server option `share_sessions`.
+    pub share_sessions: bool,
 }
 
 /// The configuration of a client for this server and this user.
@@ -41,7 +43,7 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
     let mut files: Vec<FileStamp> = server.ca_file.iter().map(|path| FileStamp::of(path)).collect();
     let user = catalog::user(server_oid, user_oid, &mut files)?;
     let ca_pem = ca_certificates(&server, server_oid)?;
-    let max_calls_per_day = server.max_calls_per_day;
+    let (max_calls_per_day, share_sessions) = (server.max_calls_per_day, server.share_sessions);
     let mut config = Config::new(
         server.company_id,
         user.user_id,
@@ -76,5 +78,6 @@ pub fn client_config(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Result<C
         config,
         files,
         max_calls_per_day,
+        share_sessions,
     })
 }

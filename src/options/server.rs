@@ -66,6 +66,8 @@ pub struct ServerOptions {
     pub connect_timeout: Duration,
     /// Repetitions of a failed read.
     pub max_retries: u32,
+    /// Backends share a session.
+    pub share_sessions: bool,
     /// Zone of the gateway's timestamps; none takes the user's offset.
     pub time_zone: Option<String>,
     /// Whose word counts on the gateway's order.
@@ -127,6 +129,7 @@ impl ServerOptions {
             write_timeout: values.seconds("write_timeout")?,
             connect_timeout: values.seconds("connect_timeout")?,
             max_retries: values.integer("max_retries")?,
+            share_sessions: values.boolean("share_sessions")?,
             time_zone: values.text("time_zone"),
             ordering: match values.word("ordering")? {
                 Some("binary") => Ordering::Binary,

@@ -100,6 +100,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "write_timeout", SECONDS, "900", "The same for a request that writes. The gateway gives up after 900 seconds itself: giving up earlier creates doubt."),
     option(Server, "connect_timeout", SECONDS, "10", "Seconds for name resolution, TCP and TLS together."),
     option(Server, "max_retries", Integer { min: 0, max: 20 }, "5", "Repetitions of a failed read before it is an error."),
+    option(Server, "share_sessions", Boolean, "on",
+        "Backends with the same user mapping use one session, where they share memory."),
     option(Server, "time_zone", Kind::TimeZone, "",
         "Zone of the gateway's timestamps (`Europe/Berlin`, `+01:00`). Default: the offset that `readUserFormatting` tells, by a clock that may keep daylight saving: only a declared zone whose clock never changes lets the gateway sort and group by timestamps."),
     option(Server, "ordering", Choice(&["proven", "binary"]), "proven",

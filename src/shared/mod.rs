@@ -10,12 +10,14 @@ mod counters;
 pub mod kept;
 mod memory;
 mod scans;
+mod sessions;
 
 pub use budget::ServerBudget;
 pub use calls::ServerCalls;
 pub use counters::{Counters, Snapshot};
 pub use memory::init;
 pub use scans::{Tracked, running};
+pub use sessions::MappingShare;
 
 use intacct::calls::CallCount;
 use pgrx::pg_sys;
@@ -30,6 +32,7 @@ const SERVERS: usize = 512;
 pub struct Region {
     servers: [Server; SERVERS],
     scans: scans::Scans,
+    sessions: sessions::Sessions,
 }
 
 impl Region {
@@ -112,6 +115,7 @@ fn close() {
             }
         }
         region.scans.release(process);
+        region.sessions.release(process);
     });
     *OPEN.write().unwrap_or_else(PoisonError::into_inner) = None;
 }

@@ -191,8 +191,13 @@ impl Company {
     /// Statements that make server `acme` over a gateway, with more options (`, page_size '10'`), and a mapping for the
     /// current user.
     pub fn server_statements(gateway: &Gateway, options: &str) -> String {
+        // Tests count the requests of a backend: those about shared sessions say so.
+        let sharing = match options.contains("share_sessions") {
+            true => "",
+            false => ", share_sessions 'off'",
+        };
         format!(
-            "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}'{options});
+            "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}'{options}{sharing});
              CREATE USER MAPPING FOR CURRENT_USER SERVER acme
                OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');",
             gateway.url()

@@ -6,6 +6,7 @@ use crate::dialect::DialectKind;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
 use crate::secret::Secret;
+use crate::share::SessionShare;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,8 @@ pub struct Config {
     pub budget: Option<Arc<dyn Budget>>,
     /// Who counts calls and bounds them.
     pub calls: Option<Arc<dyn CallLimit>>,
+    /// Where a session is kept that others use too.
+    pub share: Option<Arc<dyn SessionShare>>,
 }
 
 impl Config {
@@ -149,6 +152,7 @@ impl Config {
             observer: None,
             budget: None,
             calls: None,
+            share: None,
         }
     }
 }

@@ -34,6 +34,7 @@ mod retry;
 pub mod schema;
 mod secret;
 mod session;
+pub mod share;
 pub mod statement;
 mod stats;
 mod tls;
@@ -70,5 +71,6 @@ pub use schema::{
     concerns_one_object, is_keyless,
 };
 pub use secret::Secret;
+pub use share::{Sealed, SessionShare};
 pub use stats::{Meter, RequestStats};
 pub use xml::rows::Page;

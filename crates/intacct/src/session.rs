@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::secret::Secret;
 use reqwest::Url;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     pub company: Option<String>,
     pub entity: Option<String>,
     life: Mutex<Life>,
+    /// Its number where others use it too; 0: it is this process's own.
+    number: AtomicU64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,7 +68,38 @@ impl Session {
             company,
             entity,
             life: Mutex::default(),
+            number: AtomicU64::new(0),
         }
+    }
+
+    /// One that another process has opened, to be used so long.
+    pub(crate) fn shared(
+        id: Secret,
+        url: Url,
+        (company, entity): (Option<String>, Option<String>),
+        number: u64,
+        life: Duration,
+    ) -> Self {
+        let session = Session::new(id, url, company, entity);
+        session.life().renew_at = Instant::now().checked_add(life);
+        session.number.store(number, SeqCst);
+        session
+    }
+
+    /// Others use it too, under this number.
+    pub(crate) fn set_number(&self, number: u64) {
+        self.number.store(number, SeqCst);
+    }
+
+    /// Its number where others use it too.
+    pub(crate) fn number(&self) -> Option<u64> {
+        Some(self.number.load(SeqCst)).filter(|number| *number > 0)
+    }
+
+    /// How long it may be used from now; none while the gateway tells no end.
+    pub(crate) fn life_left(&self) -> Option<Duration> {
+        let at = self.life().renew_at?;
+        Some(at.saturating_duration_since(Instant::now()))
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

@@ -37,6 +37,7 @@ mod retries;
 mod roles;
 mod secrets;
 mod sessions;
+mod shared_sessions;
 mod text_groups;
 mod tls;
 mod watching;

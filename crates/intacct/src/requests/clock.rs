@@ -13,6 +13,11 @@ impl Clock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
     }
 
+    /// Another process has compared.
+    pub(super) fn set(&self, offset: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
+    }
+
     /// In milliseconds; short by the second that the gateway cuts off and by the time that its answer took.
     pub(super) fn offset(&self) -> Option<i64> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,6 +18,7 @@ use crate::proxy::Proxy;
 use crate::retry::{Backoff, Failed, Fate};
 use crate::secret::Secret;
 use crate::session::{Session, SessionSlot};
+use crate::share::{self, Claim, SessionShare, ends_session};
 use crate::stats::Counters;
 use crate::transport::{Received, Transport};
 use crate::write::Journal;
@@ -32,6 +33,9 @@ use run::Run;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+
+/// How often it is looked whether another process has signed in.
+const LOOK_AGAIN: Duration = Duration::from_millis(4);
 
 /// Functions that travel in one request. The first is the one that the request is about.
 pub(crate) struct Call<'a> {
@@ -122,7 +126,40 @@ impl Requester {
 
     /// The live session, or a new one.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Error> {
-        self.session.get_or(self.sign_in()).await
+        self.session.get_or(self.open()).await
+    }
+
+    /// The session that another process has opened, or one that this one opens, for all.
+    async fn open(&self) -> Result<Session, Error> {
+        let Some(share) = self.config.share.as_deref() else {
+            return self.sign_in().await;
+        };
+        let _claim = loop {
+            if let Some(session) = self.take(share) {
+                return Ok(session);
+            }
+            match Claim::of(share) {
+                Some(claim) => break claim,
+                None => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        };
+        // It may have come just before the claim.
+        if let Some(session) = self.take(share) {
+            return Ok(session);
+        }
+        let session = self.sign_in().await?;
+        if let Some(number) = share::leave(share, &self.config, &session, self.clock_offset()) {
+            session.set_number(number);
+        }
+        Ok(session)
+    }
+
+    fn take(&self, share: &dyn SessionShare) -> Option<Session> {
+        let (session, clock) = share::take(share, &self.config)?;
+        if let Some(offset) = clock {
+            self.clock.set(offset);
+        }
+        Some(session)
     }
 
     async fn sign_in(&self) -> Result<Session, Error> {
@@ -312,18 +349,19 @@ impl Requester {
         {
             Ok(response) => {
                 session.used(response.session_timestamp, response.session_timeout, run.sent);
+                if let (Some(share), Some(number), Some(life)) =
+                    (&self.config.share, session.number(), session.life_left())
+                {
+                    share.used(number, life);
+                }
                 Ok(response.answers)
             }
             Err(failed) => {
                 // A refusal of the user ends the session too: the next request shall not trip over it.
-                let of_session = matches!(
-                    failed.error.kind(),
-                    ErrorKind::InvalidSession
-                        | ErrorKind::SignInRefused
-                        | ErrorKind::SenderNotAuthorized
-                        | ErrorKind::CompanyUnavailable
-                );
-                if of_session {
+                if ends_session(&failed.error) {
+                    if let (Some(share), Some(number)) = (&self.config.share, session.number()) {
+                        share.forget(number);
+                    }
                     self.session.drop_session(&session);
                 }
                 Err(failed)
