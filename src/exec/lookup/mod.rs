@@ -119,6 +119,15 @@ unsafe extern "C-unwind" fn begin(
         }
         (*node).custom_ps = children.into_pg();
         if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0 {
+            // Subplans in conditions are shown too.
+            let count = private(node).conditions.into();
+            let mut conditions = PgList::<pg_sys::Node>::new();
+            let expressions = PgList::<pg_sys::Node>::from_pg((*plan).custom_exprs);
+            expressions
+                .iter_ptr()
+                .take(count)
+                .for_each(|node| conditions.push(node));
+            pg_sys::ExecInitQual(conditions.into_pg(), &raw mut (*node).ss.ps);
             return;
         }
         let mut memory = PgMemoryContexts::For((*estate).es_query_cxt);
