@@ -87,6 +87,21 @@ pub fn lookup_batch() -> usize {
     LOOKUP_BATCH.get().clamp(1, MOST_KEYS) as usize
 }
 
+#[cfg(debug_assertions)]
+static LOOKUP_FAULT: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// What a lookup join is to do wrong, so that tests can show that they see it. Only builds with assertions have it.
+#[cfg(debug_assertions)]
+pub fn lookup_fault() -> i32 {
+    LOOKUP_FAULT.get()
+}
+
+/// As above: nothing.
+#[cfg(not(debug_assertions))]
+pub fn lookup_fault() -> i32 {
+    0
+}
+
 /// Whether writes are shown instead of sent.
 pub fn dry_run() -> bool {
     DRY_RUN.get()
@@ -202,6 +217,17 @@ pub fn init() {
         i32::MAX,
         GucContext::Userset,
         GucFlags::default(),
+    );
+    #[cfg(debug_assertions)]
+    GucRegistry::define_int_guc(
+        c"sage_intacct.lookup_fault",
+        c"What a lookup join does wrong, for tests.",
+        c"1 loses rows, 2 doubles rows, 3 does not check conditions, 4 mistakes rows without a match.",
+        &LOOKUP_FAULT,
+        0,
+        4,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
     );
     // SAFETY: main thread, while the library is loaded; the prefix is a static text.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sage_intacct".as_ptr()) };

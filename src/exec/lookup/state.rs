@@ -160,6 +160,7 @@ impl Lookup {
     unsafe fn next_match(&mut self) -> Option<*mut pg_sys::TupleTableSlot> {
         // SAFETY: nodes that the executor has made ready, on the main thread.
         unsafe {
+            let fault = crate::guc::lookup_fault();
             loop {
                 pgrx::check_for_interrupts!();
                 self.reset();
@@ -168,7 +169,8 @@ impl Lookup {
                 let (rows, next) = (&mut self.tables[row.table].rows, row.next);
                 let found = PgMemoryContexts::For(self.row_memory).switch_to(|_| rows.get(next));
                 let Some((tuple, next)) = found else {
-                    let alone = !row.matched && matches!(self.private.join, Join::Left | Join::Anti);
+                    let unmatched = !row.matched && fault != 4;
+                    let alone = unmatched && matches!(self.private.join, Join::Left | Join::Anti);
                     row.matched = true;
                     if !alone {
                         return None;
@@ -179,9 +181,13 @@ impl Lookup {
                         false => continue,
                     }
                 };
-                row.next = next;
+                row.next = match fault {
+                    1 => RowRef::None,
+                    2 if !row.matched => row.next,
+                    _ => next,
+                };
                 self.fill_inner(Some(tuple));
-                if !self.passes(self.conditions) {
+                if fault != 3 && !self.passes(self.conditions) {
                     continue;
                 }
                 let row = self.row.as_mut()?;
@@ -427,8 +433,9 @@ impl Lookup {
             self.stop();
             if inner_changed {
                 self.forget_whole();
-            } else if matches!(self.whole, Whole::Asked | Whole::Counting(_)) {
-                self.whole = Whole::No;
+            } else if matches!(self.whole, Whole::Asked) {
+                // It was worth it, and still is.
+                self.whole = Whole::Pages(0);
             }
         }
         self.outer_ended = false;

@@ -2,7 +2,7 @@
 //! every reading of what the gateway's documentation leaves open.
 //!
 //! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run, `SAGE_FUZZ_ONLY` makes all of
-//! them `aggregates`, `joins` or `shapes`. Every difference is kept in a file of the folder that `SAGE_GOT` names.
+//! them `aggregates`, `joins`, `lookups` or `shapes`. Every difference is kept in a file of the folder that `SAGE_GOT` names.
 
 mod aggregate;
 mod column;
@@ -10,6 +10,7 @@ mod companies;
 mod condition;
 mod constructs;
 mod join;
+mod lookup;
 mod pushed;
 mod run;
 mod shapes;
@@ -110,7 +111,8 @@ fn copy(client: &mut Client, tables: &[(&str, &str)]) {
     client
         .batch_execute(
             "SET sage_intacct.push_where = off; SET sage_intacct.push_order = off; SET sage_intacct.push_limit = off;
-             SET sage_intacct.push_aggregates = off; SET sage_intacct.push_joins = off",
+             SET sage_intacct.push_aggregates = off; SET sage_intacct.push_joins = off;
+             SET sage_intacct.push_lookups = off",
         )
         .expect("switches");
     for (table, _) in tables {
@@ -155,18 +157,22 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     let began = Instant::now();
     let mut differences = Vec::new();
     let mut pushed = pushed::Pushed::default();
+    let mut nodes = lookup::Nodes::default();
     for number in 0..statements() {
         let statement = statement::statement(&mut rng, &tables);
         company.gateway.forget_requests();
         let checked = run::check(&mut client, &statement);
         let requests = company.gateway.tap.requests();
         pushed.count(&requests);
-        if let Err(difference) = checked {
-            let difference = format!("statement {number}: {difference}");
-            keep(name, seed, &difference, &requests);
-            differences.push(difference);
-            if differences.len() == SHOWN {
-                break;
+        match checked {
+            Ok(plan) => nodes.count(&statement, plan.as_deref()),
+            Err(difference) => {
+                let difference = format!("statement {number}: {difference}");
+                keep(name, seed, &difference, &requests);
+                differences.push(difference);
+                if differences.len() == SHOWN {
+                    break;
+                }
             }
         }
     }
@@ -178,6 +184,7 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     );
     // A comparison of local plans with local plans would find nothing.
     pushed.assert_plenty(statements());
+    nodes.assert_plenty(&mut client);
 }
 
 /// Keeps a difference in a file, with the requests of all runs of the statement: what a machine under load shows once
@@ -315,6 +322,31 @@ fn parents_vouched_for() {
     differential_with("left_joins", "apiuser", &[], "ADD push_left_joins 'true'");
 }
 
+/// The comparison finds what is wrong: with a lookup join that was broken on purpose, statements have other answers.
+#[test]
+fn broken_lookup_joins_are_caught() {
+    let company = prepare("broken_lookups", "apiuser", &[], "");
+    let mut client = company.connect();
+    let tables: Vec<_> = TABLES
+        .iter()
+        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
+        .collect();
+    let known = client.query("SHOW sage_intacct.lookup_fault", &[]);
+    if known.is_err() {
+        // Only a build with assertions can be broken.
+        return;
+    }
+    for fault in 1..=4 {
+        let mut rng = Rng::with_seed(SEED);
+        let caught = (0..60).any(|_| {
+            let mut statement = statement::lookup(&mut rng, &tables);
+            statement.settings += &format!("SET LOCAL sage_intacct.lookup_fault = {fault};");
+            run::check(&mut client, &statement).is_err()
+        });
+        assert!(caught, "fault {fault} was not seen");
+    }
+}
+
 #[test]
 fn copies_hold_what_the_company_holds() {
     let company = prepare("truth", "apiuser", &[], "");
@@ -374,6 +406,7 @@ fn values_with_trailing_blanks_are_neither_lost_nor_added() {
                     sql: format!("SELECT {key}, {name} FROM {table} WHERE {condition}"),
                     compare: statement::Compare::Unordered,
                     time_zone: "UTC",
+                    settings: String::new(),
                 };
                 differences.extend(run::check(&mut client, &statement).err());
             }

@@ -65,7 +65,7 @@ impl Pushed {
         match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
             Ok("aggregates") => return assert!(self.aggregates >= statements / 2, "{self:?}"),
             Ok("joins") => return assert!(self.joins >= statements / 2, "{self:?}"),
-            Ok("shapes") => return assert!(self.conditions >= statements / 2, "{self:?}"),
+            Ok("lookups" | "shapes") => return assert!(self.conditions >= statements / 2, "{self:?}"),
             _ => {}
         }
         assert!(

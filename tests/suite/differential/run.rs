@@ -19,12 +19,14 @@ pub const VARIANTS: &[&[&str]] = &[
     &["push_limit"],
     &["push_aggregates"],
     &["push_joins"],
+    &["push_lookups"],
     &[
         "push_where",
         "push_order",
         "push_limit",
         "push_aggregates",
         "push_joins",
+        "push_lookups",
     ],
 ];
 
@@ -33,12 +35,14 @@ type Answer = Result<Vec<Vec<Option<String>>>, String>;
 
 /// Runs `statement` in every variant. Variants whose plans are the same, down to the requests, are run once.
 ///
+/// The plan with everything pushed, if there is one.
+///
 /// # Errors
 /// A description of the first difference.
-pub fn check(client: &mut Client, statement: &Statement) -> Result<(), String> {
-    let expected = answer(client, &statement.sql, LOCAL, statement.time_zone, &[]);
+pub fn check(client: &mut Client, statement: &Statement) -> Result<Option<String>, String> {
+    let expected = answer(client, &statement.sql, LOCAL, statement, &[]);
     let whole = match &statement.compare {
-        Compare::Part { whole } => Some(answer(client, whole, LOCAL, statement.time_zone, &[])),
+        Compare::Part { whole } => Some(answer(client, whole, LOCAL, statement, &[])),
         _ => None,
     };
     let plans = plans(client, statement);
@@ -47,30 +51,31 @@ pub fn check(client: &mut Client, statement: &Statement) -> Result<(), String> {
         if plans.as_ref().is_some_and(known) {
             continue;
         }
-        let got = answer(client, &statement.sql, FOREIGN, statement.time_zone, off);
+        let got = answer(client, &statement.sql, FOREIGN, statement, off);
         difference(&expected, whole.as_ref(), &got, &statement.compare).map_err(|difference| {
             // Whether it comes again tells a wrong plan from something that passed.
-            let again = answer(client, &statement.sql, FOREIGN, statement.time_zone, off);
+            let again = answer(client, &statement.sql, FOREIGN, statement, off);
             let again = match again == got {
                 true => "the same when repeated",
                 false => "another answer when repeated",
             };
             format!(
-                "{difference} ({again})\n  off: {off:?}  time zone: {}\n  {}\n{}",
+                "{difference} ({again})\n  off: {off:?}  time zone: {}\n  {}{}\n{}",
                 statement.time_zone,
+                statement.settings,
                 statement.sql,
                 explain(client, statement, off)
             )
         })?;
     }
-    Ok(())
+    Ok(plans.map(|mut plans| plans.swap_remove(0)))
 }
 
 /// The plan of every variant; `None`: one of them cannot be made.
 fn plans(client: &mut Client, statement: &Statement) -> Option<Vec<String>> {
     let mut sql = String::from("BEGIN;");
     for off in VARIANTS {
-        sql += &preamble(FOREIGN, statement.time_zone, off);
+        sql += &preamble(FOREIGN, statement, off);
         sql += &explained(&statement.sql);
         sql += "; RESET ALL;";
     }
@@ -100,8 +105,8 @@ fn plans(client: &mut Client, statement: &Statement) -> Option<Vec<String>> {
     (plans.len() == VARIANTS.len()).then_some(plans)
 }
 
-fn answer(client: &mut Client, sql: &str, schema: &str, time_zone: &str, off: &[&str]) -> Answer {
-    let result = client.simple_query(&format!("BEGIN; {} {sql}", preamble(schema, time_zone, off)));
+fn answer(client: &mut Client, sql: &str, schema: &str, statement: &Statement, off: &[&str]) -> Answer {
+    let result = client.simple_query(&format!("BEGIN; {} {sql}", preamble(schema, statement, off)));
     let ended = client.batch_execute("ROLLBACK");
     let lost = |error: &postgres::Error| format!("08006 the connection is lost: {error:?}");
     let messages = result.map_err(|error| match error.as_db_error() {
@@ -120,8 +125,11 @@ fn answer(client: &mut Client, sql: &str, schema: &str, time_zone: &str, off: &[
         .collect())
 }
 
-fn preamble(schema: &str, time_zone: &str, off: &[&str]) -> String {
-    let mut text = format!("SET LOCAL search_path = {schema}; SET LOCAL timezone = '{time_zone}';");
+fn preamble(schema: &str, statement: &Statement, off: &[&str]) -> String {
+    let mut text = format!(
+        "SET LOCAL search_path = {schema}; SET LOCAL timezone = '{}'; {}",
+        statement.time_zone, statement.settings
+    );
     for class in off {
         text += &format!(" SET LOCAL sage_intacct.{class} = off;");
     }
@@ -138,7 +146,7 @@ fn explained(sql: &str) -> String {
 
 fn explain(client: &mut Client, statement: &Statement, off: &[&str]) -> String {
     let sql = explained(&statement.sql);
-    match answer(client, &sql, FOREIGN, statement.time_zone, off) {
+    match answer(client, &sql, FOREIGN, statement, off) {
         Ok(rows) => rows
             .into_iter()
             .map(|row| format!("    {}", row.into_iter().flatten().collect::<String>()))

@@ -31,6 +31,8 @@ pub struct Statement {
     pub compare: Compare,
     /// Session zone for it.
     pub time_zone: &'static str,
+    /// Settings of the transaction, each ended with a semicolon.
+    pub settings: String,
 }
 
 const ZONES: &[&str] = &[
@@ -47,12 +49,36 @@ const ZONES: &[&str] = &[
 
 /// Makes one statement.
 pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
-    make(rng, tables, Joins::Some)
+    match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
+        Ok("lookups") => lookup(rng, tables),
+        Err(_) if rng.u8(..10) < 3 => lookup(rng, tables),
+        _ => make(rng, tables, Joins::Some),
+    }
 }
 
 /// Makes one statement that joins tables along their relations.
 pub fn joining(rng: &mut Rng, tables: &[Table]) -> Statement {
     make(rng, tables, Joins::All)
+}
+
+/// Makes one statement whose join the planner makes a lookup join of.
+pub fn lookup(rng: &mut Rng, tables: &[Table]) -> Statement {
+    let table = rng.choice(tables).expect("there are tables");
+    let time_zone = rng.choice(ZONES).copied().expect("there are zones");
+    let mut constants = Constants::new(rng.u8(..4) == 0);
+    let (sql, compare) = super::lookup::lookup(rng, table, &mut constants);
+    let compare = match compare {
+        Compare::Part { whole } => Compare::Part {
+            whole: finish(&whole, &constants),
+        },
+        compare => compare,
+    };
+    Statement {
+        sql: finish(&sql, &constants),
+        compare,
+        time_zone,
+        settings: super::lookup::settings(rng),
+    }
 }
 
 /// Makes one statement that joins no tables, so that they may be any.
@@ -75,9 +101,10 @@ fn make(rng: &mut Rng, tables: &[Table], joins: Joins) -> Statement {
         Ok("aggregates") => 2,
         Ok("joins") => 4,
         Ok("shapes") => 5,
-        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins or shapes, not {other}"),
-        Err(_) if joins == Joins::All => 4,
-        Err(_) => rng.u8(..16),
+        _ if joins == Joins::All => 4,
+        // Those that join no tables have none.
+        Ok("lookups") | Err(_) => rng.u8(..16),
+        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins, lookups or shapes, not {other}"),
     };
     let (sql, compare) = match kind {
         0 => (lateral(rng, table), Compare::Unordered),
@@ -107,6 +134,7 @@ fn make(rng: &mut Rng, tables: &[Table], joins: Joins) -> Statement {
         sql,
         compare,
         time_zone,
+        settings: String::new(),
     }
 }
 
@@ -150,6 +178,7 @@ fn simple(rng: &mut Rng, table: &Table, time_zone: &'static str) -> Statement {
         sql: finish(&sql, &constants),
         compare,
         time_zone,
+        settings: String::new(),
     }
 }
 

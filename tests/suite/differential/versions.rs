@@ -85,7 +85,11 @@ fn compare(company: &Company, name: &str, tables: &[(&str, &str)], work: &str) {
     let mut differences = Vec::new();
     let mut pushed = 0;
     for number in 0..statements() {
-        let statement = statement::without_joins(&mut rng, &tables);
+        // A lookup join is one of these objects with something local.
+        let statement = match rng.u8(..10) {
+            0..=2 => statement::lookup(&mut rng, &tables),
+            _ => statement::without_joins(&mut rng, &tables),
+        };
         company.gateway.forget_requests();
         if let Err(difference) = run::check(&mut client, &statement) {
             differences.push(format!("statement {number}: {difference}"));
