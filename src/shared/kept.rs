@@ -143,7 +143,7 @@ pub(super) fn save_at_exit(mapped: Mapped) {
 /// The databases and servers of which there are totals. Main thread.
 pub fn known() -> Vec<(u32, u32)> {
     let is_shared = attach();
-    let own = super::with(|region| totals(region)).unwrap_or_default();
+    let own = super::with(totals).unwrap_or_default();
     let kept = if is_shared {
         Vec::new()
     } else {
