@@ -2582,7 +2582,7 @@ BEGIN
                 gone := gone - shown;
             END IF;
             IF shown > 0 AND expected ? 'since' THEN
-                short := short OR sage_intacct.mirror_left_out(m, shape, expected);
+                short := sage_intacct.mirror_left_out(m, shape, expected) OR short;
             ELSIF shown > 0 AND expected ->> 'by' IN ('range', 'keys') THEN
                 -- Lines may have moved to another header, and keys in the trail may be in use again.
                 short := true;
