@@ -1,10 +1,12 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
 use crate::options::{self, Entities, OptionError, Reference, ServerOptions, TableOptions};
+use crate::table_cache;
 use intacct::query::MOST_LISTED;
-use intacct::{Binding, DataType, DialectKind, GatewayZone, Value};
+use intacct::{Binding, Condition, DataType, DialectKind, GatewayZone, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;
+use std::rc::Rc;
 
 /// The kinds of value that the planner can compare remotely, one for each canonical type mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -141,17 +143,21 @@ impl ForeignTable {
     ///
     /// # Errors
     /// As [`ForeignTable::load`].
-    pub fn lock_and_load(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
+    pub fn lock_and_load(relid: pg_sys::Oid) -> Result<Rc<ForeignTable>, OptionError> {
         // SAFETY: main thread inside a transaction.
         unsafe { pg_sys::LockRelationOid(relid, pg_sys::AccessShareLock as i32) };
         ForeignTable::load(relid)
     }
 
-    /// Reads a foreign table from the catalogs. The caller holds a lock on it, as planner and executor do.
+    /// A foreign table as the catalogs have it. The caller holds a lock on it, as planner and executor do.
     ///
     /// # Errors
     /// An option that cannot be understood; the validator refuses those, so only a hand-edited catalog has them.
-    pub fn load(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
+    pub fn load(relid: pg_sys::Oid) -> Result<Rc<ForeignTable>, OptionError> {
+        table_cache::get(relid, || ForeignTable::read(relid))
+    }
+
+    fn read(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
         // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         let options = options::table(relid)?;
@@ -276,8 +282,25 @@ impl ForeignTable {
                 .is_some_and(|column| column.class == Some(ValueClass::Integer))
     }
 
+    /// Whether the gateway can be told just what all parameters are bound to, and the constants of a condition as they stand.
+    pub fn says_exactly_at_execution(&self, bindings: &[Binding], filter: Option<&Condition>) -> bool {
+        self.says_all_exactly(bindings)
+            && (self.clock.is_steady()
+                || filter
+                    .is_none_or(|filter| filter.values().into_iter().all(|value| self.says_exactly(value))))
+    }
+
+    /// Whether the gateway can be told this very value, unless its clock is changed near it: which it is, execution finds out
+    /// ([`says_exactly_at_execution`](Self::says_exactly_at_execution)), since it takes the changes of every clock to tell.
+    pub fn may_say_exactly(&self, value: &Value) -> bool {
+        match value {
+            Value::Instant(instant) => instant.subsec_nanosecond() == 0,
+            _ => true,
+        }
+    }
+
     /// Whether the gateway can be told just what all parameters are bound to.
-    pub fn says_all_exactly(&self, bindings: &[Binding]) -> bool {
+    fn says_all_exactly(&self, bindings: &[Binding]) -> bool {
         bindings.iter().all(|binding| match binding {
             Binding::Null => true,
             Binding::Unsayable => false,
@@ -289,7 +312,7 @@ impl ForeignTable {
     }
 
     /// Whether the gateway can be told this very value: a point in time depends on its clock.
-    pub fn says_exactly(&self, value: &Value) -> bool {
+    fn says_exactly(&self, value: &Value) -> bool {
         match value {
             Value::Instant(instant) => self.clock.says_exactly(*instant),
             _ => true,

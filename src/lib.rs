@@ -18,6 +18,7 @@ mod plan;
 mod requests;
 mod shared;
 mod statement_calls;
+mod table_cache;
 mod write_log;
 
 pgrx::pg_module_magic!(name, version);

@@ -1,6 +1,6 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
-//! Arguments name the parts to run (`interrupts`, `queries`, `scans`, `mirrors`, `companies`, `writes`); `short` leaves the million rows out.
+//! Arguments name the parts to run (`interrupts`, `queries`, `planning`, `scans`, `mirrors`, `companies`, `writes`); `short` leaves the million rows out.
 //!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
 //! simulator's binary, started here.
@@ -13,6 +13,7 @@ mod gateway;
 mod interrupts;
 mod mirrors;
 mod moving;
+mod planning;
 mod process;
 mod queries;
 mod report;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("moving") {
         moving::run(&mut report);
+    }
+    if is_wanted("planning") {
+        planning::run(&mut report);
     }
     if is_wanted("mirrors") {
         mirrors::run(&mut report);

@@ -16,6 +16,7 @@ use crate::shared::Tracked;
 use intacct::{CellError, CellReader, Client, Condition, ErrorKind, Meter, Page, Query, UserFormatting};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// One column that the scan fills.
@@ -33,7 +34,7 @@ pub struct Output {
 /// A running scan. Owned by the executor's memory context, so that an error drops it too.
 pub struct ScanState {
     /// The table, for options and messages.
-    pub table: ForeignTable,
+    pub table: Rc<ForeignTable>,
     /// Whose mapping is used.
     pub user: pg_sys::Oid,
     /// The plan, parameters unbound.
@@ -159,7 +160,7 @@ impl Received {
 impl ScanState {
     /// A scan that has asked nobody yet.
     pub fn new(
-        table: ForeignTable,
+        table: Rc<ForeignTable>,
         user: pg_sys::Oid,
         plan: ScanPrivate,
         parameters: Parameters,
@@ -364,7 +365,8 @@ impl ScanState {
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
-        let is_exact = || self.table.says_all_exactly(&bindings);
+        let filter = self.plan.query.filter.as_ref();
+        let is_exact = || self.table.says_exactly_at_execution(&bindings, filter);
         // The rows of a join are not checked again, so every condition must be said as it is.
         if self.plan.joined.is_some() && has_local && !is_exact() {
             self.progress = Progress::Local;

@@ -7,12 +7,13 @@ use intacct::write::{Verb, WriteTarget};
 use pgrx::spi::quote_identifier;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::CStr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A foreign table that is written.
 pub struct Target {
     /// Its options and columns.
-    pub table: ForeignTable,
+    pub table: Rc<ForeignTable>,
     /// Its name, for messages.
     pub name: String,
 }

@@ -44,9 +44,8 @@ pub unsafe fn counted_rows(
         let (known, unknown): (Vec<_>, Vec<_>) = super::clauses((*rel).baserestrictinfo)
             .into_iter()
             .partition(|clause| {
-                let mut translator = state.translator(root, rel);
-                translator.translate_all(&[*clause]);
-                translator.params.is_empty()
+                let translated = state.translator(root, rel).translated((**clause).clause.cast());
+                translated.params.is_empty()
             });
         let remote = if state.push.where_ {
             state.translator(root, rel).translate_all(&known)
@@ -119,12 +118,19 @@ pub unsafe fn guessed_rows(
     let mut share = 1.0;
     // SAFETY: the caller vouches for the nodes.
     unsafe {
+        let translator = state.translator(root, rel);
         for clause in super::clauses((*rel).baserestrictinfo) {
             pgrx::check_for_interrupts!();
-            let pushed = state.translator(root, rel).translate_all(&[clause]);
-            share *= match pushed.and_then(|pushed| values_named(pushed.condition)) {
-                Some((field, values)) if table.is_row_key(&field) => return values,
-                Some((field, values)) if is_enum(&field) => (values * cost::ENUM_SHARE).min(1.0),
+            let translated = match (*clause).pseudoconstant {
+                true => None,
+                false => Some(translator.translated((*clause).clause.cast())),
+            };
+            let pushed = translated
+                .as_ref()
+                .and_then(|translated| translated.pushed.as_ref());
+            share *= match pushed.and_then(|pushed| values_named(&pushed.condition)) {
+                Some((field, values)) if table.is_row_key(field) => return values,
+                Some((field, values)) if is_enum(field) => (values * cost::ENUM_SHARE).min(1.0),
                 _ => pg_sys::clause_selectivity(
                     root,
                     clause.cast(),
@@ -140,7 +146,7 @@ pub unsafe fn guessed_rows(
 
 /// The field of which a condition names the values, and how many. An array that is known only at execution counts as ten,
 /// as PostgreSQL counts it.
-fn values_named(condition: Condition) -> Option<(String, f64)> {
+fn values_named(condition: &Condition) -> Option<(&str, f64)> {
     let elements = |value: &Value| match value {
         Value::Param(_) => 10.0,
         _ => 1.0,
@@ -150,12 +156,12 @@ fn values_named(condition: Condition) -> Option<(String, f64)> {
             field,
             op: CompareOp::Eq,
             ..
-        } => Some((field, 1.0)),
+        } => Some((field.as_str(), 1.0)),
         Condition::In {
             field,
             values,
             negated: false,
-        } => Some((field, values.iter().map(elements).sum())),
+        } => Some((field.as_str(), values.iter().map(elements).sum())),
         _ => None,
     }
 }

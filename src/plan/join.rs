@@ -167,21 +167,21 @@ unsafe fn combined(
         if !left && !semi && kind != pg_sys::JoinType::JOIN_INNER {
             return None;
         }
-        let (a, b) = (Source::of(root, outer)?, Source::of(root, inner)?);
+        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(clauses);
+        if clauses.len() > 1 || (clauses.is_empty() && left) {
+            return None;
+        }
+        let (a, b) = (Source::seen(root, outer)?, Source::seen(root, inner)?);
         if !crate::guc::push_switches(&a.table().server).joins {
             return None;
         }
-        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(clauses);
-        if clauses.is_empty() && !left {
+        if clauses.is_empty() {
             // Where the key is a constant, both sides have been compared with it.
             if let Some(hop) = constant_link(root, &a, &b) {
-                return a.with_parent(b, hop, false);
+                return a.into_owned().with_parent(b.into_owned(), hop, false);
             }
             let hop = constant_link(root, &b, &a).filter(|_| !semi)?;
-            return b.with_parent(a, hop, false);
-        }
-        if clauses.len() != 1 {
-            return None;
+            return b.into_owned().with_parent(a.into_owned(), hop, false);
         }
         let clause = clauses.get_ptr(0)?;
         if (*clause).pseudoconstant || (left && (*clause).is_pushed_down) {
@@ -189,13 +189,13 @@ unsafe fn combined(
         }
         let equality: *mut pg_sys::Node = (*clause).clause.cast();
         if let Some(hop) = link(&a, &b, equality) {
-            return a.with_parent(b, hop, left);
+            return a.into_owned().with_parent(b.into_owned(), hop, left);
         }
         if left || semi {
             return None;
         }
         let hop = link(&b, &a, equality)?;
-        b.with_parent(a, hop, false)
+        b.into_owned().with_parent(a.into_owned(), hop, false)
     }
 }
 

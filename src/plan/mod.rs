@@ -26,13 +26,16 @@ pub use estimate::count;
 use intacct::{Condition, OrderKey, OwnedParents, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, is_a, pg_guard, pg_sys};
-use qual::{Params, Translator};
+use qual::{Known, Params, Translator};
+use std::rc::Rc;
 pub use upper::get_foreign_upper_paths;
 
 /// What planning one table needs to remember between its callbacks.
 struct RelationState {
-    table: ForeignTable,
+    table: Rc<ForeignTable>,
     push: PushSwitches,
+    /// What its conditions were translated to.
+    known: Known,
     /// Where its number of rows comes from.
     size: Size,
     /// The first page may be all that the statement takes.
@@ -77,6 +80,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
         let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
             table,
             push,
+            known: Known::default(),
             size: Size::Analyzed,
             brief: false,
         });
@@ -205,6 +209,7 @@ impl RelationState {
     fn translator(&self, root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Translator<'_> {
         Translator {
             table: &self.table,
+            known: &self.known,
             // SAFETY: a valid relation of the current planning.
             relid: unsafe { (*rel).relid },
             root,

@@ -11,14 +11,14 @@ use std::ffi::c_void;
 pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo, state: &RelationState) {
     // SAFETY: the caller vouches for the nodes.
     unsafe {
+        let translator = state.translator(root, rel);
         let mut seen: Vec<pg_sys::Relids> = Vec::new();
         for clause in join_clauses(root, rel) {
             pgrx::check_for_interrupts!();
             if !pg_sys::join_clause_is_movable_to(clause, rel) {
                 continue;
             }
-            let mut translator = state.translator(root, rel);
-            if translator.translate_all(&[clause]).is_none() {
+            if (*clause).pseudoconstant || translator.translated((*clause).clause.cast()).pushed.is_none() {
                 continue;
             }
             let outer = pg_sys::bms_union((*clause).clause_relids, (*rel).lateral_relids);

@@ -3,11 +3,12 @@
 //! Everything in here must be exact: what is read through a path is not checked again.
 
 use super::join::{self, Beyond};
-use super::qual::{Params, Translator};
+use super::qual::{Known, Params, Translator};
 use super::{RelationState, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
 use intacct::{Condition, OwnedParent, OwnedParents, OwnedRows};
 use pgrx::{PgList, is_a, pg_sys};
+use std::borrow::Cow;
 
 /// One relation of the query within a source.
 #[derive(Clone)]
@@ -16,6 +17,8 @@ pub struct Member<'a> {
     pub relid: pg_sys::Index,
     /// Its table.
     pub table: &'a ForeignTable,
+    /// What its conditions were translated to.
+    known: &'a Known,
     /// The path that leads to it from the object that is asked; empty for that object itself.
     pub path: String,
     /// What the statement says about it alone.
@@ -76,13 +79,25 @@ impl<'a> Source<'a> {
     /// # Safety
     /// `rel` must be a relation of the current planning that belongs to this wrapper.
     pub unsafe fn of(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Option<Source<'a>> {
+        // SAFETY: passed through.
+        unsafe { Source::seen(root, rel) }.map(Cow::into_owned)
+    }
+
+    /// As [`of`](Self::of), to look at: joins are tried in every order.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of).
+    pub unsafe fn seen(
+        root: *mut pg_sys::PlannerInfo,
+        rel: *mut pg_sys::RelOptInfo,
+    ) -> Option<Cow<'a, Source<'a>>> {
         // SAFETY: the caller vouches for the nodes. The state of a parent of other tables is not ours.
         unsafe {
             if (*rel).fdw_private.is_null() || !(*rel).lateral_relids.is_null() {
                 return None;
             }
             match (*rel).reloptkind {
-                pg_sys::RelOptKind::RELOPT_JOINREL => return join::source(rel).cloned(),
+                pg_sys::RelOptKind::RELOPT_JOINREL => return join::source(rel).map(Cow::Borrowed),
                 pg_sys::RelOptKind::RELOPT_BASEREL => {}
                 _ => return None,
             }
@@ -90,11 +105,14 @@ impl<'a> Source<'a> {
             if (*entry).inh {
                 return None;
             }
-            let RelationState { table, push, .. } = state(rel);
-            Some(Source {
+            let RelationState {
+                table, push, known, ..
+            } = state(rel);
+            Some(Cow::Owned(Source {
                 members: vec![Member {
                     relid: (*rel).relid,
                     table,
+                    known,
                     path: String::new(),
                     restrictions: (*rel).baserestrictinfo,
                     proofs: table.options.filter.clone().into_iter().collect(),
@@ -102,7 +120,7 @@ impl<'a> Source<'a> {
                     optional: false,
                 }],
                 push_where: push.where_,
-            })
+            }))
         }
     }
 
@@ -194,9 +212,7 @@ impl<'a> Source<'a> {
                 whole = Some(Condition::and(whole, proof.clone()));
             }
             // SAFETY: restrictions of relations of this planning.
-            if let Some(condition) = unsafe { self.exact(root, member.restrictions, params) }? {
-                whole = Some(Condition::and(whole, condition));
-            }
+            whole = unsafe { self.exact(root, member, whole, params) }?;
         }
         Some(whole)
     }
@@ -282,27 +298,28 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The condition that keeps exactly the rows for which all of `clauses` are true; `None` when there is none that
-    /// is sure to.
+    /// `whole`, and the condition that keeps exactly the rows for which all restrictions of a member are true; `None` when
+    /// there is none that is sure to.
     ///
     /// # Safety
-    /// `clauses` must be restrictions of the current planning.
+    /// `root` must be of the current planning.
     unsafe fn exact(
         &self,
         root: *mut pg_sys::PlannerInfo,
-        clauses: *mut pg_sys::List,
+        member: &Member,
+        mut whole: Option<Condition>,
         params: &mut Params,
     ) -> Option<Option<Condition>> {
-        let mut whole = None;
-        // SAFETY: the caller vouches for the list.
-        for clause in unsafe { PgList::<pg_sys::RestrictInfo>::from_pg(clauses) }.iter_ptr() {
+        // SAFETY: restrictions of a relation of this planning.
+        for clause in unsafe { PgList::<pg_sys::RestrictInfo>::from_pg(member.restrictions) }.iter_ptr() {
+            pgrx::check_for_interrupts!();
             // SAFETY: as above.
             unsafe {
                 // A condition without columns is checked by a node that stands on the scan, and not on ours.
                 if (*clause).pseudoconstant {
                     return None;
                 }
-                let condition = self.exact_clause(root, (*clause).clause.cast(), params)?;
+                let condition = self.exact_of(root, member, (*clause).clause.cast(), params)?;
                 whole = Some(Condition::and(whole, condition));
             }
         }
@@ -319,9 +336,6 @@ impl<'a> Source<'a> {
         expression: *mut pg_sys::Node,
         params: &mut Params,
     ) -> Option<Condition> {
-        if !self.push_where {
-            return None;
-        }
         // SAFETY: passed through; member sets of a valid expression.
         unsafe {
             let mentioned = pg_sys::pull_varnos(root, expression);
@@ -335,18 +349,39 @@ impl<'a> Source<'a> {
             if pg_sys::bms_membership(mentioned) != pg_sys::BMS_Membership::BMS_SINGLETON {
                 return None;
             }
-            let mut translator = Translator {
-                table: member.table,
-                relid: member.relid,
-                root,
-                params: std::mem::take(params),
-                may_disregard_case: false,
-                depth: 0,
-            };
-            let pushed = translator.translate(expression);
-            *params = translator.params;
-            let pushed = pushed.filter(|pushed| pushed.exact)?;
-            stays_exact(member.table, &pushed.condition).then(|| under(&member.path, pushed.condition))
+            self.exact_of(root, member, expression, params)
+        }
+    }
+
+    /// As [`exact_clause`](Self::exact_clause), for an expression over the columns of one member.
+    unsafe fn exact_of(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        member: &Member,
+        expression: *mut pg_sys::Node,
+        params: &mut Params,
+    ) -> Option<Condition> {
+        if !self.push_where {
+            return None;
+        }
+        let translator = Translator {
+            table: member.table,
+            known: member.known,
+            relid: member.relid,
+            root,
+            params: Params::default(),
+            may_disregard_case: false,
+            depth: 0,
+        };
+        // SAFETY: passed through.
+        unsafe {
+            let translated = translator.translated(expression);
+            let pushed = translated.pushed.as_ref().filter(|pushed| pushed.exact)?;
+            if !stays_exact(member.table, &pushed.condition) {
+                return None;
+            }
+            let pushed = translated.among(params)?;
+            Some(under(&member.path, pushed.condition))
         }
     }
 }
@@ -362,7 +397,7 @@ fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
         && condition
             .values()
             .into_iter()
-            .all(|value| table.says_exactly(value))
+            .all(|value| table.may_say_exactly(value))
 }
 
 /// The condition, its fields reached through `path`.

@@ -15,11 +15,12 @@ use crate::shared::Tracked;
 use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A running aggregate. Owned by the executor's memory context, so that an error drops it too.
 pub struct AggregateState {
-    table: ForeignTable,
+    table: Rc<ForeignTable>,
     user: pg_sys::Oid,
     plan: AggregatePrivate,
     parameters: Parameters,
@@ -76,7 +77,7 @@ struct Cursor<'a> {
 impl AggregateState {
     /// An aggregate that has asked nobody yet; `converters` are those of the slot's columns.
     pub fn new(
-        table: ForeignTable,
+        table: Rc<ForeignTable>,
         user: pg_sys::Oid,
         plan: AggregatePrivate,
         parameters: Parameters,
@@ -215,7 +216,8 @@ impl AggregateState {
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> Progress {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
-        if !self.table.says_all_exactly(&bindings) {
+        let filter = self.plan.queries.first().and_then(|query| query.filter.as_ref());
+        if !self.table.says_exactly_at_execution(&bindings, filter) {
             return self.local(has_local, None);
         }
         let Some(plan) = bind(&self.plan, &bindings) else {

@@ -54,7 +54,7 @@ fn mirror_totals(
 fn mirror_clock_change(source: pg_sys::Oid, at: Option<i64>) -> Option<i64> {
     const HOUR: i64 = 3600;
     let at = at?;
-    let clock = readable_table(source).clock;
+    let clock = readable_table(source).clock.clone();
     let blur = |hours: i64| {
         let near = Timestamp::from_second(at.saturating_add(hours * HOUR)).ok()?;
         Some(clock.blur(near).as_secs())
@@ -133,7 +133,7 @@ fn mirror_gateway_time(source: pg_sys::Oid) -> Option<TimestampWithTimeZone> {
 }
 
 /// A foreign table of ours that the current user may read.
-fn readable_table(relid: pg_sys::Oid) -> ForeignTable {
+fn readable_table(relid: pg_sys::Oid) -> std::rc::Rc<ForeignTable> {
     // SAFETY: main thread inside a transaction; what is no relation has no kind, and only foreign tables have a server.
     let readable = unsafe {
         let mode = pg_sys::ACL_SELECT as pg_sys::AclMode;

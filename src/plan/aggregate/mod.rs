@@ -212,9 +212,18 @@ impl Pushed {
     }
 
     /// Whether anything found out at execution can make the gateway's answer useless. The number of all rows under a
-    /// condition without parameters is what it is.
+    /// condition without parameters is what it is, unless a clock is changed near a point in time of it.
     fn needs_local(&self) -> bool {
-        !self.private.only_count || self.private.joined || !self.params.is_empty()
+        let has_moments = || {
+            let filter = self
+                .private
+                .queries
+                .first()
+                .and_then(|query| query.filter.as_ref());
+            let is_moment = |value: &intacct::Value| matches!(value, intacct::Value::Instant(_));
+            filter.is_some_and(|filter| filter.values().into_iter().any(is_moment))
+        };
+        !self.private.only_count || self.private.joined || !self.params.is_empty() || has_moments()
     }
 }
 

@@ -162,11 +162,11 @@ pub fn condition(
     Some(Pushed::new(condition, exact))
 }
 
-/// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds, and is
-/// ambiguous where it is set back; of a parameter only execution tells (`ForeignTable::says_all_exactly`).
+/// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds; whether it is
+/// ambiguous there, and what a parameter holds, only execution tells (`ForeignTable::says_exactly_at_execution`).
 pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
     match (class, value) {
-        (ValueClass::Timestamp, value) => translator.table.says_exactly(value),
+        (ValueClass::Timestamp, value) => translator.table.may_say_exactly(value),
         _ => true,
     }
 }

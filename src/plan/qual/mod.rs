@@ -8,6 +8,7 @@
 mod boolean;
 mod compare;
 mod integer;
+mod known;
 mod leaf;
 mod list;
 mod moment;
@@ -17,6 +18,7 @@ mod operator;
 mod pattern;
 pub mod shape;
 
+pub use known::Known;
 pub use operand::Params;
 pub use operator::family;
 
@@ -32,7 +34,7 @@ pub struct Pushed {
     pub condition: Condition,
     /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
     /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
-    /// loosens it ([`ForeignTable::says_exactly`]).
+    /// loosens it, as a clock that is changed nearby does ([`ForeignTable::says_exactly_at_execution`]).
     pub exact: bool,
     /// It keeps enough rows only if the gateway disregards case, in the whole request.
     pub case_insensitive: bool,
@@ -171,6 +173,8 @@ fn depth(condition: &Condition) -> usize {
 pub struct Translator<'a> {
     /// The table.
     pub table: &'a ForeignTable,
+    /// What was translated before in this planning.
+    pub known: &'a Known,
     /// Its place in the query.
     pub relid: pg_sys::Index,
     /// The planner's state.
@@ -270,7 +274,7 @@ impl Translator<'_> {
     /// The conjunction of all clauses that can be pushed.
     ///
     /// # Safety
-    /// Clauses of the current planning.
+    /// Clauses of the current planning that live as long as it does: those of base relations.
     pub unsafe fn translate_all(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
         let kept = self.params.mark();
         // SAFETY: passed through.
@@ -297,12 +301,14 @@ impl Translator<'_> {
         let mut whole = Several::new();
         let mut complete = true;
         for clause in clauses {
+            pgrx::check_for_interrupts!();
             // SAFETY: passed through.
             unsafe {
                 if (**clause).pseudoconstant {
                     continue;
                 }
-                match self.translate((**clause).clause.cast()) {
+                let translated = self.translated((**clause).clause.cast());
+                match translated.among(&mut self.params) {
                     Some(pushed) => whole.add(pushed),
                     None => complete = false,
                 }

@@ -40,6 +40,18 @@ impl Params {
         index as u32 + 1
     }
 
+    /// Takes over expressions; their numbers here, in the order of those there.
+    ///
+    /// # Safety
+    /// The expressions of both must be valid nodes.
+    pub(super) unsafe fn adopt(&mut self, others: &Params) -> Vec<u32> {
+        let others = others.expressions.iter();
+        // SAFETY: passed through.
+        others
+            .map(|(expression, shape)| unsafe { self.number(*expression, *shape) })
+            .collect()
+    }
+
     /// How many there are.
     pub fn mark(&self) -> usize {
         self.expressions.len()

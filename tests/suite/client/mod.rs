@@ -7,6 +7,7 @@ pub mod budget;
 mod budget_table;
 mod calls;
 mod cancel;
+mod changed_tables;
 mod clocks;
 mod concurrent;
 mod datetimes;

@@ -243,6 +243,24 @@ impl Condition {
         found
     }
 
+    /// Gives every parameter the number that `f` makes of its own.
+    pub fn renumber(&mut self, f: &mut dyn FnMut(u32) -> u32) {
+        let mut of_value = |value: &mut Value| {
+            if let Value::Param(number) = value {
+                *number = f(*number);
+            }
+        };
+        match self {
+            Condition::And(parts) | Condition::Or(parts) => {
+                parts.iter_mut().for_each(|part| part.renumber(f));
+            }
+            Condition::Compare { value, .. } | Condition::Like { pattern: value, .. } => of_value(value),
+            Condition::Between { low, high, .. } => [low, high].into_iter().for_each(of_value),
+            Condition::In { values, .. } => values.iter_mut().for_each(of_value),
+            Condition::CompareFields { .. } | Condition::IsNull { .. } => {}
+        }
+    }
+
     /// Calls `f` with this condition and every condition inside it, parents first.
     pub fn visit<'a>(&'a self, f: &mut dyn FnMut(&'a Condition)) {
         f(self);
