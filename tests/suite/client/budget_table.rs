@@ -139,6 +139,79 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Joins with local tables, a tenth of the size that they are made for: pages and lists of 100, 1,000 keys, 5,000 rows. Each
+/// statement says what is set for it.
+const LOOKUPS: &[(&str, &str)] = &[
+    (
+        "1,000 keys joined by the row key: 10 lists, and a count with the third",
+        "SELECT k, recordid FROM keys JOIN scaled.arinvoice ON recordno = k",
+    ),
+    (
+        "by a natural key",
+        "SELECT t, a.recordno FROM keys JOIN scaled.arinvoice a ON a.recordid = t",
+    ),
+    (
+        "LEFT JOIN",
+        "SELECT k, recordid FROM keys LEFT JOIN scaled.arinvoice ON recordno = k",
+    ),
+    (
+        "IN",
+        "SELECT recordno FROM scaled.arinvoice WHERE recordid IN (SELECT t FROM keys)",
+    ),
+    (
+        "EXISTS",
+        "SELECT k FROM keys WHERE EXISTS (SELECT FROM scaled.arinvoice WHERE recordno = k)",
+    ),
+    (
+        "NOT EXISTS",
+        "SELECT k FROM keys WHERE NOT EXISTS (SELECT FROM scaled.arinvoice WHERE recordno = k)",
+    ),
+    (
+        "the same with a LIMIT, where all keys match",
+        "SELECT k, recordid FROM present JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+    ),
+    (
+        "where one of a hundred matches, lists of 1,000",
+        "SET sage_intacct.lookup_batch = 1000; SELECT k, recordid FROM rare JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+    ),
+    (
+        "where none matches",
+        "SELECT k, recordid FROM absent JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+    ),
+    (
+        "an object that nobody has analyzed, of 3 pages",
+        "SET sage_intacct.lookup_batch = 10; SELECT k, recordid FROM keys JOIN arinvoice ON recordno = k",
+    ),
+    (
+        "6,000 rows with ten keys",
+        "SELECT i, c.name FROM generate_series(1, 6000) i LEFT JOIN scaled.customer c ON c.recordno = i % 10",
+    ),
+];
+
+/// What [`LOOKUPS`] stand on.
+fn prepare_lookups(company: &Company, client: &mut postgres::Client) {
+    let mapping =
+        "OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw')";
+    client
+        .batch_execute(&format!(
+            "CREATE SCHEMA scaled;
+             CREATE SERVER scaled FOREIGN DATA WRAPPER sage_intacct_fdw
+               OPTIONS (company_id 'acme', url '{}', page_size '100');
+             CREATE USER MAPPING FOR CURRENT_USER SERVER scaled {mapping};
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice, customer) FROM SERVER scaled INTO scaled;
+             ANALYZE scaled.arinvoice (recordno, recordid); ANALYZE scaled.customer (recordno);
+             CREATE TABLE present AS SELECT recordno AS k, recordid AS t FROM arinvoice ORDER BY md5(recordno::text);
+             CREATE TABLE keys AS SELECT CASE WHEN n % 4 = 0 THEN -n ELSE k END AS k, t
+               FROM (SELECT k, t, row_number() OVER () AS n FROM present) x WHERE n <= 1000;
+             CREATE TABLE absent AS SELECT -i AS k FROM generate_series(1, 1000) i;
+             CREATE TABLE rare AS SELECT CASE WHEN n % 100 = 0 THEN k ELSE -n END AS k
+               FROM (SELECT k, row_number() OVER () AS n FROM present) x WHERE n <= 1000;
+             ANALYZE present; ANALYZE keys; ANALYZE absent; ANALYZE rare",
+            company.gateway.url()
+        ))
+        .expect("tables");
+}
+
 /// One request: its functions, the object, the size asked for, the rows that came, and how a long list was said.
 fn line(entry: &Entry) -> String {
     let number = |label: &str, number: Option<u64>| match number {
@@ -196,8 +269,12 @@ fn the_request_budget() {
         .collect();
     assert_eq!(keys.len(), 2500);
     let absent: Vec<String> = (1..2500).map(|number| (-number).to_string()).collect();
+    prepare_lookups(&company, &mut client);
     let mut table = String::from("Calls  Round trips  Statement\n");
-    for (what, statement) in STATEMENTS {
+    let lookups = "SET sage_intacct.push_lookups = on; SET sage_intacct.lookup_batch = 100";
+    let all = STATEMENTS.iter().map(|statement| (statement, "SELECT 1"));
+    for ((what, statement), settings) in all.chain(LOOKUPS.iter().map(|statement| (statement, lookups))) {
+        client.batch_execute(settings).expect("settings");
         company.gateway.log();
         let sql = statement
             .replace("{keys}", &keys.join(", "))
