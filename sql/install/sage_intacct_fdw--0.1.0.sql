@@ -140,12 +140,34 @@ STRICT VOLATILE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_requests_wrapper';
 
+CREATE FUNCTION "mirror_row_key"(
+    "source" oid
+) RETURNS TEXT
+STRICT STABLE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_row_key_wrapper';
+
 CREATE FUNCTION "mirror_session"(
     "source" oid
 ) RETURNS jsonb
 STRICT VOLATILE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_session_wrapper';
+
+CREATE FUNCTION "mirror_sums"(
+    "source" oid,
+    "counted" TEXT,
+    "fields" TEXT[],
+    "grouped" TEXT,
+    "kind" TEXT
+) RETURNS TABLE (
+    "place" TEXT,
+    "rows" bigint,
+    "sums" TEXT[]
+)
+VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_sums_wrapper';
 
 CREATE FUNCTION "mirror_totals"(
     "source" oid,
@@ -337,80 +359,6 @@ CREATE EVENT TRIGGER sage_intacct_fdw_comments ON ddl_command_end
     WHEN TAG IN ('IMPORT FOREIGN SCHEMA')
     EXECUTE FUNCTION sage_intacct.comment_imported();
 
--- The tables and columns that Fivetran delivers and that the public dbt package for Sage Intacct reads (fivetran/dbt_sage_intacct
--- 1.4.1, read on 2026-11-29): for each table the object it is made from, and its columns. Each is the field of the same name, dots
--- as underscores. The type is that of a column whose field the source does not have; text is also what other types are
--- turned into, so that keys meet keys.
-CREATE FUNCTION sage_intacct.fivetran_tables()
-RETURNS TABLE (name name, object text, columns text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-VALUES
-    ('gl_account'::name, 'GLACCOUNT', 'bigint: recordno categorykey closetoacctkey createdby modifiedby;
-     text: accountno title accounttype normalbalance category alternativeaccount closingtype closingaccountno closingaccounttitle status;
-     boolean: taxable requireclass requirecustomer requiredept requireemployee requireitem requireloc requireproject requirevendor
-       requirewarehouse _fivetran_deleted;
-     timestamptz: whencreated whenmodified _fivetran_synced'),
-    ('gl_batch', 'GLBATCH', 'text: recordno batch_title journal module referenceno state taximplications baselocation_no megaentityid megaentityname
-       modifiedbyid userinfo_loginid;
-     bigint: batchno baselocation megaentitykey createdby modifiedby prbatchkey reversedkey templatekey userkey;
-     date: batch_date reversed reversedfrom;
-     timestamptz: modified whencreated whenmodified _fivetran_synced;
-     boolean: _fivetran_deleted'),
-    ('gl_detail', 'GLDETAIL', 'text: recordno recordid recordtype batchkey batch_title bookid accountno accounttitle basecurr currency classid classname
-       customerid customername departmentid departmenttitle locationid locationname vendorid vendorname description
-       docnumber document entry_state entrydescription prdescription;
-     bigint: batch_no line_no tr_type;
-     numeric: amount creditamount debitamount totaldue totalentered totalpaid trx_amount trx_creditamount trx_debitamount;
-     date: batch_date entry_date whencreated whendue whenpaid;
-     timestamptz: modified whenmodified _fivetran_synced;
-     boolean: _fivetran_deleted'),
-    ('ap_bill', 'APBILL', 'text: recordno recordid recordtype state vendorid vendorname basecurr currency description docnumber billtopaytocontactname
-       shiptoreturntocontactname;
-     bigint: billtopaytokey shiptoreturntokey due_in_days;
-     numeric: totaldue totalentered totalpaid;
-     date: whencreated whendue whenpaid whenposted;
-     timestamptz: auwhencreated whenmodified _fivetran_synced;
-     boolean: _fivetran_deleted'),
-    ('ap_bill_item', 'APBILLITEM', 'text: recordno recordkey recordtype state accountno accounttitle basecurr currency classid classname customerid customername
-       departmentid departmentname entrydescription itemid itemname locationid locationname offsetglaccountno
-       offsetglaccounttitle projectid projectname vendorid vendorname;
-     bigint: accountkey baselocation createdby line_no;
-     numeric: amount exchange_rate totalpaid totalselected;
-     boolean: billable billed lineitem;
-     date: entry_date;
-     timestamptz: whencreated whenmodified _fivetran_synced'),
-    ('ar_invoice', 'ARINVOICE', 'text: recordno recordid recordtype state customerid customername basecurr currency description docnumber
-       billtopaytocontactname shiptoreturntocontactname megaentityid megaentityname;
-     bigint: billtopaytokey shiptoreturntokey due_in_days createdby;
-     numeric: totaldue totalentered totalpaid;
-     date: whencreated whendiscount whendue whenpaid whenposted;
-     timestamptz: auwhencreated whenmodified _fivetran_synced;
-     boolean: _fivetran_deleted'),
-    ('ar_invoice_item', 'ARINVOICEITEM', 'text: recordno recordkey recordtype state accountno accounttitle basecurr currency classid classname customerid customername
-       departmentid departmentname entrydescription itemid itemname locationid locationname offsetglaccountno
-       offsetglaccounttitle vendorid vendorname warehouseid warehousename;
-     bigint: accountkey baselocation line_no;
-     numeric: amount exchange_rate totalpaid totalselected;
-     boolean: lineitem;
-     date: entry_date;
-     timestamptz: whencreated whenmodified _fivetran_synced')
-$$;
-
--- The same, a row for each column.
-CREATE FUNCTION sage_intacct.fivetran_columns()
-RETURNS TABLE (view name, object text, number bigint, name name, type text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT t.name, t.object, row_number() OVER (PARTITION BY t.name ORDER BY n.column LIKE '\_%', n.column <> 'recordno', n.column),
-       n.column::name, split_part(c.of_type, ':', 1)
-  FROM sage_intacct.fivetran_tables() t
- CROSS JOIN LATERAL regexp_split_to_table(t.columns, ';\s*') AS c(of_type)
- CROSS JOIN LATERAL regexp_split_to_table(split_part(c.of_type, ': ', 2), '\s+') AS n("column")
-$$;
-
 -- The options of a mirror, once: create_mirror and alter_mirror check them against this list, the refresh reads them
 -- through mirror_option, the reference is made from it.
 
@@ -421,6 +369,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
     ('columns', 'columns', NULL, 'Columns to mirror, separated by commas. Default: all. Read when the mirror is created.'),
+    ('key', 'columns', NULL, 'Columns that tell rows apart, separated by commas. Default: that of the row key; empty for none.'),
+    ('period', 'column', NULL, 'Where nothing tells rows apart: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
+    ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
     ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
@@ -512,6 +463,11 @@ BEGIN
             WHEN 'drift' THEN
                 allowed := 'add, warn or error';
                 IF given.value NOT IN ('add', 'warn', 'error') THEN
+                    RAISE invalid_text_representation;
+                END IF;
+            WHEN 'length' THEN
+                allowed := 'day, week, month, quarter or year';
+                IF given.value NOT IN ('day', 'week', 'month', 'quarter', 'year') THEN
                     RAISE invalid_text_representation;
                 END IF;
             WHEN 'concurrent' THEN
@@ -759,263 +715,51 @@ SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
 
--- Views for tools that list tables and views, but no foreign tables; and views in the shape that a known package reads.
--- They belong to their maker and read with the rights of who reads them (security_invoker).
-
--- When a mirror was last refreshed, as far as the current user may see it.
-CREATE FUNCTION sage_intacct.mirror_refreshed(mirror regclass)
-RETURNS timestamptz
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
-$$;
-
--- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
--- they copy, and other relations, which are taken for what their name says.
-CREATE FUNCTION sage_intacct.view_sources(schema name)
-RETURNS TABLE (relation regclass, name name, kind text, described regclass, object text, server name)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(d.relname, c.relname))), s.srvname
-  FROM pg_namespace n
-  JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('f', 'r', 'p', 'm')
-  LEFT JOIN sage_intacct.mirrors m ON m.target = c.oid
- CROSS JOIN LATERAL (
-        SELECT CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN m.target IS NOT NULL THEN 'mirror' ELSE 'other' END AS kind,
-               CASE WHEN c.relkind = 'f' THEN c.oid::regclass WHEN m.target IS NOT NULL THEN to_regclass(m.source) END AS described) k
-  LEFT JOIN pg_class d ON d.oid = k.described
-  LEFT JOIN pg_foreign_table t ON t.ftrelid = k.described
-  LEFT JOIN pg_foreign_server s ON s.oid = t.ftserver
-  LEFT JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-  LEFT JOIN pg_proc h ON h.oid = w.fdwhandler
- CROSS JOIN LATERAL (SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE n.nspname = schema AND (c.relkind <> 'f' OR h.proname = 'sage_intacct_fdw_handler')
-$$;
-
--- The columns of such a relation, with their fields and labels; `described` is the foreign table that says so.
-CREATE FUNCTION sage_intacct.view_columns(relation regclass, described regclass)
-RETURNS TABLE (number smallint, name name, type oid, field text, label text)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT a.attnum, a.attname, a.atttypid, upper(coalesce(o.field, a.attname)), coalesce(col_description(a.attrelid, a.attnum), o.label)
-  FROM pg_attribute a
-  LEFT JOIN pg_attribute d ON d.attrelid = described AND d.attname = a.attname AND d.attnum > 0 AND NOT d.attisdropped
- CROSS JOIN LATERAL (
-        SELECT max(option_value) FILTER (WHERE option_name = 'field') AS field,
-               max(option_value) FILTER (WHERE option_name = 'label') AS label
-          FROM pg_options_to_table(d.attfdwoptions)) o
- WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
- ORDER BY a.attnum
-$$;
-
--- Makes or replaces one view; what is there and was not made here is left alone.
-CREATE FUNCTION sage_intacct.view_make(into_schema name, view name, definition text, comment text, comments jsonb)
-RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    made_here CONSTANT text := 'Made by sage_intacct.create_views.';
-    qualified text := format('%I.%I', into_schema, view);
-    found oid := to_regclass(format('%I.%I', into_schema, view));
-    commented record;
-BEGIN
-    IF found IS NOT NULL AND NOT (SELECT c.relkind = 'v' AND coalesce(obj_description(c.oid, 'pg_class') LIKE '%' || made_here, false)
-                                    FROM pg_class c WHERE c.oid = found) THEN
-        RAISE 'relation % exists and was not made by sage_intacct.create_views', qualified USING ERRCODE = 'duplicate_table',
-            HINT = 'Drop or rename it, or make the views in another schema.';
-    END IF;
-    BEGIN
-        EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', qualified, definition);
-    EXCEPTION WHEN invalid_table_definition THEN
-        RAISE 'view % cannot be replaced: a column of it is gone or has another type now', qualified
-            USING ERRCODE = 'invalid_table_definition', DETAIL = SQLERRM,
-                HINT = format('DROP VIEW %s, and what depends on it, then call sage_intacct.create_views again.', qualified);
-    END;
-    EXECUTE format('COMMENT ON VIEW %s IS %L', qualified, concat_ws(' ', comment, made_here));
-    FOR commented IN SELECT key AS name, value AS label FROM jsonb_each_text(comments) LOOP
-        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', qualified, commented.name, commented.label);
-    END LOOP;
-END
-$$;
-
--- What to type so that a schema has the objects that are missing from it.
-CREATE FUNCTION sage_intacct.view_hint(schema name, missing text[])
-RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-WITH known AS (SELECT * FROM sage_intacct.view_sources(schema) WHERE kind <> 'other'),
-     tables AS (SELECT string_agg(lower(o), ', ' ORDER BY o) AS list FROM unnest(missing) o),
-     -- Mirrors are copies of foreign tables in another schema.
-     origin AS (SELECT n.nspname FROM known k JOIN pg_class c ON c.oid = k.described JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE k.kind = 'mirror' LIMIT 1)
-SELECT CASE WHEN EXISTS (SELECT FROM origin) THEN
-            (SELECT string_agg(CASE WHEN o IN ('GLDETAIL', 'GLACCOUNTBALANCE')
-                        THEN format('CREATE MATERIALIZED VIEW %I.%I AS SELECT * FROM %I.%I;', schema, lower(o), nspname, lower(o))
-                        ELSE format('CALL sage_intacct.create_mirror(%L, %L);', format('%I.%I', nspname, lower(o)), format('%I.%I', schema, lower(o)))
-                    END, ' ' ORDER BY o) FROM unnest(missing) o, origin)
-       ELSE format('IMPORT FOREIGN SCHEMA intacct LIMIT TO (%s) FROM SERVER %s INTO %I;', (SELECT list FROM tables),
-                coalesce((SELECT quote_ident(server) FROM known WHERE server IS NOT NULL LIMIT 1), '...'), schema)
-       END
-$$;
-
--- Makes views over the foreign tables and mirrors of a schema: `plain`, each table as it is, or `fivetran`, the tables and
--- columns of Fivetran's connector, which the dbt package reads. A table that the style needs and the schema does not have is an
--- error, or with `missing_ok` left out. Shows each view, what it reads, and which columns of it are always null, since the source has no such
--- field.
-CREATE FUNCTION sage_intacct.create_views(from_schema name, into_schema name, style text DEFAULT 'plain', missing_ok boolean DEFAULT false)
-RETURNS TABLE (view text, source text, missing name[])
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted record;
-    absent text[];
-    list text;
-    labels jsonb;
-BEGIN
-    IF style NOT IN ('plain', 'fivetran') THEN
-        RAISE 'unknown style "%" of views', style USING ERRCODE = 'invalid_parameter_value', HINT = 'It is plain or fivetran.';
-    END IF;
-    FOR wanted IN SELECT s.name FROM unnest(ARRAY[from_schema, into_schema]) s(name)
-                   WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = s.name) LOOP
-        RAISE 'schema "%" does not exist', wanted.name USING ERRCODE = 'invalid_schema_name',
-            HINT = format('CREATE SCHEMA %I makes it.', wanted.name);
-    END LOOP;
-    IF style = 'plain' THEN
-        IF from_schema = into_schema THEN
-            RAISE 'plain views are named as what they read, so they need another schema than "%"', from_schema
-                USING ERRCODE = 'invalid_parameter_value';
-        END IF;
-        FOR wanted IN SELECT * FROM sage_intacct.view_sources(from_schema) s WHERE s.kind <> 'other' ORDER BY s.name LOOP
-            SELECT string_agg(format('t.%I', c.name), ', ' ORDER BY c.number), jsonb_object_agg(c.name, c.label) FILTER (WHERE c.label IS NOT NULL)
-              INTO list, labels
-              FROM sage_intacct.view_columns(wanted.relation, wanted.described) c;
-            view := format('%I.%I', into_schema, wanted.name);
-            source := wanted.relation;
-            missing := '{}';
-            PERFORM sage_intacct.view_make(into_schema, wanted.name, format('SELECT %s FROM %s t', list, wanted.relation),
-                format('%s of Sage Intacct, read from %s.', wanted.object, wanted.relation), coalesce(labels, '{}'));
-            RETURN NEXT;
-        END LOOP;
-        IF view IS NULL THEN
-            RAISE 'schema "%" has neither foreign tables of sage_intacct_fdw nor mirrors', from_schema USING ERRCODE = 'undefined_table',
-                HINT = format('IMPORT FOREIGN SCHEMA intacct FROM SERVER ... INTO %I;', from_schema);
-        END IF;
-        RETURN;
-    END IF;
-
-    SELECT array_agg(t.object ORDER BY t.object) INTO absent
-      FROM sage_intacct.fivetran_tables() t
-     WHERE NOT EXISTS (SELECT FROM sage_intacct.view_sources(from_schema) s
-                        WHERE upper(s.object) = t.object AND (s.kind <> 'other' OR s.name = lower(t.object)));
-    IF absent IS NOT NULL THEN
-        IF NOT missing_ok OR cardinality(absent) = (SELECT count(*) FROM sage_intacct.fivetran_tables()) THEN
-            RAISE 'schema "%" has no table of %', from_schema, array_to_string(absent, ', ') USING ERRCODE = 'undefined_table',
-                HINT = sage_intacct.view_hint(from_schema, absent) || ' Or leave them out: missing_ok => true.';
-        END IF;
-        RAISE NOTICE 'schema "%" has no table of %: no view is made of them', from_schema, array_to_string(absent, ', ')
-            USING HINT = sage_intacct.view_hint(from_schema, absent);
-    END IF;
-    FOR wanted IN
-        SELECT t.name, t.object, array_agg(s.relation ORDER BY s.relation) AS relations, (array_agg(s.kind))[1] AS kind,
-               (array_agg(s.described))[1] AS described
-          FROM sage_intacct.fivetran_tables() t
-          JOIN (SELECT *, row_number() OVER (PARTITION BY upper(object) ORDER BY name <> lower(object)) AS place,
-                       bool_or(name = lower(object)) OVER (PARTITION BY upper(object)) AS named
-                  FROM sage_intacct.view_sources(from_schema)
-                 WHERE kind <> 'other' OR name = lower(object)) s
-            -- One that has the object's own name is meant; else there must be but one.
-            ON upper(s.object) = t.object AND (s.place = 1 OR NOT s.named)
-         GROUP BY t.name, t.object ORDER BY t.name
-    LOOP
-        IF cardinality(wanted.relations) > 1 THEN
-            RAISE 'schema "%" has more than one table of %: %', from_schema, wanted.object, array_to_string(wanted.relations, ', ')
-                USING ERRCODE = 'ambiguous_alias', HINT = format('Name the one that is meant %I.', lower(wanted.object));
-        END IF;
-        SELECT string_agg(
-                   CASE WHEN f.name = '_fivetran_deleted' THEN 'false'
-                        WHEN f.name = '_fivetran_synced' THEN CASE wanted.kind
-                            WHEN 'foreign table' THEN 'now()'
-                            WHEN 'mirror' THEN format('(SELECT sage_intacct.mirror_refreshed(%L::regclass))', wanted.relations[1])
-                            ELSE 'NULL::timestamptz' END
-                        WHEN c.name IS NULL THEN format('NULL::%s', f.type)
-                        -- Only what cannot fail, and runs no code of the type's owner, is turned into another type.
-                        WHEN f.type = 'text' AND c.type <> 'text'::regtype
-                             AND (SELECT y.typnamespace = 'pg_catalog'::regnamespace FROM pg_type y WHERE y.oid = c.type) THEN format('t.%I::text', c.name)
-                        ELSE format('t.%I', c.name) END || format(' AS %I', f.name), ', ' ORDER BY f.number),
-               coalesce(jsonb_object_agg(f.name, c.label) FILTER (WHERE c.label IS NOT NULL), '{}'),
-               coalesce(array_agg(f.name ORDER BY f.number) FILTER (WHERE c.name IS NULL AND f.name NOT LIKE '\_fivetran\_%'), '{}')
-          INTO list, labels, missing
-          FROM sage_intacct.fivetran_columns() f
-          LEFT JOIN LATERAL (SELECT * FROM sage_intacct.view_columns(wanted.relations[1], wanted.described) v
-                              WHERE replace(v.field, '.', '_') = upper(f.name) ORDER BY v.number LIMIT 1) c ON true
-         WHERE f.view = wanted.name;
-        view := format('%I.%I', into_schema, wanted.name);
-        source := wanted.relations[1];
-        PERFORM sage_intacct.view_make(into_schema, wanted.name, format('SELECT %s FROM %s t', list, wanted.relations[1]),
-            format('%s of Sage Intacct in the shape of Fivetran, read from %s.', wanted.object, wanted.relations[1]), labels);
-        RETURN NEXT;
-    END LOOP;
-END
-$$;
-
-CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
-SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
-       -- A guess of thousands of years is none, and not every one has a date.
-       CASE WHEN rows_done > 0 AND rows_total >= rows_done
-             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
-            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
-       END AS eta
-  FROM @extschema@.running_scans()
-UNION ALL
--- What a refresh has committed; its scans are rows of their own.
-SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
-       CASE WHEN r.read > 0 AND r.expected >= r.read
-             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
-            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
-       END
-  FROM @extschema@.mirror_running r
-  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
-  JOIN pg_class f ON f.oid = m.source
-  JOIN pg_foreign_table t ON t.ftrelid = m.source
-  JOIN pg_foreign_server s ON s.oid = t.ftserver
- CROSS JOIN LATERAL (
-        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
- WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
-
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
-GRANT SELECT ON @extschema@.progress TO PUBLIC;
-
 -- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
 -- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
--- missing here have no known rule: their deleted rows are found by the check and the sweep.
+-- missing here have no known rule: their deleted rows are found by the check and the sweep. For objects in which nothing is
+-- unique, the field by whose periods rows are replaced.
 CREATE FUNCTION sage_intacct.mirror_rules()
-RETURNS TABLE (object text, link text, header text, header_created text, audit_key text)
+RETURNS TABLE (object text, link text, header text, header_created text, audit_key text, period text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
-    ('APBILL', NULL, NULL, NULL, 'RECORDNO'),
-    ('TASK', NULL, NULL, NULL, 'RECORDNO'),
-    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID'),
-    ('VENDOR', NULL, NULL, NULL, 'VENDORID'),
-    ('USERINFO', NULL, NULL, NULL, 'LOGINID'),
-    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL),
-    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL),
-    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL),
-    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL),
-    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL),
-    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL),
-    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL),
-    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL),
-    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL)
+    ('APBILL', NULL, NULL, NULL, 'RECORDNO', NULL),
+    ('TASK', NULL, NULL, NULL, 'RECORDNO', NULL),
+    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID', NULL),
+    ('VENDOR', NULL, NULL, NULL, 'VENDORID', NULL),
+    ('USERINFO', NULL, NULL, NULL, 'LOGINID', NULL),
+    ('GLDETAIL', 'BATCHKEY', 'GLBATCH', 'WHENCREATED', NULL, 'ENTRY_DATE'),
+    ('GLACCOUNTBALANCE', NULL, NULL, NULL, NULL, 'PERIOD'),
+    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL, NULL),
+    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL, NULL),
+    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL, NULL),
+    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL, NULL),
+    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL, NULL),
+    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL, NULL),
+    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL, NULL),
+    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL, NULL),
+    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL, NULL)
+$$;
+
+-- Fields by which the audit trail may name a row of an object: its record number, and what people call it. A key of another row
+-- that reads the same does no harm: a row is deleted only if the gateway does not show it any more.
+CREATE FUNCTION sage_intacct.mirror_natural_keys(object text)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY['RECORDNO', 'ID', 'RECORDID', 'NAME', upper(object) || 'ID', upper(object) || 'NAME']
+    || CASE upper(object)
+        WHEN 'GLACCOUNT' THEN ARRAY['ACCOUNTNO'] WHEN 'STATACCOUNT' THEN ARRAY['ACCOUNTNO'] WHEN 'GLJOURNAL' THEN ARRAY['SYMBOL']
+        WHEN 'STATJOURNAL' THEN ARRAY['SYMBOL'] WHEN 'GLBATCH' THEN ARRAY['BATCHNO'] WHEN 'LOCATIONENTITY' THEN ARRAY['LOCATIONID']
+        WHEN 'SODOCUMENT' THEN ARRAY['DOCID', 'DOCNO'] WHEN 'PODOCUMENT' THEN ARRAY['DOCID', 'DOCNO'] WHEN 'INVDOCUMENT' THEN ARRAY['DOCID', 'DOCNO']
+        WHEN 'APPYMT' THEN ARRAY['DOCNUMBER'] WHEN 'ARPYMT' THEN ARRAY['DOCNUMBER'] WHEN 'CHECKINGACCOUNT' THEN ARRAY['BANKACCOUNTID']
+        WHEN 'SAVINGSACCOUNT' THEN ARRAY['BANKACCOUNTID'] WHEN 'CREDITCARD' THEN ARRAY['CARDID'] WHEN 'USERINFO' THEN ARRAY['LOGINID']
+        WHEN 'TRXCURRENCIES' THEN ARRAY['CODE'] WHEN 'WAREHOUSE' THEN ARRAY['LOCATIONID'] ELSE '{}' END
 $$;
 
 -- Columns that foreign table and target have in common, with their fields at the gateway (null: a constant).
@@ -1042,9 +786,9 @@ $$;
 CREATE FUNCTION sage_intacct.mirror_shape(
     source regclass, target regclass, options jsonb, gone name[],
     OUT server name, OUT object text, OUT docparid text, OUT show_private text,
-    OUT columns name[], OUT key name, OUT modified name, OUT created name,
+    OUT columns name[], OUT keys name[], OUT key name, OUT modified name, OUT created name,
     OUT link name, OUT header text, OUT header_created text,
-    OUT audit_object text, OUT audit_column name)
+    OUT audit_object text, OUT audit_column name, OUT audit_columns name[], OUT period name, OUT period_type name)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1052,10 +796,10 @@ DECLARE
     row_key text;
     rule record;
     given text;
+    other record;
 BEGIN
-    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private,
-           coalesce(o.row_key, CASE WHEN upper(coalesce(o.object, c.relname)) IN ('GLDETAIL', 'GLACCOUNTBALANCE') THEN '' ELSE 'RECORDNO' END)
-      INTO server, object, docparid, show_private, row_key
+    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private
+      INTO server, object, docparid, show_private
       FROM pg_foreign_table t
       JOIN pg_class c ON c.oid = t.ftrelid
       JOIN pg_foreign_server s ON s.oid = t.ftserver
@@ -1064,33 +808,67 @@ BEGIN
      CROSS JOIN LATERAL (
             SELECT max(option_value) FILTER (WHERE option_name = 'object') AS object,
                    max(option_value) FILTER (WHERE option_name = 'docparid') AS docparid,
-                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private,
-                   max(option_value) FILTER (WHERE option_name = 'row_key') AS row_key
+                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private
               FROM pg_options_to_table(t.ftoptions)) o
      WHERE t.ftrelid = source;
     IF NOT FOUND THEN
         RAISE '% is not a foreign table of sage_intacct_fdw', source USING ERRCODE = 'wrong_object_type';
     END IF;
 
+    row_key := sage_intacct.mirror_row_key(source);
     -- A field named twice is taken once.
     SELECT array_agg(c.name ORDER BY c.number),
-           min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+           coalesce(min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+                    min(c.name) FILTER (WHERE upper(c.field) = upper(row_key))),
            min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENMODIFIED', 'UPDATEDAT')),
            coalesce(min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENCREATED', 'CREATEDAT')),
                     min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) = 'AUWHENCREATED'))
       INTO columns, key, modified, created
       FROM sage_intacct.mirror_columns(source, target) c
      WHERE c.name <> ALL (gone);
-    IF key IS NULL THEN
-        RAISE '% cannot be mirrored: it has no column of type bigint with a unique row key', source
-            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', coalesce(nullif(row_key, ''), 'none')),
-                HINT = 'A materialized view can hold its rows: REFRESH MATERIALIZED VIEW CONCURRENTLY reads them anew each time.';
+    IF options ? 'key' THEN
+        keys := coalesce(sage_intacct.mirror_column_list(options ->> 'key'), '{}');
+        PERFORM sage_intacct.mirror_column_option(columns, jsonb_build_object('key', k), 'key') FROM unnest(keys) k;
+    ELSIF key IS NOT NULL THEN
+        keys := ARRAY[key];
+    ELSIF row_key = '' THEN
+        keys := '{}';
+    END IF;
+    SELECT c.name, format_type(c.type, NULL) AS type INTO other FROM sage_intacct.mirror_columns(source, target) c
+     WHERE c.name = ANY (keys) AND c.type <> ALL (sage_intacct.mirror_key_types());
+    IF FOUND THEN
+        RAISE '% cannot be mirrored: column "%" of its key has type %', source, other.name, other.type
+            USING ERRCODE = 'feature_not_supported',
+                HINT = format('Key columns have one of these types: %s. Option "key" names the columns that tell rows apart.',
+                              (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(sage_intacct.mirror_key_types()) t));
+    ELSIF keys IS NULL THEN
+        RAISE '% cannot be mirrored: it has no column with a unique row key', source
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', row_key),
+                HINT = 'Option "key" names the columns that tell rows apart; where it is empty, rows are replaced by periods.';
+    END IF;
+    -- Numbers that the gateway sorts and adds up make pages, and a check that halves.
+    IF cardinality(keys) <> 1 OR NOT EXISTS (
+        SELECT FROM sage_intacct.mirror_columns(source, target) c
+         WHERE c.name = keys[1] AND upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype) THEN
+        key := NULL;
     END IF;
 
     modified := coalesce(sage_intacct.mirror_column_option(columns, options, 'modified'), modified);
     created := coalesce(sage_intacct.mirror_column_option(columns, options, 'created'), created);
 
     SELECT * INTO rule FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.object);
+    IF keys = '{}' THEN
+        period := CASE WHEN NOT options ? 'period' THEN
+                (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                  WHERE upper(c.field) = rule.period AND c.name = ANY (columns))
+            WHEN options ->> 'period' <> '' THEN sage_intacct.mirror_column_option(columns, options, 'period') END;
+        SELECT t.typname INTO period_type FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+         WHERE a.attrelid = source AND a.attname = period AND NOT a.attisdropped;
+        IF period IS NOT NULL AND period_type NOT IN ('date', 'text', 'int8') THEN
+            RAISE 'column "%" cannot be the period: it has type %', period, period_type USING ERRCODE = 'fdw_invalid_attribute_value',
+                HINT = 'A date is cut into periods; of a text or a bigint, each value is one.';
+        END IF;
+    END IF;
     header := nullif(coalesce(options ->> 'header', rule.header), '');
     IF header IS NOT NULL THEN
         link := coalesce(sage_intacct.mirror_column_option(columns, options, 'link'),
@@ -1103,8 +881,10 @@ BEGIN
             header := NULL;
         ELSE
             header_created := CASE WHEN header = rule.header THEN rule.header_created ELSE 'WHENCREATED' END;
-            SELECT r.object, mirror_shape.link INTO audit_object, audit_column
+            SELECT mirror_shape.link INTO audit_column
               FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.header) AND r.audit_key = 'RECORDNO';
+            audit_object := upper(header);
+            audit_columns := ARRAY[link];
         END IF;
     ELSE
         given := coalesce(options ->> 'audit_key', '');
@@ -1112,9 +892,22 @@ BEGIN
                 (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
                   WHERE upper(c.field) = rule.audit_key AND c.name = ANY (columns))
             WHEN given <> '' THEN sage_intacct.mirror_column_option(columns, options, 'audit_key') END;
-        audit_object := CASE WHEN audit_column IS NOT NULL THEN upper(object) END;
+        -- Which of its keys the trail names a row by is not known of most objects: both kinds are tried.
+        audit_columns := CASE WHEN cardinality(keys) <> 1 OR given = '' AND options ? 'audit_key' THEN '{}' WHEN given <> '' THEN ARRAY[audit_column]
+            ELSE ARRAY(SELECT c.name FROM sage_intacct.mirror_columns(source, target) c
+                        WHERE c.name = ANY (columns) AND (c.name = ANY (keys) OR upper(c.field) = ANY (sage_intacct.mirror_natural_keys(object)))) END;
+        audit_object := CASE WHEN audit_columns <> '{}' THEN upper(object) END;
     END IF;
 END
+$$;
+
+-- Types that a key may have: those in which equal values are the same value, and print the same.
+CREATE FUNCTION sage_intacct.mirror_key_types()
+RETURNS oid[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY['int8', 'int4', 'text', 'varchar', 'date', 'timestamptz', 'bool']::regtype[]::oid[]
 $$;
 
 -- The name of a relation, whatever the search_path.
@@ -1243,7 +1036,7 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN ARRAY[shape.key];
+    RETURN shape.keys;
 END
 $$;
 
@@ -1441,6 +1234,10 @@ $$;
 --   deletes                       takes rows out that AUDITHISTORY says are deleted
 --   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
 --   lines {from, after, …}        lines of the headers changed since
+--   changed {from}                where nothing is unique: the periods of rows created or changed since
+--   period {scope}                the rows of a scope (see periods.sql), compared with the target's as a multiset
+--   periods {differs}             which periods differ in number of rows or in sums
+--   passed {seen}                 the changes have been read: moves the watermark
 --   all {after, columns, …}       every row, compared with the target; with `columns`, these alone
 --   keys {after, upto}            every key in a range, compared with the target
 --   check {round}                 compares number of rows and sum of keys
@@ -1468,12 +1265,12 @@ DECLARE
     sweep_due timestamptz := sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at));
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    stamped := shape.modified IS NOT NULL OR shape.header IS NOT NULL;
+    stamped := shape.header IS NOT NULL OR shape.modified IS NOT NULL AND (shape.keys <> '{}' OR shape.period IS NOT NULL);
     IF m.drift_at IS NULL OR m.drift_at + sage_intacct.mirror_option(m.options, 'drift_interval')::interval <= at THEN
         todo := todo || jsonb_build_object('do', 'drift');
     END IF;
 
-    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' ELSE 'changes' END);
+    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' WHEN shape.keys = '{}' THEN 'changed' ELSE 'changes' END);
     IF m.loaded_at IS NULL THEN
         todo := todo || jsonb_build_object('do', 'load');
         IF stamped THEN
@@ -1482,7 +1279,7 @@ BEGIN
     ELSIF "full" OR NOT stamped OR m.watermark IS NULL AND NOT reading THEN
         todo := todo || jsonb_build_object('do', 'all');
     ELSE
-        IF shape.audit_column IS NOT NULL THEN
+        IF shape.audit_object IS NOT NULL THEN
             todo := todo || jsonb_build_object('do', 'deletes');
         END IF;
         -- The second pass and the rescan of a period are the first pass from further back.
@@ -1500,8 +1297,12 @@ BEGIN
     END IF;
 
     -- Reading all rows finds all keys too.
-    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' THEN
+    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' AND NOT todo @> '[{"do": "load"}]' THEN
         todo := todo || jsonb_build_object('do', 'keys');
+    END IF;
+    -- Rows that go from one value to another leave the sums of all rows as they are: a few values are compared each time.
+    IF checks AND shape.period IS NOT NULL AND NOT sage_intacct.mirror_has_calendar(shape) AND m.loaded_at IS NOT NULL AND NOT todo @> '[{"do": "all"}]' THEN
+        todo := todo || '{"do": "periods"}'::jsonb;
     END IF;
     IF checks THEN
         todo := todo || jsonb_build_object('do', 'check', 'round', 1);
@@ -1536,13 +1337,15 @@ BEGIN
     SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
       FROM (SELECT DISTINCT ON (task) task, number
               FROM jsonb_array_elements(m.todo) WITH ORDINALITY AS t (task, number)
-             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve') AND NOT task ? 'part'
+             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve', 'periods', 'passed') AND NOT task ? 'part'
+               -- Periods that changed or differ are found again; those of a pass over all of them go on.
+               AND (task ->> 'do' <> 'period' OR task ? 'pass')
              ORDER BY task, number) t;
-    plan := sage_intacct.mirror_plan(m, false, kept @> '[{"do": "all"}]' AND EXISTS (
-        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns'));
+    plan := sage_intacct.mirror_plan(m, false, EXISTS (
+        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns' OR task ->> 'do' = 'period'));
     SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
       FROM jsonb_array_elements(kept) WITH ORDINALITY AS t (task, number)
-     WHERE task ? 'began'
+     WHERE task ? 'began' AND (task ->> 'do' <> 'period' OR NOT plan @> '[{"do": "all"}]')
         OR NOT plan @> jsonb_build_array(jsonb_build_object('do', task -> 'do'))
         OR task ->> 'do' = 'all' AND NOT EXISTS (
                SELECT FROM jsonb_array_elements(plan) AS p WHERE p ->> 'do' = 'all' AND NOT p ? 'columns');
@@ -1572,6 +1375,444 @@ SELECT date_trunc('second', least(
   FROM (SELECT sage_intacct.mirror_overlap(m) AS back) o
 $$;
 
+-- How many rows there are, and what their numbers add up to: at the gateway, and in the target.
+
+-- The columns whose sums can be compared: numbers that the gateway adds up as PostgreSQL does.
+CREATE FUNCTION sage_intacct.mirror_measures(source regclass, columns name[])
+RETURNS name[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(array_agg(a.attname ORDER BY a.attnum), '{}')
+  FROM pg_attribute a
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) FILTER (WHERE option_name = 'field') AS field,
+               max(option_value) FILTER (WHERE option_name = 'type') AS type,
+               bool_or(option_name = 'constant') AS constant
+          FROM pg_options_to_table(a.attfdwoptions)) o
+ WHERE a.attrelid = source AND a.attname = ANY (columns) AND NOT a.attisdropped AND a.atttypmod = -1
+   AND (a.atttypid = 'int8'::regtype AND o.type = 'INTEGER'
+        OR a.atttypid = 'numeric'::regtype AND o.type IN ('DECIMAL', 'CURRENCY', 'PERCENT'))
+   AND NOT coalesce(o.constant, false) AND coalesce(o.field, '') !~ '\.'
+$$;
+
+-- The column whose values are counted where rows are grouped: a key column, or RECORDNO, or another one; none of those that are
+-- added up or grouped by. That every row has a value is not asked for: the target's values are counted too.
+CREATE FUNCTION sage_intacct.mirror_counted(source regclass, target regclass, shape record, others name[])
+RETURNS name
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT c.name FROM sage_intacct.mirror_columns(source, target) c
+             WHERE c.name = ANY (shape.columns) AND c.name <> ALL (others) AND c.field !~ '\.'
+             ORDER BY c.name = ANY (shape.keys) DESC, upper(c.field) = 'RECORDNO' DESC, c.type IN ('int8'::regtype, 'text'::regtype) DESC, c.number
+             LIMIT 1);
+END
+$$;
+
+-- What an aggregate of the gateway's is asked for: number of rows and sums, of all rows or of each value of a column. The
+-- statement is null where it cannot say it. `mirror_local` is the same of the target.
+CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, OUT statement text, OUT counted name, OUT measures name[])
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    measures := array_remove(sage_intacct.mirror_measures(m.source, shape.columns), grouped);
+    counted := coalesce(sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(measures || grouped, NULL)),
+                        sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(ARRAY[grouped], NULL)));
+    measures := array_remove(measures, counted);
+    IF counted IS NOT NULL THEN
+        statement := format('SELECT s.place%s AS place, s.rows, s.sums::numeric[] AS sums FROM sage_intacct.mirror_sums(%s, %L, %L, %L, %L) s',
+            '::pg_catalog.' || quote_ident(CASE WHEN grouped IS NULL THEN 'text' ELSE shape.period_type END), m.source::oid,
+            sage_intacct.mirror_fields(m.source, ARRAY[counted]) ->> 0, ARRAY(SELECT jsonb_array_elements_text(sage_intacct.mirror_fields(m.source, measures))),
+            sage_intacct.mirror_fields(m.source, ARRAY[grouped]) ->> 0, CASE WHEN grouped IS NOT NULL THEN shape.period_type END);
+    END IF;
+END
+$$;
+
+-- The fields of columns, as an array.
+CREATE FUNCTION sage_intacct.mirror_fields(source regclass, columns name[])
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(jsonb_agg(coalesce((SELECT max(option_value) FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'field'), upper(a.attname)) ORDER BY c.number), '[]')
+  FROM unnest(columns) WITH ORDINALITY AS c (name, number)
+  JOIN pg_attribute a ON a.attrelid = source AND a.attname = c.name AND NOT a.attisdropped
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_local(target regclass, counted name, measures name[], grouped name DEFAULT NULL)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
+              (SELECT string_agg(format('sum(%I)', name), ', ' ORDER BY number) FROM unnest(measures) WITH ORDINALITY AS c (name, number)),
+              target, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
+$$;
+
+-- Number of rows at the gateway, and what can be compared beside it: the sum of the keys, where they are numbers, else the sums of
+-- all numbers. All are null where the gateway's function cannot count.
+CREATE FUNCTION sage_intacct.mirror_counts(m sage_intacct.mirror, shape record, OUT rows bigint, OUT key_sum numeric, OUT measures name[], OUT sums numeric[])
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    asked record;
+BEGIN
+    IF shape.key IS NOT NULL THEN
+        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_totals(m.source, NULL, NULL) t;
+        RETURN;
+    END IF;
+    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape);
+    IF asked.statement IS NOT NULL THEN
+        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', asked.statement) INTO rows, sums;
+        measures := CASE WHEN sums IS NOT NULL THEN asked.measures ELSE '{}' END;
+    END IF;
+END
+$$;
+
+-- The same in the target.
+CREATE FUNCTION sage_intacct.mirror_local_counts(m sage_intacct.mirror, shape record, measures name[], OUT rows bigint, OUT key_sum numeric, OUT sums numeric[])
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF shape.key IS NOT NULL THEN
+        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}') t;
+    ELSE
+        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(m.target, NULL, measures)) INTO rows, sums;
+    END IF;
+END
+$$;
+
+-- Objects in which nothing is unique: their rows are replaced a period at a time, or with all rows of a header. A scope is a
+-- condition that holds for rows at the gateway as for rows of the target; it is read whole, and compared as a multiset.
+--
+--   {}               every row
+--   {from, to}       the column of the period is not before `from`, and before `to`
+--   {values}         it has one of these values
+--   {none}           it has no value
+--   {except}         it has a value that is none of these
+--   {lines}          the rows of the headers in the table of keys
+
+CREATE FUNCTION sage_intacct.mirror_scope(shape record, scope jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    period text := quote_ident(shape.period);
+    type text := '::pg_catalog.' || quote_ident(shape.period_type);
+BEGIN
+    RETURN CASE
+        WHEN scope ? 'lines' THEN format('%I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)', shape.link)
+        WHEN scope ? 'none' THEN period || ' IS NULL'
+        WHEN scope ? 'values' THEN format('%s OPERATOR(pg_catalog.=) ANY (%L%s[])', period, ARRAY(SELECT jsonb_array_elements_text(scope -> 'values')), type)
+        WHEN scope ? 'except' THEN format('%s OPERATOR(pg_catalog.<>) ALL (%L%s[])', period, ARRAY(SELECT jsonb_array_elements_text(scope -> 'except')), type)
+        ELSE coalesce(nullif(concat_ws(' AND ',
+            period || ' OPERATOR(pg_catalog.>=) ' || quote_literal(scope ->> 'from') || type,
+            period || ' OPERATOR(pg_catalog.<) ' || quote_literal(scope ->> 'to') || type), ''), 'true') END;
+END
+$$;
+
+-- Whether the column is cut into periods of the calendar; its values are periods themselves otherwise.
+CREATE FUNCTION sage_intacct.mirror_has_calendar(shape record)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN shape.period_type = 'date';
+END
+$$;
+
+-- The groups of a column's values in `there`, a temporary table (place, rows, …), as scopes of about `most` rows that together
+-- hold every row there can be; or, with `gaps`, just the periods of those values.
+CREATE FUNCTION sage_intacct.mirror_scopes(m sage_intacct.mirror, shape record, relation text, most bigint, gaps boolean)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    length text := sage_intacct.mirror_option(m.options, 'period_length');
+    span interval := CASE length WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || length)::interval END;
+    part record;
+    scopes jsonb := '[]';
+    starts text;
+    ends text;
+    "values" jsonb := '[]';
+    held bigint := 0;
+    without boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE place IS NULL)', relation) INTO without;
+    IF sage_intacct.mirror_has_calendar(shape) THEN
+        FOR part IN EXECUTE format('SELECT date_trunc($1, place::timestamp) AS start, sum(rows)::bigint AS rows FROM %s WHERE place IS NOT NULL GROUP BY 1 ORDER BY 1', relation)
+            USING length
+        LOOP
+            IF starts IS NULL OR held + part.rows > most OR gaps AND part.start::text <> ends THEN
+                -- Between two scopes nothing is left out, unless it is known to be equal.
+                IF starts IS NOT NULL THEN
+                    scopes := scopes || jsonb_build_object('from', starts, 'to', CASE WHEN gaps THEN ends ELSE part.start::text END);
+                END IF;
+                starts := part.start::text;
+                held := 0;
+            END IF;
+            held := held + part.rows;
+            ends := (part.start + span)::text;
+        END LOOP;
+        IF starts IS NOT NULL THEN
+            scopes := scopes || jsonb_build_object('from', starts, 'to', ends);
+        END IF;
+        IF NOT gaps AND scopes <> '[]' THEN
+            scopes := jsonb_set(scopes, '{0}', (scopes -> 0) - 'from');
+            scopes := jsonb_set(scopes, '{-1}', (scopes -> -1) - 'to');
+        END IF;
+    ELSE
+        FOR part IN EXECUTE format('SELECT place::text AS place, rows FROM %s WHERE place IS NOT NULL ORDER BY place::text COLLATE "C"', relation) LOOP
+            IF "values" <> '[]' AND held + part.rows > most THEN
+                scopes := scopes || jsonb_build_object('values', "values");
+                "values" := '[]';
+                held := 0;
+            END IF;
+            held := held + part.rows;
+            "values" := "values" || to_jsonb(part.place);
+        END LOOP;
+        IF "values" <> '[]' THEN
+            scopes := scopes || jsonb_build_object('values', "values");
+        END IF;
+    END IF;
+    IF without THEN
+        scopes := scopes || '{"none": true}'::jsonb;
+    END IF;
+    RETURN scopes;
+END
+$$;
+
+-- The gateway's groups by period go into a temporary table. False where it cannot tell them.
+CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, OUT told boolean, OUT counted name, OUT measures name[])
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    asked record;
+BEGIN
+    told := false;
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_groups;
+    IF shape.period IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape, shape.period);
+    IF asked.statement IS NOT NULL THEN
+        EXECUTE 'CREATE TEMP TABLE sage_intacct_groups AS ' || asked.statement;
+        counted := asked.counted;
+        measures := asked.measures;
+        -- A table without rows has no groups either, and is read in one go.
+        told := EXISTS (SELECT FROM pg_temp.sage_intacct_groups);
+    END IF;
+END
+$$;
+
+-- The rows of those groups.
+CREATE FUNCTION sage_intacct.mirror_grouped_rows()
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT sum(rows) FROM pg_temp.sage_intacct_groups);
+END
+$$;
+
+-- Which periods the gateway and the target do not have alike: they are read again.
+CREATE FUNCTION sage_intacct.mirror_fetch_periods(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
+    there record;
+    scopes jsonb;
+BEGIN
+    SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape);
+    IF NOT there.told THEN
+        RETURN CASE WHEN task ? 'differs' THEN jsonb_build_object('next', '[{"do": "all"}]'::jsonb) ELSE '{}' END;
+    END IF;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS
+                    SELECT coalesce(g.place, h.place) AS place, greatest(g.rows, h.rows) AS rows
+                      FROM pg_temp.sage_intacct_groups g FULL JOIN (%s) h ON h.place = g.place
+                     WHERE coalesce(g.place, h.place) IS NOT NULL AND (g.rows, g.sums) IS DISTINCT FROM (h.rows, h.sums)
+                    UNION ALL
+                    SELECT NULL, 0 FROM (SELECT max(rows) AS rows, max(sums) AS sums FROM pg_temp.sage_intacct_groups WHERE place IS NULL) g
+                     CROSS JOIN (SELECT max(rows) AS rows, max(sums) AS sums FROM (%1$s) l WHERE place IS NULL) h
+                     WHERE (g.rows, g.sums) IS DISTINCT FROM (h.rows, h.sums)',
+                   sage_intacct.mirror_local(m.target, there.counted, there.measures, shape.period));
+    scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
+    DROP TABLE pg_temp.sage_intacct_differing;
+    -- There is a difference, and it shows in no group: some gateways make none of rows without a value.
+    IF scopes = '[]' AND task ? 'differs' THEN
+        RETURN jsonb_build_object('next', '[{"do": "all"}]'::jsonb);
+    END IF;
+    RETURN jsonb_build_object('next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]')
+                                         FROM jsonb_array_elements(scopes) s));
+END
+$$;
+
+-- Every row, a scope at a time: of the whole object, where its periods cannot be told.
+CREATE FUNCTION sage_intacct.mirror_fetch_every_period(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    scopes jsonb := sage_intacct.mirror_every_scope(m, shape);
+BEGIN
+    task := jsonb_strip_nulls(jsonb_build_object('began', task -> 'began', 'rescan', task -> 'rescan', 'accept', task -> 'accept'));
+    -- The last one ends the pass.
+    RETURN jsonb_build_object('next', (
+        SELECT jsonb_agg(jsonb_build_object('do', 'period', 'scope', s, 'pass', jsonb_array_length(scopes) - n) || task ORDER BY n)
+          FROM jsonb_array_elements(scopes) WITH ORDINALITY AS e (s, n)));
+END
+$$;
+
+-- Scopes that hold all rows together.
+CREATE FUNCTION sage_intacct.mirror_every_scope(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
+    scopes jsonb;
+    used boolean;
+BEGIN
+    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape)) THEN
+        scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_groups', most, false);
+        -- Some gateways make no group of rows without a value.
+        IF NOT scopes @> '[{"none": true}]' THEN
+            scopes := scopes || '{"none": true}'::jsonb;
+        END IF;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+        IF used AND NOT sage_intacct.mirror_has_calendar(shape) THEN
+            scopes := scopes || jsonb_build_array(jsonb_build_object('except', (
+                SELECT coalesce(jsonb_agg(place::text), '[]') FROM pg_temp.sage_intacct_groups WHERE place IS NOT NULL)));
+        END IF;
+    END IF;
+    RETURN CASE WHEN coalesce(scopes, '[]') = '[]' THEN '[{}]' ELSE scopes END;
+END
+$$;
+
+-- The rows of a scope. What the target has beyond them is gone.
+CREATE FUNCTION sage_intacct.mirror_fetch_period(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    scope jsonb := task -> 'scope';
+    read bigint := 0;
+    result jsonb;
+BEGIN
+    -- Values that the gateway has not told of: it has been asked just now, and could not be asked for all others but one by one.
+    IF NOT scope ? 'except' THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s',
+                       sage_intacct.mirror_names(shape.columns), m.source, sage_intacct.mirror_scope(shape, scope));
+        GET DIAGNOSTICS read = ROW_COUNT;
+    END IF;
+    result := jsonb_build_object('put', true, 'read', read, 'remove', jsonb_build_object('by', 'scope', 'scope', scope));
+    IF NOT task ? 'pass' THEN
+        RETURN result;
+    END IF;
+    task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((m.todo #>> '{0,seen}')::timestamptz,
+        sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+    IF (task ->> 'pass')::integer > 0 THEN
+        -- The next one goes on with the newest time of all of them.
+        RETURN result || jsonb_build_object('carry', jsonb_strip_nulls(jsonb_build_object('seen', task -> 'seen')));
+    END IF;
+    RETURN result || jsonb_build_object('set', sage_intacct.mirror_passed(m, task)
+        || jsonb_build_object('loaded_at', coalesce(m.loaded_at, clock_timestamp()), 'sweep_at', task -> 'began'));
+END
+$$;
+
+-- The periods of rows created or changed since the watermark: they are read again, whole.
+CREATE FUNCTION sage_intacct.mirror_fetch_changed_periods(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    most bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
+    scopes jsonb;
+    newest timestamptz;
+BEGIN
+    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_changed ON COMMIT DROP AS SELECT %s AS place, %s FROM %s WHERE %s',
+                   quote_ident(shape.period), sage_intacct.mirror_names(array_remove(ARRAY[shape.modified, shape.created], NULL)), m.source,
+                   sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz));
+    newest := sage_intacct.mirror_newest('pg_temp.sage_intacct_changed', shape.modified, shape.created);
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS SELECT place, count(*) AS rows FROM (
+                        SELECT place FROM pg_temp.sage_intacct_changed) c GROUP BY place');
+    scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
+    DROP TABLE pg_temp.sage_intacct_changed, pg_temp.sage_intacct_differing;
+    task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, newest)));
+    -- The watermark moves when the periods have been read.
+    RETURN jsonb_build_object('next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]') FROM jsonb_array_elements(scopes) s)
+        || jsonb_build_array(task || '{"do": "passed"}'));
+END
+$$;
+
+-- The scope whose rows an answer holds.
+CREATE FUNCTION sage_intacct.mirror_scope_of(answer jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE answer #>> '{remove,by}' WHEN 'scope' THEN answer #> '{remove,scope}' WHEN 'lines' THEN '{"lines": true}' ELSE '{}' END
+$$;
+
+-- What rows print, numbers in their shortest form: rows are the same if this is. It is the same whatever the search_path.
+CREATE FUNCTION sage_intacct.mirror_image(source regclass, target regclass, columns name[], alias text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('ROW(%s)::pg_catalog.text COLLATE pg_catalog."C"', string_agg(format(c.value, alias || '.' || c.name || CASE WHEN c.same OR alias = 't' THEN '' ELSE '::' || c.type END), ', ' ORDER BY c.number))
+  FROM (SELECT w.number, quote_ident(w.name) AS name, t.atttypid = s.atttypid AS same, sage_intacct.mirror_type(t.atttypid) AS type,
+               CASE WHEN sage_intacct.mirror_base_type(t.atttypid) = 'numeric'::regtype THEN 'pg_catalog.trim_scale(%s)' ELSE '%s' END AS value
+          FROM unnest(columns) WITH ORDINALITY AS w (name, number)
+          JOIN pg_attribute t ON t.attrelid = target AND t.attname = w.name AND NOT t.attisdropped
+          JOIN pg_attribute s ON s.attrelid = source AND s.attname = w.name AND NOT s.attisdropped) c
+$$;
+
+-- The statements that make a scope of the target hold the page's rows, each as often as the page does. Rows that are the same
+-- are numbered, here and there: those whose number the other side does not have are deleted, or inserted.
+CREATE FUNCTION sage_intacct.mirror_replacement(m sage_intacct.mirror, shape record, scope jsonb, OUT gone text, OUT gained text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    here text := format('SELECT t.ctid AS place, t.tableoid AS relation, i.image, pg_catalog.row_number() OVER (PARTITION BY i.image) AS number
+                           FROM (SELECT t.*, t.ctid, t.tableoid FROM %2$s t WHERE %3$s) t CROSS JOIN LATERAL (SELECT %1$s) i (image)',
+                        sage_intacct.mirror_image(m.source, m.target, shape.columns, 't'), m.target, sage_intacct.mirror_scope(shape, scope));
+    there text := format('SELECT %2$s, i.image, pg_catalog.row_number() OVER (PARTITION BY i.image) AS number
+                            FROM pg_temp.sage_intacct_page s CROSS JOIN LATERAL (SELECT %1$s) i (image)',
+                         sage_intacct.mirror_image(m.source, m.target, shape.columns, 's'), sage_intacct.mirror_names(shape.columns, 's.'));
+BEGIN
+    gone := format('DELETE FROM %1$s t USING (%2$s) h
+                     WHERE t.ctid OPERATOR(pg_catalog.=) h.place AND t.tableoid OPERATOR(pg_catalog.=) h.relation
+                       AND NOT EXISTS (SELECT FROM (%3$s) s WHERE s.image OPERATOR(pg_catalog.=) h.image AND s.number OPERATOR(pg_catalog.=) h.number)',
+                   m.target, here, there);
+    gained := format('INSERT INTO %1$s (%4$s) SELECT %5$s FROM (%3$s) s
+                       WHERE NOT EXISTS (SELECT FROM (%2$s) h WHERE s.image OPERATOR(pg_catalog.=) h.image AND s.number OPERATOR(pg_catalog.=) h.number)',
+                     m.target, here, there, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
+END
+$$;
+
 -- One step of a refresh, the gateway's half: reads what the task at the head of the list asks for into temporary tables, and
 -- returns what is to be done with it. Nothing of the target is locked while the gateway is waited for. The procedure commits
 -- and hands the answer to mirror_apply:
@@ -1599,7 +1840,10 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_page AS SELECT %s FROM %s WITH NO DATA',
                    sage_intacct.mirror_names(shape.columns), m.source);
-    CREATE TEMP TABLE sage_intacct_keys (k bigint);
+    -- Keys of headers are numbers, and so are those of rows that are read page by page.
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_keys (k %s)', CASE WHEN shape.header IS NULL AND shape.key IS NULL AND cardinality(shape.keys) = 1
+        THEN (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = shape.keys[1])
+        ELSE 'bigint' END);
 END
 $$;
 
@@ -1612,8 +1856,8 @@ AS $$
 SELECT string_agg(alias || quote_ident(name), ', ' ORDER BY number) FROM unnest(columns) WITH ORDINALITY AS c (name, number)
 $$;
 
--- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them. Operators are qualified, since
--- mirror_apply runs statements with the caller's search_path.
+-- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them; there is none for other keys.
+-- Operators are qualified, since mirror_apply runs statements with the caller's search_path.
 CREATE FUNCTION sage_intacct.mirror_range(key name, task jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -1633,6 +1877,10 @@ AS $$
 DECLARE
     plan json;
 BEGIN
+    -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
+    IF key IS NULL THEN
+        RETURN false;
+    END IF;
     EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
     RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
 END
@@ -1724,6 +1972,10 @@ BEGIN
         WHEN 'keys' THEN RETURN sage_intacct.mirror_fetch_keys(m, shape, task);
         WHEN 'check' THEN RETURN sage_intacct.mirror_fetch_check(m, shape, task);
         WHEN 'halve' THEN RETURN sage_intacct.mirror_fetch_halve(m, shape, task);
+        WHEN 'changed' THEN RETURN sage_intacct.mirror_fetch_changed_periods(m, shape, task);
+        WHEN 'periods' THEN RETURN sage_intacct.mirror_fetch_periods(m, shape, task);
+        WHEN 'period' THEN RETURN sage_intacct.mirror_fetch_period(m, shape, task);
+        WHEN 'passed' THEN RETURN jsonb_build_object('set', sage_intacct.mirror_passed(m, task));
     END CASE;
 END
 $$;
@@ -1749,7 +2001,7 @@ BEGIN
       FROM pg_temp.sage_intacct_fields WHERE field <> ALL (m.fields) AND cardinality(m.fields) > 0;
     -- Fields of related objects are theirs, and some that queries know are not described.
     SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
-     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
+     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> ALL (shape.keys);
     DROP TABLE pg_temp.sage_intacct_fields;
     SELECT array_agg(c.name ORDER BY c.number) INTO back FROM sage_intacct.mirror_columns(m.source, m.target) c
      WHERE c.name = ANY (m.gone) AND m.mapping ? c.name AND (c.field IS NULL OR c.field = ANY (now_there));
@@ -1772,6 +2024,26 @@ BEGIN
 END
 $$;
 
+-- The newest time of the headers of lines, as a task keeps it.
+CREATE FUNCTION sage_intacct.mirror_header_seen(shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    newest timestamptz;
+BEGIN
+    IF shape.header IS NOT NULL THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
+                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
+          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
+    END IF;
+    RETURN jsonb_strip_nulls(jsonb_build_object('seen', newest));
+END
+$$;
+
 -- First load: the width of the first slice of keys, or the next slice.
 CREATE FUNCTION sage_intacct.mirror_fetch_load(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
@@ -1783,25 +2055,27 @@ DECLARE
     totals record;
     top bigint;
     used boolean;
-    newest timestamptz;
 BEGIN
-    IF task ? 'width' THEN
+    IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
-    SELECT * INTO totals FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    -- What cannot be read slice by slice is read in one go.
+    IF shape.keys = '{}' AND NOT used THEN
+        task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
+        RETURN jsonb_build_object('set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task),
+            'expected', CASE WHEN to_regclass('pg_temp.sage_intacct_groups') IS NOT NULL THEN sage_intacct.mirror_grouped_rows() END);
+    ELSIF shape.key IS NULL AND NOT used THEN
+        RETURN jsonb_build_object('load', task || sage_intacct.mirror_header_seen(shape),
+                                  'expected', (SELECT rows FROM sage_intacct.mirror_counts(m, shape)));
+    END IF;
+    SELECT * INTO totals FROM sage_intacct.mirror_counts(m, shape);
     IF used OR totals.rows IS NULL OR NOT sage_intacct.mirror_sorts_remotely(m.source, shape.key) THEN
         RETURN jsonb_build_object('next', jsonb_build_array(jsonb_build_object('do', 'all', 'loading', true)),
                                   'expected', totals.rows);
     END IF;
     EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
-    IF shape.header IS NOT NULL THEN
-        PERFORM sage_intacct.mirror_header_table(shape);
-        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
-                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
-          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
-        task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
-    END IF;
+    task := task || sage_intacct.mirror_header_seen(shape);
     RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
         'top', coalesce(top, 0),
         'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
@@ -1818,8 +2092,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     names text[];
-    listed bigint[];
+    listed text[];
     lines boolean := shape.header IS NOT NULL;
+    type text := CASE WHEN lines OR shape.key IS NOT NULL THEN 'bigint'
+        ELSE (SELECT format_type(a.atttypid, NULL) FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = shape.keys[1]) END;
     -- Its times may be in another zone than those of the rows: a day more costs nothing, since most keys are not ours any more.
     since timestamptz := sage_intacct.mirror_from(m, '{"late": true}') - interval '1 day';
 BEGIN
@@ -1833,12 +2109,16 @@ BEGIN
              WHERE objecttype = lower(shape.audit_object) AND accessmode = 'D'
                AND accesstime >= since AND accesstime < '2200-01-01 00:00:00+00') a;
     EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column OR fdw_error THEN
-        RETURN jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM));
+        -- Where the trail's key is not known, nothing was expected of it.
+        RETURN '{"set": {"blind": true}}'::jsonb || CASE WHEN shape.audit_column IS NULL THEN '{}' ELSE
+            jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM)) END;
     END;
     -- Keys that are numbers may have a suffix.
-    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM %s WHERE %I::text IN (SELECT name FROM unnest($1) AS name
-                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')',
-                   CASE WHEN lines THEN shape.link ELSE shape.key END, m.target, shape.audit_column)
+    EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
+                                   UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
+                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                   (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
         RETURN '{}';
@@ -1846,12 +2126,35 @@ BEGIN
     IF lines THEN
         PERFORM sage_intacct.mirror_header_table(shape);
         INSERT INTO pg_temp.sage_intacct_keys
-            SELECT unnest(listed) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed);
+            SELECT unnest(listed::bigint[]) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed::bigint[]);
+        -- Where nothing tells lines apart, what the gateway still shows of such a header is read, and stays.
+        IF shape.keys = '{}' THEN
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (ARRAY(SELECT k FROM pg_temp.sage_intacct_keys))',
+                           sage_intacct.mirror_names(shape.columns), m.source, shape.link);
+            RETURN '{"put": true, "remove": {"by": "lines"}}';
+        END IF;
         RETURN '{"remove": {"by": "lines"}}';
     END IF;
-    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT unnest($1) EXCEPT SELECT %1$I FROM %2$s WHERE %1$I = ANY ($1)',
-                   shape.key, m.source) USING listed;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT l.k FROM unnest(%3$L::%4$s[]) AS l (k)
+                     WHERE l.k::text COLLATE "C" NOT IN (SELECT %1$I::text COLLATE "C" FROM %2$s WHERE %1$I = ANY (%3$L::%4$s[]))',
+                   shape.keys[1], m.source, listed, type);
     RETURN '{"remove": {"by": "listed"}}';
+END
+$$;
+
+-- The largest key of the page, where it is a number.
+CREATE FUNCTION sage_intacct.mirror_last(shape record)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last bigint;
+BEGIN
+    IF shape.key IS NOT NULL THEN
+        EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    END IF;
+    RETURN last;
 END
 $$;
 
@@ -1874,7 +2177,7 @@ BEGIN
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
     GET DIAGNOSTICS read = ROW_COUNT;
-    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    last := sage_intacct.mirror_last(shape);
     task := task || jsonb_strip_nulls(jsonb_build_object('after', last, 'seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF pages AND read >= page THEN
@@ -1934,6 +2237,9 @@ BEGIN
         GET DIAGNOSTICS read = ROW_COUNT;
     END IF;
     INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(headers);
+    IF shape.keys = '{}' THEN
+        read := read + sage_intacct.mirror_fetch_sisters(m, shape);
+    END IF;
     task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
         'seen', greatest((task ->> 'seen')::timestamptz, newest,
             sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
@@ -1943,6 +2249,34 @@ BEGIN
     END IF;
     RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
                               'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- Where nothing tells lines apart, a line that was changed without its header brings all lines of that header. Its key joins
+-- those of the changed ones. Returns how many rows were read beside those of the page.
+CREATE FUNCTION sage_intacct.mirror_fetch_sisters(m sage_intacct.mirror, shape record)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    others bigint[];
+    before bigint;
+    read bigint;
+BEGIN
+    EXECUTE format('SELECT array_agg(DISTINCT %1$I) FROM pg_temp.sage_intacct_page
+                     WHERE %1$I IS NOT NULL AND %1$I NOT IN (SELECT k FROM pg_temp.sage_intacct_keys)', shape.link) INTO others;
+    -- Lines of no header are compared by the check alone.
+    EXECUTE format('DELETE FROM pg_temp.sage_intacct_page WHERE %1$I IS NULL OR %1$I = ANY ($1)', shape.link) USING coalesce(others, '{}');
+    GET DIAGNOSTICS before = ROW_COUNT;
+    IF others IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
+                   sage_intacct.mirror_names(shape.columns), m.source, shape.link, others);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(others);
+    RETURN read - before;
 END
 $$;
 
@@ -1960,7 +2294,10 @@ DECLARE
     last bigint;
     result jsonb;
 BEGIN
-    subset := array_remove(subset, shape.key) || shape.key;
+    IF shape.keys = '{}' THEN
+        RETURN sage_intacct.mirror_fetch_every_period(m, shape, task);
+    END IF;
+    subset := ARRAY(SELECT unnest(subset) EXCEPT SELECT unnest(shape.keys)) || shape.keys;
     PERFORM sage_intacct.mirror_column_option(shape.columns, jsonb_build_object('rescan_columns', c), 'rescan_columns')
        FROM unnest(subset) c;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_page (%1$s) SELECT %1$s FROM %2$s WHERE %3$s%4$s',
@@ -1968,7 +2305,7 @@ BEGIN
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
     GET DIAGNOSTICS read = ROW_COUNT;
-    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    last := sage_intacct.mirror_last(shape);
     result := jsonb_build_object('put', CASE WHEN task ? 'columns' THEN to_jsonb(subset) ELSE 'true' END, 'read', read);
     IF NOT task ? 'columns' THEN
         result := result || jsonb_build_object('remove', jsonb_strip_nulls(jsonb_build_object('by', 'range',
@@ -1987,7 +2324,7 @@ BEGIN
 END
 $$;
 
--- Every key of a range, a page at a time. Rows that the target lacks are read whole.
+-- Every key of a range, a page at a time. Rows that the target lacks are read whole; where keys are no numbers, all rows are.
 CREATE FUNCTION sage_intacct.mirror_fetch_keys(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -2002,6 +2339,9 @@ DECLARE
     finished boolean;
     result jsonb;
 BEGIN
+    IF shape.key IS NULL THEN
+        RETURN sage_intacct.mirror_fetch_all(m, shape, task);
+    END IF;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT %1$I FROM %2$s WHERE %3$s%4$s', shape.key, m.source,
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
@@ -2031,7 +2371,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), coalesce(sum(%1$I), 0) FROM %2$s WHERE %3$s', key, target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -2048,11 +2388,12 @@ DECLARE
     here record;
     round integer := (task ->> 'round')::integer;
 BEGIN
-    SELECT * INTO there FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}');
+    SELECT * INTO there FROM sage_intacct.mirror_counts(m, shape);
+    SELECT * INTO here FROM sage_intacct.mirror_local_counts(m, shape, there.measures);
     IF there.rows IS NULL THEN
-        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', shape.audit_column IS NULL));
-    ELSIF there.rows = here.rows AND there.key_sum = here.key_sum THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', m.blind OR shape.audit_column IS NULL));
+    ELSIF there.rows = here.rows AND there.key_sum IS NOT DISTINCT FROM here.key_sum
+          AND coalesce(there.sums, '{}') = coalesce(here.sums, '{}') THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
     ELSIF round >= 4 THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
@@ -2060,7 +2401,8 @@ BEGIN
                           m.target, here.rows, there.rows));
     END IF;
     RETURN jsonb_build_object('next', jsonb_build_array(
-        jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum),
+        CASE WHEN shape.period IS NOT NULL THEN '{"do": "periods", "differs": true}' WHEN shape.key IS NULL THEN '{"do": "all"}' ELSE
+            jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum) END,
         jsonb_build_object('do', 'check', 'round', round + 1)));
 END
 $$;
@@ -2147,25 +2489,30 @@ DECLARE
     distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
-    key text;
+    same text;
     gone text;
     moved text;
     changed text;
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    key := quote_ident(shape.key);
+    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    IF shape.keys = '{}' AND answer ? 'remove' THEN
+        SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
+        RETURN ARRAY[gone, NULL, NULL, gained];
+    END IF;
     IF answer ? 'load' THEN
         PERFORM sage_intacct.mirror_check_source(m.source);
         gained := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE %4$s', m.target,
                          sage_intacct.mirror_names(shape.columns), m.source,
-                         sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')));
+                         CASE WHEN answer -> 'load' ? 'scopes' THEN sage_intacct.mirror_scope(shape, answer #> '{load,scopes,0}')
+                              ELSE sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')) END);
     END IF;
 
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
         gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       sage_intacct.mirror_matches(m.target, sage_intacct.mirror_keys(shape)));
+                       same);
     END IF;
 
     IF answer ? 'put' THEN
@@ -2173,21 +2520,21 @@ BEGIN
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
         -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
-        IF whole AND distributed <> shape.key THEN
-            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %3$s',
-                            key, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
+        IF whole AND distributed <> ALL (shape.keys) THEN
+            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
+                            same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
         END IF;
-        changing := array_remove(array_remove(subset, shape.key), distributed);
+        changing := array_remove(ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n), distributed);
         IF changing <> '{}' THEN
             changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
-                                WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %5$s',
-                              key, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
+                                WHERE %1$s AND %5$s',
+                              same, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
                               sage_intacct.mirror_differs(m.source, m.target, changing));
         END IF;
         IF whole THEN
             gained := format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
-                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s)',
-                             key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
+                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE %1$s)',
+                             same, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
     RETURN ARRAY[gone, moved, changed, gained];
@@ -2214,6 +2561,9 @@ BEGIN
     END IF;
     m := jsonb_populate_record(m, coalesce(answer -> 'set', '{}'));
     m.todo := coalesce(answer -> 'next', '[]') || (m.todo - 0);
+    IF answer ? 'carry' AND m.todo <> '[]' THEN
+        m.todo := jsonb_set(m.todo, '{0}', (m.todo -> 0) || (answer -> 'carry'));
+    END IF;
     m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
     IF answer -> 'set' ? 'drift_at' THEN
         IF answer ? 'add' THEN
@@ -2222,7 +2572,10 @@ BEGIN
         PERFORM sage_intacct.mirror_prepare(m);
     END IF;
     UPDATE sage_intacct.mirror r
-       SET todo = m.todo, deleting = m.deleting + lost, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+       SET todo = m.todo,
+           -- Where nothing tells rows apart, one that has changed is put anew.
+           deleting = m.deleting + CASE WHEN answer #>> '{remove,by}' = 'gone' THEN lost ELSE greatest(lost - gained, 0) END,
+            mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;
@@ -2258,7 +2611,9 @@ DECLARE
     width bigint := task ->> 'width';
     upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
 BEGIN
-    IF upto IS NOT NULL THEN
+    IF jsonb_array_length(task -> 'scopes') > 1 THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('scopes', (task -> 'scopes') - 0)));
+    ELSIF upto IS NOT NULL THEN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
@@ -2267,7 +2622,9 @@ BEGIN
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
-        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began'));
+        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
+        -- What was read in one go is all there is.
+        || CASE WHEN task ? 'width' OR task ? 'scopes' THEN '{}' ELSE jsonb_build_object('rows', read) END);
 END
 $$;
 
@@ -2542,7 +2899,9 @@ BEGIN
     keys := sage_intacct.mirror_keys(shape);
     short := NOT sage_intacct.mirror_is_whole(m, shape, answer);
     accept := accept OR task ? 'accept';
-    IF keys <> '{}' THEN
+    IF keys = '{}' THEN
+        RETURN sage_intacct.mirror_confirm_scope(m, shape, answer, accept, short);
+    ELSE
         names := sage_intacct.mirror_names(keys);
         same := sage_intacct.mirror_matches(m.target, keys);
         expected := sage_intacct.mirror_expected(m, shape, answer);
@@ -2608,6 +2967,47 @@ BEGIN
         answer := jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again');
     END IF;
     RETURN answer;
+END
+$$;
+
+-- The same where nothing tells rows apart: a scope that would lose rows is read a second time. As many must come as before, or
+-- the task is done again.
+CREATE FUNCTION sage_intacct.mirror_confirm_scope(m sage_intacct.mirror, shape record, answer jsonb, accept boolean, short boolean)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    task jsonb := m.todo -> 0;
+    scope text;
+    here bigint;
+    there bigint;
+    again bigint;
+BEGIN
+    IF answer ? 'remove' AND NOT short THEN
+        scope := sage_intacct.mirror_scope(shape, sage_intacct.mirror_scope_of(answer));
+        EXECUTE format('SELECT count(*) FROM %s WHERE %s', m.target, scope) INTO here;
+        SELECT count(*) INTO there FROM pg_temp.sage_intacct_page;
+        IF here > there THEN
+            -- Values that were not told of are asked for by their names: a scope of all others is not said to the gateway.
+            IF sage_intacct.mirror_scope_of(answer) ? 'except' THEN
+                scope := format('%I = ANY (%s)', shape.period, sage_intacct.mirror_key_list(m.target::text, shape.period, 'WHERE ' || scope));
+            END IF;
+            EXECUTE format('SELECT count(*) FROM (SELECT %s FROM %s WHERE %s) s', sage_intacct.mirror_names(shape.columns), m.source, scope) INTO again;
+            short := again <> there;
+            IF NOT short THEN
+                PERFORM sage_intacct.mirror_brake(m, here - there, accept);
+            END IF;
+        END IF;
+    END IF;
+    IF NOT short THEN
+        RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
+    ELSIF (task ->> 'again')::integer >= 3 THEN
+        RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
+            HINT = 'No row was deleted. The next refresh asks again.';
+    END IF;
+    RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
 END
 $$;
 
@@ -2689,8 +3089,8 @@ $$;
 -- Whose mirror it is, and whose code a refresh would run.
 
 -- Whether a table that is there can be a mirror: a table of one's own, ordinary or partitioned, whose columns have the types of
--- those of the foreign table, and in which a row key stands once.
-CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass)
+-- those of the foreign table, and in which a key stands once.
+CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass, options jsonb)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -2707,10 +3107,10 @@ BEGIN
     IF FOUND THEN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, '{}', '{}');
-    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = shape.key
-                    WHERE i.indrelid = target AND i.indisunique AND a.attnum = ANY (i.indkey)) THEN
-        RAISE '% has no unique index with column "%"', target, shape.key USING ERRCODE = 'object_not_in_prerequisite_state',
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
+    IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
+                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
+        RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
     END IF;
 END
@@ -2873,7 +3273,7 @@ BEGIN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
         relation := to_regclass(qualified);
     ELSE
-        PERFORM sage_intacct.mirror_adopt(foreign_table, relation);
+        PERFORM sage_intacct.mirror_adopt(foreign_table, relation, options);
     END IF;
     PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
@@ -2896,19 +3296,27 @@ DECLARE
     missing name;
     commented record;
 BEGIN
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, foreign_table, '{}', '{}');
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, foreign_table, options, '{}');
     SELECT w INTO missing FROM unnest(wanted) w WHERE w <> ALL (shape.columns);
     IF FOUND THEN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
-    wanted := CASE WHEN wanted IS NULL THEN shape.columns ELSE array_remove(wanted, shape.key) || shape.key END;
-    EXECUTE format('CREATE TABLE %s (%s, PRIMARY KEY (%s))', target, (
+    IF shape.keys = '{}' AND options ? 'distribute_by' THEN
+        RAISE '% cannot be distributed: nothing tells its rows apart', foreign_table USING ERRCODE = 'feature_not_supported';
+    END IF;
+    wanted := CASE WHEN wanted IS NULL THEN shape.columns
+        ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+    EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
-                   CASE WHEN a.attname = shape.key OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
-        concat_ws(', ', quote_ident(nullif(options ->> 'distribute_by', shape.key)), quote_ident(shape.key)));
+        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[]) THEN options ->> 'distribute_by' END),
+                  sage_intacct.mirror_names(shape.keys))) END);
+    IF shape.period IS NOT NULL THEN
+        EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.period);
+    END IF;
     -- Lines are taken out by their header.
     IF shape.link = ANY (wanted) THEN
         EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.link);
@@ -3276,7 +3684,7 @@ AS $$
 DECLARE
     m sage_intacct.mirror := sage_intacct.mirror_of(target);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
@@ -3285,6 +3693,630 @@ BEGIN
     PERFORM sage_intacct.mirror_check_options(changed);
     PERFORM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone);
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
+END
+$$;
+
+-- Many mirrors at once. Small ones are loaded side by side: one statement counts their rows, and one reads them, each below an
+-- Append whose scans are under way at the same time. Large ones follow one by one, each with several pages under way.
+
+-- Fields whose values are computed for the day on which they are read: create_mirrors leaves them out, unless option `columns` is
+-- given. They would differ each day without a change.
+CREATE FUNCTION sage_intacct.mirror_fields_of_today()
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY['DUE_IN_DAYS']
+$$;
+
+-- The options of one of many mirrors.
+CREATE FUNCTION sage_intacct.mirror_many_options(foreign_table regclass, options jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kept text;
+    computed boolean;
+BEGIN
+    SELECT string_agg(c.name, ', ' ORDER BY c.number) FILTER (WHERE NOT c.today), bool_or(c.today) INTO kept, computed
+      FROM (SELECT *, upper(field) = ANY (sage_intacct.mirror_fields_of_today()) AS today
+              FROM sage_intacct.mirror_columns(foreign_table, foreign_table)) c;
+    RETURN CASE WHEN computed AND NOT options ? 'columns' THEN options || jsonb_build_object('columns', kept) ELSE options END;
+END
+$$;
+
+-- The foreign tables of a schema that one may read, in the order of their names; not those that have a mirror of one's own under
+-- their name in the schema of the targets.
+CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name)
+RETURNS regclass[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing name;
+BEGIN
+    SELECT n INTO missing FROM unnest(ARRAY[schema, "into"]) n WHERE to_regnamespace(quote_ident(n)) IS NULL;
+    IF FOUND THEN
+        RAISE 'schema "%" does not exist', missing USING ERRCODE = 'invalid_schema_name';
+    END IF;
+    RETURN (
+        SELECT coalesce(array_agg(c.oid::regclass ORDER BY c.relname), '{}')
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          JOIN pg_foreign_table t ON t.ftrelid = c.oid
+          JOIN pg_foreign_server s ON s.oid = t.ftserver
+          JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+          JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
+         WHERE n.nspname = schema AND has_table_privilege(c.oid, 'SELECT')
+           AND NOT EXISTS (SELECT FROM sage_intacct.mirror m JOIN pg_class o ON o.oid = m.target
+                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace));
+END
+$$;
+
+-- The statement that counts the rows of several foreign tables, where the gateway does it.
+CREATE FUNCTION sage_intacct.mirror_count_all(mirrors integer[])
+RETURNS TABLE (mirror integer, rows bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+    arms text[];
+    arm text;
+    plan json;
+BEGIN
+    FOR m IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) ORDER BY r.id LOOP
+        PERFORM sage_intacct.mirror_check_source(m.source);
+        arm := format('SELECT %s AS mirror, count(*) AS rows FROM %s', m.id, m.source);
+        EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || arm INTO plan;
+        IF plan #>> '{0,Plan,Node Type}' = 'Foreign Scan' THEN
+            arms := arms || arm;
+        END IF;
+    END LOOP;
+    IF arms IS NOT NULL THEN
+        RETURN QUERY EXECUTE array_to_string(arms, ' UNION ALL ');
+    END IF;
+END
+$$;
+
+-- Reads the rows of several small mirrors side by side into a temporary table, whose first column says whose row it is.
+CREATE FUNCTION sage_intacct.mirror_read_all(members jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    mirrors integer[] := ARRAY(SELECT (value ->> 'id')::integer FROM jsonb_array_elements(members));
+    arms text;
+    known sage_intacct.mirror;
+BEGIN
+    FOR known IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) LOOP
+        PERFORM sage_intacct.mirror_check_source(known.source);
+        known := sage_intacct.mirror_recognize(known, false);
+        UPDATE sage_intacct.mirror r SET identity = known.identity, mapping = known.mapping, gone = known.gone WHERE r.id = known.id;
+    END LOOP;
+    WITH every AS (
+        SELECT m.id, m.source, c.name, c.number, format_type(a.atttypid, a.atttypmod) AS type,
+               row_number() OVER (ORDER BY m.id, c.number) AS place
+          FROM sage_intacct.mirror m
+         CROSS JOIN LATERAL sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone) s
+         CROSS JOIN LATERAL unnest(s.columns) WITH ORDINALITY AS c (name, number)
+          JOIN pg_attribute a ON a.attrelid = m.source AND a.attname = c.name AND NOT a.attisdropped
+         WHERE m.id = ANY (mirrors))
+    SELECT string_agg(arm, ' UNION ALL ') INTO arms FROM (
+        SELECT format('SELECT %s AS mirror, %s FROM %s', o.id,
+                      string_agg(CASE WHEN e.id = o.id THEN quote_ident(e.name) ELSE 'NULL::' || e.type END || format(' AS %I', e.id || '_' || e.number), ', ' ORDER BY e.place), o.source) AS arm
+          FROM (SELECT DISTINCT id, source FROM every) o CROSS JOIN every e
+         GROUP BY o.id, o.source) a;
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_many;
+    EXECUTE 'CREATE TEMP TABLE sage_intacct_many AS ' || arms;
+END
+$$;
+
+-- Groups of new mirrors whose rows are read side by side: those with no more rows than a page has, and an empty table. How many
+-- are under way at once, the server's option max_concurrency says; a group is as large as its columns fit into one table.
+CREATE FUNCTION sage_intacct.mirror_groups(mirrors integer[])
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most constant integer := 1500;
+    part record;
+    width integer := 0;
+    used boolean;
+    groups jsonb := '[]';
+    members jsonb := '[]';
+BEGIN
+    FOR part IN
+        SELECT c.mirror, c.rows, m.target,
+               (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped)::integer AS columns
+          FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
+         WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.target) INTO used;
+        CONTINUE WHEN used OR part.columns > most;
+        IF width + part.columns > most THEN
+            groups := groups || jsonb_build_array(members);
+            members := '[]';
+            width := 0;
+        END IF;
+        members := members || jsonb_build_object('id', part.mirror, 'rows', part.rows);
+        width := width + part.columns;
+    END LOOP;
+    RETURN CASE WHEN members <> '[]' THEN groups || jsonb_build_array(members) ELSE groups END;
+END
+$$;
+
+-- The statement that puts rows that were read side by side into their table.
+CREATE FUNCTION sage_intacct.mirror_many_statement(m sage_intacct.mirror)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    PERFORM sage_intacct.mirror_check_identity(m);
+    PERFORM sage_intacct.mirror_check_target(m.target);
+    RETURN format('INSERT INTO %s (%s) SELECT %s FROM pg_temp.sage_intacct_many WHERE mirror OPERATOR(pg_catalog.=) %s', m.target,
+                  sage_intacct.mirror_names(shape.columns),
+                  (SELECT string_agg(format('%I', m.id || '_' || number), ', ' ORDER BY number) FROM unnest(shape.columns) WITH ORDINALITY AS c (name, number)),
+                  m.id);
+END
+$$;
+
+-- What a first load side by side has come to: a request that counted, and one that read. It is complete if as many rows came as had been counted; what changed meanwhile is
+-- not older than the watermark, and read by the next refresh, which also makes the first record of the object's fields.
+CREATE FUNCTION sage_intacct.mirror_many_loaded(m sage_intacct.mirror, began timestamptz, rows bigint, member jsonb, failure text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    changed jsonb;
+    run bigint;
+BEGIN
+    INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (m.id, 'load') RETURNING r.id INTO run;
+    IF failure IS NULL THEN
+        SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+        EXECUTE format('ANALYZE %s', m.target);
+        changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
+            sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+        m := jsonb_populate_record(m, changed);
+        UPDATE sage_intacct.mirror r
+           SET todo = '[]', watermark = m.watermark, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
+               loaded_at = clock_timestamp(), sweep_at = began, rows = mirror_many_loaded.rows,
+               complete = mirror_many_loaded.rows = (member ->> 'rows')::bigint
+         WHERE r.id = m.id;
+        UPDATE sage_intacct.mirror_run r SET inserted = mirror_many_loaded.rows, read = mirror_many_loaded.rows, watermark = m.watermark
+         WHERE r.id = run;
+    END IF;
+    PERFORM sage_intacct.mirror_end(m.id, run, CASE WHEN failure IS NULL THEN 'done' ELSE 'failed' END, failure, 2);
+END
+$$;
+
+-- The elements of an array: procedures that commit use no operators of jsonb.
+CREATE FUNCTION sage_intacct.mirror_elements("array" jsonb)
+RETURNS jsonb[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY(SELECT value FROM jsonb_array_elements("array"))
+$$;
+
+-- The name of a foreign table's mirror in another schema.
+CREATE FUNCTION sage_intacct.mirror_namesake(foreign_table regclass, "into" name)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT format('%I.%I', "into", relname) FROM pg_class WHERE oid = foreign_table
+$$;
+
+CREATE PROCEDURE sage_intacct.create_mirrors(schema name, "into" name, options jsonb DEFAULT '{}')
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    foreign_table pg_catalog.regclass;
+    relation pg_catalog.regclass;
+    m sage_intacct.mirror;
+    made integer[];
+    groups pg_catalog.jsonb := '[]';
+    batch pg_catalog.jsonb;
+    member pg_catalog.jsonb;
+    number integer;
+    began timestamp with time zone;
+    touched bigint;
+    failure pg_catalog.jsonb;
+    message pg_catalog.text;
+    failures pg_catalog.text[];
+    loads boolean;
+    finished integer := 0;
+    wanted integer;
+BEGIN
+    PERFORM sage_intacct.mirror_check_primary('create_mirrors');
+    IF NOT sage_intacct.mirror_may_commit() THEN
+        PERFORM sage_intacct.mirror_refuse('create_mirrors');
+    END IF;
+    PERFORM sage_intacct.mirror_check_options(options);
+    loads := sage_intacct.mirror_option(options, 'load');
+    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+        BEGIN
+            relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
+                                                      sage_intacct.mirror_many_options(foreign_table, options), "into");
+            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
+        EXCEPTION WHEN OTHERS THEN
+            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, SQLERRM));
+        END;
+        COMMIT;
+    END LOOP;
+    wanted := pg_catalog.cardinality(made);
+    IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
+        -- Side by side. Where that fails, each is tried by itself below, and says what is wrong.
+        BEGIN
+            groups := sage_intacct.mirror_groups(made);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE NOTICE 'the rows of the new mirrors are not counted together: %', SQLERRM;
+        END;
+        COMMIT;
+        FOREACH batch IN ARRAY sage_intacct.mirror_elements(groups) LOOP
+            message := NULL;
+            BEGIN
+                began := pg_catalog.clock_timestamp();
+                PERFORM sage_intacct.mirror_read_all(batch);
+            EXCEPTION WHEN OTHERS THEN
+                message := SQLERRM;
+                RAISE NOTICE 'new mirrors are read one by one: %', message;
+            END;
+            COMMIT;
+            CONTINUE WHEN message IS NOT NULL;
+            FOREACH member IN ARRAY sage_intacct.mirror_elements(batch) LOOP
+                number := pg_catalog.jsonb_extract_path_text(member, 'id');
+                SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
+                CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
+                BEGIN
+                    EXECUTE sage_intacct.mirror_many_statement(m);
+                    GET DIAGNOSTICS touched := ROW_COUNT;
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, touched, member, NULL);
+                    finished := finished OPERATOR(pg_catalog.+) 1;
+                    RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
+                EXCEPTION WHEN OTHERS THEN
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, SQLERRM);
+                END;
+                PERFORM sage_intacct.mirror_unlock(m.id);
+                COMMIT;
+            END LOOP;
+        END LOOP;
+        FOREACH number IN ARRAY made LOOP
+            SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
+            CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL;
+            CALL sage_intacct.mirror_refresh(m.target, false, failure);
+            finished := finished OPERATOR(pg_catalog.+) 1;
+            IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
+                PERFORM sage_intacct.mirror_raise(failure);
+            ELSIF failure IS NOT NULL THEN
+                failures := pg_catalog.array_append(failures,
+                    pg_catalog.format('%s: %s', m.target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
+            ELSE
+                RAISE NOTICE 'mirror % of %: %', finished, wanted, m.target;
+            END IF;
+        END LOOP;
+    END IF;
+    IF failures IS NOT NULL THEN
+        RAISE '% of the mirrors could not be made or loaded', pg_catalog.cardinality(failures)
+            USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
+                HINT := 'The others are there. Calling create_mirrors again makes those that are missing; refresh_mirrors loads those that are empty.';
+    END IF;
+END
+$$;
+
+CREATE VIEW @extschema@.progress WITH (security_barrier = true) AS
+SELECT 'scan' AS kind, pid, server, object, relation::regclass AS relation, rows_done, rows_total, pages, started,
+       -- A guess of thousands of years is none, and not every one has a date.
+       CASE WHEN rows_done > 0 AND rows_total >= rows_done
+             AND rows_total / rows_done::float8 * extract(epoch FROM clock_timestamp() - started)::float8 < 3e10
+            THEN started + (clock_timestamp() - started) * (rows_total / rows_done::float8)
+       END AS eta
+  FROM @extschema@.running_scans()
+UNION ALL
+-- What a refresh has committed; its scans are rows of their own.
+SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.target, r.read, r.expected, NULL, r.started,
+       CASE WHEN r.read > 0 AND r.expected >= r.read
+             AND r.expected / r.read::float8 * extract(epoch FROM clock_timestamp() - r.started)::float8 < 3e10
+            THEN r.started + (clock_timestamp() - r.started) * (r.expected / r.read::float8)
+       END
+  FROM @extschema@.mirror_running r
+  JOIN @extschema@.mirror_registry m ON m.id = r.mirror
+  JOIN pg_class f ON f.oid = m.source
+  JOIN pg_foreign_table t ON t.ftrelid = m.source
+  JOIN pg_foreign_server s ON s.oid = t.ftserver
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
+
+COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+GRANT SELECT ON @extschema@.progress TO PUBLIC;
+
+-- The tables and columns that Fivetran delivers and that the public dbt package for Sage Intacct reads (fivetran/dbt_sage_intacct
+-- 1.4.1, read on 2026-11-29): for each table the object it is made from, and its columns. Each is the field of the same name, dots
+-- as underscores. The type is that of a column whose field the source does not have; text is also what other types are
+-- turned into, so that keys meet keys.
+CREATE FUNCTION sage_intacct.fivetran_tables()
+RETURNS TABLE (name name, object text, columns text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+VALUES
+    ('gl_account'::name, 'GLACCOUNT', 'bigint: recordno categorykey closetoacctkey createdby modifiedby;
+     text: accountno title accounttype normalbalance category alternativeaccount closingtype closingaccountno closingaccounttitle status;
+     boolean: taxable requireclass requirecustomer requiredept requireemployee requireitem requireloc requireproject requirevendor
+       requirewarehouse _fivetran_deleted;
+     timestamptz: whencreated whenmodified _fivetran_synced'),
+    ('gl_batch', 'GLBATCH', 'text: recordno batch_title journal module referenceno state taximplications baselocation_no megaentityid megaentityname
+       modifiedbyid userinfo_loginid;
+     bigint: batchno baselocation megaentitykey createdby modifiedby prbatchkey reversedkey templatekey userkey;
+     date: batch_date reversed reversedfrom;
+     timestamptz: modified whencreated whenmodified _fivetran_synced;
+     boolean: _fivetran_deleted'),
+    ('gl_detail', 'GLDETAIL', 'text: recordno recordid recordtype batchkey batch_title bookid accountno accounttitle basecurr currency classid classname
+       customerid customername departmentid departmenttitle locationid locationname vendorid vendorname description
+       docnumber document entry_state entrydescription prdescription;
+     bigint: batch_no line_no tr_type;
+     numeric: amount creditamount debitamount totaldue totalentered totalpaid trx_amount trx_creditamount trx_debitamount;
+     date: batch_date entry_date whencreated whendue whenpaid;
+     timestamptz: modified whenmodified _fivetran_synced;
+     boolean: _fivetran_deleted'),
+    ('ap_bill', 'APBILL', 'text: recordno recordid recordtype state vendorid vendorname basecurr currency description docnumber billtopaytocontactname
+       shiptoreturntocontactname;
+     bigint: billtopaytokey shiptoreturntokey due_in_days;
+     numeric: totaldue totalentered totalpaid;
+     date: whencreated whendue whenpaid whenposted;
+     timestamptz: auwhencreated whenmodified _fivetran_synced;
+     boolean: _fivetran_deleted'),
+    ('ap_bill_item', 'APBILLITEM', 'text: recordno recordkey recordtype state accountno accounttitle basecurr currency classid classname customerid customername
+       departmentid departmentname entrydescription itemid itemname locationid locationname offsetglaccountno
+       offsetglaccounttitle projectid projectname vendorid vendorname;
+     bigint: accountkey baselocation createdby line_no;
+     numeric: amount exchange_rate totalpaid totalselected;
+     boolean: billable billed lineitem;
+     date: entry_date;
+     timestamptz: whencreated whenmodified _fivetran_synced'),
+    ('ar_invoice', 'ARINVOICE', 'text: recordno recordid recordtype state customerid customername basecurr currency description docnumber
+       billtopaytocontactname shiptoreturntocontactname megaentityid megaentityname;
+     bigint: billtopaytokey shiptoreturntokey due_in_days createdby;
+     numeric: totaldue totalentered totalpaid;
+     date: whencreated whendiscount whendue whenpaid whenposted;
+     timestamptz: auwhencreated whenmodified _fivetran_synced;
+     boolean: _fivetran_deleted'),
+    ('ar_invoice_item', 'ARINVOICEITEM', 'text: recordno recordkey recordtype state accountno accounttitle basecurr currency classid classname customerid customername
+       departmentid departmentname entrydescription itemid itemname locationid locationname offsetglaccountno
+       offsetglaccounttitle vendorid vendorname warehouseid warehousename;
+     bigint: accountkey baselocation line_no;
+     numeric: amount exchange_rate totalpaid totalselected;
+     boolean: lineitem;
+     date: entry_date;
+     timestamptz: whencreated whenmodified _fivetran_synced')
+$$;
+
+-- The same, a row for each column.
+CREATE FUNCTION sage_intacct.fivetran_columns()
+RETURNS TABLE (view name, object text, number bigint, name name, type text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT t.name, t.object, row_number() OVER (PARTITION BY t.name ORDER BY n.column LIKE '\_%', n.column <> 'recordno', n.column),
+       n.column::name, split_part(c.of_type, ':', 1)
+  FROM sage_intacct.fivetran_tables() t
+ CROSS JOIN LATERAL regexp_split_to_table(t.columns, ';\s*') AS c(of_type)
+ CROSS JOIN LATERAL regexp_split_to_table(split_part(c.of_type, ': ', 2), '\s+') AS n("column")
+$$;
+
+-- Views for tools that list tables and views, but no foreign tables; and views in the shape that a known package reads.
+-- They belong to their maker and read with the rights of who reads them (security_invoker).
+
+-- When a mirror was last refreshed, as far as the current user may see it.
+CREATE FUNCTION sage_intacct.mirror_refreshed(mirror regclass)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
+$$;
+
+-- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
+-- they copy, and other relations, which are taken for what their name says.
+CREATE FUNCTION sage_intacct.view_sources(schema name)
+RETURNS TABLE (relation regclass, name name, kind text, described regclass, object text, server name)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(d.relname, c.relname))), s.srvname
+  FROM pg_namespace n
+  JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('f', 'r', 'p', 'm')
+  LEFT JOIN sage_intacct.mirrors m ON m.target = c.oid
+ CROSS JOIN LATERAL (
+        SELECT CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN m.target IS NOT NULL THEN 'mirror' ELSE 'other' END AS kind,
+               CASE WHEN c.relkind = 'f' THEN c.oid::regclass WHEN m.target IS NOT NULL THEN to_regclass(m.source) END AS described) k
+  LEFT JOIN pg_class d ON d.oid = k.described
+  LEFT JOIN pg_foreign_table t ON t.ftrelid = k.described
+  LEFT JOIN pg_foreign_server s ON s.oid = t.ftserver
+  LEFT JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+  LEFT JOIN pg_proc h ON h.oid = w.fdwhandler
+ CROSS JOIN LATERAL (SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
+ WHERE n.nspname = schema AND (c.relkind <> 'f' OR h.proname = 'sage_intacct_fdw_handler')
+$$;
+
+-- The columns of such a relation, with their fields and labels; `described` is the foreign table that says so.
+CREATE FUNCTION sage_intacct.view_columns(relation regclass, described regclass)
+RETURNS TABLE (number smallint, name name, type oid, field text, label text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.attnum, a.attname, a.atttypid, upper(coalesce(o.field, a.attname)), coalesce(col_description(a.attrelid, a.attnum), o.label)
+  FROM pg_attribute a
+  LEFT JOIN pg_attribute d ON d.attrelid = described AND d.attname = a.attname AND d.attnum > 0 AND NOT d.attisdropped
+ CROSS JOIN LATERAL (
+        SELECT max(option_value) FILTER (WHERE option_name = 'field') AS field,
+               max(option_value) FILTER (WHERE option_name = 'label') AS label
+          FROM pg_options_to_table(d.attfdwoptions)) o
+ WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+$$;
+
+-- Makes or replaces one view; what is there and was not made here is left alone.
+CREATE FUNCTION sage_intacct.view_make(into_schema name, view name, definition text, comment text, comments jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made_here CONSTANT text := 'Made by sage_intacct.create_views.';
+    qualified text := format('%I.%I', into_schema, view);
+    found oid := to_regclass(format('%I.%I', into_schema, view));
+    commented record;
+BEGIN
+    IF found IS NOT NULL AND NOT (SELECT c.relkind = 'v' AND coalesce(obj_description(c.oid, 'pg_class') LIKE '%' || made_here, false)
+                                    FROM pg_class c WHERE c.oid = found) THEN
+        RAISE 'relation % exists and was not made by sage_intacct.create_views', qualified USING ERRCODE = 'duplicate_table',
+            HINT = 'Drop or rename it, or make the views in another schema.';
+    END IF;
+    BEGIN
+        EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', qualified, definition);
+    EXCEPTION WHEN invalid_table_definition THEN
+        RAISE 'view % cannot be replaced: a column of it is gone or has another type now', qualified
+            USING ERRCODE = 'invalid_table_definition', DETAIL = SQLERRM,
+                HINT = format('DROP VIEW %s, and what depends on it, then call sage_intacct.create_views again.', qualified);
+    END;
+    EXECUTE format('COMMENT ON VIEW %s IS %L', qualified, concat_ws(' ', comment, made_here));
+    FOR commented IN SELECT key AS name, value AS label FROM jsonb_each_text(comments) LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', qualified, commented.name, commented.label);
+    END LOOP;
+END
+$$;
+
+-- What to type so that a schema has the objects that are missing from it.
+CREATE FUNCTION sage_intacct.view_hint(schema name, missing text[])
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH known AS (SELECT * FROM sage_intacct.view_sources(schema) WHERE kind <> 'other'),
+     tables AS (SELECT string_agg(lower(o), ', ' ORDER BY o) AS list FROM unnest(missing) o),
+     -- Mirrors are copies of foreign tables in another schema.
+     origin AS (SELECT n.nspname FROM known k JOIN pg_class c ON c.oid = k.described JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE k.kind = 'mirror' LIMIT 1)
+SELECT CASE WHEN EXISTS (SELECT FROM origin) THEN
+            (SELECT string_agg(CASE WHEN o IN ('GLDETAIL', 'GLACCOUNTBALANCE')
+                        THEN format('CREATE MATERIALIZED VIEW %I.%I AS SELECT * FROM %I.%I;', schema, lower(o), nspname, lower(o))
+                        ELSE format('CALL sage_intacct.create_mirror(%L, %L);', format('%I.%I', nspname, lower(o)), format('%I.%I', schema, lower(o)))
+                    END, ' ' ORDER BY o) FROM unnest(missing) o, origin)
+       ELSE format('IMPORT FOREIGN SCHEMA intacct LIMIT TO (%s) FROM SERVER %s INTO %I;', (SELECT list FROM tables),
+                coalesce((SELECT quote_ident(server) FROM known WHERE server IS NOT NULL LIMIT 1), '...'), schema)
+       END
+$$;
+
+-- Makes views over the foreign tables and mirrors of a schema: `plain`, each table as it is, or `fivetran`, the tables and
+-- columns of Fivetran's connector, which the dbt package reads. A table that the style needs and the schema does not have is an
+-- error, or with `missing_ok` left out. Shows each view, what it reads, and which columns of it are always null, since the source has no such
+-- field.
+CREATE FUNCTION sage_intacct.create_views(from_schema name, into_schema name, style text DEFAULT 'plain', missing_ok boolean DEFAULT false)
+RETURNS TABLE (view text, source text, missing name[])
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted record;
+    absent text[];
+    list text;
+    labels jsonb;
+BEGIN
+    IF style NOT IN ('plain', 'fivetran') THEN
+        RAISE 'unknown style "%" of views', style USING ERRCODE = 'invalid_parameter_value', HINT = 'It is plain or fivetran.';
+    END IF;
+    FOR wanted IN SELECT s.name FROM unnest(ARRAY[from_schema, into_schema]) s(name)
+                   WHERE NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = s.name) LOOP
+        RAISE 'schema "%" does not exist', wanted.name USING ERRCODE = 'invalid_schema_name',
+            HINT = format('CREATE SCHEMA %I makes it.', wanted.name);
+    END LOOP;
+    IF style = 'plain' THEN
+        IF from_schema = into_schema THEN
+            RAISE 'plain views are named as what they read, so they need another schema than "%"', from_schema
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        FOR wanted IN SELECT * FROM sage_intacct.view_sources(from_schema) s WHERE s.kind <> 'other' ORDER BY s.name LOOP
+            SELECT string_agg(format('t.%I', c.name), ', ' ORDER BY c.number), jsonb_object_agg(c.name, c.label) FILTER (WHERE c.label IS NOT NULL)
+              INTO list, labels
+              FROM sage_intacct.view_columns(wanted.relation, wanted.described) c;
+            view := format('%I.%I', into_schema, wanted.name);
+            source := wanted.relation;
+            missing := '{}';
+            PERFORM sage_intacct.view_make(into_schema, wanted.name, format('SELECT %s FROM %s t', list, wanted.relation),
+                format('%s of Sage Intacct, read from %s.', wanted.object, wanted.relation), coalesce(labels, '{}'));
+            RETURN NEXT;
+        END LOOP;
+        IF view IS NULL THEN
+            RAISE 'schema "%" has neither foreign tables of sage_intacct_fdw nor mirrors', from_schema USING ERRCODE = 'undefined_table',
+                HINT = format('IMPORT FOREIGN SCHEMA intacct FROM SERVER ... INTO %I;', from_schema);
+        END IF;
+        RETURN;
+    END IF;
+
+    SELECT array_agg(t.object ORDER BY t.object) INTO absent
+      FROM sage_intacct.fivetran_tables() t
+     WHERE NOT EXISTS (SELECT FROM sage_intacct.view_sources(from_schema) s
+                        WHERE upper(s.object) = t.object AND (s.kind <> 'other' OR s.name = lower(t.object)));
+    IF absent IS NOT NULL THEN
+        IF NOT missing_ok OR cardinality(absent) = (SELECT count(*) FROM sage_intacct.fivetran_tables()) THEN
+            RAISE 'schema "%" has no table of %', from_schema, array_to_string(absent, ', ') USING ERRCODE = 'undefined_table',
+                HINT = sage_intacct.view_hint(from_schema, absent) || ' Or leave them out: missing_ok => true.';
+        END IF;
+        RAISE NOTICE 'schema "%" has no table of %: no view is made of them', from_schema, array_to_string(absent, ', ')
+            USING HINT = sage_intacct.view_hint(from_schema, absent);
+    END IF;
+    FOR wanted IN
+        SELECT t.name, t.object, array_agg(s.relation ORDER BY s.relation) AS relations, (array_agg(s.kind))[1] AS kind,
+               (array_agg(s.described))[1] AS described
+          FROM sage_intacct.fivetran_tables() t
+          JOIN (SELECT *, row_number() OVER (PARTITION BY upper(object) ORDER BY name <> lower(object)) AS place,
+                       bool_or(name = lower(object)) OVER (PARTITION BY upper(object)) AS named
+                  FROM sage_intacct.view_sources(from_schema)
+                 WHERE kind <> 'other' OR name = lower(object)) s
+            -- One that has the object's own name is meant; else there must be but one.
+            ON upper(s.object) = t.object AND (s.place = 1 OR NOT s.named)
+         GROUP BY t.name, t.object ORDER BY t.name
+    LOOP
+        IF cardinality(wanted.relations) > 1 THEN
+            RAISE 'schema "%" has more than one table of %: %', from_schema, wanted.object, array_to_string(wanted.relations, ', ')
+                USING ERRCODE = 'ambiguous_alias', HINT = format('Name the one that is meant %I.', lower(wanted.object));
+        END IF;
+        SELECT string_agg(
+                   CASE WHEN f.name = '_fivetran_deleted' THEN 'false'
+                        WHEN f.name = '_fivetran_synced' THEN CASE wanted.kind
+                            WHEN 'foreign table' THEN 'now()'
+                            WHEN 'mirror' THEN format('(SELECT sage_intacct.mirror_refreshed(%L::regclass))', wanted.relations[1])
+                            ELSE 'NULL::timestamptz' END
+                        WHEN c.name IS NULL THEN format('NULL::%s', f.type)
+                        -- Only what cannot fail, and runs no code of the type's owner, is turned into another type.
+                        WHEN f.type = 'text' AND c.type <> 'text'::regtype
+                             AND (SELECT y.typnamespace = 'pg_catalog'::regnamespace FROM pg_type y WHERE y.oid = c.type) THEN format('t.%I::text', c.name)
+                        ELSE format('t.%I', c.name) END || format(' AS %I', f.name), ', ' ORDER BY f.number),
+               coalesce(jsonb_object_agg(f.name, c.label) FILTER (WHERE c.label IS NOT NULL), '{}'),
+               coalesce(array_agg(f.name ORDER BY f.number) FILTER (WHERE c.name IS NULL AND f.name NOT LIKE '\_fivetran\_%'), '{}')
+          INTO list, labels, missing
+          FROM sage_intacct.fivetran_columns() f
+          LEFT JOIN LATERAL (SELECT * FROM sage_intacct.view_columns(wanted.relations[1], wanted.described) v
+                              WHERE replace(v.field, '.', '_') = upper(f.name) ORDER BY v.number LIMIT 1) c ON true
+         WHERE f.view = wanted.name;
+        view := format('%I.%I', into_schema, wanted.name);
+        source := wanted.relations[1];
+        PERFORM sage_intacct.view_make(into_schema, wanted.name, format('SELECT %s FROM %s t', list, wanted.relations[1]),
+            format('%s of Sage Intacct in the shape of Fivetran, read from %s.', wanted.object, wanted.relations[1]), labels);
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 

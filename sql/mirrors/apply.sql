@@ -39,25 +39,30 @@ DECLARE
     distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
-    key text;
+    same text;
     gone text;
     moved text;
     changed text;
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    key := quote_ident(shape.key);
+    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    IF shape.keys = '{}' AND answer ? 'remove' THEN
+        SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
+        RETURN ARRAY[gone, NULL, NULL, gained];
+    END IF;
     IF answer ? 'load' THEN
         PERFORM sage_intacct.mirror_check_source(m.source);
         gained := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE %4$s', m.target,
                          sage_intacct.mirror_names(shape.columns), m.source,
-                         sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')));
+                         CASE WHEN answer -> 'load' ? 'scopes' THEN sage_intacct.mirror_scope(shape, answer #> '{load,scopes,0}')
+                              ELSE sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')) END);
     END IF;
 
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
         gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       sage_intacct.mirror_matches(m.target, sage_intacct.mirror_keys(shape)));
+                       same);
     END IF;
 
     IF answer ? 'put' THEN
@@ -65,21 +70,21 @@ BEGIN
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
         -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
-        IF whole AND distributed <> shape.key THEN
-            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %3$s',
-                            key, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
+        IF whole AND distributed <> ALL (shape.keys) THEN
+            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
+                            same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
         END IF;
-        changing := array_remove(array_remove(subset, shape.key), distributed);
+        changing := array_remove(ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n), distributed);
         IF changing <> '{}' THEN
             changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
-                                WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s AND %5$s',
-                              key, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
+                                WHERE %1$s AND %5$s',
+                              same, m.target, sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 's.'),
                               sage_intacct.mirror_differs(m.source, m.target, changing));
         END IF;
         IF whole THEN
             gained := format('INSERT INTO %2$s (%3$s) SELECT %4$s FROM pg_temp.sage_intacct_page s
-                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE t.%1$s OPERATOR(pg_catalog.=) s.%1$s)',
-                             key, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
+                               WHERE NOT EXISTS (SELECT FROM %2$s t WHERE %1$s)',
+                             same, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
     RETURN ARRAY[gone, moved, changed, gained];
@@ -106,6 +111,9 @@ BEGIN
     END IF;
     m := jsonb_populate_record(m, coalesce(answer -> 'set', '{}'));
     m.todo := coalesce(answer -> 'next', '[]') || (m.todo - 0);
+    IF answer ? 'carry' AND m.todo <> '[]' THEN
+        m.todo := jsonb_set(m.todo, '{0}', (m.todo -> 0) || (answer -> 'carry'));
+    END IF;
     m.rows := m.rows + CASE WHEN coalesce(answer -> 'set', '{}') ? 'rows' THEN 0 ELSE gained - lost END;
     IF answer -> 'set' ? 'drift_at' THEN
         IF answer ? 'add' THEN
@@ -114,7 +122,10 @@ BEGIN
         PERFORM sage_intacct.mirror_prepare(m);
     END IF;
     UPDATE sage_intacct.mirror r
-       SET todo = m.todo, deleting = m.deleting + lost, mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+       SET todo = m.todo,
+           -- Where nothing tells rows apart, one that has changed is put anew.
+           deleting = m.deleting + CASE WHEN answer #>> '{remove,by}' = 'gone' THEN lost ELSE greatest(lost - gained, 0) END,
+            mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;
@@ -150,7 +161,9 @@ DECLARE
     width bigint := task ->> 'width';
     upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
 BEGIN
-    IF upto IS NOT NULL THEN
+    IF jsonb_array_length(task -> 'scopes') > 1 THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('scopes', (task -> 'scopes') - 0)));
+    ELSIF upto IS NOT NULL THEN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
@@ -159,7 +172,9 @@ BEGIN
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
-        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began'));
+        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
+        -- What was read in one go is all there is.
+        || CASE WHEN task ? 'width' OR task ? 'scopes' THEN '{}' ELSE jsonb_build_object('rows', read) END);
 END
 $$;
 

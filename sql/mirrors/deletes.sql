@@ -207,7 +207,9 @@ BEGIN
     keys := sage_intacct.mirror_keys(shape);
     short := NOT sage_intacct.mirror_is_whole(m, shape, answer);
     accept := accept OR task ? 'accept';
-    IF keys <> '{}' THEN
+    IF keys = '{}' THEN
+        RETURN sage_intacct.mirror_confirm_scope(m, shape, answer, accept, short);
+    ELSE
         names := sage_intacct.mirror_names(keys);
         same := sage_intacct.mirror_matches(m.target, keys);
         expected := sage_intacct.mirror_expected(m, shape, answer);
@@ -273,6 +275,47 @@ BEGIN
         answer := jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again');
     END IF;
     RETURN answer;
+END
+$$;
+
+-- The same where nothing tells rows apart: a scope that would lose rows is read a second time. As many must come as before, or
+-- the task is done again.
+CREATE FUNCTION sage_intacct.mirror_confirm_scope(m sage_intacct.mirror, shape record, answer jsonb, accept boolean, short boolean)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    task jsonb := m.todo -> 0;
+    scope text;
+    here bigint;
+    there bigint;
+    again bigint;
+BEGIN
+    IF answer ? 'remove' AND NOT short THEN
+        scope := sage_intacct.mirror_scope(shape, sage_intacct.mirror_scope_of(answer));
+        EXECUTE format('SELECT count(*) FROM %s WHERE %s', m.target, scope) INTO here;
+        SELECT count(*) INTO there FROM pg_temp.sage_intacct_page;
+        IF here > there THEN
+            -- Values that were not told of are asked for by their names: a scope of all others is not said to the gateway.
+            IF sage_intacct.mirror_scope_of(answer) ? 'except' THEN
+                scope := format('%I = ANY (%s)', shape.period, sage_intacct.mirror_key_list(m.target::text, shape.period, 'WHERE ' || scope));
+            END IF;
+            EXECUTE format('SELECT count(*) FROM (SELECT %s FROM %s WHERE %s) s', sage_intacct.mirror_names(shape.columns), m.source, scope) INTO again;
+            short := again <> there;
+            IF NOT short THEN
+                PERFORM sage_intacct.mirror_brake(m, here - there, accept);
+            END IF;
+        END IF;
+    END IF;
+    IF NOT short THEN
+        RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
+    ELSIF (task ->> 'again')::integer >= 3 THEN
+        RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
+            HINT = 'No row was deleted. The next refresh asks again.';
+    END IF;
+    RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
 END
 $$;
 

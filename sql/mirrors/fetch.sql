@@ -25,7 +25,10 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_page AS SELECT %s FROM %s WITH NO DATA',
                    sage_intacct.mirror_names(shape.columns), m.source);
-    CREATE TEMP TABLE sage_intacct_keys (k bigint);
+    -- Keys of headers are numbers, and so are those of rows that are read page by page.
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_keys (k %s)', CASE WHEN shape.header IS NULL AND shape.key IS NULL AND cardinality(shape.keys) = 1
+        THEN (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = shape.keys[1])
+        ELSE 'bigint' END);
 END
 $$;
 
@@ -38,8 +41,8 @@ AS $$
 SELECT string_agg(alias || quote_ident(name), ', ' ORDER BY number) FROM unnest(columns) WITH ORDINALITY AS c (name, number)
 $$;
 
--- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them. Operators are qualified, since
--- mirror_apply runs statements with the caller's search_path.
+-- A condition on the key, a bigint: behind `after`, up to `upto`, where the task has them; there is none for other keys.
+-- Operators are qualified, since mirror_apply runs statements with the caller's search_path.
 CREATE FUNCTION sage_intacct.mirror_range(key name, task jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -59,6 +62,10 @@ AS $$
 DECLARE
     plan json;
 BEGIN
+    -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
+    IF key IS NULL THEN
+        RETURN false;
+    END IF;
     EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
     RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
 END
@@ -150,6 +157,10 @@ BEGIN
         WHEN 'keys' THEN RETURN sage_intacct.mirror_fetch_keys(m, shape, task);
         WHEN 'check' THEN RETURN sage_intacct.mirror_fetch_check(m, shape, task);
         WHEN 'halve' THEN RETURN sage_intacct.mirror_fetch_halve(m, shape, task);
+        WHEN 'changed' THEN RETURN sage_intacct.mirror_fetch_changed_periods(m, shape, task);
+        WHEN 'periods' THEN RETURN sage_intacct.mirror_fetch_periods(m, shape, task);
+        WHEN 'period' THEN RETURN sage_intacct.mirror_fetch_period(m, shape, task);
+        WHEN 'passed' THEN RETURN jsonb_build_object('set', sage_intacct.mirror_passed(m, task));
     END CASE;
 END
 $$;
@@ -175,7 +186,7 @@ BEGIN
       FROM pg_temp.sage_intacct_fields WHERE field <> ALL (m.fields) AND cardinality(m.fields) > 0;
     -- Fields of related objects are theirs, and some that queries know are not described.
     SELECT array_agg(c.name ORDER BY c.number) INTO lost FROM sage_intacct.mirror_columns(m.source, m.target) c
-     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> shape.key;
+     WHERE c.field = ANY (m.fields) AND c.field <> ALL (now_there) AND c.name <> ALL (m.gone) AND c.name <> ALL (shape.keys);
     DROP TABLE pg_temp.sage_intacct_fields;
     SELECT array_agg(c.name ORDER BY c.number) INTO back FROM sage_intacct.mirror_columns(m.source, m.target) c
      WHERE c.name = ANY (m.gone) AND m.mapping ? c.name AND (c.field IS NULL OR c.field = ANY (now_there));
@@ -198,6 +209,26 @@ BEGIN
 END
 $$;
 
+-- The newest time of the headers of lines, as a task keeps it.
+CREATE FUNCTION sage_intacct.mirror_header_seen(shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    newest timestamptz;
+BEGIN
+    IF shape.header IS NOT NULL THEN
+        PERFORM sage_intacct.mirror_header_table(shape);
+        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
+                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
+          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
+    END IF;
+    RETURN jsonb_strip_nulls(jsonb_build_object('seen', newest));
+END
+$$;
+
 -- First load: the width of the first slice of keys, or the next slice.
 CREATE FUNCTION sage_intacct.mirror_fetch_load(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
@@ -209,25 +240,27 @@ DECLARE
     totals record;
     top bigint;
     used boolean;
-    newest timestamptz;
 BEGIN
-    IF task ? 'width' THEN
+    IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
-    SELECT * INTO totals FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
+    -- What cannot be read slice by slice is read in one go.
+    IF shape.keys = '{}' AND NOT used THEN
+        task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
+        RETURN jsonb_build_object('set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task),
+            'expected', CASE WHEN to_regclass('pg_temp.sage_intacct_groups') IS NOT NULL THEN sage_intacct.mirror_grouped_rows() END);
+    ELSIF shape.key IS NULL AND NOT used THEN
+        RETURN jsonb_build_object('load', task || sage_intacct.mirror_header_seen(shape),
+                                  'expected', (SELECT rows FROM sage_intacct.mirror_counts(m, shape)));
+    END IF;
+    SELECT * INTO totals FROM sage_intacct.mirror_counts(m, shape);
     IF used OR totals.rows IS NULL OR NOT sage_intacct.mirror_sorts_remotely(m.source, shape.key) THEN
         RETURN jsonb_build_object('next', jsonb_build_array(jsonb_build_object('do', 'all', 'loading', true)),
                                   'expected', totals.rows);
     END IF;
     EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
-    IF shape.header IS NOT NULL THEN
-        PERFORM sage_intacct.mirror_header_table(shape);
-        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
-                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
-          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
-        task := task || jsonb_strip_nulls(jsonb_build_object('seen', newest));
-    END IF;
+    task := task || sage_intacct.mirror_header_seen(shape);
     RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
         'top', coalesce(top, 0),
         'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
@@ -244,8 +277,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     names text[];
-    listed bigint[];
+    listed text[];
     lines boolean := shape.header IS NOT NULL;
+    type text := CASE WHEN lines OR shape.key IS NOT NULL THEN 'bigint'
+        ELSE (SELECT format_type(a.atttypid, NULL) FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = shape.keys[1]) END;
     -- Its times may be in another zone than those of the rows: a day more costs nothing, since most keys are not ours any more.
     since timestamptz := sage_intacct.mirror_from(m, '{"late": true}') - interval '1 day';
 BEGIN
@@ -259,12 +294,16 @@ BEGIN
              WHERE objecttype = lower(shape.audit_object) AND accessmode = 'D'
                AND accesstime >= since AND accesstime < '2200-01-01 00:00:00+00') a;
     EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column OR fdw_error THEN
-        RETURN jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM));
+        -- Where the trail's key is not known, nothing was expected of it.
+        RETURN '{"set": {"blind": true}}'::jsonb || CASE WHEN shape.audit_column IS NULL THEN '{}' ELSE
+            jsonb_build_object('say', format('deleted rows of %s are not read from AUDITHISTORY: %s', shape.object, SQLERRM)) END;
     END;
     -- Keys that are numbers may have a suffix.
-    EXECUTE format('SELECT array_agg(DISTINCT %I) FROM %s WHERE %I::text IN (SELECT name FROM unnest($1) AS name
-                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')',
-                   CASE WHEN lines THEN shape.link ELSE shape.key END, m.target, shape.audit_column)
+    EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
+                                   UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
+                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                   (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
         RETURN '{}';
@@ -272,12 +311,35 @@ BEGIN
     IF lines THEN
         PERFORM sage_intacct.mirror_header_table(shape);
         INSERT INTO pg_temp.sage_intacct_keys
-            SELECT unnest(listed) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed);
+            SELECT unnest(listed::bigint[]) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed::bigint[]);
+        -- Where nothing tells lines apart, what the gateway still shows of such a header is read, and stays.
+        IF shape.keys = '{}' THEN
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (ARRAY(SELECT k FROM pg_temp.sage_intacct_keys))',
+                           sage_intacct.mirror_names(shape.columns), m.source, shape.link);
+            RETURN '{"put": true, "remove": {"by": "lines"}}';
+        END IF;
         RETURN '{"remove": {"by": "lines"}}';
     END IF;
-    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT unnest($1) EXCEPT SELECT %1$I FROM %2$s WHERE %1$I = ANY ($1)',
-                   shape.key, m.source) USING listed;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT l.k FROM unnest(%3$L::%4$s[]) AS l (k)
+                     WHERE l.k::text COLLATE "C" NOT IN (SELECT %1$I::text COLLATE "C" FROM %2$s WHERE %1$I = ANY (%3$L::%4$s[]))',
+                   shape.keys[1], m.source, listed, type);
     RETURN '{"remove": {"by": "listed"}}';
+END
+$$;
+
+-- The largest key of the page, where it is a number.
+CREATE FUNCTION sage_intacct.mirror_last(shape record)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last bigint;
+BEGIN
+    IF shape.key IS NOT NULL THEN
+        EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    END IF;
+    RETURN last;
 END
 $$;
 
@@ -300,7 +362,7 @@ BEGIN
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
     GET DIAGNOSTICS read = ROW_COUNT;
-    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    last := sage_intacct.mirror_last(shape);
     task := task || jsonb_strip_nulls(jsonb_build_object('after', last, 'seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF pages AND read >= page THEN
@@ -360,6 +422,9 @@ BEGIN
         GET DIAGNOSTICS read = ROW_COUNT;
     END IF;
     INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(headers);
+    IF shape.keys = '{}' THEN
+        read := read + sage_intacct.mirror_fetch_sisters(m, shape);
+    END IF;
     task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
         'seen', greatest((task ->> 'seen')::timestamptz, newest,
             sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
@@ -369,6 +434,34 @@ BEGIN
     END IF;
     RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
                               'set', sage_intacct.mirror_passed(m, task));
+END
+$$;
+
+-- Where nothing tells lines apart, a line that was changed without its header brings all lines of that header. Its key joins
+-- those of the changed ones. Returns how many rows were read beside those of the page.
+CREATE FUNCTION sage_intacct.mirror_fetch_sisters(m sage_intacct.mirror, shape record)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    others bigint[];
+    before bigint;
+    read bigint;
+BEGIN
+    EXECUTE format('SELECT array_agg(DISTINCT %1$I) FROM pg_temp.sage_intacct_page
+                     WHERE %1$I IS NOT NULL AND %1$I NOT IN (SELECT k FROM pg_temp.sage_intacct_keys)', shape.link) INTO others;
+    -- Lines of no header are compared by the check alone.
+    EXECUTE format('DELETE FROM pg_temp.sage_intacct_page WHERE %1$I IS NULL OR %1$I = ANY ($1)', shape.link) USING coalesce(others, '{}');
+    GET DIAGNOSTICS before = ROW_COUNT;
+    IF others IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
+                   sage_intacct.mirror_names(shape.columns), m.source, shape.link, others);
+    GET DIAGNOSTICS read = ROW_COUNT;
+    INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(others);
+    RETURN read - before;
 END
 $$;
 
@@ -386,7 +479,10 @@ DECLARE
     last bigint;
     result jsonb;
 BEGIN
-    subset := array_remove(subset, shape.key) || shape.key;
+    IF shape.keys = '{}' THEN
+        RETURN sage_intacct.mirror_fetch_every_period(m, shape, task);
+    END IF;
+    subset := ARRAY(SELECT unnest(subset) EXCEPT SELECT unnest(shape.keys)) || shape.keys;
     PERFORM sage_intacct.mirror_column_option(shape.columns, jsonb_build_object('rescan_columns', c), 'rescan_columns')
        FROM unnest(subset) c;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_page (%1$s) SELECT %1$s FROM %2$s WHERE %3$s%4$s',
@@ -394,7 +490,7 @@ BEGIN
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
     GET DIAGNOSTICS read = ROW_COUNT;
-    EXECUTE format('SELECT max(%I) FROM pg_temp.sage_intacct_page', shape.key) INTO last;
+    last := sage_intacct.mirror_last(shape);
     result := jsonb_build_object('put', CASE WHEN task ? 'columns' THEN to_jsonb(subset) ELSE 'true' END, 'read', read);
     IF NOT task ? 'columns' THEN
         result := result || jsonb_build_object('remove', jsonb_strip_nulls(jsonb_build_object('by', 'range',
@@ -413,7 +509,7 @@ BEGIN
 END
 $$;
 
--- Every key of a range, a page at a time. Rows that the target lacks are read whole.
+-- Every key of a range, a page at a time. Rows that the target lacks are read whole; where keys are no numbers, all rows are.
 CREATE FUNCTION sage_intacct.mirror_fetch_keys(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -428,6 +524,9 @@ DECLARE
     finished boolean;
     result jsonb;
 BEGIN
+    IF shape.key IS NULL THEN
+        RETURN sage_intacct.mirror_fetch_all(m, shape, task);
+    END IF;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_keys SELECT %1$I FROM %2$s WHERE %3$s%4$s', shape.key, m.source,
                    sage_intacct.mirror_range(shape.key, task),
                    CASE WHEN pages THEN format(' ORDER BY %I LIMIT %s', shape.key, page) END);
@@ -457,7 +556,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), coalesce(sum(%1$I), 0) FROM %2$s WHERE %3$s', key, target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -474,11 +573,12 @@ DECLARE
     here record;
     round integer := (task ->> 'round')::integer;
 BEGIN
-    SELECT * INTO there FROM sage_intacct.mirror_totals(m.source, NULL, NULL);
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}');
+    SELECT * INTO there FROM sage_intacct.mirror_counts(m, shape);
+    SELECT * INTO here FROM sage_intacct.mirror_local_counts(m, shape, there.measures);
     IF there.rows IS NULL THEN
-        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', shape.audit_column IS NULL));
-    ELSIF there.rows = here.rows AND there.key_sum = here.key_sum THEN
+        RETURN jsonb_build_object('set', jsonb_build_object('complete', NULL, 'blind', m.blind OR shape.audit_column IS NULL));
+    ELSIF there.rows = here.rows AND there.key_sum IS NOT DISTINCT FROM here.key_sum
+          AND coalesce(there.sums, '{}') = coalesce(here.sums, '{}') THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
     ELSIF round >= 4 THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
@@ -486,7 +586,8 @@ BEGIN
                           m.target, here.rows, there.rows));
     END IF;
     RETURN jsonb_build_object('next', jsonb_build_array(
-        jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum),
+        CASE WHEN shape.period IS NOT NULL THEN '{"do": "periods", "differs": true}' WHEN shape.key IS NULL THEN '{"do": "all"}' ELSE
+            jsonb_build_object('do', 'halve', 'rows', there.rows, 'sum', there.key_sum) END,
         jsonb_build_object('do', 'check', 'round', round + 1)));
 END
 $$;

@@ -8,6 +8,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
     ('columns', 'columns', NULL, 'Columns to mirror, separated by commas. Default: all. Read when the mirror is created.'),
+    ('key', 'columns', NULL, 'Columns that tell rows apart, separated by commas. Default: that of the row key; empty for none.'),
+    ('period', 'column', NULL, 'Where nothing tells rows apart: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
+    ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
     ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
@@ -99,6 +102,11 @@ BEGIN
             WHEN 'drift' THEN
                 allowed := 'add, warn or error';
                 IF given.value NOT IN ('add', 'warn', 'error') THEN
+                    RAISE invalid_text_representation;
+                END IF;
+            WHEN 'length' THEN
+                allowed := 'day, week, month, quarter or year';
+                IF given.value NOT IN ('day', 'week', 'month', 'quarter', 'year') THEN
                     RAISE invalid_text_representation;
                 END IF;
             WHEN 'concurrent' THEN

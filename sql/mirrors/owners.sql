@@ -1,8 +1,8 @@
 -- Whose mirror it is, and whose code a refresh would run.
 
 -- Whether a table that is there can be a mirror: a table of one's own, ordinary or partitioned, whose columns have the types of
--- those of the foreign table, and in which a row key stands once.
-CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass)
+-- those of the foreign table, and in which a key stands once.
+CREATE FUNCTION sage_intacct.mirror_adopt(foreign_table regclass, target regclass, options jsonb)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -19,10 +19,10 @@ BEGIN
     IF FOUND THEN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, '{}', '{}');
-    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = shape.key
-                    WHERE i.indrelid = target AND i.indisunique AND a.attnum = ANY (i.indkey)) THEN
-        RAISE '% has no unique index with column "%"', target, shape.key USING ERRCODE = 'object_not_in_prerequisite_state',
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
+    IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
+                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
+        RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
     END IF;
 END

@@ -5,6 +5,10 @@
 --   deletes                       takes rows out that AUDITHISTORY says are deleted
 --   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
 --   lines {from, after, …}        lines of the headers changed since
+--   changed {from}                where nothing is unique: the periods of rows created or changed since
+--   period {scope}                the rows of a scope (see periods.sql), compared with the target's as a multiset
+--   periods {differs}             which periods differ in number of rows or in sums
+--   passed {seen}                 the changes have been read: moves the watermark
 --   all {after, columns, …}       every row, compared with the target; with `columns`, these alone
 --   keys {after, upto}            every key in a range, compared with the target
 --   check {round}                 compares number of rows and sum of keys
@@ -32,12 +36,12 @@ DECLARE
     sweep_due timestamptz := sage_intacct.mirror_next_sweep(m.options, m.blind, coalesce(m.sweep_at, m.loaded_at));
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    stamped := shape.modified IS NOT NULL OR shape.header IS NOT NULL;
+    stamped := shape.header IS NOT NULL OR shape.modified IS NOT NULL AND (shape.keys <> '{}' OR shape.period IS NOT NULL);
     IF m.drift_at IS NULL OR m.drift_at + sage_intacct.mirror_option(m.options, 'drift_interval')::interval <= at THEN
         todo := todo || jsonb_build_object('do', 'drift');
     END IF;
 
-    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' ELSE 'changes' END);
+    changes := jsonb_build_object('do', CASE WHEN shape.header IS NOT NULL THEN 'lines' WHEN shape.keys = '{}' THEN 'changed' ELSE 'changes' END);
     IF m.loaded_at IS NULL THEN
         todo := todo || jsonb_build_object('do', 'load');
         IF stamped THEN
@@ -46,7 +50,7 @@ BEGIN
     ELSIF "full" OR NOT stamped OR m.watermark IS NULL AND NOT reading THEN
         todo := todo || jsonb_build_object('do', 'all');
     ELSE
-        IF shape.audit_column IS NOT NULL THEN
+        IF shape.audit_object IS NOT NULL THEN
             todo := todo || jsonb_build_object('do', 'deletes');
         END IF;
         -- The second pass and the rescan of a period are the first pass from further back.
@@ -64,8 +68,12 @@ BEGIN
     END IF;
 
     -- Reading all rows finds all keys too.
-    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' THEN
+    IF sweep_due <= at AND NOT todo @> '[{"do": "all"}]' AND NOT todo @> '[{"do": "load"}]' THEN
         todo := todo || jsonb_build_object('do', 'keys');
+    END IF;
+    -- Rows that go from one value to another leave the sums of all rows as they are: a few values are compared each time.
+    IF checks AND shape.period IS NOT NULL AND NOT sage_intacct.mirror_has_calendar(shape) AND m.loaded_at IS NOT NULL AND NOT todo @> '[{"do": "all"}]' THEN
+        todo := todo || '{"do": "periods"}'::jsonb;
     END IF;
     IF checks THEN
         todo := todo || jsonb_build_object('do', 'check', 'round', 1);
@@ -100,13 +108,15 @@ BEGIN
     SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
       FROM (SELECT DISTINCT ON (task) task, number
               FROM jsonb_array_elements(m.todo) WITH ORDINALITY AS t (task, number)
-             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve') AND NOT task ? 'part'
+             WHERE task ->> 'do' NOT IN ('drift', 'deletes', 'check', 'halve', 'periods', 'passed') AND NOT task ? 'part'
+               -- Periods that changed or differ are found again; those of a pass over all of them go on.
+               AND (task ->> 'do' <> 'period' OR task ? 'pass')
              ORDER BY task, number) t;
-    plan := sage_intacct.mirror_plan(m, false, kept @> '[{"do": "all"}]' AND EXISTS (
-        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns'));
+    plan := sage_intacct.mirror_plan(m, false, EXISTS (
+        SELECT FROM jsonb_array_elements(kept) AS task WHERE task ->> 'do' = 'all' AND NOT task ? 'columns' OR task ->> 'do' = 'period'));
     SELECT coalesce(jsonb_agg(task ORDER BY number), '[]') INTO kept
       FROM jsonb_array_elements(kept) WITH ORDINALITY AS t (task, number)
-     WHERE task ? 'began'
+     WHERE task ? 'began' AND (task ->> 'do' <> 'period' OR NOT plan @> '[{"do": "all"}]')
         OR NOT plan @> jsonb_build_array(jsonb_build_object('do', task -> 'do'))
         OR task ->> 'do' = 'all' AND NOT EXISTS (
                SELECT FROM jsonb_array_elements(plan) AS p WHERE p ->> 'do' = 'all' AND NOT p ? 'columns');

@@ -38,7 +38,7 @@ BEGIN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
         relation := to_regclass(qualified);
     ELSE
-        PERFORM sage_intacct.mirror_adopt(foreign_table, relation);
+        PERFORM sage_intacct.mirror_adopt(foreign_table, relation, options);
     END IF;
     PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
@@ -61,19 +61,27 @@ DECLARE
     missing name;
     commented record;
 BEGIN
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, foreign_table, '{}', '{}');
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, foreign_table, options, '{}');
     SELECT w INTO missing FROM unnest(wanted) w WHERE w <> ALL (shape.columns);
     IF FOUND THEN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
-    wanted := CASE WHEN wanted IS NULL THEN shape.columns ELSE array_remove(wanted, shape.key) || shape.key END;
-    EXECUTE format('CREATE TABLE %s (%s, PRIMARY KEY (%s))', target, (
+    IF shape.keys = '{}' AND options ? 'distribute_by' THEN
+        RAISE '% cannot be distributed: nothing tells its rows apart', foreign_table USING ERRCODE = 'feature_not_supported';
+    END IF;
+    wanted := CASE WHEN wanted IS NULL THEN shape.columns
+        ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+    EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
-                   CASE WHEN a.attname = shape.key OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
-        concat_ws(', ', quote_ident(nullif(options ->> 'distribute_by', shape.key)), quote_ident(shape.key)));
+        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[]) THEN options ->> 'distribute_by' END),
+                  sage_intacct.mirror_names(shape.keys))) END);
+    IF shape.period IS NOT NULL THEN
+        EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.period);
+    END IF;
     -- Lines are taken out by their header.
     IF shape.link = ANY (wanted) THEN
         EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.link);
@@ -441,7 +449,7 @@ AS $$
 DECLARE
     m sage_intacct.mirror := sage_intacct.mirror_of(target);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN

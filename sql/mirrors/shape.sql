@@ -2,27 +2,47 @@
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
 -- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
--- missing here have no known rule: their deleted rows are found by the check and the sweep.
+-- missing here have no known rule: their deleted rows are found by the check and the sweep. For objects in which nothing is
+-- unique, the field by whose periods rows are replaced.
 CREATE FUNCTION sage_intacct.mirror_rules()
-RETURNS TABLE (object text, link text, header text, header_created text, audit_key text)
+RETURNS TABLE (object text, link text, header text, header_created text, audit_key text, period text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
-    ('APBILL', NULL, NULL, NULL, 'RECORDNO'),
-    ('TASK', NULL, NULL, NULL, 'RECORDNO'),
-    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID'),
-    ('VENDOR', NULL, NULL, NULL, 'VENDORID'),
-    ('USERINFO', NULL, NULL, NULL, 'LOGINID'),
-    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL),
-    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL),
-    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL),
-    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL),
-    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL),
-    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL),
-    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL),
-    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL),
-    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL)
+    ('APBILL', NULL, NULL, NULL, 'RECORDNO', NULL),
+    ('TASK', NULL, NULL, NULL, 'RECORDNO', NULL),
+    ('CUSTOMER', NULL, NULL, NULL, 'CUSTOMERID', NULL),
+    ('VENDOR', NULL, NULL, NULL, 'VENDORID', NULL),
+    ('USERINFO', NULL, NULL, NULL, 'LOGINID', NULL),
+    ('GLDETAIL', 'BATCHKEY', 'GLBATCH', 'WHENCREATED', NULL, 'ENTRY_DATE'),
+    ('GLACCOUNTBALANCE', NULL, NULL, NULL, NULL, 'PERIOD'),
+    ('ARINVOICEITEM', 'RECORDKEY', 'ARINVOICE', 'AUWHENCREATED', NULL, NULL),
+    ('ARADJUSTMENTITEM', 'RECORDKEY', 'ARADJUSTMENT', 'AUWHENCREATED', NULL, NULL),
+    ('APBILLITEM', 'RECORDKEY', 'APBILL', 'AUWHENCREATED', NULL, NULL),
+    ('APADJUSTMENTITEM', 'RECORDKEY', 'APADJUSTMENT', 'AUWHENCREATED', NULL, NULL),
+    ('EEXPENSESITEM', 'RECORDKEY', 'EEXPENSES', 'AUWHENCREATED', NULL, NULL),
+    ('GLENTRY', 'BATCHNO', 'GLBATCH', 'WHENCREATED', NULL, NULL),
+    ('SODOCUMENTENTRY', 'DOCHDRNO', 'SODOCUMENT', 'AUWHENCREATED', NULL, NULL),
+    ('PODOCUMENTENTRY', 'DOCHDRNO', 'PODOCUMENT', 'AUWHENCREATED', NULL, NULL),
+    ('INVDOCUMENTENTRY', 'DOCHDRNO', 'INVDOCUMENT', 'AUWHENCREATED', NULL, NULL)
+$$;
+
+-- Fields by which the audit trail may name a row of an object: its record number, and what people call it. A key of another row
+-- that reads the same does no harm: a row is deleted only if the gateway does not show it any more.
+CREATE FUNCTION sage_intacct.mirror_natural_keys(object text)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY['RECORDNO', 'ID', 'RECORDID', 'NAME', upper(object) || 'ID', upper(object) || 'NAME']
+    || CASE upper(object)
+        WHEN 'GLACCOUNT' THEN ARRAY['ACCOUNTNO'] WHEN 'STATACCOUNT' THEN ARRAY['ACCOUNTNO'] WHEN 'GLJOURNAL' THEN ARRAY['SYMBOL']
+        WHEN 'STATJOURNAL' THEN ARRAY['SYMBOL'] WHEN 'GLBATCH' THEN ARRAY['BATCHNO'] WHEN 'LOCATIONENTITY' THEN ARRAY['LOCATIONID']
+        WHEN 'SODOCUMENT' THEN ARRAY['DOCID', 'DOCNO'] WHEN 'PODOCUMENT' THEN ARRAY['DOCID', 'DOCNO'] WHEN 'INVDOCUMENT' THEN ARRAY['DOCID', 'DOCNO']
+        WHEN 'APPYMT' THEN ARRAY['DOCNUMBER'] WHEN 'ARPYMT' THEN ARRAY['DOCNUMBER'] WHEN 'CHECKINGACCOUNT' THEN ARRAY['BANKACCOUNTID']
+        WHEN 'SAVINGSACCOUNT' THEN ARRAY['BANKACCOUNTID'] WHEN 'CREDITCARD' THEN ARRAY['CARDID'] WHEN 'USERINFO' THEN ARRAY['LOGINID']
+        WHEN 'TRXCURRENCIES' THEN ARRAY['CODE'] WHEN 'WAREHOUSE' THEN ARRAY['LOCATIONID'] ELSE '{}' END
 $$;
 
 -- Columns that foreign table and target have in common, with their fields at the gateway (null: a constant).
@@ -49,9 +69,9 @@ $$;
 CREATE FUNCTION sage_intacct.mirror_shape(
     source regclass, target regclass, options jsonb, gone name[],
     OUT server name, OUT object text, OUT docparid text, OUT show_private text,
-    OUT columns name[], OUT key name, OUT modified name, OUT created name,
+    OUT columns name[], OUT keys name[], OUT key name, OUT modified name, OUT created name,
     OUT link name, OUT header text, OUT header_created text,
-    OUT audit_object text, OUT audit_column name)
+    OUT audit_object text, OUT audit_column name, OUT audit_columns name[], OUT period name, OUT period_type name)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -59,10 +79,10 @@ DECLARE
     row_key text;
     rule record;
     given text;
+    other record;
 BEGIN
-    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private,
-           coalesce(o.row_key, CASE WHEN upper(coalesce(o.object, c.relname)) IN ('GLDETAIL', 'GLACCOUNTBALANCE') THEN '' ELSE 'RECORDNO' END)
-      INTO server, object, docparid, show_private, row_key
+    SELECT s.srvname, coalesce(o.object, upper(c.relname)), o.docparid, o.show_private
+      INTO server, object, docparid, show_private
       FROM pg_foreign_table t
       JOIN pg_class c ON c.oid = t.ftrelid
       JOIN pg_foreign_server s ON s.oid = t.ftserver
@@ -71,33 +91,67 @@ BEGIN
      CROSS JOIN LATERAL (
             SELECT max(option_value) FILTER (WHERE option_name = 'object') AS object,
                    max(option_value) FILTER (WHERE option_name = 'docparid') AS docparid,
-                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private,
-                   max(option_value) FILTER (WHERE option_name = 'row_key') AS row_key
+                   max(option_value) FILTER (WHERE option_name = 'show_private') AS show_private
               FROM pg_options_to_table(t.ftoptions)) o
      WHERE t.ftrelid = source;
     IF NOT FOUND THEN
         RAISE '% is not a foreign table of sage_intacct_fdw', source USING ERRCODE = 'wrong_object_type';
     END IF;
 
+    row_key := sage_intacct.mirror_row_key(source);
     -- A field named twice is taken once.
     SELECT array_agg(c.name ORDER BY c.number),
-           min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+           coalesce(min(c.name) FILTER (WHERE upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype),
+                    min(c.name) FILTER (WHERE upper(c.field) = upper(row_key))),
            min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENMODIFIED', 'UPDATEDAT')),
            coalesce(min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) IN ('WHENCREATED', 'CREATEDAT')),
                     min(c.name) FILTER (WHERE c.type = 'timestamptz'::regtype AND upper(c.field) = 'AUWHENCREATED'))
       INTO columns, key, modified, created
       FROM sage_intacct.mirror_columns(source, target) c
      WHERE c.name <> ALL (gone);
-    IF key IS NULL THEN
-        RAISE '% cannot be mirrored: it has no column of type bigint with a unique row key', source
-            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', coalesce(nullif(row_key, ''), 'none')),
-                HINT = 'A materialized view can hold its rows: REFRESH MATERIALIZED VIEW CONCURRENTLY reads them anew each time.';
+    IF options ? 'key' THEN
+        keys := coalesce(sage_intacct.mirror_column_list(options ->> 'key'), '{}');
+        PERFORM sage_intacct.mirror_column_option(columns, jsonb_build_object('key', k), 'key') FROM unnest(keys) k;
+    ELSIF key IS NOT NULL THEN
+        keys := ARRAY[key];
+    ELSIF row_key = '' THEN
+        keys := '{}';
+    END IF;
+    SELECT c.name, format_type(c.type, NULL) AS type INTO other FROM sage_intacct.mirror_columns(source, target) c
+     WHERE c.name = ANY (keys) AND c.type <> ALL (sage_intacct.mirror_key_types());
+    IF FOUND THEN
+        RAISE '% cannot be mirrored: column "%" of its key has type %', source, other.name, other.type
+            USING ERRCODE = 'feature_not_supported',
+                HINT = format('Key columns have one of these types: %s. Option "key" names the columns that tell rows apart.',
+                              (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(sage_intacct.mirror_key_types()) t));
+    ELSIF keys IS NULL THEN
+        RAISE '% cannot be mirrored: it has no column with a unique row key', source
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', row_key),
+                HINT = 'Option "key" names the columns that tell rows apart; where it is empty, rows are replaced by periods.';
+    END IF;
+    -- Numbers that the gateway sorts and adds up make pages, and a check that halves.
+    IF cardinality(keys) <> 1 OR NOT EXISTS (
+        SELECT FROM sage_intacct.mirror_columns(source, target) c
+         WHERE c.name = keys[1] AND upper(c.field) = upper(row_key) AND c.type = 'int8'::regtype) THEN
+        key := NULL;
     END IF;
 
     modified := coalesce(sage_intacct.mirror_column_option(columns, options, 'modified'), modified);
     created := coalesce(sage_intacct.mirror_column_option(columns, options, 'created'), created);
 
     SELECT * INTO rule FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.object);
+    IF keys = '{}' THEN
+        period := CASE WHEN NOT options ? 'period' THEN
+                (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
+                  WHERE upper(c.field) = rule.period AND c.name = ANY (columns))
+            WHEN options ->> 'period' <> '' THEN sage_intacct.mirror_column_option(columns, options, 'period') END;
+        SELECT t.typname INTO period_type FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+         WHERE a.attrelid = source AND a.attname = period AND NOT a.attisdropped;
+        IF period IS NOT NULL AND period_type NOT IN ('date', 'text', 'int8') THEN
+            RAISE 'column "%" cannot be the period: it has type %', period, period_type USING ERRCODE = 'fdw_invalid_attribute_value',
+                HINT = 'A date is cut into periods; of a text or a bigint, each value is one.';
+        END IF;
+    END IF;
     header := nullif(coalesce(options ->> 'header', rule.header), '');
     IF header IS NOT NULL THEN
         link := coalesce(sage_intacct.mirror_column_option(columns, options, 'link'),
@@ -110,8 +164,10 @@ BEGIN
             header := NULL;
         ELSE
             header_created := CASE WHEN header = rule.header THEN rule.header_created ELSE 'WHENCREATED' END;
-            SELECT r.object, mirror_shape.link INTO audit_object, audit_column
+            SELECT mirror_shape.link INTO audit_column
               FROM sage_intacct.mirror_rules() r WHERE r.object = upper(mirror_shape.header) AND r.audit_key = 'RECORDNO';
+            audit_object := upper(header);
+            audit_columns := ARRAY[link];
         END IF;
     ELSE
         given := coalesce(options ->> 'audit_key', '');
@@ -119,9 +175,22 @@ BEGIN
                 (SELECT min(c.name) FROM sage_intacct.mirror_columns(source, target) c
                   WHERE upper(c.field) = rule.audit_key AND c.name = ANY (columns))
             WHEN given <> '' THEN sage_intacct.mirror_column_option(columns, options, 'audit_key') END;
-        audit_object := CASE WHEN audit_column IS NOT NULL THEN upper(object) END;
+        -- Which of its keys the trail names a row by is not known of most objects: both kinds are tried.
+        audit_columns := CASE WHEN cardinality(keys) <> 1 OR given = '' AND options ? 'audit_key' THEN '{}' WHEN given <> '' THEN ARRAY[audit_column]
+            ELSE ARRAY(SELECT c.name FROM sage_intacct.mirror_columns(source, target) c
+                        WHERE c.name = ANY (columns) AND (c.name = ANY (keys) OR upper(c.field) = ANY (sage_intacct.mirror_natural_keys(object)))) END;
+        audit_object := CASE WHEN audit_columns <> '{}' THEN upper(object) END;
     END IF;
 END
+$$;
+
+-- Types that a key may have: those in which equal values are the same value, and print the same.
+CREATE FUNCTION sage_intacct.mirror_key_types()
+RETURNS oid[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ARRAY['int8', 'int4', 'text', 'varchar', 'date', 'timestamptz', 'bool']::regtype[]::oid[]
 $$;
 
 -- The name of a relation, whatever the search_path.

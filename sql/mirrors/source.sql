@@ -31,7 +31,7 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN ARRAY[shape.key];
+    RETURN shape.keys;
 END
 $$;
 

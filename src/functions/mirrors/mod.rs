@@ -3,6 +3,7 @@
 
 mod guard;
 mod remote;
+mod sums;
 
 use pgrx::prelude::*;
 
@@ -32,9 +33,19 @@ extension_sql_file!(
     requires = ["mirror_source"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/counts.sql",
+    name = "mirror_counts",
+    requires = ["mirror_plan"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/periods.sql",
+    name = "mirror_periods",
+    requires = ["mirror_counts"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/fetch.sql",
     name = "mirror_fetch",
-    requires = ["mirror_plan"]
+    requires = ["mirror_periods"]
 );
 extension_sql_file!(
     "../../../sql/mirrors/apply.sql",
@@ -55,4 +66,9 @@ extension_sql_file!(
     "../../../sql/mirrors/procedures.sql",
     name = "mirror_procedures",
     requires = ["mirror_owners"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/many.sql",
+    name = "mirror_many",
+    requires = ["mirror_procedures"]
 );

@@ -35,7 +35,7 @@ fn mirror_totals(
         .filter(|_| table.row_key_is_number());
     let totals = match key {
         Some(key) if capabilities.aggregates && capabilities.total_count => {
-            let query = range(&table, &key, after, upto);
+            let query = rows_between(&table, &key, after, upto);
             let (client, dialect) = (client(&table), table.dialect());
             let asked = io::run(move || ask(client, dialect, query, key));
             Some(asked.unwrap_or_else(|error| raise(error)))
@@ -46,6 +46,12 @@ fn mirror_totals(
         totals.map(|(rows, _)| rows),
         totals.map(|(_, sum)| AnyNumeric::from(sum)),
     ))
+}
+
+/// The field that tells the rows of a foreign table apart; empty where nothing does.
+#[pg_extern(stable)]
+fn mirror_row_key(source: pg_sys::Oid) -> String {
+    readable_table(source).options.row_key.clone().unwrap_or_default()
 }
 
 /// How many seconds a time near this one (seconds since 1970) may be older than it looks, since the clock that the
@@ -133,7 +139,7 @@ fn mirror_gateway_time(source: pg_sys::Oid) -> Option<TimestampWithTimeZone> {
 }
 
 /// A foreign table of ours that the current user may read.
-fn readable_table(relid: pg_sys::Oid) -> std::rc::Rc<ForeignTable> {
+pub(super) fn readable_table(relid: pg_sys::Oid) -> std::rc::Rc<ForeignTable> {
     // SAFETY: main thread inside a transaction; what is no relation has no kind, and only foreign tables have a server.
     let readable = unsafe {
         let mode = pg_sys::ACL_SELECT as pg_sys::AclMode;
@@ -150,7 +156,7 @@ fn readable_table(relid: pg_sys::Oid) -> std::rc::Rc<ForeignTable> {
     ForeignTable::lock_and_load(relid).unwrap_or_else(|error| raise(error))
 }
 
-fn client(table: &ForeignTable) -> Client {
+pub(super) fn client(table: &ForeignTable) -> Client {
     foreign_data_allowed();
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };
@@ -158,7 +164,7 @@ fn client(table: &ForeignTable) -> Client {
 }
 
 /// The rows of the table with keys in a range, without a select list.
-fn range(table: &ForeignTable, key: &str, after: Option<i64>, upto: Option<i64>) -> Query {
+pub(super) fn rows_between(table: &ForeignTable, key: &str, after: Option<i64>, upto: Option<i64>) -> Query {
     let bound = |op, value: i64| Condition::Compare {
         field: key.to_owned(),
         op,
@@ -222,6 +228,6 @@ fn whole(cell: &[u8]) -> Option<i64> {
         .flatten()
 }
 
-fn malformed(message: &str) -> Error {
+pub(super) fn malformed(message: &str) -> Error {
     Error::new(ErrorKind::Malformed, message)
 }

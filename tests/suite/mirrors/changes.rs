@@ -1,6 +1,6 @@
 //! Each kind of change, alone: it arrives, and nothing else is touched.
 
-use super::company::{assert_equal, company, keys, last_run, lines, mirror, refresh, run};
+use super::company::{assert_equal, company, keys, last_run, lines, mirror, refresh, run, sized_company};
 use sage_intacct_fdw_tests::company::Company;
 use serde_json::json;
 
@@ -111,6 +111,68 @@ fn deleted_rows_go_by_the_audit_trail() {
     // The trail still tells of the name: its heir stays.
     refresh(&mut client, "customer");
     assert_eq!(last_run(&mut client, "customer"), "done 0 0 0");
+}
+
+/// The trail names a row by its record number, or by what people call it: which of both is not known of most objects.
+#[test]
+fn the_trail_tells_of_deletes_by_either_key() {
+    let objects = [
+        "arinvoice",
+        "class",
+        "contact",
+        "glaccount",
+        "mca_attendee",
+        "department",
+    ];
+    let (company, mut client) = company("mirror_trails", &objects.join(", "));
+    for table in objects {
+        // Without the check nothing but the trail tells of them.
+        mirror(&mut client, table, r#"{"check": "off"}"#);
+        let (object, key) = match table {
+            "mca_attendee" => ("MCA_attendee".to_owned(), "id"),
+            other => (other.to_uppercase(), "RECORDNO"),
+        };
+        let owned = if table == "arinvoice" {
+            "WHERE MEGAENTITYKEY IS NULL"
+        } else {
+            ""
+        };
+        let keys: Vec<_> = company
+            .gateway
+            .truth(&format!(
+                "SELECT {key} AS k FROM {object} {owned} ORDER BY k DESC LIMIT 2"
+            ))
+            .iter()
+            .map(|row| row["k"].clone())
+            .collect();
+        company
+            .gateway
+            .change(json!([{ "delete": { "object": object, "keys": keys } }]));
+        refresh(&mut client, table);
+        assert_eq!(last_run(&mut client, table), "done 0 0 2", "{table}");
+        assert_equal(&mut client, table);
+    }
+}
+
+#[test]
+fn some_changes_of_many_rows_cost_five_requests() {
+    let (company, mut client) = sized_company("mirror_few", "arinvoice", &[("ARINVOICE", 5000)]);
+    mirror(&mut client, "arinvoice", "{}");
+    let keys = keys(&company, "ARINVOICE", 4000);
+    company.gateway.change(json!([
+        { "delete": { "object": "ARINVOICE", "keys": [keys[5], keys[2000], keys[3999]] } },
+        { "update": { "object": "ARINVOICE", "keys": keys[100..106], "values": { "DESCRIPTION": "changed" } } },
+        { "insert": { "object": "ARINVOICE", "values": { "RECORDID": "a" } } },
+        { "insert": { "object": "ARINVOICE", "values": { "RECORDID": "b" } } },
+        { "insert": { "object": "ARINVOICE", "values": { "RECORDID": "c" } } },
+        { "insert": { "object": "ARINVOICE", "values": { "RECORDID": "d" } } },
+    ]));
+    company.gateway.tap.forget();
+    refresh(&mut client, "arinvoice");
+    let requests = company.gateway.tap.requests().len();
+    assert_eq!(last_run(&mut client, "arinvoice"), "done 4 6 3");
+    assert!(requests <= 5, "{requests}");
+    assert_equal(&mut client, "arinvoice");
 }
 
 #[test]

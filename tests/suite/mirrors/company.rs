@@ -1,11 +1,19 @@
 //! A company with foreign tables in schema `acme` and mirrors in schema `finance`.
 
 use postgres::{Client, SimpleQueryMessage};
-use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::company::{Company, small};
 
 /// A company with `objects` imported and a session that has signed in.
 pub fn company(name: &str, objects: &str) -> (Company, Client) {
-    let company = Company::start(name);
+    sized_company(name, objects, &[])
+}
+
+/// The same with other numbers of rows.
+pub fn sized_company(name: &str, objects: &str, rows: &[(&str, u64)]) -> (Company, Client) {
+    let config = rows
+        .iter()
+        .fold(small(), |config, (object, rows)| config.rows(object, *rows));
+    let company = Company::start_with(name, config);
     let mut client = company.connect();
     run(
         &mut client,

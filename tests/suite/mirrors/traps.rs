@@ -75,6 +75,7 @@ fn fired(client: &mut Client) -> String {
 
 /// What every task of a refresh and every function has to do, once each.
 fn everything(company: &Company, client: &mut Client, role: &str, path: &str) {
+    let number = path.len();
     let what = format!("{role} with search_path {path}");
     run(client, &format!("SET search_path = {path}"));
     if path.contains("pg_temp") {
@@ -87,7 +88,9 @@ fn everything(company: &Company, client: &mut Client, role: &str, path: &str) {
     run_each(
         client,
         &format!(
-            "IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice, apbill, apbillitem) FROM SERVER acme INTO {role}_f;
+            "IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice, apbill, apbillitem, gldetail) FROM SERVER acme INTO {role}_f;
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (class, department, aradjustment) FROM SERVER acme INTO {role}_g;
+CALL sage_intacct.create_mirrors('{role}_g', '{role}_m');
 ALTER FOREIGN TABLE {role}_f.customer ALTER name TYPE extra.citext, ALTER status TYPE extra.state, ALTER totaldue TYPE extra.money;
 CREATE TABLE {role}_m.apbill (recordno bigint PRIMARY KEY, recordid pg_catalog.text, whenmodified timestamp with time zone);
 CALL sage_intacct.create_mirror('{role}_f.customer', '{role}_m.customer',
@@ -95,6 +98,8 @@ CALL sage_intacct.create_mirror('{role}_f.customer', '{role}_m.customer',
 CALL sage_intacct.create_mirror('{role}_f.arinvoice', '{role}_m.arinvoice',
     '{{\"page_rows\": 20, \"rescan\": \"all\", \"rescan_columns\": \"totaldue\", \"rescan_interval\": \"0\", \"distribute_by\": \"state\"}}');
 CALL sage_intacct.create_mirror('{role}_f.apbill', '{role}_m.apbill', '{{\"rescan\": \"1 year\", \"rescan_interval\": \"0\"}}');
+CALL sage_intacct.create_mirror('{role}_f.gldetail', '{role}_m.gldetail', '{{\"slice_rows\": 5}}');
+CALL sage_intacct.create_mirror('{role}_f.gldetail', '{role}_m.ledger', '{{\"header\": \"\"}}');
 CALL sage_intacct.create_mirror('{role}_f.apbillitem', '{role}_m.apbillitem', '{{\"load\": \"off\", \"audit_key\": \"recordno\"}}')"
         ),
     );
@@ -113,6 +118,8 @@ CALL sage_intacct.create_mirror('{role}_f.apbillitem', '{role}_m.apbillitem', '{
         { "delete": { "object": "ARINVOICE", "keys": [invoices[9], invoices[140]], "silent": true } },
         { "update": { "object": "APBILL", "keys": [item], "values": {} } },
         { "delete": { "object": "APBILL", "keys": bill } },
+        { "update": { "object": "GLDETAIL", "where": "_ROW = (SELECT min(_ROW) FROM t_GLDETAIL)", "values": { "DESCRIPTION": "changed" } } },
+        { "update": { "object": "GLDETAIL", "where": "_ROW > (SELECT min(_ROW) FROM t_GLDETAIL)", "values": { "AMOUNT": number }, "silent": true } },
     ]));
     run_each(
         client,
@@ -120,11 +127,12 @@ CALL sage_intacct.create_mirror('{role}_f.apbillitem', '{role}_m.apbillitem', '{
             "ALTER TABLE {role}_m.apbill ALTER recordid TYPE varchar(100);
 CALL sage_intacct.refresh_mirrors('{role}_m');
 CALL sage_intacct.refresh_mirror('{role}_m.customer', true);
+CALL sage_intacct.refresh_mirror('{role}_m.gldetail', true);
 CALL sage_intacct.refresh_mirror('{role}_m.apbillitem');
 CALL sage_intacct.alter_mirror('{role}_m.customer', '{{\"on_drift\": \"warn\"}}')"
         ),
     );
-    for table in ["customer", "arinvoice"] {
+    for table in ["customer", "arinvoice", "gldetail"] {
         run(client, "SET search_path = pg_catalog");
         let left = lines(
             client,
@@ -219,8 +227,13 @@ CALL sage_intacct.drop_mirror('{role}_m.customer');
 CALL sage_intacct.drop_mirror('{role}_m.arinvoice');
 CALL sage_intacct.drop_mirror('{role}_m.apbill', true);
 CALL sage_intacct.drop_mirror('{role}_m.apbillitem');
+CALL sage_intacct.drop_mirror('{role}_m.gldetail');
+CALL sage_intacct.drop_mirror('{role}_m.ledger');
+CALL sage_intacct.drop_mirror('{role}_m.class');
+CALL sage_intacct.drop_mirror('{role}_m.department');
+CALL sage_intacct.drop_mirror('{role}_m.aradjustment');
 DROP TABLE {role}_m.apbill;
-DROP FOREIGN TABLE {role}_f.customer, {role}_f.arinvoice, {role}_f.apbill, {role}_f.apbillitem;
+DROP FOREIGN TABLE {role}_f.customer, {role}_f.arinvoice, {role}_f.apbill, {role}_f.apbillitem, {role}_f.gldetail, {role}_g.class, {role}_g.department, {role}_g.aradjustment;
 SELECT sage_intacct.disconnect('acme')"
         ),
     );
@@ -244,9 +257,9 @@ fn nothing_planted_on_a_search_path_is_reached() {
              CREATE DOMAIN extra.state AS text; CREATE DOMAIN extra.money AS numeric(14, 2);
              GRANT USAGE ON SCHEMA extra TO trapped;
              CREATE SCHEMA postgres; GRANT USAGE ON SCHEMA postgres TO PUBLIC;
-             CREATE SCHEMA postgres_f; CREATE SCHEMA postgres_m; CREATE SCHEMA postgres_v;
-             CREATE SCHEMA trapped_f AUTHORIZATION trapped; CREATE SCHEMA trapped_m AUTHORIZATION trapped;
-             CREATE SCHEMA trapped_v AUTHORIZATION trapped"
+             CREATE SCHEMA postgres_f; CREATE SCHEMA postgres_g; CREATE SCHEMA postgres_m; CREATE SCHEMA postgres_v;
+             CREATE SCHEMA trapped_f AUTHORIZATION trapped; CREATE SCHEMA trapped_g AUTHORIZATION trapped;
+             CREATE SCHEMA trapped_m AUTHORIZATION trapped; CREATE SCHEMA trapped_v AUTHORIZATION trapped"
         ),
     );
     plant(&mut admin);
