@@ -28,14 +28,20 @@ fn changed_options_hold_for_the_next_statement() {
     let before = text(&mut client, name).expect("a name");
     let asks = |plan: &str, field: &str| plan.contains(&format!(", {field}"));
     let first = plan(&mut client);
-    assert!(first.contains("STATUS = 'active'") && asks(&first, "NAME"), "{first}");
+    assert!(
+        first.contains("STATUS = 'active'") && asks(&first, "NAME"),
+        "{first}"
+    );
 
     // By another session, and taken back with its transaction by this one.
     other
         .batch_execute("ALTER FOREIGN TABLE customer ALTER COLUMN name OPTIONS (SET field 'CUSTOMERID')")
         .expect("an option");
     let changed = plan(&mut client);
-    assert!(asks(&changed, "CUSTOMERID") && !asks(&changed, "NAME"), "{changed}");
+    assert!(
+        asks(&changed, "CUSTOMERID") && !asks(&changed, "NAME"),
+        "{changed}"
+    );
     let id = text(&mut client, name).expect("an identifier");
     assert_ne!(id, before);
     client
@@ -57,16 +63,28 @@ fn changed_options_hold_for_the_next_statement() {
     other
         .batch_execute("ALTER FOREIGN TABLE customer OPTIONS (ADD filter 'RECORDNO > 0')")
         .expect("an option");
-    assert!(plan(&mut client).contains("where RECORDNO > 0"), "{}", plan(&mut client));
+    assert!(
+        plan(&mut client).contains("where RECORDNO > 0"),
+        "{}",
+        plan(&mut client)
+    );
 
     // The server's: the size of pages.
     requests(&company);
-    text(&mut client, "SELECT count(*) FROM (SELECT vendorid || 'x' FROM vendor OFFSET 0) v").expect("rows");
+    text(
+        &mut client,
+        "SELECT count(*) FROM (SELECT vendorid || 'x' FROM vendor OFFSET 0) v",
+    )
+    .expect("rows");
     let whole = requests(&company).len();
     other
         .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '10')")
         .expect("an option");
-    text(&mut client, "SELECT count(*) FROM (SELECT vendorid || 'x' FROM vendor OFFSET 0) v").expect("rows");
+    text(
+        &mut client,
+        "SELECT count(*) FROM (SELECT vendorid || 'x' FROM vendor OFFSET 0) v",
+    )
+    .expect("rows");
     assert!(requests(&company).len() > whole);
 
     // Columns come and go, names change, and tables are made anew under their old names.

@@ -94,7 +94,7 @@ const STATEMENTS: &[&str] = &[
 fn agree<'a>(client: &mut Client, settings: &str, statements: impl Iterator<Item = &'a &'static str>) {
     for sql in statements {
         client
-            .batch_execute(&format!("BEGIN; SET LOCAL sage_intacct.push_lookups = off;"))
+            .batch_execute("BEGIN; SET LOCAL sage_intacct.push_lookups = off;")
             .expect("a setting");
         let mut expected = rows(client, sql);
         client

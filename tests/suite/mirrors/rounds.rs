@@ -247,10 +247,10 @@ impl World {
     /// Refreshes everything in a session that is lost, or cancelled, while it waits for its n-th answer.
     fn broken_refresh(&mut self, how: &str) {
         let nth = self.random.usize(1..12);
-        let seen = std::sync::atomic::AtomicUsize::new(0);
+        let seen = AtomicUsize::new(0);
         self.company.gateway.tap.rule(move |xml| {
             let rows = xml.contains("<query>");
-            if rows && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == nth {
+            if rows && seen.fetch_add(1, Ordering::Relaxed) + 1 == nth {
                 Answer::Stall
             } else {
                 Answer::Pass
