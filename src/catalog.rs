@@ -233,6 +233,12 @@ impl ForeignTable {
             .find(|column| column.is_remote() && column.field.eq_ignore_ascii_case(field))
     }
 
+    /// Whether a field is a column of text whose values the company does not list: two of them may differ by a blank.
+    pub fn is_free_text(&self, field: &str) -> bool {
+        self.column_of_field(field)
+            .is_some_and(|column| column.class == Some(ValueClass::Text) && !column.is_enum())
+    }
+
     /// How the object is read.
     pub fn dialect(&self) -> DialectKind {
         self.options.function.unwrap_or(self.server.dtd_version.dialect())

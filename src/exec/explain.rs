@@ -8,7 +8,7 @@ use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use crate::plan::qual::shape::Shape;
-use intacct::{DialectKind, GatewayZone, OwnedParents, PageRequest, Query, RenderContext};
+use intacct::{DialectKind, Doubts, GatewayZone, PageRequest, Query, RenderContext};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -96,7 +96,7 @@ pub unsafe fn parameters(
 unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, page_size: u32) {
     // SAFETY: the caller's valid explain state.
     unsafe {
-        let whole = private.owned.first_form(&private.query);
+        let whole = private.doubts.first_form(&private.query);
         for (number, part) in private.parts.iter().enumerate() {
             let mut query = whole.clone();
             if private.parts.len() > 1 {
@@ -131,16 +131,16 @@ unsafe fn explain_rows(es: *mut pg_sys::ExplainState, private: &ScanPrivate, pag
                 );
             }
         }
-        explain_evidence(es, &private.owned, &whole);
+        explain_evidence(es, &private.doubts, &whole);
     }
 }
 
-/// What travels with the first request to prove that its rows are those of a join.
-unsafe fn explain_evidence(es: *mut pg_sys::ExplainState, owned: &OwnedParents, query: &Query) {
+/// What travels with the first request to prove that its rows are those that SQL wants.
+unsafe fn explain_evidence(es: *mut pg_sys::ExplainState, doubts: &Doubts, query: &Query) {
     // SAFETY: the caller's valid explain state.
     unsafe {
         if (*es).verbose {
-            for (number, query) in owned.first_evidence(query).iter().enumerate() {
+            for (number, query) in doubts.first_evidence(query).iter().enumerate() {
                 property(es, &numbered(c"Intacct Evidence", number), &query.to_string());
             }
         }
@@ -159,7 +159,7 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
             offset: 0,
         };
         for (number, query) in private.queries.iter().enumerate() {
-            let mut query = private.owned.first_form(query);
+            let mut query = private.doubts.first_form(query);
             if private.only_count {
                 query.limit = Some(intacct::Count::Number(1));
             }
@@ -170,7 +170,7 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
             property(es, c"Intacct Aggregate", "number of matching rows");
         }
         for (number, query) in private.counts.iter().enumerate() {
-            let mut query = private.owned.first_form(query);
+            let mut query = private.doubts.first_form(query);
             query.limit = Some(intacct::Count::Number(1));
             property(es, &numbered(c"Intacct Count", number), &query.to_string());
             let page = PageRequest { size: 1, offset: 0 };
@@ -193,14 +193,14 @@ unsafe fn explain_groups(es: *mut pg_sys::ExplainState, private: &AggregatePriva
         if private.verify
             && let Some(query) = verification(private)
         {
-            let mut query = private.owned.first_form(&query);
+            let mut query = private.doubts.first_form(&query);
             query.limit = Some(intacct::Count::Number(1));
             property(es, c"Intacct Verification", &query.to_string());
             let page = PageRequest { size: 1, offset: 0 };
             request(es, c"Intacct Verification Request", private, &query, page);
         }
         if let Some(query) = private.queries.first() {
-            explain_evidence(es, &private.owned, &private.owned.first_form(query));
+            explain_evidence(es, &private.doubts, &private.doubts.first_form(query));
         }
     }
 }

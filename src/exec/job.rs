@@ -61,11 +61,11 @@ impl Job {
     }
 
     async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
-        if self.plan.owned.parents.is_empty() {
+        if self.plan.doubts.is_empty() {
             return self.read_query(&self.plan.query, None, &emitter).await;
         }
         let query = &self.plan.query;
-        let mut attempts = Attempts::new(&self.client, &self.plan.owned, query.show_private)?;
+        let mut attempts = Attempts::new(&self.client, &self.plan.doubts, query.show_private)?;
         while !self.attempt(&mut attempts, &emitter).await? {}
         Ok(())
     }

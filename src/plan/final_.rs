@@ -7,6 +7,9 @@
 use super::private::Finish;
 use super::qual::Params;
 use super::{RelationState, clauses, cost, limit, sort, state};
+use crate::catalog::ForeignTable;
+use intacct::Condition;
+use intacct::query::text;
 use pgrx::{PgList, pg_sys};
 
 /// Offers to finish the statement in the scan of its only table.
@@ -141,7 +144,10 @@ unsafe fn is_sendable(
                 false => None,
             };
             match pushed {
-                Some(pushed) if pushed.exact => filter = Some(pushed.condition),
+                // Of rows that are skipped nobody sees the texts, which the gateway may take for others.
+                Some(pushed) if pushed.exact && !is_in_doubt(table, &pushed.condition) => {
+                    filter = Some(pushed.condition);
+                }
                 _ => return false,
             }
         }
@@ -158,4 +164,8 @@ unsafe fn is_sendable(
                 // Of rows that are skipped nobody sees whether they come as an option assumes.
                 .is_some_and(|order| order.satisfied == wanted && order.assumed.is_empty())
     }
+}
+
+fn is_in_doubt(table: &ForeignTable, condition: &Condition) -> bool {
+    !text::fields_in_doubt(condition, |field| table.is_free_text(field)).is_empty()
 }

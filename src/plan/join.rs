@@ -332,6 +332,7 @@ pub unsafe fn plan(
         } else {
             None
         };
+        let doubts = source.doubts(filter.as_ref());
         let order = ordered(root, source, pathkeys, filter.as_ref());
         let any_order = order.is_none();
         let nullable = order.as_ref().is_some_and(|order| order.nullable);
@@ -380,7 +381,7 @@ pub unsafe fn plan(
             finish: None,
             need_formatting,
             joined: Some(source.relation()),
-            owned: source.owned(),
+            doubts,
         }));
         let private = private
             .to_list()

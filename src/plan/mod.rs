@@ -23,7 +23,7 @@ use crate::options::PushSwitches;
 use crate::plan::private::{Part, Private, ScanPrivate};
 pub use concurrent::is_foreign_path_async_capable;
 pub use estimate::count;
-use intacct::{Condition, OrderKey, OwnedParents, Query, SelectItem};
+use intacct::{Condition, Doubts, OrderKey, Query, SelectItem};
 pub use join::get_foreign_join_paths;
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, is_a, pg_guard, pg_sys};
 use qual::{Known, Params, Translator};
@@ -378,7 +378,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             finish,
             need_formatting,
             joined: None,
-            owned: OwnedParents::default(),
+            doubts: Doubts::default(),
         };
         let private = Private::Scan(Box::new(private))
             .to_list()

@@ -3,7 +3,7 @@
 
 use crate::catalog::ValueClass;
 use crate::plan::qual::shape::Shape;
-use intacct::{AssumedKey, Count, DialectKind, GroupKeyKind, OwnedParents, Query};
+use intacct::{AssumedKey, Count, DialectKind, Doubts, GroupKeyKind, Query};
 use pgrx::{PgList, pg_sys};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,8 @@ pub struct ScanPrivate {
     /// Rows of several tables: which of the scan's relations is the one that is asked, counted from the lowest; columns
     /// are then numbered as the scan's own.
     pub joined: Option<u16>,
-    /// Parents whose rows entities may own: the query is asked in a form that is proven beside it.
-    pub owned: OwnedParents,
+    /// What must be proven beside the query before its rows are shown.
+    pub doubts: Doubts,
 }
 
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
@@ -100,8 +100,8 @@ pub struct AggregatePrivate {
     pub relation: u16,
     /// The gateway joins.
     pub joined: bool,
-    /// As [`ScanPrivate::owned`].
-    pub owned: OwnedParents,
+    /// As [`ScanPrivate::doubts`].
+    pub doubts: Doubts,
     /// As [`ScanPrivate::shapes`].
     pub shapes: Vec<Shape>,
     /// The questions. The first also counts the rows of each group, right behind the keys.
@@ -124,6 +124,9 @@ pub struct AggregatePrivate {
     pub only_count: bool,
     /// The groups' rows must add up to the number of rows without groups.
     pub verify: bool,
+    /// Fields of text that the conditions compare: the verification settles that none of them has a blank at an edge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
     /// Groups are asked in the order of all their keys, so that they may come in several pages.
     pub pages: bool,
     /// As [`ScanPrivate::need_formatting`].

@@ -6,7 +6,8 @@ use super::join::{self, Beyond};
 use super::qual::{Known, Params, Translator};
 use super::{RelationState, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
-use intacct::{Condition, OwnedParent, OwnedParents, OwnedRows};
+use intacct::query::text;
+use intacct::{Condition, Doubts, OwnedParent, OwnedRows};
 use pgrx::{PgList, is_a, pg_sys};
 use std::borrow::Cow;
 
@@ -252,8 +253,9 @@ impl<'a> Source<'a> {
         below.count() as u16
     }
 
-    /// The parents whose rows entities may own. What keeps just those of the join is found out at execution.
-    pub fn owned(&self) -> OwnedParents {
+    /// What execution must settle before rows under `condition` are those that SQL wants: which rows of parents that entities
+    /// own are shown, and whether texts that are compared have blanks at their edges.
+    pub fn doubts(&self, condition: Option<&Condition>) -> Doubts {
         let parents = self.members.iter().filter_map(|member| {
             let Beyond::Owned(form) = member.beyond else {
                 return None;
@@ -269,10 +271,26 @@ impl<'a> Source<'a> {
                 optional: member.optional,
             })
         });
-        OwnedParents {
+        Doubts {
             row_key: self.row_key().unwrap_or_default().to_owned(),
             parents: parents.collect(),
+            texts: condition
+                .map(|condition| text::fields_in_doubt(condition, |field| self.is_free_text(field)))
+                .unwrap_or_default(),
         }
+    }
+
+    /// Whether a field, as the object that is asked names it, is a column of text whose values the company does not list.
+    fn is_free_text(&self, field: &str) -> bool {
+        self.members.iter().any(|member| {
+            let own = match member.path.is_empty() {
+                true => Some(field),
+                false => field
+                    .strip_prefix(&member.path)
+                    .and_then(|rest| rest.strip_prefix('.')),
+            };
+            own.is_some_and(|own| member.table.is_free_text(own))
+        })
     }
 
     /// The field that counts the rows: unique and never null.

@@ -53,7 +53,7 @@ pub use error::{ConnectStage, Error, ErrorKind, GatewayError};
 pub use formatting::{CellError, CellReader, GatewayZone, UserFormatting};
 pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
-pub use owned::{Attempts, Evidence, OwnedParent, OwnedParents, OwnedRows, Verdict};
+pub use owned::{Attempts, Doubts, Evidence, OwnedParent, OwnedRows, TEXTS_IN_DOUBT, Verdict};
 pub use pages::{
     AssumedKey, Beside, KeyValues, Paging, ReadPlan, ReadSummary, Seen, read, read_part, read_part_beside,
 };

@@ -9,10 +9,15 @@
 //!   query shows no owned row of the parent's object.
 //! - [`Shown`](OwnedRows::Shown) keeps them. Proven when a direct query shows as many owned rows of each entity as one that asks
 //!   for private rows too, and the path leads to rows of no other entity.
+//!
+//! Nobody looks again at the rows of a join, or at those that are counted. So where their conditions compare text, one more
+//! small query asks for rows with a blank at an edge of it ([`with_blank_edges`](crate::query::text::with_blank_edges)): if
+//! there are none, the gateway took no text for another.
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
-use crate::query::{AggregateFunction, Condition, Query, SelectItem};
+use crate::query::text::with_blank_edges;
+use crate::query::{AggregateFunction, Condition, Count, Query, SelectItem};
 use crate::xml::rows::Page;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +25,10 @@ use std::time::{Duration, Instant};
 
 /// The field that names the entity that owns a row.
 const ENTITY: &str = "MEGAENTITYID";
+
+/// Why the gateway's comparison of text is not relied on.
+pub const TEXTS_IN_DOUBT: &str =
+    "texts that its conditions compare may have blanks at their edges, which the gateway may disregard";
 
 /// After this time an object of which nothing could be proven is asked again.
 const UNDECIDED_FOR: Duration = Duration::from_secs(300);
@@ -48,16 +57,24 @@ pub struct OwnedParent {
     pub optional: bool,
 }
 
-/// The parents of a query whose rows entities may own.
+/// What of a query is in doubt until queries beside it have settled it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct OwnedParents {
+pub struct Doubts {
     /// The queried object's field that is unique and never null.
     pub row_key: String,
-    /// The parents.
+    /// The parents whose rows entities may own.
     pub parents: Vec<OwnedParent>,
+    /// The fields of text that its condition compares, and that the gateway may compare without regard to blanks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
 }
 
-impl OwnedParents {
+impl Doubts {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.parents.is_empty() && self.texts.is_empty()
+    }
+
     /// The form of `query` that is tried first while nothing is known.
     pub fn first_form(&self, query: &Query) -> Query {
         let forms: Vec<OwnedRows> = self.parents.iter().map(|parent| parent.first).collect();
@@ -74,7 +91,7 @@ impl OwnedParents {
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The rows are those of the join.
+    /// The rows are those that SQL wants.
     Proven,
     /// The rows are not to be used: another form is to be tried.
     Again,
@@ -85,7 +102,7 @@ pub enum Verdict {
 /// Attempts to read through paths until the rows are proven to be those of a join.
 pub struct Attempts<'a> {
     client: &'a Client,
-    owned: &'a OwnedParents,
+    owned: &'a Doubts,
     forms: Vec<OwnedRows>,
     /// Attempts so far.
     made: usize,
@@ -93,11 +110,7 @@ pub struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     /// Begins with what this client knows; fails with [`ErrorKind::Undecided`] when it is known that nothing can be proven.
-    pub fn new(
-        client: &'a Client,
-        owned: &'a OwnedParents,
-        show_private: bool,
-    ) -> Result<Attempts<'a>, Error> {
+    pub fn new(client: &'a Client, owned: &'a Doubts, show_private: bool) -> Result<Attempts<'a>, Error> {
         let mut forms = Vec::new();
         for parent in &owned.parents {
             let known = client.known_owned().of(&parent.object, show_private);
@@ -136,6 +149,11 @@ impl<'a> Attempts<'a> {
     pub fn judge(&mut self, evidence: &Evidence, answers: &[Result<Page, Error>]) -> Verdict {
         let groups: Vec<Option<Groups>> = answers.iter().map(groups).collect();
         let mut verdict = Verdict::Proven;
+        if let Some(texts) = evidence.texts
+            && !answers.get(texts).is_some_and(is_empty)
+        {
+            return Verdict::Undecided(TEXTS_IN_DOUBT.to_owned());
+        }
         for (index, parent) in self.owned.parents.iter().enumerate() {
             let holds = evidence.parents[index].judge(&groups);
             let known = self.client.known_owned();
@@ -196,6 +214,8 @@ pub struct Evidence {
     /// The queries, in the order of their answers. Each is answered by one page of groups.
     pub queries: Vec<Query>,
     parents: Vec<ParentEvidence>,
+    /// The place of the query for rows with blanks at the edges of texts.
+    texts: Option<usize>,
     show_private: bool,
 }
 
@@ -211,7 +231,7 @@ struct ParentEvidence {
 }
 
 impl Evidence {
-    fn new(owned: &OwnedParents, forms: &[OwnedRows], query: &Query) -> Evidence {
+    fn new(owned: &Doubts, forms: &[OwnedRows], query: &Query) -> Evidence {
         let mut evidence = Evidence {
             show_private: query.show_private,
             ..Evidence::default()
@@ -228,6 +248,16 @@ impl Evidence {
                 private,
                 reached,
             });
+        }
+        let texts = with_blank_edges(owned.texts.iter().map(String::as_str));
+        if let (Some(edges), Some(field)) = (texts, owned.texts.first()) {
+            let mut blank = query.clone();
+            blank.select = vec![SelectItem::Field(field.clone())];
+            blank.filter = Some(Condition::and(blank.filter, edges));
+            blank.order_by = Vec::new();
+            blank.limit = Some(Count::Number(1));
+            blank.offset = None;
+            evidence.texts = Some(evidence.add(blank));
         }
         evidence
     }
@@ -285,7 +315,7 @@ fn of_object(parent: &OwnedParent, show_private: bool) -> Query {
 }
 
 /// The rows of a query whose parent is owned, by its entity.
-fn by_path(parents: &OwnedParents, parent: &OwnedParent, query: &Query) -> Query {
+fn by_path(parents: &Doubts, parent: &OwnedParent, query: &Query) -> Query {
     let entity = format!("{}.{ENTITY}", parent.path);
     let mut reached = query.clone();
     reached.select = select(entity.clone(), &parents.row_key);
@@ -311,6 +341,13 @@ fn owned(entity: String) -> Condition {
         field: entity,
         negated: true,
     }
+}
+
+/// Whether an answer shows and announces no row.
+fn is_empty(answer: &Result<Page, Error>) -> bool {
+    answer.as_ref().is_ok_and(|page| {
+        page.rows() == 0 && page.total_count.unwrap_or(0) == 0 && page.remaining.unwrap_or(0) == 0
+    })
 }
 
 /// Entities, and the number of rows of each as the gateway wrote it.

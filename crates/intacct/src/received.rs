@@ -217,17 +217,8 @@ impl ReceivedKeys {
 
     /// The condition for rows with a blank at an edge of a key; none where no key could have one.
     fn blanks(&self) -> Option<Condition> {
-        let mut parts = Vec::new();
-        for (field, _) in self.keys.iter().filter(|(_, kind)| *kind == GroupKeyKind::Text) {
-            for pattern in ["% ", " %"] {
-                parts.push(Condition::Like {
-                    field: field.clone(),
-                    pattern: Value::Text(pattern.to_owned()),
-                    negated: false,
-                });
-            }
-        }
-        (!parts.is_empty()).then_some(Condition::Or(parts))
+        let texts = self.keys.iter().filter(|(_, kind)| *kind == GroupKeyKind::Text);
+        crate::query::text::with_blank_edges(texts.map(|(field, _)| field.as_str()))
     }
 }
 

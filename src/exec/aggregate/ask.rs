@@ -4,9 +4,10 @@
 use crate::exec::state::cell_reader;
 use crate::plan::private::AggregatePrivate;
 use futures_util::future::try_join_all;
+use intacct::query::text::without_blank_edges;
 use intacct::{
-    Attempts, Client, Confirmation, Count, Error, ErrorKind, OrderKey, Page, PageRequest, Paging, Query,
-    ReadPlan, ReceivedKeys, SelectItem, Verdict,
+    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, OrderKey, Page, PageRequest, Paging,
+    Query, ReadPlan, ReceivedKeys, SelectItem, TEXTS_IN_DOUBT, Verdict,
 };
 
 /// Groups held at most; with more the rows themselves are read.
@@ -39,10 +40,10 @@ impl Answer {
 /// # Errors
 /// What a request failed with.
 pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
-    let Some(first) = plan.queries.first().filter(|_| !plan.owned.parents.is_empty()) else {
+    let Some(first) = plan.queries.first().filter(|_| !plan.doubts.is_empty()) else {
         return Ok(ask_all(&client, &plan, Vec::new(), page_size).await?.0);
     };
-    let mut attempts = Attempts::new(&client, &plan.owned, first.show_private)?;
+    let mut attempts = Attempts::new(&client, &plan.doubts, first.show_private)?;
     loop {
         let mut formed = plan.clone();
         for query in formed.queries.iter_mut().chain(&mut formed.counts) {
@@ -155,20 +156,28 @@ async fn ask_all(
         found[usize::from(first_row.query)] = groups(client, plan, query, None, page_size).await?;
     }
     let groups: Option<Vec<Vec<Page>>> = found.into_iter().collect();
-    let total = told.as_ref().and_then(|page: &Page| page.total_count);
-    let confirmed = match (&verification, groups.as_ref().and_then(|groups| groups.first())) {
-        (Some(rows), Some(pages)) => {
-            let rows = Query {
-                order_by: Vec::new(),
-                ..rows.clone()
-            };
-            confirm(client, plan, &rows, pages, total).await?
+    let mut total = told;
+    let confirmed = match (whole(plan), groups.as_ref().and_then(|groups| groups.first())) {
+        (Some(whole), Some(pages)) if plan.verify => {
+            let grouped = grouped(client, plan, pages);
+            if !plan.texts.is_empty()
+                && let Some(grouped) = grouped
+            {
+                total = Some(settle_texts(client, plan, &whole, total, grouped).await?);
+            }
+            match grouped {
+                // Where they do not add up, something is wrong in any case.
+                Some(grouped) if rows_of(total.as_ref()) == Some(grouped) => {
+                    confirm(client, plan, &whole, pages).await?
+                }
+                _ => Confirmation::Unneeded,
+            }
         }
         _ => Confirmation::Unneeded,
     };
     let answer = Answer {
         groups,
-        total: told,
+        total,
         counted: None,
         values,
         confirmed,
@@ -185,32 +194,67 @@ fn shows_value(verification: Option<&Page>) -> bool {
     })
 }
 
+fn rows_of(page: Option<&Page>) -> Option<u64> {
+    page.and_then(|page| page.total_count)
+}
+
+/// The page that tells the number of rows without groups, when no text that the conditions compare has a blank at an edge in any
+/// of them: `counted` does not count such rows. So what is as many as the rows of the groups settles both.
+async fn settle_texts(
+    client: &Client,
+    plan: &AggregatePrivate,
+    whole: &Query,
+    counted: Option<Page>,
+    grouped: u64,
+) -> Result<Page, Error> {
+    match counted {
+        // Groups without a value may have been left out, and nothing counted: that would be as many as well.
+        Some(page) if page.total_count == Some(grouped) && (grouped > 0 || plan.keys.is_empty()) => Ok(page),
+        counted => {
+            let request = PageRequest { size: 1, offset: 0 };
+            let total = client.page(whole, plan.dialect, &request, false).await?;
+            match total.total_count {
+                // The groups add up, so the difference is due to blanks.
+                Some(rows) if rows == grouped && rows_of(counted.as_ref()) != Some(rows) => {
+                    Err(Error::new(ErrorKind::Undecided, TEXTS_IN_DOUBT))
+                }
+                _ => Ok(total),
+            }
+        }
+    }
+}
+
+/// How many rows the groups of these pages have together; none when a cell cannot be read, which is for the backend to say.
+fn grouped(client: &Client, plan: &AggregatePrivate, pages: &[Page]) -> Option<u64> {
+    let reader = cell_reader(Some(client));
+    let mut grouped = 0;
+    for page in pages {
+        for row in 0..page.rows() {
+            let count = reader.integer(page.cell(row, plan.keys.len())?).ok()?;
+            grouped += u64::try_from(count).unwrap_or(0);
+        }
+    }
+    Some(grouped)
+}
+
 /// How many rows have the keys of these groups: that they add up does not tell whether texts were taken for others.
 async fn confirm(
     client: &Client,
     plan: &AggregatePrivate,
     rows: &Query,
     pages: &[Page],
-    total: Option<u64>,
 ) -> Result<Confirmation, Error> {
     let fields = key_fields(plan);
     let mut received = ReceivedKeys::new(fields.zip(plan.key_kinds.iter().copied()).collect());
     let reader = cell_reader(Some(client));
-    let mut grouped = 0;
     for page in pages {
         for row in 0..page.rows() {
             let cells = (0..plan.keys.len()).map(|column| page.cell(row, column));
-            let count = page.cell(row, plan.keys.len()).map(|cell| reader.integer(cell));
-            match (received.add(cells, &reader), count) {
-                (Ok(()), Some(Ok(count))) => grouped += u64::try_from(count).unwrap_or(0),
+            if received.add(cells, &reader).is_err() {
                 // The backend says which cell it is.
-                _ => return Ok(Confirmation::Unneeded),
+                return Ok(Confirmation::Unneeded);
             }
         }
-    }
-    if total != Some(grouped) {
-        // Something is wrong in any case.
-        return Ok(Confirmation::Unneeded);
     }
     received.count(client, rows, plan.dialect).await
 }
@@ -222,9 +266,8 @@ fn key_fields(plan: &AggregatePrivate) -> impl Iterator<Item = String> {
     keys.map(|item| item.field().to_owned())
 }
 
-/// The question whose number of rows is that of all groups together; its first row shows a least or greatest value, in its
-/// first column, where the plan wants one.
-pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
+/// The question whose number of rows is that of all groups together.
+fn whole(plan: &AggregatePrivate) -> Option<Query> {
     let query = plan.queries.first()?;
     let row_key = query.select.iter().find_map(|item| match item {
         SelectItem::Aggregate {
@@ -233,8 +276,20 @@ pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
         } => Some(field.clone()),
         _ => None,
     })?;
-    let mut total = query.clone();
-    total.order_by = Vec::new();
+    let mut whole = query.clone();
+    whole.order_by = Vec::new();
+    whole.select = vec![SelectItem::Field(row_key)];
+    Some(whole)
+}
+
+/// The same without rows in which a text that the conditions compare has a blank at an edge, which the gateway may disregard; its
+/// first row shows a least or greatest value, in its first column, where the plan wants one.
+pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
+    let mut total = whole(plan)?;
+    if let Some(without) = without_blank_edges(plan.texts.iter().map(String::as_str)) {
+        total.filter = Some(Condition::and(total.filter, without));
+    }
+    let row_key = total.select[0].field().to_owned();
     if let Some(first) = &plan.first_row {
         total.order_by = vec![OrderKey {
             field: first.field.clone(),

@@ -212,18 +212,19 @@ impl Pushed {
     }
 
     /// Whether anything found out at execution can make the gateway's answer useless. The number of all rows under a
-    /// condition without parameters is what it is, unless a clock is changed near a point in time of it.
+    /// condition without parameters and doubts is what it is, unless a clock is changed near a point in time of it.
     fn needs_local(&self) -> bool {
+        let private = &self.private;
         let has_moments = || {
-            let filter = self
-                .private
-                .queries
-                .first()
-                .and_then(|query| query.filter.as_ref());
+            let filter = private.queries.first().and_then(|query| query.filter.as_ref());
             let is_moment = |value: &intacct::Value| matches!(value, intacct::Value::Instant(_));
             filter.is_some_and(|filter| filter.values().into_iter().any(is_moment))
         };
-        !self.private.only_count || self.private.joined || !self.params.is_empty() || has_moments()
+        !private.only_count
+            || private.joined
+            || !private.doubts.is_empty()
+            || !self.params.is_empty()
+            || has_moments()
     }
 }
 
@@ -449,11 +450,17 @@ fn private(
         query(vec![SelectItem::Field(shown.to_owned())], &condition)
     });
     let formatted = |class| class != crate::catalog::ValueClass::Text;
+    let mut doubts = source.doubts(condition.as_ref());
+    // What verifies the numbers settles texts by the way.
+    let texts = match verify {
+        true => std::mem::take(&mut doubts.texts),
+        false => Vec::new(),
+    };
     Some(AggregatePrivate {
         shapes: Vec::new(),
         relation: source.relation(),
         joined: source.members.len() > 1,
-        owned: source.owned(),
+        doubts,
         counts: counts.collect(),
         first_row,
         queries: selects
@@ -466,6 +473,7 @@ fn private(
         outputs,
         only_count,
         verify,
+        texts,
         pages,
         need_formatting: !only_count
             && (grouping.keys.iter().any(|key| formatted(key.class)) || !grouping.aggregates.is_empty()),

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod agreement;
+mod blank_edges;
 mod bounds;
 pub mod budget;
 mod budget_table;

@@ -27,10 +27,11 @@ fn refused() -> Result<Page, Error> {
     Err(Error::new(ErrorKind::Refused, "no"))
 }
 
-fn lines(first: OwnedRows) -> OwnedParents {
-    OwnedParents {
+fn lines(first: OwnedRows) -> Doubts {
+    Doubts {
         row_key: "RECORDNO".into(),
         parents: vec![parent("APBILL", "APBILL", first, false)],
+        texts: Vec::new(),
     }
 }
 
@@ -157,9 +158,10 @@ fn every_answer_has_its_verdict() {
 #[test]
 fn rows_that_stay_without_a_parent_are_not_left_out() {
     let client = client();
-    let owned = OwnedParents {
+    let owned = Doubts {
         row_key: "RECORDNO".into(),
         parents: vec![parent("CUSTOMER", "CUSTOMER", OwnedRows::Shown, true)],
+        ..Doubts::default()
     };
     let mut attempts = Attempts::new(&client, &owned, false).expect("nothing is known");
     let evidence = attempts.evidence(&query());
@@ -174,13 +176,14 @@ fn rows_that_stay_without_a_parent_are_not_left_out() {
 #[test]
 fn each_parent_has_its_own_form_and_an_object_is_counted_once() {
     let client = client();
-    let owned = OwnedParents {
+    let owned = Doubts {
         row_key: "RECORDNO".into(),
         parents: vec![
             parent("ARINVOICE", "ARINVOICE", OwnedRows::Shown, false),
             parent("ARINVOICE.CUSTOMER", "CUSTOMER", OwnedRows::Hidden, false),
             parent("CUSTOMER", "CUSTOMER", OwnedRows::Hidden, false),
         ],
+        ..Doubts::default()
     };
     let mut attempts = Attempts::new(&client, &owned, false).expect("nothing is known");
     let formed = attempts.query(&Query::new("ARINVOICEITEM"));
@@ -193,4 +196,33 @@ fn each_parent_has_its_own_form_and_an_object_is_counted_once() {
     let some: &[&[&str]] = &[&["E100", "7"]];
     let answers = [all(some), all(some), all(some), all(&[])];
     assert_eq!(attempts.judge(&evidence, &answers), Verdict::Proven);
+}
+
+#[test]
+fn rows_with_blanks_at_the_edges_of_what_is_compared_are_asked_for() {
+    let client = client();
+    let doubts = Doubts {
+        texts: vec!["VENDOR.NAME".into(), "CITY".into()],
+        ..Doubts::default()
+    };
+    let query: Query = "select RECORDNO from APBILL where VENDOR.NAME = 'x' and CITY = 'y' order by RECORDNO"
+        .parse()
+        .expect("a query");
+    let mut attempts = Attempts::new(&client, &doubts, false).expect("nothing is known");
+    let evidence = attempts.evidence(&query);
+    let texts: Vec<_> = evidence.queries.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "select VENDOR.NAME from APBILL where VENDOR.NAME = 'x' and CITY = 'y' and \
+         [VENDOR.NAME like '% ' or VENDOR.NAME like ' %' or CITY like '% ' or CITY like ' %'] limit 1"
+        ]
+    );
+    assert_eq!(attempts.judge(&evidence, &[all(&[])]), Verdict::Proven);
+    for doubtful in [vec![all(&[&["x "]])], vec![refused()], vec![]] {
+        assert!(matches!(
+            attempts.judge(&evidence, &doubtful),
+            Verdict::Undecided(_)
+        ));
+    }
 }

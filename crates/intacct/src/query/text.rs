@@ -147,6 +147,66 @@ fn pattern_test(
     })
 }
 
+/// The fields of text that a condition tests in a way which blanks at the edges of values may change: for these it may keep
+/// more than SQL does. An exact test of text is one that keeps no more where there are no such blanks.
+pub fn fields_in_doubt(condition: &Condition, is_free_text: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut fields: Vec<String> = Vec::new();
+    condition.visit(&mut |part| {
+        let (Condition::Compare { field, .. } | Condition::In { field, .. } | Condition::Like { field, .. }) =
+            part
+        else {
+            return;
+        };
+        let certain = match part {
+            // Of these only such are exact as blanks cannot change.
+            Condition::Like { negated: true, .. } | Condition::In { negated: true, .. } => true,
+            Condition::Compare { op, .. } => *op != CompareOp::Eq,
+            Condition::Like {
+                pattern: Value::Text(pattern),
+                ..
+            } => pattern.ends_with('%'),
+            _ => false,
+        };
+        if !certain && is_free_text(field) && !fields.contains(field) {
+            fields.push(field.clone());
+        }
+    });
+    fields
+}
+
+/// The rows in which one of the fields has a blank at an edge, and perhaps more: a gateway that disregards blanks may
+/// take the patterns for such as match everything. If there is none, no comparison of these fields took a text for another.
+pub fn with_blank_edges<'f>(fields: impl IntoIterator<Item = &'f str>) -> Option<Condition> {
+    let mut parts = Vec::new();
+    for field in fields {
+        for pattern in ["% ", " %"] {
+            parts.push(Condition::Like {
+                field: field.to_owned(),
+                pattern: Value::Text(pattern.to_owned()),
+                negated: false,
+            });
+        }
+    }
+    (!parts.is_empty()).then_some(Condition::Or(parts))
+}
+
+/// The other way round: rows in which none of the fields has a blank at an edge, and perhaps not all of them.
+pub fn without_blank_edges<'f>(fields: impl IntoIterator<Item = &'f str>) -> Option<Condition> {
+    let without = fields.into_iter().map(|field| {
+        let edges = ["% ", " %"].map(|pattern| Condition::Like {
+            field: field.to_owned(),
+            pattern: Value::Text(pattern.to_owned()),
+            negated: true,
+        });
+        let none = Condition::IsNull {
+            field: field.to_owned(),
+            negated: false,
+        };
+        Condition::Or(vec![Condition::And(edges.to_vec()), none])
+    });
+    without.reduce(|all, next| Condition::and(Some(all), next))
+}
+
 fn is_not_null(field: &str) -> Condition {
     Condition::IsNull {
         field: field.to_owned(),
@@ -388,5 +448,37 @@ mod tests {
         }
         let test = compares("T", true, &Value::Text("a b".into()), false);
         assert_eq!(shown(test), Some(("T = 'a b'".into(), true)));
+    }
+
+    #[test]
+    fn tests_that_blanks_may_change_are_in_doubt() {
+        let in_doubt = |text: &str| {
+            let condition = text.parse().expect("a condition");
+            fields_in_doubt(&condition, |field| !field.starts_with('N')).join(", ")
+        };
+        assert_eq!(
+            in_doubt("A = 'x' and N = 5 or B in ('y', 'z') and A = 'w'"),
+            "A, B"
+        );
+        assert_eq!(
+            in_doubt("A like 'x%' and B like '%x' and C like '%x%' and D like 'x'"),
+            "B, D"
+        );
+        assert_eq!(
+            in_doubt("A <> 'x' and A not in ('y') and A not like 'z%' and A is not null and A > 'b'"),
+            ""
+        );
+        assert_eq!(in_doubt("A = $1"), "A");
+        let edges = with_blank_edges(["A", "P.B"]).expect("two fields").to_string();
+        assert_eq!(
+            edges,
+            "A like '% ' or A like ' %' or P.B like '% ' or P.B like ' %'"
+        );
+        assert_eq!(with_blank_edges([]), None);
+        let none = without_blank_edges(["A", "B"]).expect("two fields").to_string();
+        assert_eq!(
+            none,
+            "[[A not like '% ' and A not like ' %'] or A is null] and [[B not like '% ' and B not like ' %'] or B is null]"
+        );
     }
 }

@@ -6,9 +6,11 @@ use super::rows::add_fields;
 use super::split::Split;
 use super::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
+use crate::dialect::PageRequest;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::CellReader;
 use crate::pages::{Beside, Paging, ReadPlan, read, read_part_beside};
+use crate::query::text::without_blank_edges;
 use crate::query::{AggregateFunction, Condition, Count, Query, SelectItem};
 use crate::received::{Confirmation, GroupKeyKind, ReceivedKeys};
 use crate::schema::{Class, DataType};
@@ -215,6 +217,13 @@ async fn by_gateway(
         order_by: Vec::new(),
         ..query.clone()
     };
+    // What is as many as the rows of the groups, and has no blank at the edge of a text that the condition compares,
+    // settles both: that the groups add up, and that no text was taken for another.
+    let texts = statement.texts_in_doubt(split);
+    let mut verification = total.clone();
+    if let Some(without) = without_blank_edges(texts.iter().map(String::as_str)) {
+        verification.filter = Some(Condition::and(verification.filter, without));
+    }
     let plan = ReadPlan {
         assumed: Vec::new(),
         kind: statement.kind,
@@ -242,7 +251,7 @@ async fn by_gateway(
     );
     let beside = Beside::new(vec![Query {
         limit: Some(Count::Number(1)),
-        ..total.clone()
+        ..verification
     }]);
     read_part_beside(client, &plan, None, Some(&beside), async |page| {
         let reader = cell_reader(client);
@@ -271,8 +280,13 @@ async fn by_gateway(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let rows = beside.answers().pop().transpose()?;
-    if rows.and_then(|page| page.total_count) != Some(counted) {
+    let mut verified = beside.answers().pop().transpose()?;
+    if counted == 0 && has_keys && !texts.is_empty() {
+        // Groups without a value may have been left out, and nothing counted: that would be as many as well.
+        let request = PageRequest { size: 1, offset: 0 };
+        verified = Some(client.page(&total, statement.kind, &request, false).await?);
+    }
+    if verified.and_then(|page| page.total_count) != Some(counted) {
         return Ok(None);
     }
     match received.count(client, &total, statement.kind).await? {

@@ -21,8 +21,8 @@ use crate::error::{Error, ErrorKind};
 use crate::formatting::{CellError, CellReader, UserFormatting};
 use crate::json;
 use crate::pages::Paging;
-use crate::query::{Count, OrderKey, Query, SelectItem};
-use crate::schema::DataType;
+use crate::query::{Count, OrderKey, Query, SelectItem, text};
+use crate::schema::{Class, DataType};
 use crate::xml::rows::Page;
 use names::Names;
 use split::Split;
@@ -127,6 +127,17 @@ impl Statement {
 
     fn split(&self) -> Split {
         split::split(&self.query, &self.names, self.kind)
+    }
+
+    /// The fields of text that the gateway tests in a way which blanks at the edges of values may change.
+    fn texts_in_doubt(&self, split: &Split) -> Vec<String> {
+        let is_free_text = |field: &str| {
+            let data_type = self.names.type_of(field);
+            Class::of(&data_type) == Class::Text && data_type != DataType::Enum
+        };
+        let told = split.told.as_ref();
+        told.map(|told| text::fields_in_doubt(told, is_free_text))
+            .unwrap_or_default()
     }
 
     fn limit(&self) -> Result<Option<u64>, Error> {
