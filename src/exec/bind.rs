@@ -38,6 +38,11 @@ impl Parameters {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
     /// What each expression is now, in the order of their numbers.
     ///
     /// # Safety

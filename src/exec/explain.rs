@@ -43,6 +43,12 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
                 Running::Aggregate(state) => &state.received,
             };
             explain_received(es, received);
+            if let Running::Aggregate(state) = state
+                && let Some(memory) = state.memory.as_ref().filter(|memory| memory.recalled > 0)
+            {
+                let lookups = format!("{} asked, {} from memory", memory.asked, memory.recalled);
+                property(es, c"Intacct Lookups", &lookups);
+            }
             if matches!(state, Running::Scan(_))
                 && let Some(instrument) = (*node).ss.ps.instrument.as_ref()
             {

@@ -170,6 +170,14 @@ impl Groups {
         self.members.len()
     }
 
+    /// Bytes of memory that the groups hold.
+    pub fn memory_bytes(&self) -> usize {
+        let pages = self.pages.iter().flatten().map(Page::memory_bytes);
+        let spots = self.members.iter().flatten();
+        let spots = spots.map(|spots| size_of::<Vec<Spot>>() + spots.capacity() * size_of::<Spot>());
+        pages.sum::<usize>() + spots.sum::<usize>()
+    }
+
     /// The cells of a group in one item of a query.
     pub fn cells(&self, group: usize, query: usize, item: usize) -> impl Iterator<Item = Option<&[u8]>> {
         let spared = self.first_row.iter().filter(move |(spared, _)| *spared == query);

@@ -2,6 +2,7 @@
 
 mod ask;
 mod groups;
+mod memory;
 mod state;
 
 pub use ask::{may_read_rows, verification};

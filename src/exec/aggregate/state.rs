@@ -2,6 +2,7 @@
 
 use super::ask::{self, Answer};
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
+use super::memory::{Memory, Remembered};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{Report, raise, raise_internal};
@@ -12,7 +13,7 @@ use crate::exec::state::{Received, cell_reader};
 use crate::io::{self, Ready, Stream};
 use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
 use crate::shared::Tracked;
-use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page};
+use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -31,6 +32,8 @@ pub struct AggregateState {
     /// [`awaits`](Self::awaits) tells why.
     pub patient: bool,
     progress: Progress,
+    /// What was answered for parameters before these; none of an aggregate that has no parameters.
+    pub memory: Option<Memory>,
 }
 
 /// Where the aggregate stands.
@@ -41,7 +44,7 @@ enum Progress {
     Asking(Box<Asking>),
     /// The next group to hand out.
     Groups {
-        groups: Groups,
+        groups: Rc<Groups>,
         reader: CellReader,
         next: usize,
     },
@@ -84,6 +87,7 @@ impl AggregateState {
         converters: Vec<Converter>,
     ) -> AggregateState {
         AggregateState {
+            memory: (!parameters.is_empty()).then(Memory::default),
             table,
             user,
             plan,
@@ -126,7 +130,12 @@ impl AggregateState {
             if let Progress::Asking(asking) = std::mem::replace(&mut self.progress, Progress::Idle) {
                 self.received.waited += asking.since.elapsed();
                 self.progress = match answer {
-                    Ok(Ready::Item(answer)) => self.conclude(*asking, answer, has_local),
+                    Ok(Ready::Item(answer)) => {
+                        let queries = asking.plan.queries.clone();
+                        let progress = self.conclude(*asking, answer, has_local);
+                        self.remember(&queries, &progress);
+                        progress
+                    }
                     Ok(_) => raise_internal("an aggregate was not answered"),
                     Err(error) => self.unanswered(&asking.plan, error, has_local),
                 };
@@ -225,11 +234,44 @@ impl AggregateState {
         };
         let client =
             crate::connection::client(self.table.server_oid, self.user).unwrap_or_else(|error| raise(error));
+        let question = Memory::question(&plan.queries);
+        if let Some(answer) = self.memory.as_mut().and_then(|memory| memory.recall(&question)) {
+            return self.recalled(answer);
+        }
         // At an entity, what a path shows of other entities is not documented.
         if plan.joined && client.config().location_id.is_some() {
             return self.local(has_local, None);
         }
         self.ask(client, plan, None)
+    }
+
+    /// What was answered before.
+    fn recalled(&self, answer: Remembered) -> Progress {
+        match answer {
+            Remembered::Groups(groups, reader) => Progress::Groups {
+                groups,
+                reader,
+                next: 0,
+            },
+            Remembered::Count(rows, values) => Progress::Count {
+                rows,
+                values,
+                row: true,
+            },
+            Remembered::Nothing => self.nothing(),
+        }
+    }
+
+    /// Keeps what the gateway answered; what the local plan says is not known here.
+    fn remember(&mut self, queries: &[Query], progress: &Progress) {
+        let Some(memory) = &mut self.memory else { return };
+        let answer = match progress {
+            Progress::Groups { groups, reader, .. } => Remembered::Groups(groups.clone(), reader.clone()),
+            Progress::Count { rows, values, .. } => Remembered::Count(*rows, values.clone()),
+            Progress::Nothing { .. } => Remembered::Nothing,
+            _ => return,
+        };
+        memory.keep(Memory::question(queries), answer);
     }
 
     /// Asks; `doubt` says what was wrong with the answer before.
@@ -348,7 +390,7 @@ impl AggregateState {
             }
         }
         Progress::Groups {
-            groups,
+            groups: Rc::new(groups),
             reader,
             next: 0,
         }

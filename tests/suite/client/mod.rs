@@ -34,6 +34,7 @@ mod private_rows;
 mod proofs;
 mod query;
 mod ranges;
+mod recalled;
 mod refusals;
 mod retries;
 mod roles;
