@@ -71,16 +71,20 @@ pub struct Sizes {
     most_keys: usize,
     /// Rows of the next batch, where that is bounded.
     rows: Option<u64>,
+    /// Whether the statement may end before all rows have been looked at.
+    may_end: bool,
 }
 
 impl Sizes {
     /// For a statement that wants so many rows, of keys of which a request holds so many.
     pub fn new(most_keys: usize, wanted: Option<u64>) -> Sizes {
+        let rows = wanted
+            .map(|wanted| wanted.max(1))
+            .filter(|wanted| *wanted < LARGE);
         Sizes {
             most_keys,
-            rows: wanted
-                .map(|wanted| wanted.max(1))
-                .filter(|wanted| *wanted < LARGE),
+            rows,
+            may_end: rows.is_some(),
         }
     }
 
@@ -95,9 +99,9 @@ impl Sizes {
         self.rows = self.rows.map(|rows| rows * 10).filter(|rows| *rows < LARGE);
     }
 
-    /// Whether the next batch is asked for before somebody wants it.
+    /// Whether the next batch is asked for before it is needed. Under a LIMIT it may never be, and a call costs more than a wait.
     pub fn reads_ahead(&self) -> bool {
-        self.rows.is_none_or(|rows| rows >= self.most_keys as u64)
+        !self.may_end
     }
 }
 
@@ -137,11 +141,11 @@ mod tests {
     fn nothing_is_asked_ahead_for_a_few_rows() {
         let mut sizes = Sizes::new(1000, Some(5));
         assert!(!sizes.reads_ahead());
-        sizes.grow();
-        sizes.grow();
-        assert!(!sizes.reads_ahead());
-        sizes.grow();
-        assert!(sizes.reads_ahead());
+        for _ in 0..9 {
+            sizes.grow();
+            assert!(!sizes.reads_ahead());
+        }
         assert!(Sizes::new(1000, None).reads_ahead());
+        assert!(Sizes::new(1000, Some(u64::MAX)).reads_ahead());
     }
 }
