@@ -63,7 +63,12 @@ fn a_parameter_that_was_answered_is_not_asked_again() {
                 .expect("a setting");
             company.gateway.log();
             assert_eq!(rows(&mut client, sql), expected, "{work_mem}: {sql}");
-            let calls: usize = company.gateway.log().iter().map(|entry| entry.functions.len()).sum();
+            let calls: usize = company
+                .gateway
+                .log()
+                .iter()
+                .map(|entry| entry.functions.len())
+                .sum();
             // Two for each value, a third where groups have text for a key, and the rows outside.
             let each = if sql.contains("GROUP BY") { 3 } else { 2 };
             let most = each * usize::try_from(distinct).expect("a number") + 3;
@@ -75,17 +80,24 @@ fn a_parameter_that_was_answered_is_not_asked_again() {
 #[test]
 fn explain_shows_what_was_recalled() {
     let (_company, mut client) = company("recalled_explain");
-    let sql = format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {}", STATEMENTS[0].0);
+    let sql = format!(
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {}",
+        STATEMENTS[0].0
+    );
     let plan: Vec<String> = client
         .query(&sql, &[])
         .expect("a plan")
         .iter()
         .map(|row| row.get(0))
         .collect();
-    let count = |sql: &str, client: &mut Client| -> i64 { client.query_one(sql, &[]).expect("a count").get(0) };
+    let count =
+        |sql: &str, client: &mut Client| -> i64 { client.query_one(sql, &[]).expect("a count").get(0) };
     let rows = count("SELECT count(termname) FROM arinvoice", &mut client);
     let distinct = count("SELECT count(DISTINCT termname) FROM arinvoice", &mut client);
-    let expected = format!("Intacct Lookups: {distinct} asked, {} from memory", rows - distinct);
+    let expected = format!(
+        "Intacct Lookups: {distinct} asked, {} from memory",
+        rows - distinct
+    );
     assert!(
         plan.iter().any(|line| line.trim() == expected),
         "{expected}\n{}",
