@@ -34,7 +34,7 @@ pub struct Lookup {
     /// Bytes that keys, and rows in memory, may take.
     pub(super) bound: usize,
     pub(super) whole: Whole,
-    sizes: Option<Sizes>,
+    pub(super) sizes: Option<Sizes>,
     batches: u64,
     current: Option<Batch>,
     ahead: Option<Batch>,

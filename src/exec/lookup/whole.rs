@@ -24,7 +24,7 @@ pub enum Whole {
     Known,
 }
 
-/// The list with which a count travels.
+/// The list with which a count travels; under a LIMIT it is the one after it.
 const COUNTS_AT: u64 = 3;
 
 /// What a key takes in memory at least, in bytes.
@@ -35,7 +35,9 @@ impl Lookup {
     pub(super) unsafe fn count_whole(&mut self) {
         // SAFETY: main thread; the inner side is a scan of ours.
         let scan = unsafe { self.scan() };
-        if !matches!(self.whole, Whole::Unknown) || self.counts.lists != COUNTS_AT {
+        // A list that may be the last one is no reason to count: under a LIMIT each may be, as long as few rows are wanted.
+        let counts_at = COUNTS_AT + u64::from(self.sizes.is_some_and(|sizes| !sizes.reads_ahead()));
+        if !matches!(self.whole, Whole::Unknown) || self.outer_ended || self.counts.lists != counts_at {
             return;
         }
         self.whole = match scan.count_rows() {
