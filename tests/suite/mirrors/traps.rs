@@ -219,7 +219,7 @@ SELECT * FROM sage_intacct.create_views('{role}_f', '{role}_v');
 SELECT * FROM sage_intacct.create_views('{role}_m', '{role}_v', 'fivetran', true);
 SELECT * FROM {role}_v.ap_bill;
 SELECT * FROM {role}_v.customer;
-DROP VIEW {role}_v.customer, {role}_v.arinvoice, {role}_v.apbill, {role}_v.apbillitem, {role}_v.ap_bill, {role}_v.ap_bill_item, {role}_v.ar_invoice;
+DROP VIEW {role}_v.customer, {role}_v.arinvoice, {role}_v.apbill, {role}_v.apbillitem, {role}_v.gldetail, {role}_v.gl_detail, {role}_v.ap_bill, {role}_v.ap_bill_item, {role}_v.ar_invoice;
 SELECT * FROM sage_intacct.request_stats();
 SELECT * FROM sage_intacct.metrics;
 SELECT * FROM sage_intacct.sessions();
