@@ -97,7 +97,7 @@ impl Requests {
             .enumerate()
             .skip(1)
             .filter_map(alone)
-            .last()
+            .next_back()
     }
 
     /// The select list of each query.
