@@ -100,7 +100,8 @@ impl Drawn {
     /// how the gateway is, or what is to be asked of it; the readings stay as they were drawn. With one exception:
     ///
     /// - `dtd_3_0 'refused'` leaves nothing of most readings, so seven of eight such companies take 3.0.
-    /// - Where 3.0 is refused, the server is of version 2.1.
+    /// - Where 3.0 is refused, the server is of version 2.1. Such a company does not tell the user's preferences, so the user has
+    ///   the ordinary ones and the server declares the zone.
     /// - `show_private` asks for what a gateway with `private_option 'refused'` refuses, with an error for each statement.
     /// - `ordering 'binary'` declares text in C order, and NULL above all values.
     /// - `push_left_joins` declares that a path keeps rows without a parent.
@@ -111,6 +112,12 @@ impl Drawn {
         }
         if self.is("dtd_3_0", "refused") {
             self.server.insert("dtd_version", "2.1");
+            self.user = "apiuser";
+            let zone = match self.readings["time_zone"] {
+                "" => "UTC",
+                zone => zone,
+            };
+            self.server.insert("time_zone", zone);
         }
         if self.is("private_option", "refused") {
             self.server.insert("show_private", "off");

@@ -11,14 +11,15 @@ use super::condition::{Constants, condition};
 use super::run::LOCAL;
 use super::statement::{Compare, Statement};
 
-/// Settings that leave the planner nothing else, with lists and memory of any size.
+/// Settings that leave the planner nothing else, with lists and memory of any size. What is switched off costs so much that each
+/// statement would be compiled.
 pub fn settings(rng: &mut Rng) -> String {
     let batch = rng.choice([1, 2, 7, 1000, 1000]).expect("not empty");
     let memory = rng.choice(["64kB", "4MB"]).expect("not empty");
     format!(
         "SET LOCAL sage_intacct.push_lookups = on; SET LOCAL sage_intacct.lookup_batch = {batch}; \
          SET LOCAL work_mem = '{memory}'; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-         SET LOCAL enable_nestloop = off; "
+         SET LOCAL enable_nestloop = off; SET LOCAL jit = off; "
     )
 }
 
