@@ -104,6 +104,22 @@ impl Lookup {
         }
     }
 
+    /// The next row of the inner side whose keys are not null, with their hash; they are then in `values`.
+    pub(super) unsafe fn next_inner(&mut self) -> Option<(*mut pg_sys::TupleTableSlot, u32)> {
+        // SAFETY: see above.
+        unsafe {
+            while let Some(slot) = self.pull(self.inner.cast()) {
+                pgrx::check_for_interrupts!();
+                self.reset();
+                self.fill_inner_from(slot);
+                if let Some(hash) = self.key(Side::Inner) {
+                    return Some((slot, hash));
+                }
+            }
+            None
+        }
+    }
+
     /// Whether the row passes conditions.
     pub(super) unsafe fn passes(&mut self, conditions: *mut pg_sys::ExprState) -> bool {
         // SAFETY: see above.

@@ -396,13 +396,7 @@ impl Lookup {
             // That there is a row is all that these want to know.
             let one = matches!(self.private.join, Join::Semi | Join::Anti)
                 && self.private.conditions == self.private.keys;
-            while let Some(slot) = self.pull(self.inner.cast()) {
-                pgrx::check_for_interrupts!();
-                self.reset();
-                self.fill_inner_from(slot);
-                let Some(hash) = self.key(Side::Inner) else {
-                    continue;
-                };
+            while let Some((slot, hash)) = self.next_inner() {
                 let (number, table) = (batch.number, batch.table);
                 self.in_row_memory(|lookup| {
                     let Some(entry) =

@@ -80,13 +80,7 @@ impl Lookup {
             }
             self.tables[0].side = Side::Inner;
             self.active = 0;
-            while let Some(slot) = self.pull(self.inner.cast()) {
-                pgrx::check_for_interrupts!();
-                self.reset();
-                self.fill_inner_from(slot);
-                let Some(hash) = self.key(Side::Inner) else {
-                    continue;
-                };
+            while let Some((slot, hash)) = self.next_inner() {
                 self.in_row_memory(|lookup| {
                     let table = &mut lookup.tables[0];
                     let entry = table.entry(&lookup.keys, hash, &lookup.values);
