@@ -13,6 +13,7 @@ pub mod place;
 mod scan;
 mod state;
 
+pub use aggregate::may_read_rows;
 pub use analyze::analyze_foreign_table;
 pub use append::{foreign_async_configure_wait, foreign_async_notify, foreign_async_request};
 pub use explain::{explain_foreign_scan, property};

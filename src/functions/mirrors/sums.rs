@@ -2,12 +2,11 @@
 
 use super::remote::{client, malformed, readable_table, rows_between};
 use crate::error::raise;
-use crate::exec::cell_reader;
+use crate::exec::{cell_reader, may_read_rows};
 use crate::io;
 use futures_util::future::try_join;
 use intacct::{
-    AggregateFunction, CellReader, Client, DialectKind, Error, ErrorKind, OrderKey, Page, PageRequest, Query,
-    SelectItem,
+    AggregateFunction, CellReader, Client, DialectKind, Error, OrderKey, Page, PageRequest, Query, SelectItem,
 };
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -54,24 +53,10 @@ fn mirror_sums(
             Some(grouped) => groups(&client, dialect, query, &grouped, counted, fields, is_date, size).await,
         }
     });
-    TableIterator::new(asked.unwrap_or_else(|error| match is_refusal(&error) {
+    TableIterator::new(asked.unwrap_or_else(|error| match may_read_rows(&error) {
         true => Vec::new(),
         false => raise(error),
     }))
-}
-
-/// Whether a failure may be due to what was to be added up or grouped.
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::UnknownFields(_)
-            | ErrorKind::Refused
-            | ErrorKind::InvalidRequest
-            | ErrorKind::Malformed
-            | ErrorKind::TooLarge
-            | ErrorKind::Moved
-            | ErrorKind::Unsupported
-    )
 }
 
 fn sums_of(fields: &[String]) -> impl Iterator<Item = SelectItem> {
@@ -98,7 +83,7 @@ async fn whole(
     } else {
         let summed = async {
             match client.page(&sum, dialect, &page, false).await {
-                Err(error) if is_refusal(&error) => Ok(None),
+                Err(error) if may_read_rows(&error) => Ok(None),
                 other => other.map(Some),
             }
         };
