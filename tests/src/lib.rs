@@ -3,7 +3,10 @@
 
 pub mod cluster;
 pub mod company;
+pub mod environment;
 pub mod process;
 pub mod psql;
+pub mod sql;
 pub mod standby;
 pub mod tap;
+pub mod wait;

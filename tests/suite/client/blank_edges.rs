@@ -3,6 +3,7 @@
 
 use postgres::Client;
 use sage_intacct_fdw_tests::company::{Company, small};
+use sage_intacct_fdw_tests::sql::sorted as rows;
 use serde_json::json;
 
 /// A company with the text `quay` in two of four invoices and a customer's name, and with blanks around it in others.
@@ -49,14 +50,6 @@ const STATEMENTS: &[&str] = &[
     "SELECT c.recordno, (SELECT count(*) FROM arinvoice a WHERE a.region_code = c.name) FROM customer c WHERE c.recordno < 6",
     "SELECT recordno FROM arinvoice WHERE region_code = 'quay' ORDER BY recordno LIMIT 4 OFFSET 50",
 ];
-
-fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let sql = format!("SELECT s::text COLLATE \"C\" FROM ({sql}) s ORDER BY 1");
-    let rows = client
-        .query(&sql, &[])
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    rows.iter().map(|row| row.get(0)).collect()
-}
 
 fn switch(client: &mut Client, to: &str) {
     let classes = ["where", "order", "limit", "aggregates", "joins"];

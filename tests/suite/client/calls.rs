@@ -7,8 +7,9 @@ use std::thread;
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::tap::Answer;
+use sage_intacct_fdw_tests::wait::until;
 
-use super::preloaded::{Shared, until};
+use super::preloaded::Shared;
 use crate::writes::common::{TABLES, company, refused, stored};
 
 const READ: &str = "SELECT name FROM customer WHERE recordno = 1";

@@ -1,8 +1,9 @@
 //! Dates and times in columns of any type are read and written by the gateway's format and clock: what the session's
 //! settings DateStyle and TimeZone say makes no difference.
 
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::texts;
 
 /// Settings under which sessions read and write dates, none of them the gateway's.
 const SESSIONS: &[(&str, &str)] = &[
@@ -45,17 +46,7 @@ fn company(name: &str, settings: &[(&str, &str)], user: &str, options: &str) -> 
 }
 
 fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let answer = client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
-    let row = |message: &SimpleQueryMessage| match message {
-        SimpleQueryMessage::Row(row) => {
-            let cells: Vec<_> = (0..row.len()).map(|at| row.get(at).unwrap_or("-")).collect();
-            Some(cells.join(" | "))
-        }
-        _ => None,
-    };
-    answer.iter().filter_map(row).collect()
+    texts(client, sql, " | ", "-")
 }
 
 /// What does not depend on the session's settings: a day's number, seconds since 1970.

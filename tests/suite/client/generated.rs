@@ -1,8 +1,9 @@
 //! Generated columns of foreign tables: nothing of them is in Intacct, and nobody asks for them there.
 
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::texts;
 
 const TABLE: &str = "CREATE FOREIGN TABLE t (
    recordno bigint OPTIONS (type 'INTEGER'),
@@ -33,19 +34,7 @@ fn company(name: &str) -> (Company, Client) {
 }
 
 fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let messages = client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(
-            (0..row.len())
-                .map(|column| row.get(column).unwrap_or("NULL"))
-                .collect::<Vec<_>>()
-                .join("|"),
-        ),
-        _ => None,
-    });
-    rows.collect()
+    texts(client, sql, "|", "NULL")
 }
 
 /// Statements give the same over the foreign table as over a table with the same rows, and no request names a column

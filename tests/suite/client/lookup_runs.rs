@@ -3,10 +3,11 @@
 use std::sync::mpsc;
 use std::thread;
 
+use postgres::Client;
 use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::texts;
 use sage_intacct_fdw_tests::tap::Answer;
 
 const SETUP: &str = "
@@ -33,20 +34,7 @@ fn forced(company: &Company) -> Client {
 }
 
 fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"))
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|index| row.get(index).unwrap_or("NULL"))
-                    .collect::<Vec<_>>()
-                    .join("|"),
-            ),
-            _ => None,
-        })
-        .collect()
+    texts(client, sql, "|", "NULL")
 }
 
 #[track_caller]

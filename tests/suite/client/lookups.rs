@@ -1,7 +1,8 @@
 //! Lookup joins: the answers are those of PostgreSQL's own joins, and the requests are lists of keys.
 
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::texts;
 
 /// A local table with keys that match, keys that do not, NULLs, and keys that come again.
 const SETUP: &str = "
@@ -28,20 +29,7 @@ fn company(name: &str) -> (Company, Client) {
 
 /// Rows as text.
 fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"))
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|index| row.get(index).unwrap_or("NULL").to_owned())
-                    .collect::<Vec<_>>()
-                    .join("|"),
-            ),
-            _ => None,
-        })
-        .collect()
+    texts(client, sql, "|", "NULL")
 }
 
 fn plan(client: &mut Client, sql: &str) -> String {

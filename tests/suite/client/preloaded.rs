@@ -9,6 +9,7 @@ use postgres::Client;
 use sage_intacct_fdw_tests::cluster::{self, preloaded};
 use sage_intacct_fdw_tests::company::{self, Company, Gateway};
 use sage_intacct_fdw_tests::tap::Answer;
+use sage_intacct_fdw_tests::wait::until;
 
 const COUNT: &str = "SELECT count(*) FROM customer";
 
@@ -70,16 +71,6 @@ fn number(client: &mut Client, sql: &str) -> i64 {
         .query_one(sql, &[])
         .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
         .get(0)
-}
-
-/// Waits for something that must happen.
-#[track_caller]
-pub(super) fn until(mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !happened() {
-        assert!(Instant::now() < deadline, "it has not happened");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use postgres::Client;
 use sage_intacct_fdw_tests::company::{Company, small};
+use sage_intacct_fdw_tests::sql::sorted as rows;
 
 fn company(name: &str) -> (Company, Client) {
     let company = Company::start_with(name, small().rows("ARINVOICE", 400));
@@ -11,14 +12,6 @@ fn company(name: &str) -> (Company, Client) {
         .batch_execute("SELECT whenmodified FROM arinvoice LIMIT 1")
         .expect("signed in");
     (company, client)
-}
-
-fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let sql = format!("SELECT s::text COLLATE \"C\" FROM ({sql}) s ORDER BY 1");
-    let rows = client
-        .query(&sql, &[])
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Statements with an aggregate of customers for each of 400 invoices, and the column that decides it.

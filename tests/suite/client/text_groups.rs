@@ -2,6 +2,7 @@
 
 use postgres::Client;
 use sage_intacct_fdw_tests::company::{Company, small};
+use sage_intacct_fdw_tests::sql::sorted as rows;
 use serde_json::json;
 
 /// A company whose invoices have texts that differ by case and by blanks, and nothing else.
@@ -43,14 +44,6 @@ const STATEMENTS: &[&str] = &[
     "SELECT name, count(*) FROM customer GROUP BY 1",
     "SELECT name FROM mca_attendee GROUP BY 1",
 ];
-
-fn rows(client: &mut Client, sql: &str) -> Vec<String> {
-    let sql = format!("SELECT s::text COLLATE \"C\" FROM ({sql}) s ORDER BY 1");
-    let rows = client
-        .query(&sql, &[])
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    rows.iter().map(|row| row.get(0)).collect()
-}
 
 #[test]
 fn groups_are_those_of_sql_whatever_the_gateway_takes_for_one() {

@@ -1,7 +1,9 @@
 //! A company with foreign tables in schema `acme` and mirrors in schema `finance`.
 
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use sage_intacct_fdw_tests::company::{Company, small};
+use sage_intacct_fdw_tests::sql::texts;
+pub use sage_intacct_fdw_tests::sql::{run, run_each};
 
 /// A company with `objects` imported and a session that has signed in.
 pub fn company(name: &str, objects: &str) -> (Company, Client) {
@@ -25,22 +27,6 @@ pub fn sized_company(name: &str, objects: &str, rows: &[(&str, u64)]) -> (Compan
     (company, client)
 }
 
-/// Runs statements.
-#[track_caller]
-pub fn run(client: &mut Client, sql: &str) {
-    client
-        .batch_execute(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
-}
-
-/// Runs statements one by one, each a line or more: a procedure that commits stands alone.
-#[track_caller]
-pub fn run_each(client: &mut Client, sql: &str) {
-    for statement in sql.split(";\n") {
-        run(client, statement);
-    }
-}
-
 /// Makes a mirror of `acme.table` in schema `finance`.
 #[track_caller]
 pub fn mirror(client: &mut Client, table: &str, options: &str) {
@@ -62,19 +48,7 @@ pub fn refresh(client: &mut Client, table: &str) {
 /// The rows of a statement, columns separated by blanks, one line each.
 #[track_caller]
 pub fn lines(client: &mut Client, sql: &str) -> String {
-    let answer = client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
-    let rows = answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(
-            (0..row.len())
-                .map(|column| row.get(column).unwrap_or("-"))
-                .collect::<Vec<_>>()
-                .join(" "),
-        ),
-        _ => None,
-    });
-    rows.collect::<Vec<_>>().join("\n")
+    texts(client, sql, " ", "-").join("\n")
 }
 
 /// What the last refresh did: outcome, rows inserted, updated, deleted.

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::environment::number;
 use sage_intacct_fdw_tests::tap::Answer;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -304,10 +305,6 @@ impl World {
 fn joined(keys: &[i64]) -> String {
     let keys: Vec<_> = keys.iter().map(i64::to_string).collect();
     keys.join(", ")
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]

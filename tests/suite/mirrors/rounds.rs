@@ -8,6 +8,7 @@ use fastrand::Rng;
 use postgres::{Client, NoTls};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::environment::number;
 use sage_intacct_fdw_tests::tap::Answer;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -457,10 +458,6 @@ fn reconnect(company: &Company) -> Client {
         thread::sleep(std::time::Duration::from_millis(100));
     }
     panic!("the server does not come back");
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]

@@ -6,22 +6,13 @@ mod roles;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::run_each as run;
 use sage_intacct_fdw_tests::tap::Answer;
-
-/// Runs statements one by one, each a line or more.
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    for statement in sql.split(";\n") {
-        client
-            .batch_execute(statement)
-            .unwrap_or_else(|error| panic!("{error:?}\n{statement}"));
-    }
-}
+use sage_intacct_fdw_tests::wait::until;
 
 /// The first column of each row, as text.
 #[track_caller]
@@ -32,16 +23,6 @@ fn texts(client: &mut Client, sql: &str) -> Vec<String> {
     rows.iter()
         .map(|row| row.get::<_, Option<String>>(0).unwrap_or_else(|| "-".into()))
         .collect()
-}
-
-/// Waits for something that must happen.
-#[track_caller]
-fn until(mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !happened() {
-        assert!(Instant::now() < deadline, "it has not happened");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Makes one of everything that is watched: mirrors, one of which fails and one that has lost a field, requests, an error, a

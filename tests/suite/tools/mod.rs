@@ -4,34 +4,13 @@ mod costs;
 mod labels;
 mod views;
 
-use postgres::{Client, SimpleQueryMessage};
-
-/// Runs statements one by one, each a line or more.
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    for statement in sql.split(";\n") {
-        client
-            .batch_execute(statement)
-            .unwrap_or_else(|error| panic!("{error:?}\n{statement}"));
-    }
-}
+use postgres::Client;
+use sage_intacct_fdw_tests::sql::{run_each as run, texts};
 
 /// The rows of a statement, columns separated by a bar.
 #[track_caller]
 fn lines(client: &mut Client, sql: &str) -> Vec<String> {
-    let answer = client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
-    let rows = answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(
-            (0..row.len())
-                .map(|column| row.get(column).unwrap_or("-"))
-                .collect::<Vec<_>>()
-                .join("|"),
-        ),
-        _ => None,
-    });
-    rows.collect()
+    texts(client, sql, "|", "-")
 }
 
 /// SQLSTATE, message and hint that a statement ends with.

@@ -13,6 +13,7 @@ use postgres::error::DbError;
 use regex::Regex;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::environment::number;
 use sage_intacct_fdw_tests::tap::Answer;
 
 /// Statements of an ordinary test run.
@@ -131,14 +132,6 @@ impl Verb {
             Verb::Delete => "delete",
         }
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{variable} is not a number: {text}")),
-    )
 }
 
 #[test]

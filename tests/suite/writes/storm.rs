@@ -11,6 +11,7 @@ use fastrand::Rng;
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::environment::number;
 
 use super::common::{Notices, company, lines, watched};
 
@@ -19,14 +20,6 @@ const FEW: usize = 120;
 
 /// Longest time between the start of a write and the blow, in microseconds.
 const WITHIN: u64 = 5000;
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable)
-        .ok()
-        .filter(|text| !text.is_empty())?
-        .parse()
-        .ok()
-}
 
 /// How one write ended for its client.
 #[derive(Debug)]
