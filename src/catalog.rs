@@ -1,9 +1,8 @@
 //! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
 
 use crate::options::{self, Entities, OptionError, Reference, ServerOptions, TableOptions};
-use crate::table_cache;
 use intacct::query::MOST_LISTED;
-use intacct::{Binding, Condition, DataType, DialectKind, GatewayZone, Value};
+use intacct::{Binding, Condition, DataType, DialectKind, GatewayZone, Query, SelectItem, Value};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -149,15 +148,30 @@ impl ForeignTable {
         ForeignTable::load(relid)
     }
 
-    /// A foreign table as the catalogs have it. The caller holds a lock on it, as planner and executor do.
+    /// The query for all rows of the table, with the field that is cheapest to show; none for a table whose columns
+    /// are all constants.
+    pub fn counting_query(&self) -> Option<Query> {
+        let field = match &self.options.row_key {
+            Some(key) => key.clone(),
+            None => {
+                let column = self.columns.iter().find(|column| column.is_field())?;
+                column.field.clone()
+            }
+        };
+        let mut query = Query::new(self.options.object.clone());
+        query.docparid = self.options.docparid.clone();
+        query.select = vec![SelectItem::Field(field)];
+        query.filter = self.options.filter.clone();
+        query.show_private = self.asks_private();
+        query.missing_as_null = self.options.missing_as_null;
+        Some(query)
+    }
+
+    /// Reads a table from the catalogs; [`load`](Self::load) keeps what was read.
     ///
     /// # Errors
     /// An option that cannot be understood; the validator refuses those, so only a hand-edited catalog has them.
-    pub fn load(relid: pg_sys::Oid) -> Result<Rc<ForeignTable>, OptionError> {
-        table_cache::get(relid, || ForeignTable::read(relid))
-    }
-
-    fn read(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
+    pub fn read(relid: pg_sys::Oid) -> Result<ForeignTable, OptionError> {
         // SAFETY: main thread inside a transaction; GetForeignTable raises when the table does not exist.
         let server_oid = unsafe { (*pg_sys::GetForeignTable(relid)).serverid };
         let options = options::table(relid)?;

@@ -1,12 +1,12 @@
 //! Connections of this backend: one client, with one gateway session, for each user mapping of a server.
 
-use crate::error::Report;
+use crate::error::{Report, raise};
 use crate::guc;
 use crate::io;
 use crate::options::{self, ClientConfig, FileStamp};
-use crate::requests::Teller;
-use crate::shared::{self, MappingShare, Place, ServerBudget, ServerCalls};
-use intacct::{Budget, CallLimit, Client, Config, SessionShare};
+use crate::request_log::RequestObserver;
+use crate::shmem::{self, MappingShare, ServerCalls, ServerLimiter, ServerSlot};
+use intacct::{Budget, CallLimit, Client, Config, DialectKind, PageRequest, Query, SessionShare};
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -89,11 +89,15 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         }
         _ => {
             // Where backends share no memory, the place is in this backend's own.
-            let place = shared::place(server);
-            config.observer = Some(Arc::new(Teller::new(server, options::server_name(server), place)));
+            let place = shmem::slot(server);
+            config.observer = Some(Arc::new(RequestObserver::new(
+                server,
+                options::server_name(server),
+                place,
+            )));
             let max = config.max_concurrency;
             config.budget =
-                shared_place.map(|place| Arc::new(ServerBudget::new(place, max)) as Arc<dyn Budget>);
+                shared_place.map(|place| Arc::new(ServerLimiter::new(place, max)) as Arc<dyn Budget>);
             config.share = MappingShare::of(server, mapping)
                 .filter(|_| share)
                 .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
@@ -120,9 +124,9 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
 }
 
 /// The server's place in the memory that backends share, if they do.
-fn shared_place(server: pg_sys::Oid) -> Option<Place> {
-    let is_shared = shared::attach();
-    shared::place(server).filter(|_| is_shared)
+fn shared_place(server: pg_sys::Oid) -> Option<ServerSlot> {
+    let is_shared = shmem::attach();
+    shmem::slot(server).filter(|_| is_shared)
 }
 
 /// Has the calls of a client counted, and bounded by the server option `max_calls_per_day` or by the setting.
@@ -148,7 +152,7 @@ fn bound(calls: Option<&ServerCalls>, server: pg_sys::Oid, max_calls: u32) -> Re
         None if limit.is_none() => {}
         None => {
             let name = options::server_name(server);
-            let (why, remedy) = match shared::attach() {
+            let (why, remedy) = match shmem::attach() {
                 false => (
                     "Backends share no memory, so that a bound would not hold for all of them together.",
                     "Add sage_intacct_fdw to shared_preload_libraries and start the server anew",
@@ -284,4 +288,14 @@ unsafe extern "C-unwind" fn options_changed(_argument: pg_sys::Datum, _cache: i3
             connections.iter_mut().for_each(|open| open.stale = true);
         }
     });
+}
+
+/// How many rows a query has. Raises what goes wrong.
+pub fn count_rows(client: Client, dialect: DialectKind, query: Query) -> Option<u64> {
+    crate::io::run(move || async move {
+        let page = PageRequest { size: 1, offset: 0 };
+        let page = client.page(&query, dialect, &page, false).await?;
+        Ok(page.total_count)
+    })
+    .unwrap_or_else(|error| raise(error))
 }

@@ -1,6 +1,5 @@
 //! Errors as PostgreSQL reports them: the one place where a failure gets its SQLSTATE.
 
-use crate::options::{OptionError, OptionErrorKind};
 use intacct::{ConnectStage, ErrorKind};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
@@ -48,7 +47,7 @@ impl Report {
 
     /// Sends the message at a level below ERROR.
     #[track_caller]
-    pub fn tell(self, level: PgLogLevel) {
+    pub fn emit(self, level: PgLogLevel) {
         self.into_pgrx().report(level);
     }
 
@@ -106,7 +105,7 @@ pub fn notice(message: impl Into<String>, detail: impl Into<String>, hint: impl 
     Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message)
         .detail(detail)
         .hint(hint)
-        .tell(PgLogLevel::NOTICE);
+        .emit(PgLogLevel::NOTICE);
 }
 
 impl From<intacct::Error> for Report {
@@ -120,22 +119,6 @@ impl From<&intacct::Error> for Report {
         Report::new(sqlstate(error.kind()), error.to_string())
             .detail(error.detail())
             .hint(error.hint())
-    }
-}
-
-impl From<OptionError> for Report {
-    fn from(error: OptionError) -> Report {
-        let code = match error.kind {
-            OptionErrorKind::UnknownName => PgSqlErrorCode::ERRCODE_FDW_INVALID_OPTION_NAME,
-            OptionErrorKind::InvalidValue => PgSqlErrorCode::ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-            OptionErrorKind::Missing => PgSqlErrorCode::ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-            OptionErrorKind::NoUserMapping => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-            OptionErrorKind::NotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            OptionErrorKind::File => PgSqlErrorCode::ERRCODE_IO_ERROR,
-        };
-        Report::new(code, error.message)
-            .detail(error.detail)
-            .hint(error.hint)
     }
 }
 
@@ -234,16 +217,5 @@ mod tests {
             assert_eq!(report.sqlstate(), state, "{kind:?}");
             assert!(documented.contains(&format!("| {state} |")), "{state}");
         }
-    }
-
-    #[test]
-    fn mistakes_in_options_have_their_own_states() {
-        use crate::options::spec::Level;
-        let unknown = Report::from(OptionError::unknown(Level::Server, "x"));
-        assert_eq!(unknown.sqlstate(), "HV00D");
-        let missing = Report::from(OptionError::missing(Level::Server, "company_id"));
-        assert_eq!(missing.sqlstate(), "HV00J");
-        let nobody = Report::from(OptionError::no_user_mapping("bob", "acme"));
-        assert_eq!(nobody.sqlstate(), "42704");
     }
 }

@@ -15,8 +15,9 @@ mod modify;
 mod options;
 mod panic;
 mod plan;
-mod requests;
-mod shared;
+mod private;
+mod request_log;
+mod shmem;
 mod statement_calls;
 mod table_cache;
 mod write_log;
@@ -31,5 +32,5 @@ pub extern "C-unwind" fn _PG_init() {
     guc::init();
     plan::lookup::init();
     exec::init();
-    shared::init();
+    shmem::init();
 }

@@ -1,6 +1,7 @@
 //! Foreign tables as they were read from the catalogs, kept until the catalogs say that they have changed.
 
 use crate::catalog::ForeignTable;
+use crate::options::OptionError;
 use pgrx::{pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,14 +17,21 @@ thread_local! {
     static WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
+impl ForeignTable {
+    /// A foreign table as the catalogs have it. The caller holds a lock on it, as planner and executor do.
+    ///
+    /// # Errors
+    /// An option that cannot be understood; the validator refuses those, so only a hand-edited catalog has them.
+    pub fn load(relid: pg_sys::Oid) -> Result<Rc<ForeignTable>, OptionError> {
+        get(relid, || ForeignTable::read(relid))
+    }
+}
+
 /// The table, as it was read before or as `read` reads it.
 ///
 /// # Errors
 /// What `read` fails with.
-pub fn get<E>(
-    relid: pg_sys::Oid,
-    read: impl FnOnce() -> Result<ForeignTable, E>,
-) -> Result<Rc<ForeignTable>, E> {
+fn get<E>(relid: pg_sys::Oid, read: impl FnOnce() -> Result<ForeignTable, E>) -> Result<Rc<ForeignTable>, E> {
     watch_catalogs();
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&relid).cloned()) {
         return Ok(known);

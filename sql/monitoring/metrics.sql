@@ -1,5 +1,5 @@
 -- What a monitoring system asks for, in the shape that exporters want: a name by the conventions of Prometheus, labels, a
--- value, NaN where it is not known. Names ending in _total are counters: they never become less, see src/shared/kept.rs. Labels are called so that none
+-- value, NaN where it is not known. Names ending in _total are counters: they never become less, see src/shmem/kept.rs. Labels are called so that none
 -- meets one of an exporter's own (job, instance, server, datname, database, target). There is nothing in it that names a
 -- record or a value of one.
 

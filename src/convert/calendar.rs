@@ -1,7 +1,7 @@
 //! Bounds on the calendar, computed in the session's time zone by PostgreSQL's own functions.
 
 use super::outward::{EPOCH_DAYS, EPOCH_MICROS, instant};
-use crate::plan::qual::shape::{Edge, Moment, Side, Target, Unit};
+use crate::private::transform::{Edge, Moment, Side, Target, Unit};
 use intacct::{Binding, Value};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Span, Timestamp};

@@ -7,4 +7,4 @@ pub mod json;
 pub mod memory;
 pub mod numeric;
 pub mod outward;
-pub mod shape;
+pub mod transform;

@@ -3,14 +3,14 @@
 //! Small tables are read whole. Of a large one the range of the row key is divided into slices, and of each slice the
 //! rows behind a random key are read, one page each: a bounded number of requests, whatever the table's size.
 
+use super::cell_location::{CellLocation, naming};
+use super::cells::cell_reader;
 use super::generated::StoredColumns;
-use super::place::{Place, naming};
-use super::state::cell_reader;
 use crate::catalog::ForeignTable;
+use crate::connection::count_rows;
 use crate::convert::inward::{self, Converter};
 use crate::error::{Report, raise};
 use crate::io::{self, Emitter, Stream};
-use crate::plan::count;
 use intacct::{
     Client, CompareOp, Condition, Error, OrderKey, Page, PageRequest, Paging, Query, ReadPlan, SelectItem,
     Value,
@@ -62,7 +62,7 @@ unsafe fn client(table: &ForeignTable, relation: pg_sys::Relation) -> Client {
 fn total(table: &ForeignTable, client: &Client) -> u64 {
     let counted = table
         .counting_query()
-        .and_then(|query| count(client.clone(), table.dialect(), query));
+        .and_then(|query| count_rows(client.clone(), table.dialect(), query));
     counted.unwrap_or_else(|| {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -211,7 +211,7 @@ impl Former {
                     let Some(bytes) = page.cell(row, *cell) else {
                         continue;
                     };
-                    let place = || Place {
+                    let place = || CellLocation {
                         company: table.server.company_id.clone(),
                         object: table.options.object.clone(),
                         field: self.fields[*cell].clone(),

@@ -1,8 +1,8 @@
 //! Parameters of a scan: expressions of the plan, evaluated when the rows are asked for.
 
-use crate::convert::shape;
+use crate::convert::transform;
 use crate::ffi;
-use crate::plan::qual::shape::Shape;
+use crate::private::transform::ParamTransform;
 use intacct::{Binding, Value};
 use pgrx::{PgList, pg_sys};
 
@@ -10,7 +10,7 @@ use pgrx::{PgList, pg_sys};
 pub struct Parameters {
     states: Vec<*mut pg_sys::ExprState>,
     types: Vec<pg_sys::Oid>,
-    shapes: Vec<Shape>,
+    transforms: Vec<ParamTransform>,
 }
 
 impl Parameters {
@@ -20,7 +20,7 @@ impl Parameters {
     /// `expressions` must be the plan's list, `parent` the scan's plan state.
     pub unsafe fn prepare(
         expressions: *mut pg_sys::List,
-        shapes: Vec<Shape>,
+        transforms: Vec<ParamTransform>,
         parent: *mut pg_sys::PlanState,
     ) -> Parameters {
         // SAFETY: the caller vouches for the nodes.
@@ -33,7 +33,7 @@ impl Parameters {
             Parameters {
                 states: PgList::<pg_sys::ExprState>::from_pg(states).iter_ptr().collect(),
                 types,
-                shapes,
+                transforms,
             }
         }
     }
@@ -52,13 +52,13 @@ impl Parameters {
         self.states
             .iter()
             .zip(&self.types)
-            .zip(&self.shapes)
+            .zip(&self.transforms)
             .map(|((state, type_oid), shape)| {
                 // SAFETY: the states were made by ExecInitExprList, which sets their function.
                 unsafe {
                     let mut null = false;
                     match ffi::evaluate(*state, context, &mut null) {
-                        Some(datum) => shape::bind(datum, null, *type_oid, *shape),
+                        Some(datum) => transform::bind(datum, null, *type_oid, *shape),
                         None => Binding::Unsayable,
                     }
                 }

@@ -1,13 +1,11 @@
 //! EXPLAIN: the query in connector syntax; with VERBOSE what is sent, with ANALYZE what came back.
 
 use super::aggregate::verification;
-use super::job;
-use super::scan::{Running, state};
-use super::state::Received;
+use super::scan::{Received, Running, job, state};
 use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
-use crate::plan::private::{AggregatePrivate, Part, Private, ScanPrivate};
-use crate::plan::qual::shape::Shape;
+use crate::private::transform::ParamTransform;
+use crate::private::{AggregatePrivate, Part, Private, ScanPrivate};
 use intacct::{DialectKind, Doubts, GatewayZone, PageRequest, Query, RenderContext};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
@@ -21,19 +19,25 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
     // SAFETY: called by EXPLAIN with a node whose plan is ours.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
-        let shapes = match Private::from_list((*plan).fdw_private) {
+        let transforms = match Private::from_list((*plan).fdw_private) {
             Ok(Private::Scan(private)) => {
                 explain_rows(es, &private, page_size(node, private.joined.unwrap_or(0)));
-                private.shapes
+                private.transforms
             }
             Ok(Private::Aggregate(private)) => {
                 explain_groups(es, &private, page_size(node, private.relation));
-                private.shapes
+                private.transforms
             }
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
         };
         if (*es).verbose {
-            parameters(es, plan.cast(), std::ptr::null_mut(), (*plan).fdw_exprs, &shapes);
+            parameters(
+                es,
+                plan.cast(),
+                std::ptr::null_mut(),
+                (*plan).fdw_exprs,
+                &transforms,
+            );
         }
         if (*es).analyze
             && let Some(state) = state(node)
@@ -79,17 +83,17 @@ pub unsafe fn parameters(
     plan: *mut pg_sys::Plan,
     ancestors: *mut pg_sys::List,
     expressions: *mut pg_sys::List,
-    shapes: &[Shape],
+    transforms: &[ParamTransform],
 ) {
     // SAFETY: the caller's valid explain state and plan; what is made lives in EXPLAIN's memory.
     unsafe {
-        if shapes.is_empty() || (*es).deparse_cxt.is_null() {
+        if transforms.is_empty() || (*es).deparse_cxt.is_null() {
             return;
         }
         let context = pg_sys::set_deparse_context_plan((*es).deparse_cxt, plan, ancestors);
         let expressions = PgList::<pg_sys::Node>::from_pg(expressions);
         let mut parameters = PgList::<std::ffi::c_char>::new();
-        for (number, (expression, shape)) in (1..).zip(expressions.iter_ptr().zip(shapes)) {
+        for (number, (expression, shape)) in (1..).zip(expressions.iter_ptr().zip(transforms)) {
             let text = CStr::from_ptr(pg_sys::deparse_expression(expression, context, true, false));
             let text = CString::new(format!("${number} = {}{shape}", text.to_string_lossy()));
             parameters.push(pg_sys::pstrdup(text.unwrap_or_default().as_ptr()));

@@ -4,7 +4,7 @@ use super::access::{exists, may_use, reads_all_stats};
 use super::request_stats::errors;
 use crate::error::Report;
 use crate::options::server_name;
-use crate::shared::kept;
+use crate::shmem::{self, kept};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -49,14 +49,15 @@ fn request_totals() -> TableIterator<
 > {
     // SAFETY: main thread; constant while the backend lives.
     let here = unsafe { pg_sys::MyDatabaseId };
-    let (totals, saved) = kept::all(&dropped(here));
+    let is_shared = shmem::attach();
+    let (totals, saved) = kept::all(&dropped(here, is_shared));
     if let Err(error) = saved {
         Report::new(
             PgSqlErrorCode::ERRCODE_IO_ERROR,
             format!("could not keep the counters of requests: {error}"),
         )
         .hint("They begin anew with the next start of the server if sage_intacct/ in the data directory cannot be written.")
-        .tell(PgLogLevel::WARNING);
+        .emit(PgLogLevel::WARNING);
     }
     let sees_all = reads_all_stats();
     let rows = totals
@@ -88,8 +89,8 @@ fn request_totals() -> TableIterator<
 }
 
 /// Servers with counters that are no more: dropped ones of this database, and all of databases that were dropped.
-fn dropped(here: pg_sys::Oid) -> Vec<(u32, u32)> {
-    let known = kept::known().into_iter();
+fn dropped(here: pg_sys::Oid, is_shared: bool) -> Vec<(u32, u32)> {
+    let known = kept::known(is_shared).into_iter();
     let is_gone = |(database, server): &(u32, u32)| match *database == here.to_u32() {
         true => !exists(pg_sys::Oid::from(*server)),
         // SAFETY: main thread inside a transaction; NULL where there is no such database.

@@ -2,7 +2,7 @@
 
 use super::access::{exists, may_use, reads_all_stats};
 use crate::options::server_name;
-use crate::shared;
+use crate::shmem;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -24,9 +24,9 @@ fn running_scans() -> TableIterator<
         name!(started, Option<TimestampWithTimeZone>),
     ),
 > {
-    shared::attach();
+    shmem::attach();
     let sees_all = reads_all_stats();
-    let scans = shared::running().into_iter();
+    let scans = shmem::running().into_iter();
     let rows = scans
         .filter(|scan| exists(scan.server) && (sees_all || may_use(scan.server)))
         .map(|scan| {

@@ -2,8 +2,8 @@
 
 use super::access::{exists, may_use, reads_all_stats};
 use crate::options::{self, server_name};
-use crate::shared::{Place, ServerCalls, Snapshot};
-use crate::{guc, requests, shared};
+use crate::shmem::{ServerCalls, ServerSlot, Snapshot};
+use crate::{guc, request_log, shmem};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -38,12 +38,12 @@ fn request_stats() -> TableIterator<
     ),
 > {
     let sees_all = reads_all_stats();
-    let own = requests::own().into_iter();
+    let own = request_log::own().into_iter();
     let mut all: Vec<_> = own
         .map(|own| ("backend", own.server, own.since, own.counters, None))
         .collect();
-    if shared::attach() {
-        let shared = shared::servers().into_iter();
+    if shmem::attach() {
+        let shared = shmem::servers().into_iter();
         all.extend(shared.map(|known| {
             (
                 "all backends",
@@ -88,7 +88,7 @@ fn request_stats() -> TableIterator<
 }
 
 /// The calls of all backends today, and what this session may have of them.
-fn calls(server: pg_sys::Oid, name: &str, place: Option<Place>) -> (Option<i64>, Option<i64>) {
+fn calls(server: pg_sys::Oid, name: &str, place: Option<ServerSlot>) -> (Option<i64>, Option<i64>) {
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let Some(place) = place else { return (None, None) };
     let used = ServerCalls::new(place, server, name.to_owned()).used();

@@ -5,7 +5,7 @@ use crate::catalog::Column;
 use crate::convert::inward::try_input;
 use crate::convert::json::Document;
 use crate::error::{Report, raise};
-use crate::exec::place::reporting;
+use crate::exec::cell_location::reporting;
 use crate::modify::Target;
 use crate::options::nearest;
 use pgrx::iter::TableIterator;

@@ -2,13 +2,12 @@
 //! nothing here may call PostgreSQL.
 
 use super::request::{ImportRequest, Stranger, Wanted, select};
-use super::table::paths;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intacct::{
     Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, LegacyObject, ObjectDefinition,
     ObjectName, PageRequest, Query, Relationship, SelectItem, concerns_one_object,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Everything that the gateway told.
 #[derive(Debug, Default)]
@@ -275,6 +274,23 @@ async fn answers_to_query_string(client: &Client, object: &Described) -> Result<
         Err(error) if concerns_one_object(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Every path with its field, and whether the field is the object's own; each path once, since some objects list fields of
+/// their parents as their own.
+pub fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, bool)> {
+    let mut seen = HashSet::new();
+    let own = object
+        .definition
+        .fields
+        .iter()
+        .map(|field| (field.id.clone(), field, true));
+    let related = object.related.iter().flat_map(|(relation, fields)| {
+        let path = move |field: &FieldDefinition| format!("{}.{}", relation.path, field.id);
+        fields.iter().map(move |field| (path(field), field, false))
+    });
+    own.chain(related)
+        .filter(move |(path, ..)| seen.insert(path.to_ascii_uppercase()))
 }
 
 #[cfg(test)]

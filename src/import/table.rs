@@ -1,10 +1,9 @@
 //! From the definition of an object to the definition of a table.
 
-use super::fetch::{Described, leads_to_one};
+use super::fetch::{Described, leads_to_one, paths};
 use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
 use crate::options::Reference;
 use intacct::{DataType, FieldDefinition, ObjectDefinition, is_keyless};
-use std::collections::HashSet;
 
 /// Columns of a PostgreSQL table, at most.
 const MAX_COLUMNS: usize = 1600;
@@ -181,23 +180,6 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
         columns,
     };
     (!table.columns.is_empty()).then_some((table, remarks))
-}
-
-/// Every path with its field, and whether the field is the object's own; each path once, since some objects list fields of
-/// their parents as their own.
-pub fn paths(object: &Described) -> impl Iterator<Item = (String, &FieldDefinition, bool)> {
-    let mut seen = HashSet::new();
-    let own = object
-        .definition
-        .fields
-        .iter()
-        .map(|field| (field.id.clone(), field, true));
-    let related = object.related.iter().flat_map(|(relation, fields)| {
-        let path = move |field: &FieldDefinition| format!("{}.{}", relation.path, field.id);
-        fields.iter().map(move |field| (path(field), field, false))
-    });
-    own.chain(related)
-        .filter(move |(path, ..)| seen.insert(path.to_ascii_uppercase()))
 }
 
 /// RECORDNO; `id` for the company's own objects; nothing for views.

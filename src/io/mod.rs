@@ -4,14 +4,14 @@
 //! every wait of the backend goes through [`wait`], which obeys cancel, `statement_timeout` and terminate. Only a write
 //! decides for itself what an interrupt means: what has left cannot be taken back ([`run_or`]).
 
-mod lines;
+mod log;
 mod notifier;
 mod signals;
 mod stream;
 mod thread;
 mod wait;
 
-pub use lines::{report as report_lines, say};
+pub use log::{report as report_lines, say};
 pub use stream::{Emitter, Ready, Stream, stream};
 pub use thread::generation;
 

@@ -1,8 +1,8 @@
 //! A job on the I/O thread and the bounded queue of what it sends back.
 
 use super::notifier::{Bell, Notifier};
-use super::wait::{wait, wait_or};
-use super::{lines, thread};
+use super::wait::{exhausted, wait, wait_or};
+use super::{log, thread};
 use std::future::Future;
 use std::os::fd::RawFd;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -85,7 +85,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<(), intacct::Error>> + 'static,
 {
-    lines::listen();
+    log::listen();
     let notifier = Notifier::new().map_err(|error| exhausted(&error))?;
     let bell = notifier.bell();
     let (sender, queue) = mpsc::channel(capacity);
@@ -176,7 +176,7 @@ impl<T> Stream<T> {
         self.ask();
         // Drained before the queue is looked at: a ring after this line makes the descriptor readable again.
         self.notifier.drain();
-        lines::report();
+        log::report();
         match poll(&mut self.queue) {
             Some(message) => self.take(message),
             None => Ok(Ready::NotYet),
@@ -235,13 +235,4 @@ pub(super) fn vanished(how: &str) -> intacct::Error {
 
 fn internal(message: &str) -> intacct::Error {
     intacct::Error::new(intacct::ErrorKind::Internal, message)
-}
-
-/// What is said when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
-pub(super) fn exhausted(error: &std::io::Error) -> intacct::Error {
-    let message = format!("this backend has no descriptor or thread left to wait for Sage Intacct: {error}");
-    intacct::Error::new(intacct::ErrorKind::Resources, message).with_hint(
-        "Each foreign scan of a statement takes a descriptor. Raise max_files_per_process, or read partitions one after the \
-         other: SET enable_async_append = off.",
-    )
 }

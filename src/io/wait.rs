@@ -1,7 +1,7 @@
 //! The one wait function: the only place where the backend blocks.
 
+use super::log;
 use super::notifier::{Notifier, can_wait};
-use super::{lines, stream::exhausted};
 use crate::error::raise;
 use pgrx::pg_sys;
 
@@ -25,7 +25,7 @@ pub fn wait_or<T>(
     loop {
         // Drained before the queue is looked at: a ring after this line is seen by the wait below.
         notifier.drain();
-        lines::report();
+        log::report();
         if let Some(found) = poll() {
             return found;
         }
@@ -43,6 +43,15 @@ pub fn wait_or<T>(
             unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
         }
     }
+}
+
+/// What is said when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
+pub fn exhausted(error: &std::io::Error) -> intacct::Error {
+    let message = format!("this backend has no descriptor or thread left to wait for Sage Intacct: {error}");
+    intacct::Error::new(intacct::ErrorKind::Resources, message).with_hint(
+        "Each foreign scan of a statement takes a descriptor. Raise max_files_per_process, or read partitions one after the \
+         other: SET enable_async_append = off.",
+    )
 }
 
 /// What `pg_stat_activity` shows while we wait: `SageIntacctResponse` from PostgreSQL 17 on, `Extension` before.

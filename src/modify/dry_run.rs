@@ -35,6 +35,6 @@ pub fn show(client: &Client, rows: &Arc<Vec<Row>>, options: WriteOptions) {
             format!("dry run: a function for {object} is not sent"),
         )
         .detail(element)
-        .tell(PgLogLevel::WARNING);
+        .emit(PgLogLevel::WARNING);
     }
 }

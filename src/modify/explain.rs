@@ -1,11 +1,11 @@
 //! EXPLAIN of a write: the function that the gateway is asked to run, and how many rows at a time.
 
-use super::private::ModifyPrivate;
 use super::row;
 use super::target::Target;
 use crate::error::raise_internal;
 use crate::exec::property;
-use crate::plan::private;
+use crate::private;
+use crate::private::ModifyPrivate;
 use intacct::write::Verb;
 use pgrx::{pg_guard, pg_sys};
 
@@ -34,7 +34,7 @@ pub unsafe extern "C-unwind" fn explain_foreign_modify(
         if !(*es).verbose {
             return;
         }
-        let together = super::exec::rows_at_a_time(&target, rinfo, &plan);
+        let together = super::callbacks::rows_at_a_time(&target, rinfo, &plan);
         let rows = match plan.skip_duplicates {
             true => 1,
             false => together.min(intacct::write::rows_per_function(object, plan.verb)),

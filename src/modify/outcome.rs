@@ -61,14 +61,14 @@ pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[Row], before: usize) {
             true => written,
             false => format!("{}\n{written}", report.detail),
         };
-        report.tell(PgLogLevel::WARNING);
+        report.emit(PgLogLevel::WARNING);
     }
     if let more @ 1.. = warnings.len().saturating_sub(WARNED) {
         Report::new(
             PgSqlErrorCode::ERRCODE_WARNING,
             format!("{more} more rows of Sage Intacct are written with such a warning"),
         )
-        .tell(PgLogLevel::WARNING);
+        .emit(PgLogLevel::WARNING);
     }
 }
 

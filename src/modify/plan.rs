@@ -1,11 +1,11 @@
 //! The planner's side of a write: what names the rows, which columns are sent and which come back.
 
-use super::private::ModifyPrivate;
 use super::target::Target;
 use crate::catalog::Column;
 use crate::error::{Report, raise, raise_internal};
-use crate::exec;
-use crate::plan::private;
+use crate::plan;
+use crate::private;
+use crate::private::ModifyPrivate;
 use intacct::write::Verb;
 use pgrx::{PgList, PgSqlErrorCode, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
@@ -154,7 +154,7 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
             &target,
         );
         // What a generated column is computed from is read with it.
-        let sources = exec::sources(&target.table, |attnum| returning.contains(&attnum));
+        let sources = plan::read_by_generated(&target.table, |attnum| returning.contains(&attnum));
         let missing = |attnum: &i16| !returning.contains(attnum);
         returning.extend(sources.into_iter().filter(missing).collect::<Vec<_>>());
         check_returning(&target, verb, &assigned, &returning);
@@ -268,76 +268,6 @@ unsafe fn read_by(list: *mut pg_sys::List, relation: pg_sys::Index, target: &Tar
         .map(|column| column.attnum)
         .filter(|attnum| has((*attnum).into()) || has(0))
         .collect()
-}
-
-/// Whether a scan brings the rows that the statement updates: PostgreSQL computes their generated columns anew.
-///
-/// # Safety
-/// `rel` must be a base relation of the current planning.
-pub unsafe fn brings_updated_rows(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
-    // SAFETY: the caller vouches for the nodes.
-    unsafe {
-        let parse = (*root).parse;
-        (*parse).commandType == pg_sys::CmdType::CMD_UPDATE
-            && (*parse).resultRelation as pg_sys::Index == (*rel).relid
-    }
-}
-
-/// Whether a scan must bring whole rows of the table: PostgreSQL asks for them in every UPDATE, to fill up the new row
-/// from the old one. Only the columns assigned are sent, so that nobody looks at the others, unless a trigger or the
-/// statement itself does.
-///
-/// # Safety
-/// `rel` must be a base relation of the current planning.
-pub unsafe fn needs_whole_row(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
-    // SAFETY: the caller vouches for the nodes.
-    unsafe {
-        let parse = (*root).parse;
-        let relid = (*rel).relid;
-        if (*parse).commandType != pg_sys::CmdType::CMD_UPDATE
-            || (*parse).resultRelation as pg_sys::Index != relid
-            || (*rel).reloptkind != pg_sys::RelOptKind::RELOPT_BASEREL
-        {
-            return true;
-        }
-        let entry = *(*root).simple_rte_array.add(relid as usize);
-        if (*entry).inh
-            || pg_sys::get_rel_relispartition((*entry).relid)
-            || has_update_triggers((*entry).relid)
-            || !(*parse).withCheckOptions.is_null()
-        {
-            return true;
-        }
-        #[cfg(feature = "pg18")]
-        if pg_sys::contain_vars_returning_old_or_new((*parse).returningList.cast()) {
-            return true;
-        }
-        let mut numbers = std::ptr::null_mut();
-        for entry in PgList::<pg_sys::TargetEntry>::from_pg((*root).processed_tlist).iter_ptr() {
-            if !(*entry).resjunk {
-                pg_sys::pull_varattnos((*entry).expr.cast(), relid, &mut numbers);
-            }
-        }
-        pg_sys::pull_varattnos((*parse).jointree.cast(), relid, &mut numbers);
-        pg_sys::bms_is_member(-pg_sys::FirstLowInvalidHeapAttributeNumber, numbers)
-    }
-}
-
-/// Whether a trigger looks at the rows that an UPDATE changes.
-unsafe fn has_update_triggers(relid: pg_sys::Oid) -> bool {
-    // SAFETY: the planner holds a lock on the relation.
-    unsafe {
-        let relation = pg_sys::relation_open(relid, pg_sys::NoLock as i32);
-        let triggers = (*relation).trigdesc;
-        let found = !triggers.is_null()
-            && ((*triggers).trig_update_before_row
-                || (*triggers).trig_update_after_row
-                || (*triggers).trig_update_instead_row
-                || (*triggers).trig_update_new_table
-                || (*triggers).trig_update_old_table);
-        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-        found
-    }
 }
 
 /// A member of a list of lists; null when there is none.

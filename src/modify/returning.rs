@@ -1,34 +1,33 @@
-//! What RETURNING and row triggers see: key fields from the gateway's answer, other columns by reading the row again.
+//! Columns that RETURNING and row triggers read after a write.
 
-use super::state::{WriteState, attributes};
 use super::target::Target;
 use crate::convert::inward::{Converter, constant};
-use crate::error::Report;
-use crate::exec::place::reporting;
-use crate::{exec, io};
-use intacct::write::WriteValue;
-use intacct::{Condition, DialectKind, Page, Query, SelectItem, Value};
-use pgrx::pg_sys::panic::ErrorReportWithLevel;
-use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
 /// A column that is shown afterwards.
-pub struct Shown {
+pub struct ReturningColumn {
     /// Position in the slot, from 0.
-    slot: usize,
-    field: String,
-    converter: Converter,
+    pub slot: usize,
+    /// Intacct field.
+    pub field: String,
+    /// How its cell is read.
+    pub converter: Converter,
     /// It is the same in every row.
-    constant: Option<pg_sys::Datum>,
+    pub constant: Option<pg_sys::Datum>,
     /// Reading it depends on the user's formatting.
-    formatted: bool,
+    pub formatted: bool,
 }
 
-impl Shown {
+impl ReturningColumn {
     /// How the columns of these numbers are shown. Owned lines are shown as they were sent.
     ///
     /// # Safety
     /// Main thread; `descriptor` must be the table's, and the current memory context must outlive the statement.
-    pub unsafe fn columns(target: &Target, numbers: &[i16], descriptor: pg_sys::TupleDesc) -> Vec<Shown> {
+    pub unsafe fn columns(
+        target: &Target,
+        numbers: &[i16],
+        descriptor: pg_sys::TupleDesc,
+    ) -> Vec<ReturningColumn> {
         target
             .table
             .columns
@@ -40,7 +39,7 @@ impl Shown {
                 // SAFETY: the caller vouches for the descriptor.
                 unsafe {
                     let attribute = crate::compat::attribute(descriptor, slot);
-                    Shown {
+                    ReturningColumn {
                         slot,
                         field: column.field.clone(),
                         converter: Converter::new(attribute.atttypid, attribute.atttypmod),
@@ -60,7 +59,8 @@ impl Shown {
         self.constant.is_some() || self.known(fields).is_some()
     }
 
-    fn known<'a>(&self, fields: &'a [(String, String)]) -> Option<&'a str> {
+    /// The value among `fields`, if it needs no reading.
+    pub fn known<'a>(&self, fields: &'a [(String, String)]) -> Option<&'a str> {
         if self.formatted {
             return None;
         }
@@ -68,225 +68,5 @@ impl Shown {
             .iter()
             .find(|(field, _)| field.eq_ignore_ascii_case(&self.field))
             .map(|(_, value)| value.as_str())
-    }
-}
-
-impl WriteState {
-    /// Puts what the gateway holds into the slot of a row that was written. `known` are fields that need no reading,
-    /// `written` those that were given other values: a replica may still show the ones before.
-    ///
-    /// # Safety
-    /// `slot` must hold a row of the table.
-    pub unsafe fn show(
-        &mut self,
-        slot: *mut pg_sys::TupleTableSlot,
-        known: &[(String, String)],
-        written: &[(String, WriteValue)],
-    ) {
-        if self.shown.is_empty() {
-            return;
-        }
-        let unknown: Vec<&Shown> = self
-            .shown
-            .iter()
-            .filter(|column| !column.is_known(known))
-            .collect();
-        let page = match unknown.is_empty() {
-            true => None,
-            false => self.read_again(&unknown, known, written),
-        };
-        let fields = fields_of(&unknown);
-        let reader = exec::cell_reader(self.client.as_ref());
-        // SAFETY: the caller vouches for the slot; values are copied into a tuple of the caller's memory context.
-        unsafe {
-            let (values, nulls) = attributes(slot);
-            let (mut values, mut nulls) = (values.to_vec(), nulls.to_vec());
-            for column in &self.shown {
-                let cell = match (&page, column.known(known)) {
-                    _ if column.constant.is_some() => None,
-                    (_, Some(text)) => Some(text.as_bytes()),
-                    (Some(page), None) => {
-                        let place = fields
-                            .iter()
-                            .position(|field| field.eq_ignore_ascii_case(&column.field));
-                        place.and_then(|place| page.cell(0, place))
-                    }
-                    (None, None) => None,
-                };
-                (values[column.slot], nulls[column.slot]) = match (column.constant, cell) {
-                    (Some(constant), _) => (constant, false),
-                    (None, Some(cell)) if !cell.is_empty() => match reporting(
-                        || column.converter.datum(cell, &reader),
-                        |error| self.not_taken(column, error),
-                    ) {
-                        Ok(datum) => (datum, false),
-                        Err(error) => {
-                            self.warn(Report::new(
-                                PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
-                                format!(
-                                    "field {} of {} holds {error}",
-                                    column.field, self.target.table.options.object
-                                ),
-                            ));
-                            (pg_sys::Datum::from(0), true)
-                        }
-                    },
-                    _ => (pg_sys::Datum::from(0), true),
-                };
-            }
-            store(slot, &mut values, &mut nulls);
-        }
-    }
-
-    /// Computes the generated columns that are shown of a row that was written, from what the gateway holds of it.
-    ///
-    /// # Safety
-    /// `slot` must hold a row of the table.
-    pub unsafe fn compute(&self, slot: *mut pg_sys::TupleTableSlot) {
-        if self.stored.is_empty() {
-            return;
-        }
-        // SAFETY: the caller vouches for the slot; `store` copies the values.
-        unsafe {
-            let (mut values, mut nulls) = self.in_row_memory(|| {
-                attributes(slot);
-                self.stored.fill(slot);
-                let (values, nulls) = attributes(slot);
-                (values.to_vec(), nulls.to_vec())
-            });
-            store(slot, &mut values, &mut nulls);
-        }
-    }
-
-    /// The error of a type that does not take what the gateway holds. Unlike a cell that does not parse it cannot be made a
-    /// warning: nobody knows what the type's functions left undone.
-    fn not_taken(&self, column: &Shown, error: &ErrorReportWithLevel) -> Report {
-        Report::new(
-            error.sql_error_code(),
-            format!(
-                "the row is written, but field {} of {}: {}",
-                column.field,
-                self.target.table.options.object,
-                error.message()
-            ),
-        )
-        .detail(error.detail().unwrap_or_default())
-        .hint(error.hint().unwrap_or("Leave the column out of RETURNING."))
-    }
-
-    /// Reads the row that was just written. What cannot be read is a warning: the row is stored, and an error would
-    /// take back everything but it.
-    fn read_again(
-        &self,
-        columns: &[&Shown],
-        known: &[(String, String)],
-        written: &[(String, WriteValue)],
-    ) -> Option<Page> {
-        let table = &self.target.table;
-        let client = self.client.clone()?;
-        let find = |name: &str| known.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-        let record = find(&self.gateway.id_field);
-        let natural = self.gateway.natural_key.as_deref().and_then(find);
-        let Some((field, value)) = record.or(natural) else {
-            self.warn(self.unreadable("Sage Intacct did not return its key"));
-            return None;
-        };
-        let mut query = Query::new(table.options.object.clone());
-        query.docparid = table.options.docparid.clone();
-        let fields = fields_of(columns);
-        query.select = fields
-            .iter()
-            .map(|field| SelectItem::Field((*field).to_owned()))
-            .collect();
-        let texts = written.iter().filter_map(|(name, value)| {
-            let place = fields.iter().position(|field| field.eq_ignore_ascii_case(name))?;
-            match value {
-                WriteValue::Text(text) => Some((place, text.clone())),
-                // What was to be emptied is looked at for itself.
-                WriteValue::Empty | WriteValue::Lines(_) => None,
-            }
-        });
-        let texts: Vec<(usize, String)> = texts.collect();
-        query.filter = Some(Condition::Compare {
-            field: field.clone(),
-            op: intacct::CompareOp::Eq,
-            value: Value::number(value)
-                .filter(|_| record.is_some())
-                .unwrap_or_else(|| Value::Text(value.clone())),
-        });
-        query.show_private = table.asks_private();
-        query.missing_as_null = table.options.missing_as_null;
-        let formatted = columns.iter().any(|column| column.formatted);
-        let dialect = match table.dialect() {
-            // Writes are of schema 3.0 in any case, and only its functions find a record by any field.
-            DialectKind::GetList => DialectKind::Query,
-            other => other,
-        };
-        let read = io::run(move || async move { client.read_back(&query, dialect, formatted, &texts).await });
-        match read {
-            Ok((page, None)) if page.rows() == 1 => return Some(page),
-            Ok((page, Some(place))) if page.rows() == 1 => {
-                self.warn(
-                    self.unreadable(&format!("field {} does not show what was written", fields[place])),
-                );
-            }
-            Ok((page, _)) => self.warn(self.unreadable(&format!("{} rows have its key", page.rows()))),
-            Err(error) => self.warn(Report::from(&error)),
-        }
-        None
-    }
-
-    /// Tells that a row is written and cannot be shown.
-    fn warn(&self, mut report: Report) {
-        let written = format!(
-            "The row of \"{}\" is written; what could not be read is shown as NULL.",
-            self.target.name
-        );
-        report.detail = match report.detail.is_empty() {
-            true => written,
-            false => format!("{}\n{written}", report.detail),
-        };
-        report.tell(PgLogLevel::WARNING);
-    }
-
-    fn unreadable(&self, why: &str) -> Report {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_FDW_ERROR,
-            format!(
-                "the row of {} is written, but cannot be read again: {why}",
-                self.target.table.options.object
-            ),
-        )
-        .hint("Leave out RETURNING, or return key fields only.")
-    }
-}
-
-/// The fields of columns, each once.
-fn fields_of<'a>(columns: &[&'a Shown]) -> Vec<&'a str> {
-    let mut fields: Vec<&str> = Vec::with_capacity(columns.len());
-    for column in columns {
-        if !fields
-            .iter()
-            .any(|field| field.eq_ignore_ascii_case(&column.field))
-        {
-            fields.push(&column.field);
-        }
-    }
-    fields
-}
-
-/// Replaces the row of a slot.
-///
-/// # Safety
-/// `slot` must be a valid slot, the arrays as long as its descriptor; values are copied.
-pub unsafe fn store(slot: *mut pg_sys::TupleTableSlot, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
-    // SAFETY: the caller vouches for the slot; the tuple is the slot's to free.
-    unsafe {
-        let tuple = pg_sys::heap_form_tuple(
-            (*slot).tts_tupleDescriptor,
-            values.as_mut_ptr(),
-            nulls.as_mut_ptr(),
-        );
-        pg_sys::ExecForceStoreHeapTuple(tuple, slot, true);
     }
 }

@@ -2,15 +2,16 @@
 
 use super::constants::ConstantColumn;
 use super::limit::RowLimit;
-use super::private::ModifyPrivate;
-use super::returning::{Shown, store};
+use super::returning::ReturningColumn;
 use super::row::{Outbound, Outgoing, Row, key_text, merged, output, writable};
 use super::send::Unsent;
+use super::slot::{attributes, store, type_of};
 use super::target::Target;
-use super::{dry_run, interrupt, ledger, outcome, plan, queue, send};
+use super::{commit_queue, dry_run, interrupt, outcome, plan, send, xact_log};
 use crate::convert::outward;
 use crate::error::{Report, raise};
 use crate::exec::StoredColumns;
+use crate::private::ModifyPrivate;
 use crate::{connection, guc, write_log};
 use intacct::write::{OnDuplicate, RowWritten, Verb, WriteOptions, WriteTarget};
 use intacct::{Client, DialectKind};
@@ -26,7 +27,7 @@ pub struct WriteState {
     /// The same for the library.
     pub gateway: Arc<WriteTarget>,
     /// The columns that RETURNING and row triggers see.
-    pub shown: Vec<Shown>,
+    pub shown: Vec<ReturningColumn>,
     /// The generated columns of them.
     pub stored: StoredColumns,
     /// Who is asked, once somebody was.
@@ -76,7 +77,7 @@ enum Mode {
 }
 
 /// How a write begins, beside its table and its plan.
-pub struct Beginning {
+pub struct WriteContext {
     /// The user whose mapping is used.
     pub user: pg_sys::Oid,
     /// Tells the statement from others that run.
@@ -101,14 +102,14 @@ impl WriteState {
     pub unsafe fn new(
         target: Target,
         plan: ModifyPrivate,
-        beginning: Beginning,
+        context: WriteContext,
         descriptor: pg_sys::TupleDesc,
     ) -> WriteState {
         let dry_run = guc::dry_run();
         let commits = target.waits_for_commit() && !dry_run;
         let mut returning = plan.returning.clone();
         let place = |attnum: i16| {
-            beginning
+            context
                 .places
                 .iter()
                 .find(|(number, _)| *number == attnum)
@@ -129,7 +130,7 @@ impl WriteState {
         if plan.verb == Verb::Delete {
             carried = returning.iter().filter_map(|attnum| place(*attnum)).collect();
         } else {
-            if beginning.after_triggers {
+            if context.after_triggers {
                 returning = target.table.columns.iter().map(|column| column.attnum).collect();
             }
             if commits {
@@ -141,16 +142,16 @@ impl WriteState {
                 returning.retain(is_constant);
             }
             // SAFETY: passed through.
-            shown = unsafe { Shown::columns(&target, &returning, descriptor) };
+            shown = unsafe { ReturningColumn::columns(&target, &returning, descriptor) };
         }
-        let limit = RowLimit::of(&target, beginning.statement);
+        let limit = RowLimit::of(&target, context.statement);
         let mode = if commits {
             Mode::Commit
         } else if dry_run {
             Mode::Batch
         } else if plan.skip_duplicates || shown.iter().any(|column| !column.is_known(&key)) {
             Mode::Single
-        } else if beginning.reads_server || (plan.verb != Verb::Create && !reads_by_key(&target)) {
+        } else if context.reads_server || (plan.verb != Verb::Create && !reads_by_key(&target)) {
             Mode::End
         } else {
             Mode::Batch
@@ -163,7 +164,7 @@ impl WriteState {
             Some(_) if mode == Mode::Batch => Mode::End,
             _ => mode,
         };
-        let compares = plan.verb == Verb::Update && beginning.before_triggers;
+        let compares = plan.verb == Verb::Update && context.before_triggers;
         let mut outbound = writable(&target);
         if plan.verb == Verb::Update && !compares {
             outbound.retain(|column| plan.assigned.contains(&column.attnum));
@@ -184,10 +185,10 @@ impl WriteState {
             gateway: target.gateway(),
             target,
             shown,
-            stored: beginning.stored,
+            stored: context.stored,
             client: None,
             plan,
-            user: beginning.user,
+            user: context.user,
             outbound,
             constants,
             identity,
@@ -201,7 +202,7 @@ impl WriteState {
             handed_over: 0,
             left_out: Vec::new(),
             seen: HashSet::new(),
-            statement: ledger::statement(),
+            statement: xact_log::statement(),
             memory,
         }
     }
@@ -362,7 +363,7 @@ impl WriteState {
             limit.count();
         }
         if self.mode == Mode::Commit {
-            queue::push(self.target.table.server_oid, self.user, row);
+            commit_queue::push(self.target.table.server_oid, self.user, row);
             return;
         }
         self.buffer.push(row);
@@ -419,23 +420,23 @@ impl WriteState {
                     .iter()
                     .zip(&written.rows)
                     .filter(|(_, written)| written.stored);
-                ledger::note(
+                xact_log::note(
                     self.statement,
                     stored.map(|(row, written)| (row, written.keys.as_slice())),
                 );
                 // A cancel may have come when all was stored already.
                 if interrupt::is_pending() {
-                    interrupt::serve(ledger::stored_by(self.statement));
+                    interrupt::serve(xact_log::stored_by(self.statement));
                 }
                 written.rows
             }
             Err(unsent) => match *unsent {
                 Unsent::Cancelled(failure) if failure.possible.is_empty() => {
-                    ledger::note(self.statement, ledger::certain(&failure, &rows));
-                    interrupt::serve(ledger::stored_by(self.statement))
+                    xact_log::note(self.statement, xact_log::certain(&failure, &rows));
+                    interrupt::serve(xact_log::stored_by(self.statement))
                 }
                 Unsent::Failed(failure) | Unsent::Cancelled(failure) => {
-                    ledger::failed(self.statement, &failure, &rows);
+                    xact_log::failed(self.statement, &failure, &rows);
                     raise(outcome::report(&failure, &rows, self.handed_over, &self.left_out))
                 }
             },
@@ -677,28 +678,4 @@ impl WriteState {
 /// Whether the scan finds its next page by the keys of rows, so that rows may be changed while it goes on.
 fn reads_by_key(target: &Target) -> bool {
     target.table.dialect() == DialectKind::Query && target.table.row_key_is_number()
-}
-
-/// The values of a slot, and which of them are null.
-///
-/// # Safety
-/// `slot` must hold a row; the arrays are valid as long as it does.
-pub unsafe fn attributes<'a>(slot: *mut pg_sys::TupleTableSlot) -> (&'a [pg_sys::Datum], &'a [bool]) {
-    // SAFETY: the caller vouches for the slot; its arrays are as long as its descriptor.
-    unsafe {
-        let natts = (*(*slot).tts_tupleDescriptor).natts;
-        if i32::from((*slot).tts_nvalid) < natts {
-            pg_sys::slot_getsomeattrs_int(slot, natts);
-        }
-        (
-            std::slice::from_raw_parts((*slot).tts_values, natts as usize),
-            std::slice::from_raw_parts((*slot).tts_isnull, natts as usize),
-        )
-    }
-}
-
-/// The type of a column of a slot.
-unsafe fn type_of(slot: *mut pg_sys::TupleTableSlot, index: usize) -> pg_sys::Oid {
-    // SAFETY: the caller passes a slot and an index below its number of columns.
-    unsafe { crate::compat::attribute((*slot).tts_tupleDescriptor, index).atttypid }
 }

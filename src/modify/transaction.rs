@@ -1,4 +1,4 @@
-//! How the ledger and the queue hear of the ends of transactions.
+//! How the xact_log and the queue hear of the ends of transactions.
 
 use pgrx::pg_sys;
 use std::cell::Cell;

@@ -54,5 +54,5 @@ unsafe extern "C-unwind" fn backend_exits(_code: i32, _argument: pg_sys::Datum) 
         failure.control_ids.join(", ")
     ))
     .hint("SELECT * FROM sage_intacct.resolve_writes(server) looks them up.")
-    .tell(PgLogLevel::LOG);
+    .emit(PgLogLevel::LOG);
 }

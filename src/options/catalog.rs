@@ -2,13 +2,13 @@
 
 use super::error::OptionError;
 use super::files::{self, FileStamp};
+use super::roles::{owned, role_name};
 use super::server::ServerOptions;
 use super::spec::Level;
 use super::table::{ColumnOptions, TableOptions};
 use super::user::UserOptions;
 use super::values::OptionValues;
 use pgrx::{PgList, pg_sys};
-use std::ffi::CStr;
 
 /// Options of a server, defaults filled in.
 ///
@@ -105,15 +105,6 @@ pub fn server_name(server_oid: pg_sys::Oid) -> String {
     unsafe { owned((*pg_sys::GetForeignServer(server_oid)).servername) }
 }
 
-/// Name of a role, `public` for none.
-pub fn role_name(role: pg_sys::Oid) -> String {
-    if role == pg_sys::InvalidOid {
-        return "public".to_owned();
-    }
-    // SAFETY: main thread inside a transaction; a role that is gone gives NULL.
-    unsafe { owned(pg_sys::GetUserNameFromId(role, true)) }
-}
-
 /// A list of DefElem as names and values.
 ///
 /// # Safety
@@ -127,13 +118,4 @@ pub unsafe fn values(level: Level, list: *mut pg_sys::List) -> OptionValues {
             .collect()
     };
     OptionValues::new(level, pairs)
-}
-
-/// A copy of a C string; empty for NULL.
-unsafe fn owned(text: *const std::ffi::c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: the caller passes a NUL-terminated string of PostgreSQL.
-    unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
 }

@@ -2,6 +2,8 @@
 
 use super::nearest;
 use super::spec::{Level, OptionSpec};
+use crate::error::Report;
+use pgrx::PgSqlErrorCode;
 
 /// What kind of mistake; each has its own SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +240,22 @@ fn identifier(name: &str) -> String {
     }
 }
 
+impl From<OptionError> for Report {
+    fn from(error: OptionError) -> Report {
+        let code = match error.kind {
+            OptionErrorKind::UnknownName => PgSqlErrorCode::ERRCODE_FDW_INVALID_OPTION_NAME,
+            OptionErrorKind::InvalidValue => PgSqlErrorCode::ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
+            OptionErrorKind::Missing => PgSqlErrorCode::ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+            OptionErrorKind::NoUserMapping => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            OptionErrorKind::NotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            OptionErrorKind::File => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        };
+        Report::new(code, error.message)
+            .detail(error.detail)
+            .hint(error.hint)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,5 +290,15 @@ mod tests {
         let spec = Level::UserMapping.spec("password").expect("the option");
         let error = OptionError::value(spec, "hunter2", None);
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn mistakes_in_options_have_their_own_states() {
+        let unknown = Report::from(OptionError::unknown(Level::Server, "x"));
+        assert_eq!(unknown.sqlstate(), "HV00D");
+        let missing = Report::from(OptionError::missing(Level::Server, "company_id"));
+        assert_eq!(missing.sqlstate(), "HV00J");
+        let nobody = Report::from(OptionError::no_user_mapping("bob", "acme"));
+        assert_eq!(nobody.sqlstate(), "42704");
     }
 }

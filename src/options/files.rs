@@ -1,7 +1,7 @@
 //! Files of the database server that options name, and who may have them read.
 
-use super::catalog::role_name;
 use super::error::OptionError;
+use super::roles::role_name;
 use pgrx::pg_sys;
 use std::fs::{File, OpenOptions};
 use std::io::Read;

@@ -29,7 +29,7 @@ pub unsafe fn decide(rel: *mut pg_sys::RelOptInfo, table: &ForeignTable) {
         }
         let facts = facts.into_pg();
         let mut open = PgList::<pg_sys::RestrictInfo>::new();
-        for clause in super::clauses((*rel).baserestrictinfo) {
+        for clause in super::nodes::clauses((*rel).baserestrictinfo) {
             pgrx::check_for_interrupts!();
             let mut condition = PgList::<pg_sys::Node>::new();
             condition.push((*clause).clause.cast());

@@ -1,6 +1,7 @@
 //! Costs: what makes a plan dear is the number of requests, then the number of rows that travel.
 
 use crate::catalog::ForeignTable;
+use pgrx::pg_sys;
 
 /// Rows of a table that nobody has counted yet.
 pub const UNKNOWN_ROWS: f64 = 1000.0;
@@ -43,4 +44,10 @@ pub fn scan(table: &ForeignTable, rows: f64, parts: usize, local_per_row: f64, c
         startup: request,
         total: pages * request + rows * per_row,
     }
+}
+
+/// What checking the conditions costs for one row: all of them are checked here as well.
+pub unsafe fn local_cost(rel: *mut pg_sys::RelOptInfo) -> f64 {
+    // SAFETY: as the callers.
+    unsafe { (*rel).baserestrictcost.per_tuple }
 }

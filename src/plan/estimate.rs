@@ -1,10 +1,11 @@
 //! Row counts from the gateway, with option `use_remote_estimate`: one request of one row for each distinct condition,
 //! remembered while a statement is planned. Without the option planning asks nobody.
 
-use super::{RelationState, cost};
+use super::cost;
+use super::relation::RelationState;
 use crate::catalog::Column;
 use crate::error::raise;
-use intacct::{Client, CompareOp, Condition, Query, SelectItem, Value};
+use intacct::{CompareOp, Condition, Query, Value};
 use pgrx::{PgList, pg_sys};
 use std::cell::RefCell;
 
@@ -41,7 +42,7 @@ pub unsafe fn counted_rows(
     // SAFETY: the caller vouches for the nodes.
     let (query, planning, user, rest) = unsafe {
         // What a parameter holds, or a function that is only stable, shows at execution.
-        let (known, unknown): (Vec<_>, Vec<_>) = super::clauses((*rel).baserestrictinfo)
+        let (known, unknown): (Vec<_>, Vec<_>) = super::nodes::clauses((*rel).baserestrictinfo)
             .into_iter()
             .partition(|clause| {
                 let translated = state.translator(root, rel).translated((**clause).clause.cast());
@@ -96,7 +97,7 @@ pub unsafe fn counted_rows(
         return Some(count * rest);
     }
     let client = crate::connection::client(table.server_oid, user).unwrap_or_else(|error| raise(error));
-    let count = count(client, table.dialect(), query.clone())? as f64;
+    let count = crate::connection::count_rows(client, table.dialect(), query.clone())? as f64;
     COUNTED.with_borrow_mut(|counted| counted.counts.push((table.server_oid, user, query, count)));
     Some(count * rest)
 }
@@ -119,7 +120,7 @@ pub unsafe fn guessed_rows(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let translator = state.translator(root, rel);
-        for clause in super::clauses((*rel).baserestrictinfo) {
+        for clause in super::nodes::clauses((*rel).baserestrictinfo) {
             pgrx::check_for_interrupts!();
             let translated = match (*clause).pseudoconstant {
                 true => None,
@@ -163,36 +164,5 @@ fn values_named(condition: &Condition) -> Option<(&str, f64)> {
             negated: false,
         } => Some((field.as_str(), values.iter().map(elements).sum())),
         _ => None,
-    }
-}
-
-/// How many rows a query has. Raises what goes wrong.
-pub fn count(client: Client, dialect: intacct::DialectKind, query: Query) -> Option<u64> {
-    crate::io::run(move || async move {
-        let page = intacct::PageRequest { size: 1, offset: 0 };
-        let page = client.page(&query, dialect, &page, false).await?;
-        Ok(page.total_count)
-    })
-    .unwrap_or_else(|error| raise(error))
-}
-
-impl crate::catalog::ForeignTable {
-    /// The query for all rows of the table, with the field that is cheapest to show; none for a table whose columns
-    /// are all constants.
-    pub fn counting_query(&self) -> Option<Query> {
-        let field = match &self.options.row_key {
-            Some(key) => key.clone(),
-            None => {
-                let column = self.columns.iter().find(|column| column.is_field())?;
-                column.field.clone()
-            }
-        };
-        let mut query = Query::new(self.options.object.clone());
-        query.docparid = self.options.docparid.clone();
-        query.select = vec![SelectItem::Field(field)];
-        query.filter = self.options.filter.clone();
-        query.show_private = self.asks_private();
-        query.missing_as_null = self.options.missing_as_null;
-        Some(query)
     }
 }

@@ -3,38 +3,18 @@
 //! Which joins, and why the rows are PostgreSQL's: `docs/pushdown.md`. Beside the pushed join stands a local one
 //! (`fdw_outerpath`), which runs when something is found out at execution that the plan could not know.
 
+use super::columns::{Select, keys_are_comparable, row_order};
 use super::cost;
-use super::private::{Part, Private, ScanPrivate};
+use super::limit;
+use super::nodes::first;
 use super::qual::Params;
+use super::remote_rel::{Field, JoinState, RelMember, Relation, RemoteRel, join_state};
 use super::sort::{self, PushedOrder};
-use super::source::{Field, Hop, Member, Source};
-use super::{Select, first, keys_are_comparable, limit, row_order};
-use crate::catalog::{Column, ForeignTable, ValueClass};
+use crate::catalog::{ForeignTable, ValueClass};
 use crate::error::raise_internal;
-use crate::options::Entities;
-use intacct::{Condition, OwnedRows, Query, SelectItem};
+use crate::private::{Part, Private, ScanPrivate};
+use intacct::{Condition, Query, SelectItem};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
-
-/// What planning a join needs to remember between its callbacks.
-struct JoinState {
-    source: Source<'static>,
-    /// The columns of the join's rows. The planner puts expressions over them into the relation's target later.
-    columns: *mut pg_sys::List,
-}
-
-/// The source that was found for a join relation.
-///
-/// # Safety
-/// `rel` must be a join relation of the current planning whose private state is ours or absent.
-pub unsafe fn source<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a Source<'a>> {
-    // SAFETY: passed through.
-    unsafe { state(rel) }.map(|state| &state.source)
-}
-
-unsafe fn state<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a JoinState> {
-    // SAFETY: set by get_foreign_join_paths, and lives as long as the planner's memory context.
-    unsafe { (*rel).fdw_private.cast::<JoinState>().as_ref() }
-}
 
 /// Offers to read a join in one request.
 #[pg_guard]
@@ -136,7 +116,7 @@ unsafe fn add_path(
 /// not documented.
 unsafe fn ordered(
     root: *mut pg_sys::PlannerInfo,
-    source: &Source,
+    source: &RemoteRel,
     pathkeys: *mut pg_sys::List,
     filter: Option<&Condition>,
 ) -> Option<PushedOrder> {
@@ -158,7 +138,7 @@ unsafe fn combined(
     inner: *mut pg_sys::RelOptInfo,
     kind: pg_sys::JoinType::Type,
     clauses: *mut pg_sys::List,
-) -> Option<Source<'static>> {
+) -> Option<RemoteRel<'static>> {
     // SAFETY: nodes of the current planning, which outlive what is made of them here.
     unsafe {
         let left = kind == pg_sys::JoinType::JOIN_LEFT;
@@ -171,7 +151,7 @@ unsafe fn combined(
         if clauses.len() > 1 || (clauses.is_empty() && left) {
             return None;
         }
-        let (a, b) = (Source::seen(root, outer)?, Source::seen(root, inner)?);
+        let (a, b) = (RemoteRel::seen(root, outer)?, RemoteRel::seen(root, inner)?);
         if !crate::guc::push_switches(&a.table().server).joins {
             return None;
         }
@@ -200,7 +180,7 @@ unsafe fn combined(
 }
 
 /// The relation that the clause follows from a column of `child` to the key of the object that `parent` asks for.
-unsafe fn link(child: &Source, parent: &Source, clause: *mut pg_sys::Node) -> Option<Hop> {
+unsafe fn link(child: &RemoteRel, parent: &RemoteRel, clause: *mut pg_sys::Node) -> Option<Relation> {
     // SAFETY: node types are checked before each cast; catalog look-ups by OID.
     unsafe {
         if !is_a(clause, pg_sys::NodeTag::T_OpExpr) {
@@ -228,7 +208,11 @@ unsafe fn link(child: &Source, parent: &Source, clause: *mut pg_sys::Node) -> Op
 
 /// As [`link`], where the planner has compared a column of each side with the same constant, and the clause between them
 /// is gone.
-unsafe fn constant_link(root: *mut pg_sys::PlannerInfo, child: &Source, parent: &Source) -> Option<Hop> {
+unsafe fn constant_link(
+    root: *mut pg_sys::PlannerInfo,
+    child: &RemoteRel,
+    parent: &RemoteRel,
+) -> Option<Relation> {
     // SAFETY: nodes of the current planning; types are checked before each cast.
     unsafe {
         let base = parent.members[0].relid;
@@ -241,7 +225,7 @@ unsafe fn constant_link(root: *mut pg_sys::PlannerInfo, child: &Source, parent: 
             let columns: Vec<*mut pg_sys::Node> = members
                 .into_iter()
                 .filter(|member| !(**member).em_is_child)
-                .map(|member| crate::plan::unrelabelled((*member).em_expr.cast()))
+                .map(|member| crate::plan::nodes::unrelabelled((*member).em_expr.cast()))
                 .filter(|node| is_a(*node, pg_sys::NodeTag::T_Var))
                 .filter(|node| !crate::compat::is_nulled(node.cast()))
                 .collect();
@@ -262,7 +246,7 @@ unsafe fn constant_link(root: *mut pg_sys::PlannerInfo, child: &Source, parent: 
 
 /// The relation that equality of these columns follows, if it does: from one that refers to the object that `parent` asks
 /// for, to the key that is meant.
-unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid) -> Option<Hop> {
+unsafe fn hop(parent: &RemoteRel, from: &Field, to: &Field, collation: pg_sys::Oid) -> Option<Relation> {
     // SAFETY: a catalog look-up by OID.
     let bytes = from.class != ValueClass::Text || unsafe { pg_sys::get_collation_isdeterministic(collation) };
     let as_read = parent.table().compares_as_read(from.class);
@@ -273,7 +257,7 @@ unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid)
         .options
         .object
         .eq_ignore_ascii_case(&reference.object);
-    (bytes && as_read && from.class == to.class && key && object).then(|| Hop {
+    (bytes && as_read && from.class == to.class && key && object).then(|| Relation {
         child: from.member.relid,
         path: from.member.field(&reference.path),
         key: to.column.field.clone(),
@@ -282,9 +266,9 @@ unsafe fn hop(parent: &Source, from: &Field, to: &Field, collation: pg_sys::Oid)
 
 /// What stands behind the columns of a join; `None`: one of them is not of the gateway.
 unsafe fn columns<'a>(
-    source: &'a Source<'a>,
+    source: &'a RemoteRel<'a>,
     expressions: *mut pg_sys::List,
-) -> Option<Vec<(&'a Member<'a>, &'a crate::catalog::Column)>> {
+) -> Option<Vec<(&'a RelMember<'a>, &'a crate::catalog::Column)>> {
     // SAFETY: the target of a join relation of the current planning.
     unsafe {
         PgList::<pg_sys::Node>::from_pg(expressions)
@@ -311,7 +295,7 @@ pub unsafe fn plan(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let mut params = Params::default();
-        let made = state(joined).and_then(|state| {
+        let made = join_state(joined).and_then(|state| {
             let columns = columns(&state.source, state.columns)?;
             Some((state, columns, state.source.whole(root, &mut params)?))
         });
@@ -364,9 +348,9 @@ pub unsafe fn plan(
         query.missing_as_null = table.options.missing_as_null;
         let keyset = table.row_key_is_number() && !nullable && keys_are_comparable(table, &keys);
         query.order_by = keys;
-        let (parameters, shapes) = params.into_parts();
+        let (parameters, transforms) = params.into_parts();
         let private = Private::Scan(Box::new(ScanPrivate {
-            shapes,
+            transforms,
             query,
             dialect: table.dialect(),
             parts,
@@ -411,32 +395,4 @@ pub unsafe fn plan(
             outer_plan,
         )
     }
-}
-
-/// What a path to a table may show beside the rows that a direct query shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beyond {
-    /// Nothing: no row belongs to an entity.
-    Nothing,
-    /// Rows that belong to entities; the form in which they are asked for first.
-    Owned(OwnedRows),
-}
-
-/// What a path to the table may show beyond its rows; `None`: nothing can tell.
-pub fn beyond(table: &ForeignTable) -> Option<Beyond> {
-    let declared = table.options.entities;
-    if declared == Some(Entities::Off) {
-        return Some(Beyond::Nothing);
-    }
-    // Rows are counted by it.
-    table.options.row_key.as_ref()?;
-    let named = |column: &Column| column.is_field() && column.field.eq_ignore_ascii_case("MEGAENTITYID");
-    Some(Beyond::Owned(match declared {
-        _ if table.show_private() => OwnedRows::Shown,
-        Some(Entities::Shown) => OwnedRows::Shown,
-        Some(Entities::Hidden) => OwnedRows::Hidden,
-        // An object without the field could not be asked for it.
-        _ if table.columns.iter().any(named) => OwnedRows::Hidden,
-        _ => return None,
-    }))
 }

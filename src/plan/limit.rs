@@ -1,8 +1,8 @@
 //! LIMIT and OFFSET: how many rows the statement will take from a scan. It sizes the first page and is never trusted.
 
-use super::private::Wanted;
 use super::qual::Params;
-use super::qual::shape::Shape;
+use crate::private::Wanted;
+use crate::private::transform::ParamTransform;
 use intacct::Count;
 use pgrx::{is_a, pg_sys};
 
@@ -80,6 +80,6 @@ pub unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Coun
         if pg_sys::contain_volatile_functions(node) || pg_sys::contain_subplans(node) {
             return None;
         }
-        Some(Count::Param(params.number(node.cast(), Shape::Plain)))
+        Some(Count::Param(params.number(node.cast(), ParamTransform::Plain)))
     }
 }

@@ -1,6 +1,7 @@
 //! Scans by join keys: one request for each outer row, worth it when the outer side is tiny.
 
-use super::{RelationState, cost};
+use super::cost;
+use super::relation::RelationState;
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::c_void;
 
@@ -33,7 +34,7 @@ pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOpt
                 &state.table,
                 rows,
                 1,
-                super::local_cost(rel),
+                cost::local_cost(rel),
                 pg_sys::cpu_tuple_cost,
             );
             let path = crate::compat::create_foreignscan_path(

@@ -2,7 +2,7 @@
 
 use super::qual::excludes_null;
 use crate::catalog::{Column, ForeignTable, ValueClass};
-use crate::plan::private::Part;
+use crate::private::Part;
 use intacct::{AssumedKey, Condition, KeyValues, OrderKey};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -210,7 +210,7 @@ unsafe fn column_of(
         }
         for member in crate::compat::equivalence_members(class, (*rel).relid) {
             pgrx::check_for_interrupts!();
-            let node = crate::plan::unrelabelled((*member).em_expr.cast());
+            let node = crate::plan::nodes::unrelabelled((*member).em_expr.cast());
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Steps above scans and joins: which of them are offered to the gateway.
 
-use super::{aggregate, final_};
+use super::{aggregate, offset};
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::c_void;
 
@@ -18,7 +18,7 @@ pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
     unsafe {
         match stage {
             UPPERREL_GROUP_AGG | UPPERREL_DISTINCT => aggregate::add_paths(root, stage, input, output),
-            UPPERREL_FINAL => final_::add_paths(root, output, extra.cast()),
+            UPPERREL_FINAL => offset::add_paths(root, output, extra.cast()),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! The groups of an answer: those that read equal are one, and they must add up.
 
 use crate::catalog::ValueClass;
-use crate::plan::private::AggregatePrivate;
+use crate::private::AggregatePrivate;
 use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem, Value};
 use std::collections::HashMap;
 

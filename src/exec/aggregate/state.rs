@@ -1,18 +1,19 @@
 //! What a running aggregate remembers.
 
-use super::ask::{self, Answer};
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
+use super::job::{self as ask, Answer};
 use super::memory::{Memory, Remembered};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{Report, raise, raise_internal};
 use crate::exec::bind::Parameters;
-use crate::exec::job;
-use crate::exec::place::Place as CellPlace;
-use crate::exec::state::{Received, cell_reader};
+use crate::exec::cell_location::CellLocation;
+use crate::exec::cells::cell_reader;
+use crate::exec::scan::Received;
+use crate::exec::scan::job;
 use crate::io::{self, Ready, Stream};
-use crate::plan::private::{AggregateOutput, AggregatePrivate, Merge, Place};
-use crate::shared::Tracked;
+use crate::private::{AggregateOutput, AggregatePrivate, Merge, QueryItem};
+use crate::shmem::Tracked;
 use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
@@ -29,8 +30,8 @@ pub struct AggregateState {
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: Received,
     /// Whether [`next`](Self::next) waits for the answer; else it gives nothing while it is not there, and
-    /// [`awaits`](Self::awaits) tells why.
-    pub patient: bool,
+    /// [`wait_fd`](Self::wait_fd) tells why.
+    pub blocking: bool,
     progress: Progress,
     /// What was answered for parameters before these; none of an aggregate that has no parameters.
     pub memory: Option<Memory>,
@@ -94,7 +95,7 @@ impl AggregateState {
             parameters,
             converters,
             received: Received::default(),
-            patient: true,
+            blocking: true,
             progress: Progress::Idle,
         }
     }
@@ -116,7 +117,7 @@ impl AggregateState {
             self.progress = unsafe { self.start(context, has_local) };
         }
         while let Progress::Asking(asking) = &mut self.progress {
-            let answer = if self.patient {
+            let answer = if self.blocking {
                 asking
                     .answer
                     .next()
@@ -192,7 +193,7 @@ impl AggregateState {
     }
 
     /// The descriptor that becomes readable when the answer is there; none when it is, or nobody was asked.
-    pub fn awaits(&self) -> Option<RawFd> {
+    pub fn wait_fd(&self) -> Option<RawFd> {
         match &self.progress {
             Progress::Asking(asking) => Some(asking.answer.descriptor()),
             _ => None,
@@ -329,7 +330,7 @@ impl AggregateState {
             Err(Failure::Doubt(found)) if doubt.is_none() => self.ask(client, plan, Some(found)),
             Err(Failure::Doubt(found)) => self.local(has_local, Some(self.doubt(found))),
             Err(Failure::Cell(query, item, error)) => {
-                let place = Place {
+                let place = QueryItem {
                     query: query as u16,
                     item: item as u16,
                 };
@@ -408,7 +409,7 @@ impl AggregateState {
             raise_internal("an aggregate has no local plan to fall back on");
         }
         if let Some(warning) = warning {
-            warning.tell(PgLogLevel::WARNING);
+            warning.emit(PgLogLevel::WARNING);
         }
         Progress::Local
     }
@@ -436,9 +437,9 @@ impl AggregateState {
         )
     }
 
-    fn place(&self, place: Place) -> CellPlace {
+    fn place(&self, place: QueryItem) -> CellLocation {
         let query = &self.plan.queries[usize::from(place.query)];
-        CellPlace {
+        CellLocation {
             company: self.table.server.company_id.clone(),
             object: query.object.clone(),
             field: job::selected(query, place.item).to_owned(),
@@ -453,9 +454,9 @@ impl Cursor<'_> {
         &self,
         output: AggregateOutput,
         converter: &Converter,
-    ) -> Result<Option<pg_sys::Datum>, (Place, CellError)> {
+    ) -> Result<Option<pg_sys::Datum>, (QueryItem, CellError)> {
         let rows = || {
-            let place = Place {
+            let place = QueryItem {
                 query: 0,
                 item: self.plan.keys.len() as u16,
             };
@@ -466,7 +467,7 @@ impl Cursor<'_> {
         unsafe {
             match output {
                 AggregateOutput::Key(item) => {
-                    let place = Place { query: 0, item };
+                    let place = QueryItem { query: 0, item };
                     let cell = self.cells(place).next().flatten();
                     cell.map(|cell| self.datum(place, cell, converter)).transpose()
                 }
@@ -488,17 +489,17 @@ impl Cursor<'_> {
         }
     }
 
-    fn cells(&self, place: Place) -> impl Iterator<Item = Option<&[u8]>> {
+    fn cells(&self, place: QueryItem) -> impl Iterator<Item = Option<&[u8]>> {
         self.groups
             .cells(self.group, place.query.into(), place.item.into())
     }
 
     unsafe fn datum(
         &self,
-        place: Place,
+        place: QueryItem,
         cell: &[u8],
         converter: &Converter,
-    ) -> Result<pg_sys::Datum, (Place, CellError)> {
+    ) -> Result<pg_sys::Datum, (QueryItem, CellError)> {
         // SAFETY: pages hold valid UTF-8.
         unsafe { converter.datum(cell, self.reader) }.map_err(|error| (place, error))
     }
@@ -506,10 +507,10 @@ impl Cursor<'_> {
     /// The aggregate over all members of the group.
     unsafe fn merged(
         &self,
-        place: Place,
+        place: QueryItem,
         merge: Merge,
         converter: &Converter,
-    ) -> Result<Option<pg_sys::Datum>, (Place, CellError)> {
+    ) -> Result<Option<pg_sys::Datum>, (QueryItem, CellError)> {
         let mut whole: Option<pg_sys::Datum> = None;
         for cell in self.cells(place).flatten() {
             // SAFETY: passed through; both datums are of the converter's type.

@@ -1,7 +1,7 @@
 //! The question of a batch: a condition for each key, put together for the gateway.
 
-use crate::plan::lookup::private::LookupPrivate;
-use crate::plan::qual::shape::{Rounding, Shape};
+use crate::private::LookupPrivate;
+use crate::private::transform::{ParamTransform, Rounding};
 use intacct::{Binding, Bound, CompareOp, Condition, Value};
 
 /// What the rows of one outer row's key are asked by.
@@ -20,9 +20,9 @@ impl Asked {
         let mut binding = |number: u32| {
             let index = number as usize - 1;
             let binding = bindings.get(index).cloned().unwrap_or(Binding::Unsayable);
-            match (&binding, private.shapes.get(index)) {
+            match (&binding, private.transforms.get(index)) {
                 // What is no whole number of eight bytes equals none.
-                (Binding::Unsayable, Some(Shape::Integer(Rounding::Exact))) => Binding::Null,
+                (Binding::Unsayable, Some(ParamTransform::Integer(Rounding::Exact))) => Binding::Null,
                 _ if private.dialect.says_binding(&binding) => binding,
                 _ => Binding::Unsayable,
             }

@@ -1,6 +1,6 @@
 //! EXPLAIN of a lookup join: what is asked for each outer row; with ANALYZE what was asked.
 
-use super::{lookup, private};
+use super::node::{lookup, private};
 use crate::exec::explain::{count, parameters, property};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::CStr;
@@ -36,10 +36,10 @@ pub unsafe extern "C-unwind" fn explain(
         if (*es).verbose {
             let mut values = PgList::<pg_sys::Node>::new();
             let first = usize::from(private.conditions) + usize::from(private.keys);
-            for value in expressions.iter().skip(first).take(private.shapes.len()) {
+            for value in expressions.iter().skip(first).take(private.transforms.len()) {
                 values.push(*value);
             }
-            parameters(es, plan.cast(), ancestors, values.into_pg(), &private.shapes);
+            parameters(es, plan.cast(), ancestors, values.into_pg(), &private.transforms);
         }
         if (*es).analyze
             && let Some(lookup) = lookup(node)

@@ -7,26 +7,17 @@ mod ask;
 mod batch;
 mod explain;
 mod keys;
+mod node;
 mod row;
 mod rows;
 mod state;
 mod table;
 mod whole;
 
-use crate::error::raise_internal;
-use crate::plan::lookup::NAME;
-use crate::plan::lookup::private::LookupPrivate;
-use crate::plan::private::from_list;
+use crate::private::LOOKUP_NAME;
+use node::{Node, lookup, private};
 use pgrx::{PgList, PgMemoryContexts, pg_guard, pg_sys};
 use state::Lookup;
-
-/// The node, as the executor allocates it.
-#[repr(C)]
-struct Node {
-    scan: pg_sys::CustomScanState,
-    /// None while only explaining.
-    lookup: *mut Lookup,
-}
 
 struct ScanMethods(pg_sys::CustomScanMethods);
 
@@ -34,7 +25,7 @@ struct ScanMethods(pg_sys::CustomScanMethods);
 unsafe impl Sync for ScanMethods {}
 
 static SCAN_METHODS: ScanMethods = ScanMethods(pg_sys::CustomScanMethods {
-    CustomName: NAME.as_ptr(),
+    CustomName: LOOKUP_NAME.as_ptr(),
     CreateCustomScanState: Some(create),
 });
 
@@ -44,7 +35,7 @@ struct ExecMethods(pg_sys::CustomExecMethods);
 unsafe impl Sync for ExecMethods {}
 
 static EXEC_METHODS: ExecMethods = ExecMethods(pg_sys::CustomExecMethods {
-    CustomName: NAME.as_ptr(),
+    CustomName: LOOKUP_NAME.as_ptr(),
     BeginCustomScan: Some(begin),
     ExecCustomScan: Some(exec),
     EndCustomScan: Some(end),
@@ -65,11 +56,6 @@ pub fn init() {
     unsafe { pg_sys::RegisterCustomScanMethods(&raw const SCAN_METHODS.0) };
 }
 
-/// What the planner puts into the plan.
-pub fn lookup_methods() -> *const pg_sys::CustomScanMethods {
-    &raw const SCAN_METHODS.0
-}
-
 #[pg_guard]
 unsafe extern "C-unwind" fn create(plan: *mut pg_sys::CustomScan) -> *mut pg_sys::Node {
     debug_assert!(!plan.is_null());
@@ -80,25 +66,6 @@ unsafe extern "C-unwind" fn create(plan: *mut pg_sys::CustomScan) -> *mut pg_sys
         (*node).scan.methods = &raw const EXEC_METHODS.0;
         node.cast()
     }
-}
-
-/// The plan's private part.
-///
-/// # Safety
-/// `node` must be a node of ours.
-unsafe fn private(node: *mut pg_sys::CustomScanState) -> LookupPrivate {
-    // SAFETY: the caller vouches for the node.
-    unsafe {
-        let plan = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
-        from_list((*plan).custom_private)
-            .unwrap_or_else(|error| raise_internal(&format!("the plan cannot be read: {error}")))
-    }
-}
-
-/// The state of a node that has begun; none while only explaining.
-unsafe fn lookup<'a>(node: *mut pg_sys::CustomScanState) -> Option<&'a mut Lookup> {
-    // SAFETY: set by `begin`, owned by the executor's memory context, used on the main thread only.
-    unsafe { (*node.cast::<Node>()).lookup.as_mut() }
 }
 
 /// Makes both sides ready, and asks nobody.

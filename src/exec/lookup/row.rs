@@ -6,8 +6,7 @@ use super::keys::Side;
 use super::state::Lookup;
 use crate::error::raise_internal;
 use crate::exec::bind;
-use crate::exec::scan::{Running, state};
-use crate::exec::state::ScanState;
+use crate::exec::scan::{Running, ScanState, state};
 use crate::ffi;
 use pgrx::{PgMemoryContexts, pg_sys};
 

@@ -5,11 +5,11 @@ use super::batch::{Batch, Sizes};
 use super::keys::{Keys, Side};
 use super::rows::RowRef;
 use super::table::{Found, Table};
-use super::whole::Whole;
 use crate::error::raise_internal;
 use crate::exec::bind::Parameters;
 use crate::ffi;
-use crate::plan::lookup::private::{Join, LookupPrivate};
+use crate::io::Stream;
+use crate::private::{Join, LookupPrivate};
 use pgrx::{PgList, PgMemoryContexts, pg_sys};
 
 /// The state of the node. Owned by the executor's memory context, so that an error drops it too.
@@ -43,6 +43,22 @@ pub struct Lookup {
     pub(super) values: Vec<pg_sys::Datum>,
     /// For EXPLAIN ANALYZE.
     pub counts: Counts,
+}
+
+/// What is known of the pages of the inner side's table, and whether it is read.
+pub enum Whole {
+    /// Nothing yet.
+    Unknown,
+    /// The gateway is being asked.
+    Counting(Stream<u64>),
+    /// It did not say, or the table is too large for the memory.
+    No,
+    /// So many calls read it.
+    Pages(u64),
+    /// It is being read.
+    Asked,
+    /// All its rows are known.
+    Known,
 }
 
 /// The outer row that is being joined.
@@ -87,8 +103,8 @@ impl Lookup {
             };
             let conditions = list(private.conditions.into()).into_pg();
             let keys: Vec<_> = list(private.keys.into()).iter_ptr().collect();
-            let params = list(private.shapes.len()).into_pg();
-            let wanted = list(private.wanted_shapes.len()).into_pg();
+            let params = list(private.transforms.len()).into_pg();
+            let wanted = list(private.wanted_transforms.len()).into_pg();
             let children = PgList::<pg_sys::PlanState>::from_pg((*node).custom_ps);
             let (Some(outer), Some(inner)) = (children.get_ptr(0), children.get_ptr(1)) else {
                 raise_internal("a lookup join without two sides")
@@ -105,8 +121,8 @@ impl Lookup {
                 node,
                 keys: Keys::prepare(&keys, parent),
                 conditions: pg_sys::ExecInitQual(conditions, parent),
-                params: Parameters::prepare(params, private.shapes.clone(), parent),
-                wanted: Parameters::prepare(wanted, private.wanted_shapes.clone(), parent),
+                params: Parameters::prepare(params, private.transforms.clone(), parent),
+                wanted: Parameters::prepare(wanted, private.wanted_transforms.clone(), parent),
                 private,
                 outer,
                 inner: inner.cast(),

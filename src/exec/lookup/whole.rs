@@ -4,25 +4,8 @@
 //! whole table, so that whatever the number of keys, it spends no more than twice as many calls.
 
 use super::keys::Side;
-use super::state::Lookup;
+use super::state::{Lookup, Whole};
 use crate::ffi;
-use crate::io::Stream;
-
-/// What is known of the pages of the inner side's table, and whether it is read.
-pub enum Whole {
-    /// Nothing yet.
-    Unknown,
-    /// The gateway is being asked.
-    Counting(Stream<u64>),
-    /// It did not say, or the table is too large for the memory.
-    No,
-    /// So many calls read it.
-    Pages(u64),
-    /// It is being read.
-    Asked,
-    /// All its rows are known.
-    Known,
-}
 
 /// The list with which a count travels; under a LIMIT it is the one after it.
 const COUNTS_AT: u64 = 3;

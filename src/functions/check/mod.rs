@@ -1,5 +1,6 @@
 //! `check`: a connection test that says what works, what does not, and what to do about it.
 
+mod deep;
 mod facts;
 mod look;
 mod observe;

@@ -1,7 +1,7 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
 use super::outcome::{Outcome, Step, StepResult};
-use super::{facts, observe};
+use super::{deep, observe};
 use crate::io::Emitter;
 use intacct::{Client, Config, ConnectStage, Error, ErrorKind, PageRequest, Query, SelectItem};
 use std::time::Instant;
@@ -74,7 +74,7 @@ pub async fn run(
     if may_read {
         observe::run(&client, &server, &emitter).await;
         if deep {
-            facts::run(&client, &emitter).await;
+            deep::run(&client, &emitter).await;
         }
     }
     Ok(())

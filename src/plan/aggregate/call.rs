@@ -1,7 +1,7 @@
 //! Which aggregates the gateway computes as PostgreSQL does.
 
 use crate::catalog::ValueClass;
-use crate::plan::source::Source;
+use crate::plan::remote_rel::RemoteRel;
 use pgrx::{PgList, is_a, pg_sys};
 
 /// An aggregate that can be computed from what the gateway computes.
@@ -46,7 +46,7 @@ impl Call {
 ///
 /// # Safety
 /// `aggregate` must be a valid node of the current planning.
-pub unsafe fn recognise(source: &Source, aggregate: *mut pg_sys::Aggref) -> Option<Call> {
+pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<Call> {
     // SAFETY: the caller vouches for the node; node types are checked before each cast.
     unsafe {
         let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char

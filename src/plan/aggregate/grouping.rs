@@ -2,7 +2,7 @@
 
 use super::call::{self, Call};
 use crate::catalog::ValueClass;
-use crate::plan::source::Source;
+use crate::plan::remote_rel::RemoteRel;
 use intacct::{DataType, GroupKeyKind};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -39,7 +39,7 @@ impl Grouping {
     /// # Safety
     /// Planner nodes of the current planning.
     pub unsafe fn read(
-        source: &Source,
+        source: &RemoteRel,
         target: *mut pg_sys::PathTarget,
         clause: *mut pg_sys::List,
         having: *mut pg_sys::List,
@@ -96,7 +96,7 @@ impl Grouping {
     }
 
     /// Takes an aggregate, unless it is known already.
-    unsafe fn add(&mut self, source: &Source, aggregate: *mut pg_sys::Aggref) -> Option<()> {
+    unsafe fn add(&mut self, source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<()> {
         // SAFETY: the caller checked the node's type.
         unsafe {
             let known = |other: &(*mut pg_sys::Aggref, Call)| pg_sys::equal(other.0.cast(), aggregate.cast());
@@ -128,7 +128,7 @@ impl Grouping {
 
 /// A group key: a column whose values are equal here where they are equal there.
 unsafe fn key(
-    source: &Source,
+    source: &RemoteRel,
     expression: *mut pg_sys::Node,
     mark: pg_sys::Index,
     clause: *mut pg_sys::SortGroupClause,

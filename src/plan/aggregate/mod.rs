@@ -7,12 +7,12 @@ mod call;
 mod grouping;
 mod requests;
 
-use super::Size;
 use super::cost;
-use super::private::{AggregateOutput, AggregatePrivate, Private};
 use super::qual::{Params, excludes_null};
-use super::source::{Member, Source};
+use super::relation::Size;
+use super::remote_rel::{RelMember, RemoteRel};
 use crate::error::raise_internal;
+use crate::private::{AggregateOutput, AggregatePrivate, Private};
 use call::Call;
 use grouping::Grouping;
 use intacct::{Condition, OrderKey, Query, SelectItem};
@@ -41,8 +41,8 @@ pub unsafe fn add_paths(
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let distinct = stage == pg_sys::UpperRelationKind::UPPERREL_DISTINCT;
-        if let Some(source) = Source::of(root, input)
-            && let Some(plan) = Pushed::new(root, stage, input, &source)
+        if let Some(source) = RemoteRel::of(root, input)
+            && let Some(plan) = PushedAggregate::new(root, stage, input, &source)
         {
             let path = plan.path(root, input, output, &source, distinct);
             pg_sys::add_path(output, path);
@@ -51,7 +51,7 @@ pub unsafe fn add_paths(
 }
 
 /// A grouping that the gateway can be asked for, and how.
-struct Pushed {
+struct PushedAggregate {
     grouping: Grouping,
     private: AggregatePrivate,
     params: Params,
@@ -60,13 +60,13 @@ struct Pushed {
     groups: f64,
 }
 
-impl Pushed {
+impl PushedAggregate {
     unsafe fn new(
         root: *mut pg_sys::PlannerInfo,
         stage: pg_sys::UpperRelationKind::Type,
         input: *mut pg_sys::RelOptInfo,
-        source: &Source,
-    ) -> Option<Pushed> {
+        source: &RemoteRel,
+    ) -> Option<PushedAggregate> {
         let table = source.table();
         let push = crate::guc::push_switches(&table.server);
         let capabilities = table.dialect().capabilities();
@@ -114,7 +114,7 @@ impl Pushed {
 
             let groups = expected_groups(root, input, &grouping);
             let private = private(source, &grouping, condition, &counted, groups)?;
-            Some(Pushed {
+            Some(PushedAggregate {
                 grouping,
                 private,
                 params,
@@ -131,7 +131,7 @@ impl Pushed {
         root: *mut pg_sys::PlannerInfo,
         input: *mut pg_sys::RelOptInfo,
         output: *mut pg_sys::RelOptInfo,
-        source: &Source,
+        source: &RemoteRel,
         distinct: bool,
     ) -> *mut pg_sys::Path {
         // SAFETY: nodes of the current planning, allocated in its memory context.
@@ -156,8 +156,8 @@ impl Pushed {
             let beside = private.queries.len() - 1 + private.counts.len() + usize::from(private.verify)
                 - usize::from(private.first_row.is_some());
             let beside = beside.min(FEW) as f64 * BESIDE + beside.saturating_sub(FEW) as f64;
-            let is_uncounted = |member: &Member| {
-                super::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
+            let is_uncounted = |member: &RelMember| {
+                super::relation::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
             };
             // The first row of an order tells a least or greatest value as well, and needs no verification.
             let is_extreme = |(_, call): &(_, Call)| matches!(call, Call::Least(_) | Call::Greatest(_));
@@ -182,20 +182,20 @@ impl Pushed {
                     false,
                 ));
             }
-            let (expressions, shapes) = self.params.into_parts();
+            let (expressions, transforms) = self.params.into_parts();
             let private = Private::Aggregate(Box::new(AggregatePrivate {
-                shapes,
+                transforms,
                 ..self.private
             }))
             .to_list()
             .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
             let mut carried = PgList::<pg_sys::List>::new();
-            let mut concurrent = PgList::<pg_sys::Node>::new();
+            let mut async_append = PgList::<pg_sys::Node>::new();
             if source.members.iter().all(|member| member.table.async_capable()) {
-                concurrent.push(pg_sys::makeBoolean(true).cast());
+                async_append.push(pg_sys::makeBoolean(true).cast());
             }
-            let concurrent = concurrent.into_pg();
-            for list in [private, columns.into_pg(), expressions, self.having, concurrent] {
+            let async_append = async_append.into_pg();
+            for list in [private, columns.into_pg(), expressions, self.having, async_append] {
                 carried.push(list);
             }
             crate::compat::create_foreign_upper_path(
@@ -233,7 +233,7 @@ unsafe fn local_path(
     root: *mut pg_sys::PlannerInfo,
     input: *mut pg_sys::RelOptInfo,
     output: *mut pg_sys::RelOptInfo,
-    pushed: &Pushed,
+    pushed: &PushedAggregate,
     distinct: bool,
 ) -> *mut pg_sys::Path {
     // SAFETY: nodes of the current planning, allocated in its memory context.
@@ -297,7 +297,7 @@ unsafe fn expected_groups(
 /// The condition under which counting rows counts values: rows without a value are left out where no other aggregate
 /// misses them. Else the fields whose values are counted apart. `None`: it cannot be had.
 fn with_values_counted(
-    source: &Source,
+    source: &RemoteRel,
     grouping: &Grouping,
     condition: Option<Condition>,
 ) -> Option<(Option<Condition>, Vec<String>)> {
@@ -346,7 +346,7 @@ fn valued(field: &str) -> Condition {
 
 /// What the executor gets; `None`: not all of it can be asked for, or the answer could not be trusted.
 fn private(
-    source: &Source,
+    source: &RemoteRel,
     grouping: &Grouping,
     condition: Option<Condition>,
     counted: &[String],
@@ -457,7 +457,7 @@ fn private(
         false => Vec::new(),
     };
     Some(AggregatePrivate {
-        shapes: Vec::new(),
+        transforms: Vec::new(),
         relation: source.relation(),
         joined: source.members.len() > 1,
         doubts,

@@ -2,7 +2,7 @@
 //! may give an aggregate the field's own name.
 
 use super::call::Call;
-use crate::plan::private::{AggregateOutput, FirstRow, Merge, Place};
+use crate::private::{AggregateOutput, FirstRow, Merge, QueryItem};
 use intacct::{AggregateFunction, SelectItem};
 
 /// The select lists of the queries.
@@ -43,7 +43,7 @@ impl Requests {
         })
     }
 
-    fn place(&mut self, function: AggregateFunction, field: &str) -> Option<Place> {
+    fn place(&mut self, function: AggregateFunction, field: &str) -> Option<QueryItem> {
         if self.keys.iter().any(|key| key.eq_ignore_ascii_case(field)) {
             return None;
         }
@@ -66,7 +66,7 @@ impl Requests {
             items.push((function, field.to_owned()));
             items.len() - 1
         });
-        Some(Place {
+        Some(QueryItem {
             query: query as u16,
             item: (self.keys.len() + item) as u16,
         })
@@ -133,11 +133,14 @@ mod tests {
         let sum = requests.output(&Call::Sum("TOTALDUE".into()));
         assert_eq!(
             sum,
-            Some(AggregateOutput::Value(Place { query: 0, item: 2 }, Merge::Add))
+            Some(AggregateOutput::Value(
+                QueryItem { query: 0, item: 2 },
+                Merge::Add
+            ))
         );
         assert_eq!(
             requests.output(&Call::Average("TOTALDUE".into())),
-            Some(AggregateOutput::Average(Place { query: 0, item: 2 }, None))
+            Some(AggregateOutput::Average(QueryItem { query: 0, item: 2 }, None))
         );
         assert_eq!(requests.output(&Call::CountRows), Some(AggregateOutput::Rows));
         assert_eq!(text(requests), ["STATE, count(RECORDNO), sum(TOTALDUE)"]);

@@ -1,9 +1,9 @@
 //! What a lookup join costs: its lists of keys and the pages of what they bring.
 
-use super::Sides;
 use super::keys::Keys;
+use super::sides::Sides;
 use crate::plan::cost::{Cost, UNKNOWN_AGGREGATE};
-use crate::plan::{RelationState, Size};
+use crate::plan::relation::{RelationState, Size};
 use intacct::Condition;
 use pgrx::pg_sys;
 

@@ -1,7 +1,7 @@
 //! Which joins have columns that the node can make: those of its two sides, each by one name only.
 
-use super::Sides;
-use super::private::Join;
+use super::sides::Sides;
+use crate::private::Join;
 use pgrx::{PgList, is_a, pg_sys};
 
 /// Whether all that is read above the join, and by its clauses, is a column of one of the two sides. Beside a column the

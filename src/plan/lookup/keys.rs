@@ -1,12 +1,12 @@
 //! The join clauses by which the gateway finds rows.
 
-use super::Sides;
-use super::private::Join;
+use super::sides::Sides;
 use crate::catalog::ValueClass;
-use crate::plan::RelationState;
-use crate::plan::clauses;
-use crate::plan::qual::shape::{Letters, Shape};
+use crate::plan::nodes::clauses;
 use crate::plan::qual::{Params, survives_folding};
+use crate::plan::relation::RelationState;
+use crate::private::Join;
+use crate::private::transform::{Letters, ParamTransform};
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -153,7 +153,7 @@ unsafe fn coarse(table: &RelationState, template: &Condition, params: &mut Param
     }
     let expression = params.expression(*number)?;
     // SAFETY: an expression of the current planning.
-    let pattern = unsafe { params.number(expression, Shape::Whole(Letters::Distinct)) };
+    let pattern = unsafe { params.number(expression, ParamTransform::Whole(Letters::Distinct)) };
     Some(Condition::Like {
         field: field.clone(),
         pattern: Value::Param(pattern),

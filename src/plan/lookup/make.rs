@@ -1,12 +1,13 @@
 //! The nodes of a lookup join: its path, and the plan that is made of it.
 
+use super::fit;
 use super::keys::{Keys, is_outer_left};
-use super::private::{Join, LookupPrivate};
-use super::{NAME, Sides, fit};
+use super::sides::Sides;
 use crate::error::raise_internal;
-use crate::plan::private::to_list;
+use crate::plan::limit;
 use crate::plan::qual::Params;
-use crate::plan::{limit, state};
+use crate::plan::relation::state;
+use crate::private::{Join, LOOKUP_NAME, LookupPrivate, to_list};
 use pgrx::{PgList, is_a, pg_guard, pg_sys};
 
 struct PathMethods(pg_sys::CustomPathMethods);
@@ -15,7 +16,7 @@ struct PathMethods(pg_sys::CustomPathMethods);
 unsafe impl Sync for PathMethods {}
 
 static METHODS: PathMethods = PathMethods(pg_sys::CustomPathMethods {
-    CustomName: NAME.as_ptr(),
+    CustomName: LOOKUP_NAME.as_ptr(),
     PlanCustomPath: Some(plan),
     ReparameterizeCustomPathByChild: None,
 });
@@ -156,8 +157,8 @@ unsafe extern "C-unwind" fn plan(
             true => limit::wanted(root, joined, (*path).path.pathkeys, &mut wanted_params),
             false => None,
         };
-        let (values, shapes) = keys.params.into_parts();
-        let (wanted_values, wanted_shapes) = wanted_params.into_parts();
+        let (values, transforms) = keys.params.into_parts();
+        let (wanted_values, wanted_transforms) = wanted_params.into_parts();
         for list in [values, wanted_values] {
             for value in PgList::<pg_sys::Node>::from_pg(list).iter_ptr() {
                 expressions.push(value);
@@ -167,12 +168,12 @@ unsafe extern "C-unwind" fn plan(
             join: sides.join,
             conditions: on.len() as u16,
             keys: count,
-            shapes,
+            transforms,
             template: keys.template,
             coarse: keys.coarse,
             dialect: table.table.dialect(),
             wanted,
-            wanted_shapes,
+            wanted_transforms,
         };
 
         let scan: *mut pg_sys::CustomScan = node(pg_sys::NodeTag::T_CustomScan);
@@ -184,7 +185,7 @@ unsafe extern "C-unwind" fn plan(
         (*scan).custom_private = to_list(&private)
             .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
         (*scan).custom_scan_tlist = columns.into_pg();
-        (*scan).methods = crate::exec::lookup_methods();
+        (*scan).methods = pg_sys::GetCustomScanMethods(LOOKUP_NAME.as_ptr(), false);
         scan.cast()
     }
 }

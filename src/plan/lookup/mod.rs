@@ -8,17 +8,16 @@ mod cost;
 mod fit;
 mod keys;
 mod make;
-pub mod private;
+mod sides;
 
-use super::{RelationState, clauses, state};
+use super::nodes::clauses;
+use super::relation::{RelationState, state};
 use crate::ffi;
+use crate::private::Join;
 use keys::Keys;
 use pgrx::{PgList, pg_guard, pg_sys};
-use private::Join;
+use sides::Sides;
 use std::sync::OnceLock;
-
-/// The name of the node, as EXPLAIN shows it.
-pub const NAME: &std::ffi::CStr = c"Intacct Lookup Join";
 
 /// Who was asked for join paths before us.
 static PREVIOUS: OnceLock<pg_sys::set_join_pathlist_hook_type> = OnceLock::new();
@@ -100,16 +99,6 @@ unsafe extern "C-unwind" fn add_join_paths(
     }
 }
 
-/// The relations of a join.
-struct Sides {
-    joined: *mut pg_sys::RelOptInfo,
-    outer: *mut pg_sys::RelOptInfo,
-    inner: *mut pg_sys::RelOptInfo,
-    join: Join,
-    /// The outer join that makes the inner side's columns null, or 0.
-    nulling: pg_sys::Index,
-}
-
 /// Whether a path needs nothing of other relations.
 unsafe fn is_free(path: *mut pg_sys::Path) -> bool {
     // SAFETY: the caller's path of the current planning.
@@ -130,7 +119,7 @@ unsafe fn lookup_table<'a>(
         {
             return None;
         }
-        let ours = super::get_foreign_rel_size as *const () as usize;
+        let ours = super::scan::get_foreign_rel_size as *const () as usize;
         let size = (*rel).fdwroutine.as_ref()?.GetForeignRelSize?;
         if size as *const () as usize != ours {
             return None;

@@ -1,9 +1,9 @@
 //! Boolean columns. An unset boolean may read as false, so whatever keeps false takes the unset rows along.
 
 use super::operand::Operand;
-use super::shape::Shape;
-use super::{Pushed, Translator, is_null};
+use super::{RemoteCondition, Translator, is_null};
 use crate::catalog::Column;
+use crate::private::transform::ParamTransform;
 use intacct::{CompareOp, Condition, Value};
 use pgrx::pg_sys;
 
@@ -16,11 +16,11 @@ fn is(field: &str, value: Value) -> Condition {
 }
 
 /// `b` and `NOT b`.
-pub fn equals(field: &str, truth: bool) -> Option<Pushed> {
+pub fn equals(field: &str, truth: bool) -> Option<RemoteCondition> {
     if truth {
-        Pushed::exact(is(field, Value::Boolean(true)))
+        RemoteCondition::exact(is(field, Value::Boolean(true)))
     } else {
-        Pushed::superset(Condition::Or(vec![
+        RemoteCondition::superset(Condition::Or(vec![
             is(field, Value::Boolean(false)),
             is_null(field),
         ]))
@@ -28,8 +28,8 @@ pub fn equals(field: &str, truth: bool) -> Option<Pushed> {
 }
 
 /// `b IS NOT FALSE`.
-pub fn is_not_false(field: &str) -> Option<Pushed> {
-    Pushed::superset(Condition::Or(vec![
+pub fn is_not_false(field: &str) -> Option<RemoteCondition> {
+    RemoteCondition::superset(Condition::Or(vec![
         is(field, Value::Boolean(true)),
         is_null(field),
     ]))
@@ -44,7 +44,7 @@ pub unsafe fn compare(
     column: &Column,
     op: CompareOp,
     value: *mut pg_sys::Node,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through; makeBoolExpr allocates in the planner's memory.
     unsafe {
         let value = match op {
@@ -57,10 +57,10 @@ pub unsafe fn compare(
             }
             _ => return None,
         };
-        match translator.operand(value, &[pg_sys::BOOLOID], Shape::Plain)? {
+        match translator.operand(value, &[pg_sys::BOOLOID], ParamTransform::Plain)? {
             Operand::Value(Value::Boolean(truth)) => equals(&column.field, truth),
             // It may turn out to be false.
-            Operand::Value(parameter) => Pushed::superset(Condition::Or(vec![
+            Operand::Value(parameter) => RemoteCondition::superset(Condition::Or(vec![
                 is(&column.field, parameter),
                 is_null(&column.field),
             ])),
@@ -77,7 +77,7 @@ pub unsafe fn test(
     translator: &mut Translator,
     expression: *mut pg_sys::BooleanTest,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     use crate::catalog::ValueClass;
     use pg_sys::BoolTestType as Test;
     // SAFETY: the caller checked the node's type.
@@ -106,7 +106,7 @@ pub unsafe fn test(
             Test::IS_NOT_TRUE => equals(&column.field, false),
             Test::IS_NOT_FALSE => is_not_false(&column.field),
             // An unset boolean that reads as false is not unknown here: the rows are a superset.
-            Test::IS_UNKNOWN => Pushed::superset(is_null(&column.field)),
+            Test::IS_UNKNOWN => RemoteCondition::superset(is_null(&column.field)),
             // … and for the same reason `isnotnull` would lose it.
             _ => None,
         }

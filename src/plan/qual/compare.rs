@@ -1,10 +1,11 @@
 //! `column op value`, in either order of the operands, between a column's own type and its own operators.
 
+use super::build::{condition, is_exact};
 use super::operand::Operand;
 use super::operator::{commute, compare_op, deterministic, family, negate};
-use super::shape::Shape;
-use super::{Pushed, Translator, boolean, integer, is_null, moment, not_null, null, pattern};
+use super::{RemoteCondition, Translator, boolean, datetime, integer, is_null, null, pattern};
 use crate::catalog::{Column, ValueClass};
+use crate::private::transform::ParamTransform;
 use intacct::query::text;
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, pg_sys};
@@ -17,7 +18,7 @@ pub unsafe fn translate(
     translator: &mut Translator,
     expression: *mut pg_sys::OpExpr,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; operands are its own.
     unsafe {
         let operands = PgList::<pg_sys::Node>::from_pg((*expression).args);
@@ -44,7 +45,7 @@ pub unsafe fn sides(
     right: *mut pg_sys::Node,
     collation: pg_sys::Oid,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         let commuted = pg_sys::get_commutator(operator);
@@ -69,7 +70,7 @@ unsafe fn one_way(
     value: *mut pg_sys::Node,
     collation: pg_sys::Oid,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         if let Some((column, class)) = translator.column(subject)
@@ -79,7 +80,7 @@ unsafe fn one_way(
             return with_column(translator, column, class, op, value, collation);
         }
         let seen = integer::compare(translator, operator, subject, value, negated)
-            .or_else(|| moment::compare(translator, operator, subject, value, negated));
+            .or_else(|| datetime::compare(translator, operator, subject, value, negated));
         match seen {
             None if pg_sys::exprType(subject) == pg_sys::TEXTOID => {
                 pattern::lower(translator, operator, subject, value, collation, negated)
@@ -102,13 +103,13 @@ pub unsafe fn with_column(
     op: CompareOp,
     value: *mut pg_sys::Node,
     collation: pg_sys::Oid,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     if class == ValueClass::Boolean {
         // SAFETY: passed through.
         return unsafe { boolean::compare(translator, column, op, value) };
     }
     // SAFETY: passed through.
-    let value = match unsafe { translator.operand(value, family(class).1, Shape::Plain) }? {
+    let value = match unsafe { translator.operand(value, family(class).1, ParamTransform::Plain) }? {
         Operand::Value(value) => value,
         // Never true: the planner has mostly folded it away, and the rest is rare enough to stay here.
         Operand::Null => return None,
@@ -124,51 +125,10 @@ pub unsafe fn with_column(
     }
     if class == ValueClass::Text && matches!(op, CompareOp::Eq | CompareOp::Ne) {
         let test = text::compares(&column.field, op == CompareOp::Eq, &value, column.is_enum())?;
-        return Some(Pushed::of_text(test));
+        return Some(RemoteCondition::of_text(test));
     }
     let exact = is_exact(translator, class, &value);
     condition(translator, &column.field, op, value, exact)
-}
-
-/// The condition, if the dialect can say it.
-pub fn condition(
-    translator: &Translator,
-    field: &str,
-    op: CompareOp,
-    value: Value,
-    exact: bool,
-) -> Option<Pushed> {
-    if !translator
-        .table
-        .dialect()
-        .capabilities()
-        .operators
-        .compare
-        .contains(&op)
-    {
-        return None;
-    }
-    let condition = Condition::Compare {
-        field: field.to_owned(),
-        op,
-        value,
-    };
-    let condition = if op == CompareOp::Ne {
-        // What the gateway does with null under a negative is not documented: said explicitly, it does not matter.
-        Condition::and(Some(condition), not_null(field))
-    } else {
-        condition
-    };
-    Some(Pushed::new(condition, exact))
-}
-
-/// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds; whether it is
-/// ambiguous there, and what a parameter holds, only execution tells (`ForeignTable::says_exactly_at_execution`).
-pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
-    match (class, value) {
-        (ValueClass::Timestamp, value) => translator.table.may_say_exactly(value),
-        _ => true,
-    }
 }
 
 /// `a IS [NOT] DISTINCT FROM b`: never null, and NULL equals NULL.
@@ -179,7 +139,7 @@ pub unsafe fn distinct(
     translator: &mut Translator,
     expression: *mut pg_sys::OpExpr,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; operands are its own.
     unsafe {
         let operands = PgList::<pg_sys::Node>::from_pg((*expression).args);
@@ -197,7 +157,7 @@ pub unsafe fn distinct(
             return None;
         }
         let field = column.field.as_str();
-        let value = match translator.operand(value, family(class).1, Shape::Nullable)? {
+        let value = match translator.operand(value, family(class).1, ParamTransform::Nullable)? {
             Operand::Value(value) => value,
             Operand::Null => return null::test(column, class, negated),
         };
@@ -233,7 +193,10 @@ pub unsafe fn distinct(
             op: CompareOp::Ne,
             value,
         };
-        Some(Pushed::new(Condition::Or(vec![differs, is_null(field)]), exact))
+        Some(RemoteCondition::new(
+            Condition::Or(vec![differs, is_null(field)]),
+            exact,
+        ))
     }
 }
 
@@ -248,14 +211,14 @@ pub unsafe fn rows(
     translator: &mut Translator,
     expression: *mut pg_sys::RowCompareExpr,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; the lists are of one length.
     unsafe {
         let left = PgList::<pg_sys::Node>::from_pg((*expression).largs);
         let right = PgList::<pg_sys::Node>::from_pg((*expression).rargs);
         let operators = PgList::<pg_sys::Oid>::from_pg((*expression).opnos);
         let collations = PgList::<pg_sys::Oid>::from_pg((*expression).inputcollids);
-        let mut rest: Option<Pushed> = None;
+        let mut rest: Option<RemoteCondition> = None;
         // What is left of a longer row loosens the rest, as a part that cannot be said does.
         for index in (0..left.len().min(MOST_COMPARED)).rev() {
             let last = index + 1 == left.len();
@@ -282,9 +245,11 @@ pub unsafe fn rows(
             let mut compare = |op| with_column(translator, column, class, op, value, collation);
             rest = match (last, rest) {
                 (true, _) => compare(op),
-                (false, None) => compare(loose).map(Pushed::inexact),
+                (false, None) => compare(loose).map(RemoteCondition::inexact),
                 (false, Some(rest)) => match (compare(strict), compare(CompareOp::Eq)) {
-                    (Some(strict), Some(equal)) => Some(Pushed::or(strict, Pushed::and(equal, rest))),
+                    (Some(strict), Some(equal)) => {
+                        Some(RemoteCondition::or(strict, RemoteCondition::and(equal, rest)))
+                    }
                     _ => None,
                 },
             };

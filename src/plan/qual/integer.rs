@@ -1,12 +1,12 @@
 //! `bigint_column op numeric`: PostgreSQL casts the column; the gateway gets a whole number instead of the numeric.
 
-use super::compare::condition;
+use super::build::condition;
 use super::operand::Operand;
 use super::operator::{NUMERIC_OPS, meaning, negate};
-use super::shape::{Rounding, Shape};
-use super::{Pushed, Translator, list, not_null};
+use super::{RemoteCondition, Translator, list, not_null};
 use crate::catalog::{Column, ValueClass};
-use crate::convert::shape;
+use crate::convert::transform;
+use crate::private::transform::{ParamTransform, Rounding};
 use intacct::{CompareOp, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -42,7 +42,7 @@ pub unsafe fn member(
     subject: *mut pg_sys::Node,
     array: *mut pg_sys::Node,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through; the array's type is checked before it is read.
     unsafe {
         let column = column(translator, subject)?;
@@ -54,10 +54,10 @@ pub unsafe fn member(
         if pg_sys::exprType(array) != pg_sys::NUMERICARRAYOID {
             return None;
         }
-        let values = list::listed(translator, array, Shape::Integer(Rounding::Exact), true)?;
+        let values = list::listed(translator, array, ParamTransform::Integer(Rounding::Exact), true)?;
         let whole = values.into_iter().filter_map(|value| match value {
             Value::Param(_) => Some(value),
-            number => shape::whole_number(&number),
+            number => transform::whole_number(&number),
         });
         list::among(column, whole.collect(), true)
     }
@@ -73,7 +73,7 @@ pub unsafe fn compare(
     subject: *mut pg_sys::Node,
     value: *mut pg_sys::Node,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         let column = column(translator, subject)?;
@@ -85,10 +85,10 @@ pub unsafe fn compare(
             CompareOp::Le | CompareOp::Gt => Rounding::Floor,
             CompareOp::Eq | CompareOp::Ne => Rounding::Exact,
         };
-        match translator.operand(value, &[pg_sys::NUMERICOID], Shape::Integer(rounding))? {
+        match translator.operand(value, &[pg_sys::NUMERICOID], ParamTransform::Integer(rounding))? {
             Operand::Value(Value::Param(_)) if op == CompareOp::Ne => {
                 // Whether it is whole, and so can be said, shows only at execution.
-                Pushed::superset(not_null(&column.field))
+                RemoteCondition::superset(not_null(&column.field))
             }
             Operand::Value(value) => condition(translator, &column.field, op, value, true),
             Operand::Null => None,

@@ -1,7 +1,7 @@
 //! Conditions of one relation that were translated before in this planning: its paths, the steps above it and its plan all
 //! ask for them.
 
-use super::{Params, Pushed, Translator};
+use super::{Params, RemoteCondition, Translator};
 use pgrx::{PgMemoryContexts, pg_sys};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// What an expression was translated to.
 pub struct Translated {
     /// The condition; its parameters are numbered by themselves.
-    pub pushed: Option<Pushed>,
+    pub pushed: Option<RemoteCondition>,
     /// Their expressions.
     pub params: Params,
 }
@@ -52,7 +52,7 @@ impl Translated {
     ///
     /// # Safety
     /// Within the planning of the expression.
-    pub unsafe fn among(&self, params: &mut Params) -> Option<Pushed> {
+    pub unsafe fn among(&self, params: &mut Params) -> Option<RemoteCondition> {
         let mut pushed = self.pushed.clone()?;
         if !self.params.is_empty() {
             // SAFETY: passed through.

@@ -1,10 +1,11 @@
 //! Lists: `x IN (…)`, `= ANY (array)`, `<> ALL (array)`, `LIKE ANY (array)`.
 
+use super::build::is_exact;
 use super::operator::{compare_op, deterministic, family};
-use super::shape::Shape;
-use super::{Pushed, Translator, compare, integer, not_null, pattern};
+use super::{RemoteCondition, Translator, compare, integer, not_null, pattern};
 use crate::catalog::{Column, ValueClass};
 use crate::convert::outward;
+use crate::private::transform::ParamTransform;
 use intacct::query::{MOST_LISTED, ends, text};
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
@@ -17,7 +18,7 @@ pub unsafe fn translate(
     translator: &mut Translator,
     expression: *mut pg_sys::ScalarArrayOpExpr,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; operands are its own.
     unsafe {
         let operands = PgList::<pg_sys::Node>::from_pg((*expression).args);
@@ -52,20 +53,18 @@ pub unsafe fn translate(
         if !family(class).1.contains(&element) {
             return None;
         }
-        let values = listed(translator, array, Shape::Plain, wants_member)?;
+        let values = listed(translator, array, ParamTransform::Plain, wants_member)?;
         if values.is_empty() {
             return None;
         }
         if !wants_member && values.len() > MOST_LISTED {
-            return Pushed::superset(not_null(&column.field));
+            return RemoteCondition::superset(not_null(&column.field));
         }
         if class == ValueClass::Text && !wants_member {
             let test = text::lists(&column.field, false, &values, column.is_enum())?;
-            return Some(Pushed::of_text(test));
+            return Some(RemoteCondition::of_text(test));
         }
-        let exact = values
-            .iter()
-            .all(|value| compare::is_exact(translator, class, value));
+        let exact = values.iter().all(|value| is_exact(translator, class, value));
         if wants_member {
             return among(column, values, exact);
         }
@@ -75,7 +74,7 @@ pub unsafe fn translate(
             negated: true,
         };
         let condition = Condition::and(Some(condition), not_null(&column.field));
-        Some(Pushed::new(condition, exact))
+        Some(RemoteCondition::new(condition, exact))
     }
 }
 
@@ -87,7 +86,7 @@ pub unsafe fn translate(
 pub unsafe fn listed(
     translator: &mut Translator,
     array: *mut pg_sys::Node,
-    shape: Shape,
+    shape: ParamTransform,
     wants_member: bool,
 ) -> Option<Vec<Value>> {
     // SAFETY: the node's type is checked before the cast.
@@ -112,7 +111,7 @@ pub unsafe fn listed(
 }
 
 /// A column that has one of some values; of too many for a list, one between their ends.
-pub fn among(column: &Column, values: Vec<Value>, exact: bool) -> Option<Pushed> {
+pub fn among(column: &Column, values: Vec<Value>, exact: bool) -> Option<RemoteCondition> {
     let field = column.field.clone();
     if values.is_empty() {
         // Never true: rare enough to stay here.
@@ -125,11 +124,11 @@ pub fn among(column: &Column, values: Vec<Value>, exact: bool) -> Option<Pushed>
             values,
             negated,
         };
-        return Some(Pushed::new(condition, exact));
+        return Some(RemoteCondition::new(condition, exact));
     }
     match ends(&values) {
-        Some((low, high)) => Pushed::superset(Condition::Between { field, low, high }),
-        None => Pushed::superset(not_null(&field)),
+        Some((low, high)) => RemoteCondition::superset(Condition::Between { field, low, high }),
+        None => RemoteCondition::superset(not_null(&field)),
     }
 }
 
@@ -143,7 +142,7 @@ unsafe fn each(
     subject: *mut pg_sys::Node,
     array: *mut pg_sys::Node,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; operands are its own.
     unsafe {
         if !is_a(array, pg_sys::NodeTag::T_Const) {
@@ -155,7 +154,7 @@ unsafe fn each(
         }
         let (operator, collation) = ((*expression).opno, (*expression).inputcollid);
         let any = (*expression).useOr != negated;
-        let mut whole: Option<Pushed> = None;
+        let mut whole: Option<RemoteCondition> = None;
         let mut complete = true;
         for element in elements {
             if (*element).constisnull {
@@ -176,13 +175,13 @@ unsafe fn each(
                     whole
                 }
                 (None, next, _) => next,
-                (Some(whole), Some(next), true) => Some(Pushed::or(whole, next)),
-                (Some(whole), Some(next), false) => Some(Pushed::and(whole, next)),
+                (Some(whole), Some(next), true) => Some(RemoteCondition::or(whole, next)),
+                (Some(whole), Some(next), false) => Some(RemoteCondition::and(whole, next)),
             };
         }
         match complete {
             true => whole,
-            false => whole.map(Pushed::inexact),
+            false => whole.map(RemoteCondition::inexact),
         }
     }
 }

@@ -1,35 +1,34 @@
 //! SQL conditions into the connector's own: which rows the gateway may leave out.
 //!
-//! A [`Pushed`] condition keeps every row for which the SQL expression is true (it may keep more, then it is not
+//! A [`RemoteCondition`] condition keeps every row for which the SQL expression is true (it may keep more, then it is not
 //! *exact*). All conditions are evaluated locally as well, so a superset costs traffic and never a wrong answer; the
 //! opposite mistake, a condition that drops a row which SQL keeps, is what each rule in here must exclude.
 //! `docs/pushdown.md` lists the rules with their reasons.
 
 mod boolean;
+mod build;
 mod compare;
+mod datetime;
 mod integer;
 mod known;
-mod leaf;
 mod list;
-mod moment;
 mod null;
 mod operand;
 mod operator;
 mod pattern;
-pub mod shape;
 
 pub use known::Known;
 pub use operand::Params;
 pub use operator::family;
 
-use crate::catalog::ForeignTable;
+use crate::catalog::{ForeignTable, ValueClass};
 use intacct::query::text::TextTest;
 use intacct::{CompareOp, Condition};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// A condition for the gateway.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pushed {
+pub struct RemoteCondition {
     /// What is sent.
     pub condition: Condition,
     /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
@@ -40,29 +39,29 @@ pub struct Pushed {
     pub case_insensitive: bool,
 }
 
-impl Pushed {
-    fn new(condition: Condition, exact: bool) -> Pushed {
-        Pushed {
+impl RemoteCondition {
+    fn new(condition: Condition, exact: bool) -> RemoteCondition {
+        RemoteCondition {
             condition,
             exact,
             case_insensitive: false,
         }
     }
 
-    fn exact(condition: Condition) -> Option<Pushed> {
-        Some(Pushed::new(condition, true))
+    fn exact(condition: Condition) -> Option<RemoteCondition> {
+        Some(RemoteCondition::new(condition, true))
     }
 
-    fn superset(condition: Condition) -> Option<Pushed> {
-        Some(Pushed::new(condition, false))
+    fn superset(condition: Condition) -> Option<RemoteCondition> {
+        Some(RemoteCondition::new(condition, false))
     }
 
-    fn inexact(self) -> Pushed {
-        Pushed { exact: false, ..self }
+    fn inexact(self) -> RemoteCondition {
+        RemoteCondition { exact: false, ..self }
     }
 
-    fn disregarding_case(self) -> Pushed {
-        Pushed {
+    fn disregarding_case(self) -> RemoteCondition {
+        RemoteCondition {
             exact: false,
             case_insensitive: true,
             ..self
@@ -70,8 +69,8 @@ impl Pushed {
     }
 
     /// A test of text.
-    fn of_text(test: TextTest) -> Pushed {
-        let pushed = Pushed::new(test.sent, test.exact);
+    fn of_text(test: TextTest) -> RemoteCondition {
+        let pushed = RemoteCondition::new(test.sent, test.exact);
         match test.cased {
             true => pushed.disregarding_case(),
             false => pushed,
@@ -79,12 +78,12 @@ impl Pushed {
     }
 
     /// Both hold.
-    fn and(a: Pushed, b: Pushed) -> Pushed {
+    fn and(a: RemoteCondition, b: RemoteCondition) -> RemoteCondition {
         Several::of([a, b]).and().expect("two conditions")
     }
 
     /// At least one holds.
-    fn or(a: Pushed, b: Pushed) -> Pushed {
+    fn or(a: RemoteCondition, b: RemoteCondition) -> RemoteCondition {
         Several::of([a, b]).or().expect("two conditions")
     }
 }
@@ -105,7 +104,7 @@ impl Several {
         }
     }
 
-    fn of(pushed: impl IntoIterator<Item = Pushed>) -> Several {
+    fn of(pushed: impl IntoIterator<Item = RemoteCondition>) -> Several {
         let mut several = Several::new();
         for part in pushed {
             several.add(part);
@@ -113,14 +112,14 @@ impl Several {
         several
     }
 
-    fn add(&mut self, pushed: Pushed) {
+    fn add(&mut self, pushed: RemoteCondition) {
         self.exact &= pushed.exact;
         self.case_insensitive |= pushed.case_insensitive;
         self.conditions.push(pushed.condition);
     }
 
     /// All hold; `None` if there is none.
-    fn and(self) -> Option<Pushed> {
+    fn and(self) -> Option<RemoteCondition> {
         self.joined(Condition::And, |condition| match condition {
             Condition::And(inner) => Ok(inner),
             other => Err(other),
@@ -128,7 +127,7 @@ impl Several {
     }
 
     /// At least one holds; `None` if there is none.
-    fn or(self) -> Option<Pushed> {
+    fn or(self) -> Option<RemoteCondition> {
         self.joined(Condition::Or, |condition| match condition {
             Condition::Or(inner) => Ok(inner),
             other => Err(other),
@@ -139,7 +138,7 @@ impl Several {
         mut self,
         join: impl FnOnce(Vec<Condition>) -> Condition,
         inside: impl Fn(Condition) -> Result<Vec<Condition>, Condition>,
-    ) -> Option<Pushed> {
+    ) -> Option<RemoteCondition> {
         let condition = match self.conditions.len() {
             0 | 1 => self.conditions.pop()?,
             _ => {
@@ -153,7 +152,7 @@ impl Several {
                 join(parts)
             }
         };
-        Some(Pushed {
+        Some(RemoteCondition {
             condition,
             exact: self.exact,
             case_insensitive: self.case_insensitive,
@@ -196,14 +195,14 @@ impl Translator<'_> {
     ///
     /// # Safety
     /// `expression` must be a planned expression of the current planning.
-    pub unsafe fn translate(&mut self, expression: *mut pg_sys::Node) -> Option<Pushed> {
+    pub unsafe fn translate(&mut self, expression: *mut pg_sys::Node) -> Option<RemoteCondition> {
         // SAFETY: passed through.
         unsafe { self.truth(expression, false) }
     }
 
     /// The rows for which `expression` is true, or with `negated`, false. Rows for which it is null are in neither
     /// set, so negation is pushed inward by De Morgan's laws, which hold in SQL's three-valued logic.
-    unsafe fn truth(&mut self, expression: *mut pg_sys::Node, negated: bool) -> Option<Pushed> {
+    unsafe fn truth(&mut self, expression: *mut pg_sys::Node, negated: bool) -> Option<RemoteCondition> {
         // A statement may have any number of conditions, each of which passes here.
         pgrx::check_for_interrupts!();
         if expression.is_null() || self.depth == MOST_NESTED {
@@ -229,7 +228,7 @@ impl Translator<'_> {
             }
             let kept = self.params.mark();
             let dialect = self.table.dialect();
-            let pushed = leaf::translate(self, expression, negated)
+            let pushed = leaf(self, expression, negated)
                 .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive)
                 .filter(|pushed| dialect.says(&pushed.condition))
                 .filter(|pushed| self.depth + depth(&pushed.condition) <= MOST_NESTED);
@@ -241,7 +240,7 @@ impl Translator<'_> {
     }
 
     /// A conjunction: what cannot be pushed is left out, which makes it a superset.
-    unsafe fn all_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
+    unsafe fn all_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<RemoteCondition> {
         let mut whole = Several::new();
         let mut complete = true;
         for part in parts.iter_ptr() {
@@ -257,7 +256,7 @@ impl Translator<'_> {
     }
 
     /// A disjunction: one part that cannot be pushed keeps the whole of it here.
-    unsafe fn any_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<Pushed> {
+    unsafe fn any_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<RemoteCondition> {
         let mut whole = Several::new();
         let kept = self.params.mark();
         for part in parts.iter_ptr() {
@@ -275,7 +274,7 @@ impl Translator<'_> {
     ///
     /// # Safety
     /// Clauses of the current planning that live as long as it does: those of base relations.
-    pub unsafe fn translate_all(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
+    pub unsafe fn translate_all(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<RemoteCondition> {
         let kept = self.params.mark();
         // SAFETY: passed through.
         let pushed = unsafe { self.conjunction(clauses) }?;
@@ -297,7 +296,7 @@ impl Translator<'_> {
         pushed
     }
 
-    unsafe fn conjunction(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<Pushed> {
+    unsafe fn conjunction(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<RemoteCondition> {
         let mut whole = Several::new();
         let mut complete = true;
         for clause in clauses {
@@ -320,11 +319,41 @@ impl Translator<'_> {
     }
 }
 
+/// The rows for which a condition without AND, OR, NOT is true (or false, when negated).
+///
+/// # Safety
+/// `expression` must be a valid expression node of the current planning.
+unsafe fn leaf(
+    translator: &mut Translator,
+    expression: *mut pg_sys::Node,
+    negated: bool,
+) -> Option<RemoteCondition> {
+    use pg_sys::NodeTag;
+    // SAFETY: the node's type is checked before each cast.
+    unsafe {
+        match (*expression).type_ {
+            NodeTag::T_OpExpr => compare::translate(translator, expression.cast(), negated),
+            NodeTag::T_DistinctExpr => compare::distinct(translator, expression.cast(), negated),
+            NodeTag::T_RowCompareExpr => compare::rows(translator, expression.cast(), negated),
+            NodeTag::T_ScalarArrayOpExpr => list::translate(translator, expression.cast(), negated),
+            NodeTag::T_NullTest => null::translate(translator, expression.cast(), negated),
+            NodeTag::T_BooleanTest => boolean::test(translator, expression.cast(), negated),
+            NodeTag::T_CoalesceExpr => null::coalesced_boolean(translator, expression, negated),
+            NodeTag::T_FuncExpr => pattern::starts_with(translator, expression.cast(), negated),
+            NodeTag::T_Var => {
+                let (column, class) = translator.column(expression)?;
+                (class == ValueClass::Boolean).then(|| boolean::equals(&column.field, !negated))?
+            }
+            _ => None,
+        }
+    }
+}
+
 fn is_text(table: &ForeignTable, field: &str) -> bool {
     // A field that is not a column may be anything.
     table
         .column_of_field(field)
-        .is_none_or(|column| matches!(column.class, None | Some(crate::catalog::ValueClass::Text)))
+        .is_none_or(|column| matches!(column.class, None | Some(ValueClass::Text)))
 }
 
 /// Whether a condition keeps no fewer rows when the gateway disregards case: negatives and orders of text would.

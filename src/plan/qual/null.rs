@@ -1,7 +1,7 @@
 //! NULL tests, and COALESCE, which is one in disguise.
 
 use super::operator::negate;
-use super::{Pushed, Translator, boolean, compare, integer, is_null, moment, not_null, operator};
+use super::{RemoteCondition, Translator, boolean, compare, datetime, integer, is_null, not_null, operator};
 use crate::catalog::{Column, ValueClass};
 use intacct::CompareOp;
 use pgrx::{PgList, is_a, pg_sys};
@@ -14,7 +14,7 @@ pub unsafe fn translate(
     translator: &Translator,
     expression: *mut pg_sys::NullTest,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type.
     unsafe {
         if (*expression).argisrow {
@@ -27,13 +27,13 @@ pub unsafe fn translate(
 }
 
 /// The rows where a column has no value, or has one.
-pub fn test(column: &Column, class: ValueClass, wants_null: bool) -> Option<Pushed> {
+pub fn test(column: &Column, class: ValueClass, wants_null: bool) -> Option<RemoteCondition> {
     match (class, wants_null) {
-        (ValueClass::Boolean, true) => Pushed::superset(is_null(&column.field)),
+        (ValueClass::Boolean, true) => RemoteCondition::superset(is_null(&column.field)),
         // An unset boolean may read as false, and `isnotnull` would lose it.
         (ValueClass::Boolean, false) => None,
-        (_, true) => Pushed::exact(is_null(&column.field)),
-        (_, false) => Pushed::exact(not_null(&column.field)),
+        (_, true) => RemoteCondition::exact(is_null(&column.field)),
+        (_, false) => RemoteCondition::exact(not_null(&column.field)),
     }
 }
 
@@ -47,7 +47,7 @@ unsafe fn column_within<'a>(
         translator
             .column(expression)
             .or_else(|| integer::column(translator, expression).map(|column| (column, ValueClass::Integer)))
-            .or_else(|| moment::column(translator, expression))
+            .or_else(|| datetime::column(translator, expression))
     }
 }
 
@@ -77,7 +77,7 @@ pub unsafe fn coalesce(
     value: *mut pg_sys::Node,
     collation: pg_sys::Oid,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through; what is made lives in the planner's memory.
     unsafe {
         let (inner, default) = arguments(subject)?;
@@ -102,8 +102,8 @@ pub unsafe fn coalesce(
             }
             let op = operator::compare_op(operator, class)?;
             return match (if negated { negate(op) } else { op }, wanted) {
-                (CompareOp::Eq, true) => Pushed::exact(is_null(&column.field)),
-                (CompareOp::Ne, false) => Pushed::exact(not_null(&column.field)),
+                (CompareOp::Eq, true) => RemoteCondition::exact(is_null(&column.field)),
+                (CompareOp::Ne, false) => RemoteCondition::exact(not_null(&column.field)),
                 _ => None,
             };
         }
@@ -111,8 +111,8 @@ pub unsafe fn coalesce(
         if !wanted {
             return Some(of_column);
         }
-        let without = Pushed::exact(is_null(&column.field))?;
-        let whole = Pushed::or(of_column, without);
+        let without = RemoteCondition::exact(is_null(&column.field))?;
+        let whole = RemoteCondition::or(of_column, without);
         Some(if known.is_none() || class == ValueClass::Boolean {
             whole.inexact()
         } else {
@@ -129,7 +129,7 @@ pub unsafe fn coalesced_boolean(
     translator: &mut Translator,
     expression: *mut pg_sys::Node,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         let (inner, default) = arguments(expression)?;

@@ -1,9 +1,9 @@
 //! The two sides of a comparison: a column of ours, and a value that does not depend on our row.
 
 use super::Translator;
-use super::shape::Shape;
 use crate::catalog::{Column, ValueClass};
-use crate::convert::{outward, shape};
+use crate::convert::{outward, transform};
+use crate::private::transform::ParamTransform;
 use intacct::{Binding, Value};
 use pgrx::{PgList, is_a, pg_sys};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Expressions whose value is known only at execution; they become the scan's `fdw_exprs`.
 #[derive(Default)]
 pub struct Params {
-    expressions: Vec<(*mut pg_sys::Expr, Shape)>,
+    expressions: Vec<(*mut pg_sys::Expr, ParamTransform)>,
     /// Numbers by fingerprint: a statement may have thousands.
     known: HashMap<u64, Vec<usize>>,
 }
@@ -22,7 +22,7 @@ impl Params {
     ///
     /// # Safety
     /// `expression` must be a valid expression node.
-    pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr, shape: Shape) -> u32 {
+    pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr, shape: ParamTransform) -> u32 {
         // SAFETY: the caller vouches for the node.
         let fingerprint = unsafe { fingerprint(expression) };
         let alike = self.known.entry(fingerprint).or_default();
@@ -79,15 +79,15 @@ impl Params {
         self.expressions.is_empty()
     }
 
-    /// The expressions and their shapes, in the order of their numbers.
-    pub fn into_parts(self) -> (*mut pg_sys::List, Vec<Shape>) {
+    /// The expressions and their transforms, in the order of their numbers.
+    pub fn into_parts(self) -> (*mut pg_sys::List, Vec<ParamTransform>) {
         let mut list = pgrx::PgList::<pg_sys::Expr>::new();
-        let mut shapes = Vec::with_capacity(self.expressions.len());
+        let mut transforms = Vec::with_capacity(self.expressions.len());
         for (expression, shape) in self.expressions {
             list.push(expression);
-            shapes.push(shape);
+            transforms.push(shape);
         }
-        (list.into_pg(), shapes)
+        (list.into_pg(), transforms)
     }
 }
 
@@ -173,7 +173,7 @@ impl<'a> Translator<'a> {
     pub unsafe fn column(&self, expression: *mut pg_sys::Node) -> Option<(&'a Column, ValueClass)> {
         // SAFETY: node types are checked before each cast.
         unsafe {
-            let node = crate::plan::unrelabelled(expression);
+            let node = crate::plan::nodes::unrelabelled(expression);
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 return None;
             }
@@ -194,20 +194,20 @@ impl<'a> Translator<'a> {
         &mut self,
         expression: *mut pg_sys::Node,
         expected: &[pg_sys::Oid],
-        shape: Shape,
+        shape: ParamTransform,
     ) -> Option<Operand> {
         // SAFETY: node types are checked before each cast.
         unsafe {
             if expression.is_null() || !expected.contains(&pg_sys::exprType(expression)) {
                 return None;
             }
-            let node = crate::plan::unrelabelled(expression);
+            let node = crate::plan::nodes::unrelabelled(expression);
             if is_a(node, pg_sys::NodeTag::T_Const) && shape.is_immutable() {
                 let constant = node.cast::<pg_sys::Const>();
                 if (*constant).constisnull {
                     return Some(Operand::Null);
                 }
-                return match shape::bind((*constant).constvalue, false, (*constant).consttype, shape) {
+                return match transform::bind((*constant).constvalue, false, (*constant).consttype, shape) {
                     Binding::Null => Some(Operand::Null),
                     Binding::Value(value) => Some(Operand::Value(value)),
                     Binding::List(_) | Binding::Unsayable => None,
@@ -245,7 +245,7 @@ impl<'a> Translator<'a> {
 pub unsafe fn constant_text(expression: *mut pg_sys::Node) -> Option<String> {
     // SAFETY: node types are checked before each cast.
     unsafe {
-        let node = crate::plan::unrelabelled(expression);
+        let node = crate::plan::nodes::unrelabelled(expression);
         if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Const) {
             return None;
         }

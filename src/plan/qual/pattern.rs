@@ -2,9 +2,9 @@
 
 use super::operand::{Operand, constant_text};
 use super::operator::{compare_op, deterministic, negate};
-use super::shape::{Letters, Shape};
-use super::{Pushed, Translator};
+use super::{RemoteCondition, Translator};
 use crate::catalog::{Column, ValueClass};
+use crate::private::transform::{Letters, ParamTransform};
 use intacct::query::text;
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
@@ -30,7 +30,7 @@ pub unsafe fn operator(
     pattern: *mut pg_sys::Node,
     collation: pg_sys::Oid,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         let (folds, like) = match u32::from(operator) {
@@ -51,14 +51,24 @@ pub unsafe fn operator(
                 letters => letters,
             };
             return match like {
-                true => keeps(translator, column, pattern, Shape::Pattern(letters)),
+                true => keeps(translator, column, pattern, ParamTransform::Pattern(letters)),
                 false => None,
             };
         }
         let column = text_column(translator, subject, collation)?;
         match (like, folds) {
-            (true, false) => keeps(translator, column, pattern, Shape::Pattern(Letters::Distinct)),
-            (true, true) => keeps(translator, column, pattern, Shape::Pattern(letters(collation))),
+            (true, false) => keeps(
+                translator,
+                column,
+                pattern,
+                ParamTransform::Pattern(Letters::Distinct),
+            ),
+            (true, true) => keeps(
+                translator,
+                column,
+                pattern,
+                ParamTransform::Pattern(letters(collation)),
+            ),
             (false, _) => {
                 let letters = if folds {
                     letters(collation)
@@ -74,10 +84,10 @@ pub unsafe fn operator(
 }
 
 /// A negative; where the gateway cannot say it, the rows that have a value.
-fn sayable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<Pushed> {
+fn sayable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<RemoteCondition> {
     match translator.table.dialect().says(&test.sent) {
-        true => Some(Pushed::of_text(test)),
-        false => Pushed::superset(super::not_null(&column.field)),
+        true => Some(RemoteCondition::of_text(test)),
+        false => RemoteCondition::superset(super::not_null(&column.field)),
     }
 }
 
@@ -89,7 +99,7 @@ pub unsafe fn starts_with(
     translator: &mut Translator,
     call: *mut pg_sys::FuncExpr,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: the caller checked the node's type; arguments are its own.
     unsafe {
         if u32::from((*call).funcid) != pg_sys::F_STARTS_WITH {
@@ -112,7 +122,7 @@ pub unsafe fn lower(
     value: *mut pg_sys::Node,
     collation: pg_sys::Oid,
     negated: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     unsafe {
         let (column, case) = lowered(translator, subject)?;
@@ -121,7 +131,7 @@ pub unsafe fn lower(
         if op != CompareOp::Eq || !deterministic(collation) {
             return None;
         }
-        keeps(translator, column, value, Shape::Whole(letters(case)))
+        keeps(translator, column, value, ParamTransform::Whole(letters(case)))
     }
 }
 
@@ -172,11 +182,11 @@ unsafe fn keeps(
     translator: &mut Translator,
     column: &Column,
     pattern: *mut pg_sys::Node,
-    shape: Shape,
-) -> Option<Pushed> {
+    shape: ParamTransform,
+) -> Option<RemoteCondition> {
     let capabilities = translator.table.dialect().capabilities();
     let letters = match shape {
-        Shape::Pattern(letters) | Shape::Whole(letters) => letters,
+        ParamTransform::Pattern(letters) | ParamTransform::Whole(letters) => letters,
         _ => Letters::Distinct,
     };
     // SAFETY: passed through.
@@ -184,7 +194,7 @@ unsafe fn keeps(
         match constant_text(pattern) {
             Some(text) => {
                 let coarse = match shape {
-                    Shape::Whole(letters) => text::literal(&text, letters)?,
+                    ParamTransform::Whole(letters) => text::literal(&text, letters)?,
                     _ => text::coarse(&text, letters)?,
                 };
                 (Value::Text(coarse.text), coarse.exact, coarse.cased)
@@ -205,7 +215,10 @@ unsafe fn keeps(
         negated: false,
     };
     // Of `lower(x)` even a pattern without letters is only taken for a superset.
-    let pushed = Pushed::new(condition, exact && matches!(shape, Shape::Pattern(_)) && !folds);
+    let pushed = RemoteCondition::new(
+        condition,
+        exact && matches!(shape, ParamTransform::Pattern(_)) && !folds,
+    );
     Some(if folds { pushed.disregarding_case() } else { pushed })
 }
 
@@ -215,13 +228,13 @@ unsafe fn prefix(
     column: &Column,
     value: *mut pg_sys::Node,
     like: bool,
-) -> Option<Pushed> {
+) -> Option<RemoteCondition> {
     // SAFETY: passed through.
     let constant = unsafe { constant_text(value) };
     if let Some(text) = constant {
         let test = text::starts(&column.field, like, &text, column.is_enum())?;
         return match like {
-            true => Some(Pushed::of_text(test)),
+            true => Some(RemoteCondition::of_text(test)),
             false => sayable(translator, column, test),
         };
     }
@@ -229,8 +242,8 @@ unsafe fn prefix(
         return None;
     }
     // SAFETY: passed through.
-    match unsafe { translator.operand(value, &[pg_sys::TEXTOID], Shape::Prefix) }? {
-        Operand::Value(pattern) => Some(Pushed::new(
+    match unsafe { translator.operand(value, &[pg_sys::TEXTOID], ParamTransform::Prefix) }? {
+        Operand::Value(pattern) => Some(RemoteCondition::new(
             Condition::Like {
                 field: column.field.clone(),
                 pattern,

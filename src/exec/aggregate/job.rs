@@ -1,0 +1,395 @@
+//! What the I/O thread does for an aggregate: all groups of each query, and the number of rows that they must add up
+//! to.
+
+use crate::exec::cells::cell_reader;
+use crate::private::AggregatePrivate;
+use futures_util::future::try_join_all;
+use intacct::query::text::without_blank_edges;
+use intacct::{
+    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, OrderKey, Page, PageRequest, Paging,
+    Query, ReadPlan, ReceivedKeys, SelectItem, TEXTS_IN_DOUBT, Verdict,
+};
+
+/// Groups held at most; with more the rows themselves are read.
+const MOST_GROUPS: u64 = 200_000;
+
+/// What the gateway answered.
+pub struct Answer {
+    /// The pages of each query; none when there are more groups than can be read. A query that was spared has no pages.
+    pub groups: Option<Vec<Vec<Page>>>,
+    /// A page that tells the number of rows without groups, where it was asked for.
+    pub total: Option<Page>,
+    /// That number, where the gateway does not tell it and the rows were counted.
+    counted: Option<u64>,
+    /// The number of rows in which a field has a value, for each question about one.
+    pub values: Vec<u64>,
+    /// How many rows have the keys of the groups.
+    pub confirmed: Confirmation,
+}
+
+impl Answer {
+    /// The number of rows without groups, where the gateway told it.
+    pub fn total(&self) -> Option<u64> {
+        let told = self.total.as_ref().and_then(|page| page.total_count);
+        told.or(self.counted)
+    }
+}
+
+/// Asks everything in one request; again, as long as the groups are not proven to be those of the join.
+///
+/// # Errors
+/// What a request failed with.
+pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
+    let Some(first) = plan.queries.first().filter(|_| !plan.doubts.is_empty()) else {
+        return Ok(ask_all(&client, &plan, Vec::new(), page_size).await?.0);
+    };
+    let mut attempts = Attempts::new(&client, &plan.doubts, first.show_private)?;
+    loop {
+        let mut formed = plan.clone();
+        for query in formed.queries.iter_mut().chain(&mut formed.counts) {
+            *query = attempts.query(query);
+        }
+        let evidence = attempts.evidence(&formed.queries[0]);
+        let (answer, answers) = ask_all(&client, &formed, evidence.queries.clone(), page_size).await?;
+        match attempts.judge(&evidence, &answers) {
+            Verdict::Proven => return Ok(answer),
+            Verdict::Again => {}
+            Verdict::Undecided(why) => return Err(Error::new(ErrorKind::Undecided, why)),
+        }
+    }
+}
+
+/// Asks everything in one request: the first pages of all queries, the numbers of rows, and the `evidence`, whose answers are
+/// returned beside.
+async fn ask_all(
+    client: &Client,
+    plan: &AggregatePrivate,
+    evidence: Vec<Query>,
+    page_size: u32,
+) -> Result<(Answer, Vec<Result<Page, Error>>), Error> {
+    let limited = |query: &Query, rows: u32| Query {
+        limit: Some(Count::Number(rows.into())),
+        ..query.clone()
+    };
+    let spared = plan.first_row.as_ref().map(|first| usize::from(first.query));
+    let asked: Vec<usize> = (0..plan.queries.len())
+        .filter(|number| Some(*number) != spared)
+        .collect();
+    let verification = plan.verify.then(|| verification(plan)).flatten();
+    let first_size = if plan.only_count { 1 } else { page_size };
+    let others = asked
+        .iter()
+        .skip(1)
+        .map(|number| limited(&plan.queries[*number], page_size));
+    let counts = plan.counts.iter().map(|query| limited(query, 1));
+    let beside: Vec<Query> = others
+        .chain(counts)
+        .chain(verification.iter().map(|query| limited(query, 1)))
+        .chain(evidence)
+        .collect();
+    let (first, answers) = client
+        .page_beside(
+            &plan.queries[0],
+            plan.dialect,
+            &PageRequest {
+                size: first_size,
+                offset: 0,
+            },
+            plan.need_formatting,
+            &beside,
+        )
+        .await?;
+    let mut answers = answers.into_iter();
+    let mut firsts = vec![first];
+    for answer in answers.by_ref().take(asked.len() - 1) {
+        firsts.push(answer?);
+    }
+    let mut counts = Vec::with_capacity(plan.counts.len());
+    for answer in answers.by_ref().take(plan.counts.len()) {
+        counts.push(answer?);
+    }
+    let told = match verification {
+        Some(_) => answers.next().transpose()?,
+        None => None,
+    };
+    let evidence = answers.collect();
+
+    let values = try_join_all(plan.counts.iter().zip(&counts).map(|(query, page)| async move {
+        match page.total_count {
+            Some(rows) => Ok(rows),
+            None => count(client, plan, query, page_size).await,
+        }
+    }))
+    .await?;
+    if plan.only_count {
+        let total = firsts.pop();
+        let counted = match total.as_ref().and_then(|page| page.total_count) {
+            None => Some(count(client, plan, &plan.queries[0], page_size).await?),
+            Some(_) => None,
+        };
+        let answer = Answer {
+            groups: Some(Vec::new()),
+            total,
+            counted,
+            values,
+            confirmed: Confirmation::Unneeded,
+        };
+        return Ok((answer, evidence));
+    }
+    let rest = asked.iter().zip(firsts).map(|(number, first)| {
+        let query = &plan.queries[*number];
+        async move {
+            Ok::<_, Error>((
+                *number,
+                groups(client, plan, query, Some(first), page_size).await?,
+            ))
+        }
+    });
+    let mut found: Vec<Option<Vec<Page>>> = vec![Some(Vec::new()); plan.queries.len()];
+    for (number, pages) in try_join_all(rest).await? {
+        found[number] = pages;
+    }
+    if let Some(first_row) = &plan.first_row
+        && !shows_value(told.as_ref())
+    {
+        let query = &plan.queries[usize::from(first_row.query)];
+        found[usize::from(first_row.query)] = groups(client, plan, query, None, page_size).await?;
+    }
+    let groups: Option<Vec<Vec<Page>>> = found.into_iter().collect();
+    let mut total = told;
+    let confirmed = match (whole(plan), groups.as_ref().and_then(|groups| groups.first())) {
+        (Some(whole), Some(pages)) if plan.verify => {
+            let grouped = grouped(client, plan, pages);
+            if !plan.texts.is_empty()
+                && let Some(grouped) = grouped
+            {
+                total = Some(settle_texts(client, plan, &whole, total, grouped).await?);
+            }
+            match grouped {
+                // Where they do not add up, something is wrong in any case.
+                Some(grouped) if rows_of(total.as_ref()) == Some(grouped) => {
+                    confirm(client, plan, &whole, pages).await?
+                }
+                _ => Confirmation::Unneeded,
+            }
+        }
+        _ => Confirmation::Unneeded,
+    };
+    let answer = Answer {
+        groups,
+        total,
+        counted: None,
+        values,
+        confirmed,
+    };
+    Ok((answer, evidence))
+}
+
+/// Whether the first row of the verification shows a value, or is none because no row matches: the query for the value is
+/// not needed then.
+fn shows_value(verification: Option<&Page>) -> bool {
+    verification.is_some_and(|page| match page.rows() {
+        0 => page.total_count == Some(0),
+        _ => page.cell(0, 0).is_some(),
+    })
+}
+
+fn rows_of(page: Option<&Page>) -> Option<u64> {
+    page.and_then(|page| page.total_count)
+}
+
+/// The page that tells the number of rows without groups, when no text that the conditions compare has a blank at an edge in any
+/// of them: `counted` does not count such rows. So what is as many as the rows of the groups settles both.
+async fn settle_texts(
+    client: &Client,
+    plan: &AggregatePrivate,
+    whole: &Query,
+    counted: Option<Page>,
+    grouped: u64,
+) -> Result<Page, Error> {
+    match counted {
+        // Groups without a value may have been left out, and nothing counted: that would be as many as well.
+        Some(page) if page.total_count == Some(grouped) && (grouped > 0 || plan.keys.is_empty()) => Ok(page),
+        counted => {
+            let request = PageRequest { size: 1, offset: 0 };
+            let total = client.page(whole, plan.dialect, &request, false).await?;
+            match total.total_count {
+                // The groups add up, so the difference is due to blanks.
+                Some(rows) if rows == grouped && rows_of(counted.as_ref()) != Some(rows) => {
+                    Err(Error::new(ErrorKind::Undecided, TEXTS_IN_DOUBT))
+                }
+                _ => Ok(total),
+            }
+        }
+    }
+}
+
+/// How many rows the groups of these pages have together; none when a cell cannot be read, which is for the backend to say.
+fn grouped(client: &Client, plan: &AggregatePrivate, pages: &[Page]) -> Option<u64> {
+    let reader = cell_reader(Some(client));
+    let mut grouped = 0;
+    for page in pages {
+        for row in 0..page.rows() {
+            let count = reader.integer(page.cell(row, plan.keys.len())?).ok()?;
+            grouped += u64::try_from(count).unwrap_or(0);
+        }
+    }
+    Some(grouped)
+}
+
+/// How many rows have the keys of these groups: that they add up does not tell whether texts were taken for others.
+async fn confirm(
+    client: &Client,
+    plan: &AggregatePrivate,
+    rows: &Query,
+    pages: &[Page],
+) -> Result<Confirmation, Error> {
+    let fields = key_fields(plan);
+    let mut received = ReceivedKeys::new(fields.zip(plan.key_kinds.iter().copied()).collect());
+    let reader = cell_reader(Some(client));
+    for page in pages {
+        for row in 0..page.rows() {
+            let cells = (0..plan.keys.len()).map(|column| page.cell(row, column));
+            if received.add(cells, &reader).is_err() {
+                // The backend says which cell it is.
+                return Ok(Confirmation::Unneeded);
+            }
+        }
+    }
+    received.count(client, rows, plan.dialect).await
+}
+
+/// The fields of the group keys.
+fn key_fields(plan: &AggregatePrivate) -> impl Iterator<Item = String> {
+    let items = plan.queries.first().map(|query| query.select.as_slice());
+    let keys = items.unwrap_or_default().iter().take(plan.keys.len());
+    keys.map(|item| item.field().to_owned())
+}
+
+/// The question whose number of rows is that of all groups together.
+fn whole(plan: &AggregatePrivate) -> Option<Query> {
+    let query = plan.queries.first()?;
+    let row_key = query.select.iter().find_map(|item| match item {
+        SelectItem::Aggregate {
+            function: intacct::AggregateFunction::Count,
+            field,
+        } => Some(field.clone()),
+        _ => None,
+    })?;
+    let mut whole = query.clone();
+    whole.order_by = Vec::new();
+    whole.select = vec![SelectItem::Field(row_key)];
+    Some(whole)
+}
+
+/// The same without rows in which a text that the conditions compare has a blank at an edge, which the gateway may disregard; its
+/// first row shows a least or greatest value, in its first column, where the plan wants one.
+pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
+    let mut total = whole(plan)?;
+    if let Some(without) = without_blank_edges(plan.texts.iter().map(String::as_str)) {
+        total.filter = Some(Condition::and(total.filter, without));
+    }
+    let row_key = total.select[0].field().to_owned();
+    if let Some(first) = &plan.first_row {
+        total.order_by = vec![OrderKey {
+            field: first.field.clone(),
+            descending: first.descending,
+        }];
+    }
+    let shown = plan.first_row.as_ref().map(|first| first.field.clone());
+    let is_shown = shown
+        .as_ref()
+        .is_some_and(|field| field.eq_ignore_ascii_case(&row_key));
+    if shown.is_some() && !is_shown {
+        total.order_by.push(OrderKey {
+            field: row_key.clone(),
+            descending: false,
+        });
+    }
+    let key = (!is_shown).then_some(row_key);
+    total.select = shown.into_iter().chain(key).map(SelectItem::Field).collect();
+    Some(total)
+}
+
+/// The number of rows of a query, each of which is read: for a gateway that does not tell it.
+async fn count(
+    client: &Client,
+    plan: &AggregatePrivate,
+    query: &Query,
+    page_size: u32,
+) -> Result<u64, Error> {
+    let plan = ReadPlan {
+        assumed: Vec::new(),
+        query: query.clone(),
+        kind: plan.dialect,
+        page_size,
+        first_page: page_size,
+        paging: Paging::Offset,
+        need_formatting: false,
+        ahead: client.config().max_concurrency,
+    };
+    let read = intacct::read(client, &plan, async |_| true).await?;
+    Ok(read.rows)
+}
+
+/// All groups, of which the first page may be there; none when they do not fit into what can be read, or moved while
+/// they were read.
+async fn groups(
+    client: &Client,
+    plan: &AggregatePrivate,
+    query: &Query,
+    mut first: Option<Page>,
+    page_size: u32,
+) -> Result<Option<Vec<Page>>, Error> {
+    let mut pages: Vec<Page> = Vec::new();
+    let mut offset = 0;
+    loop {
+        let request = PageRequest {
+            size: page_size,
+            offset,
+        };
+        let page = match first.take() {
+            Some(page) => page,
+            None => {
+                client
+                    .page(query, plan.dialect, &request, plan.need_formatting)
+                    .await?
+            }
+        };
+        let (held, total, remaining) = (page.rows() as u64, page.total_count, page.remaining);
+        offset += held;
+        let same = pages.first().is_none_or(|first| first.total_count == total);
+        pages.push(page);
+        match total {
+            Some(total) if same && total <= MOST_GROUPS && offset <= total => {
+                if offset == total {
+                    return Ok(Some(pages));
+                }
+                // Some gateways count the rows here and not the groups: whether they are all there, adding up tells.
+                if plan.verify && remaining == Some(0) && pages.len() == 1 {
+                    return Ok(Some(pages));
+                }
+                if held == 0 || !plan.pages {
+                    return Ok(None);
+                }
+            }
+            // Some gateways say that no rows are one group, and send none.
+            _ if offset == 0 && plan.keys.is_empty() => return Ok(Some(pages)),
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// Whether a failure may be due to how the gateway groups, so that reading the rows is worth trying.
+pub fn may_read_rows(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnknownFields(_)
+            | ErrorKind::Refused
+            | ErrorKind::InvalidRequest
+            | ErrorKind::Malformed
+            | ErrorKind::TooLarge
+            | ErrorKind::Moved
+            | ErrorKind::Unsupported
+    )
+}

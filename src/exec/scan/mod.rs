@@ -1,0 +1,14 @@
+//! Execution of a foreign scan: callbacks, executor state, the job on the I/O thread, owned lines, statistics.
+
+mod callbacks;
+pub mod job;
+mod lines;
+mod state;
+mod stats;
+
+pub use callbacks::{
+    Running, begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan,
+    rescan_foreign_scan, state,
+};
+pub use state::ScanState;
+pub use stats::Received;

@@ -1,0 +1,488 @@
+//! What a running scan remembers.
+
+use super::job::{self, Job};
+use super::lines::Lines;
+use super::stats::Received;
+use crate::catalog::ForeignTable;
+use crate::convert::inward::Converter;
+use crate::convert::memory::RowMemory;
+use crate::error::{Report, raise};
+use crate::exec::aggregate;
+use crate::exec::bind::{self, Parameters};
+use crate::exec::cell_location::{CellLocation, naming};
+use crate::exec::cells::cell_reader;
+use crate::exec::generated::StoredColumns;
+use crate::io::{Ready, Stream};
+use crate::private::{Part, ScanPrivate};
+use crate::shmem::Tracked;
+use intacct::{CellError, CellReader, Client, Condition, ErrorKind, Page, Query};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// One column that the scan fills.
+pub struct Output {
+    /// Position in the slot, from 0.
+    pub slot: usize,
+    /// Index in the page.
+    pub cell: usize,
+    /// How the cell is read.
+    pub converter: Converter,
+    /// The column is declared NOT NULL. The planner relies on that, so a row that has nothing there is an error.
+    pub not_null: bool,
+}
+
+/// A running scan. Owned by the executor's memory context, so that an error drops it too.
+pub struct ScanState {
+    /// The table, for options and messages.
+    pub table: Rc<ForeignTable>,
+    /// Whose mapping is used.
+    pub user: pg_sys::Oid,
+    /// The plan, parameters unbound.
+    pub plan: ScanPrivate,
+    /// The plan's expressions.
+    pub parameters: Parameters,
+    /// Columns to fill from the page.
+    pub outputs: Vec<Output>,
+    /// Columns that are the same in every row: position and value.
+    pub constants: Vec<(usize, pg_sys::Datum)>,
+    /// Columns that are computed from the others.
+    pub stored: StoredColumns,
+    /// Rows and bytes so far, for EXPLAIN ANALYZE.
+    pub received: Received,
+    /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
+    /// [`wait_fd`](Self::wait_fd) tells why.
+    pub blocking: bool,
+    /// What a lookup join asks for, beside the plan's own condition.
+    keys: Option<Condition>,
+    /// The query without that, once it is bound.
+    all: Option<Query>,
+    client: Option<Client>,
+    reader: Option<CellReader>,
+    /// Holds the values of the current row.
+    memory: RowMemory,
+    /// Owned lines of the page's rows.
+    lines: Lines,
+    progress: Progress,
+    /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
+    left: Option<(Left, Left)>,
+}
+
+/// Rows that are still to be skipped and returned.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    skip: u64,
+    limit: u64,
+}
+
+/// Where the scan stands.
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a scan")]
+enum Progress {
+    /// Nobody has been asked.
+    Idle,
+    /// A join is computed here.
+    Local,
+    /// Reading `page` from `row` on; later pages come from `rest`.
+    Reading {
+        page: Page,
+        row: usize,
+        pages: u64,
+        rest: Option<Stream<Page>>,
+        shown: SharedProgress,
+    },
+}
+
+/// What others may see of the scan.
+#[derive(Default)]
+struct SharedProgress {
+    tracked: Option<Tracked>,
+    /// Rows that the statement wants, where it says so.
+    wanted: Option<u64>,
+    /// The first page tells how many rows there are: they are not read in parts.
+    tells: bool,
+    rows: u64,
+    total: Option<u64>,
+    /// Since when the scan has no row at hand, while somebody else waits for it.
+    idle: Option<Instant>,
+}
+
+impl SharedProgress {
+    /// Counts a page and tells others.
+    fn add(&mut self, page: &Page, pages: u64) {
+        if self.tells && pages == 1 {
+            let total = page.total_count.map(|total| total.saturating_sub(page.offset));
+            self.total = total.map(|total| total.min(self.wanted.unwrap_or(u64::MAX)));
+        }
+        self.rows += page.rows() as u64;
+        self.total = self.total.map(|total| total.max(self.rows));
+        if let Some(tracked) = &self.tracked {
+            tracked.progress(self.rows, self.total, pages);
+        }
+    }
+}
+
+impl ScanState {
+    /// A scan that has asked nobody yet.
+    pub fn new(
+        table: Rc<ForeignTable>,
+        user: pg_sys::Oid,
+        plan: ScanPrivate,
+        parameters: Parameters,
+        outputs: Vec<Output>,
+        constants: Vec<(usize, pg_sys::Datum)>,
+    ) -> ScanState {
+        ScanState {
+            table,
+            user,
+            plan,
+            parameters,
+            outputs,
+            constants,
+            stored: StoredColumns::none(),
+            received: Received::default(),
+            blocking: true,
+            keys: None,
+            all: None,
+            client: None,
+            reader: None,
+            memory: RowMemory::default(),
+            lines: Lines::default(),
+            progress: Progress::Idle,
+            left: None,
+        }
+    }
+
+    /// Whether LIMIT and OFFSET are carried out here, so that rows must be counted with [`counts`](Self::counts).
+    pub fn finishes(&self) -> bool {
+        self.plan.finish.is_some()
+    }
+
+    /// Whether a row that passed the check of conditions is one to return, and not one to skip.
+    pub fn counts(&mut self) -> bool {
+        match &mut self.left {
+            Some((Left { skip: 0, limit }, _)) => {
+                *limit = limit.saturating_sub(1);
+                true
+            }
+            Some((left, _)) => {
+                left.skip -= 1;
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Fills the slot with the next row; `false`: there is none. Raises what goes wrong.
+    ///
+    /// # Safety
+    /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor. Values live
+    /// until the next call or in the current memory context. `has_local` says whether there is a local plan.
+    pub unsafe fn next(
+        &mut self,
+        context: *mut pg_sys::ExprContext,
+        has_local: bool,
+        values: &mut [pg_sys::Datum],
+        nulls: &mut [bool],
+    ) -> bool {
+        if matches!(self.progress, Progress::Idle) {
+            // SAFETY: passed through.
+            unsafe { self.start(context, has_local) };
+        }
+        if matches!(self.left, Some((Left { limit: 0, .. }, _))) {
+            return false;
+        }
+        while let Progress::Reading {
+            page,
+            row,
+            pages,
+            rest,
+            shown,
+        } = &mut self.progress
+        {
+            if *row < page.rows() {
+                let current = *row;
+                *row += 1;
+                // SAFETY: passed through.
+                unsafe { self.fill(current, values, nulls) };
+                return true;
+            }
+            let Some(stream) = rest else { return false };
+            let next = if self.blocking {
+                let next = self.received.wait(|| stream.next());
+                next.map(|next| next.map_or(Ready::End, Ready::Item))
+            } else {
+                stream.try_next()
+            };
+            match next {
+                Ok(Ready::NotYet) => {
+                    shown.idle.get_or_insert_with(Instant::now);
+                    return false;
+                }
+                Ok(Ready::Item(next)) => {
+                    *pages += 1;
+                    self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
+                    self.received.add(&next);
+                    shown.add(&next, *pages);
+                    self.lines = Lines::of(&self.plan, self.client.as_ref(), &next, &mut self.received);
+                    *page = next;
+                    *row = 0;
+                    self.prepare_reader();
+                }
+                Ok(Ready::End) => {
+                    *rest = None;
+                    shown.tracked = None;
+                }
+                // Rows of which nothing proves that they are those of the join are not used: an ordinary thing for users who
+                // see some entities only.
+                Err(error) if has_local && *pages == 0 && *error.kind() == ErrorKind::Undecided => {
+                    self.received.local = Some(error.to_string());
+                    self.progress = Progress::Local;
+                }
+                // The gateway follows many paths, and not all.
+                Err(error) if has_local && *pages == 0 && aggregate::may_read_rows(&error) => {
+                    local_join(&self.plan.query.object, &error).emit(PgLogLevel::WARNING);
+                    self.progress = Progress::Local;
+                }
+                Err(error) => {
+                    *rest = None;
+                    shown.tracked = None;
+                    raise(error)
+                }
+            }
+        }
+        false
+    }
+
+    /// Starts over. When the parameters are the same and the first page is still at hand, it is read again.
+    pub fn rewind(&mut self, parameters_changed: bool) {
+        if let Some((left, began)) = &mut self.left {
+            *left = *began;
+        }
+        match &mut self.progress {
+            Progress::Reading {
+                row, pages: 0..=1, ..
+            } if !parameters_changed => *row = 0,
+            Progress::Local if !parameters_changed => {}
+            _ => self.stop(),
+        }
+    }
+
+    /// Narrows the scan to the rows that a lookup join wants; without a condition it wants all. What is under way is
+    /// cancelled.
+    pub fn ask(&mut self, keys: Option<Condition>) {
+        self.stop();
+        self.keys = keys;
+    }
+
+    /// Asks the gateway, and does not wait for what it answers.
+    ///
+    /// # Safety
+    /// As [`next`](Self::next); the scan must have been asked, and have no local plan.
+    pub unsafe fn begin(&mut self, context: *mut pg_sys::ExprContext) {
+        if matches!(self.progress, Progress::Idle) {
+            // SAFETY: passed through.
+            unsafe { self.start(context, false) };
+        }
+        if let Progress::Reading {
+            rest: Some(stream), ..
+        } = &mut self.progress
+        {
+            stream.ask();
+        }
+    }
+
+    /// Asks how many rows there are whatever keys are asked for, once the scan has begun; `None` where nobody can say.
+    pub fn count_rows(&self) -> Option<Stream<u64>> {
+        let (client, query) = (self.client.clone()?, self.all.clone()?);
+        let dialect = self.plan.dialect;
+        if !dialect.capabilities().total_count {
+            return None;
+        }
+        job::count(client, dialect, query, self.received.meter.clone()).ok()
+    }
+
+    /// The descriptor that becomes readable when the scan can go on; none when it has a row at hand, or has ended.
+    pub fn wait_fd(&self) -> Option<RawFd> {
+        match &self.progress {
+            Progress::Reading {
+                page,
+                row,
+                rest: Some(stream),
+                ..
+            } if *row >= page.rows() && !matches!(self.left, Some((Left { limit: 0, .. }, _))) => {
+                Some(stream.descriptor())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the local plan has taken over.
+    pub fn is_local(&self) -> bool {
+        matches!(self.progress, Progress::Local)
+    }
+
+    /// Cancels what is under way.
+    pub fn stop(&mut self) {
+        self.progress = Progress::Idle;
+    }
+
+    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
+        // SAFETY: passed through.
+        let bindings = unsafe { self.parameters.evaluate(context) };
+        let filter = self.plan.query.filter.as_ref();
+        let is_exact = || self.table.says_exactly_at_execution(&bindings, filter);
+        // The rows of a join are not checked again, so every condition must be said as it is.
+        if self.plan.joined.is_some() && has_local && !is_exact() {
+            self.progress = Progress::Local;
+            return;
+        }
+        let finish = self.plan.finish.map(|finish| {
+            let limit = finish
+                .limit
+                .and_then(|limit| bind::row_count(limit, &bindings, true));
+            let offset = bind::row_count(finish.offset, &bindings, false).unwrap_or(0);
+            // A condition that is loosened for want of words keeps rows that must not count.
+            let at_gateway = is_exact();
+            let left = Left {
+                skip: if at_gateway { 0 } else { offset },
+                limit: limit.unwrap_or(u64::MAX),
+            };
+            self.left = Some((left, left));
+            (limit, offset, at_gateway)
+        });
+        let mut shown = SharedProgress::default();
+        let rest = match job::bind(&self.plan, &bindings) {
+            None => None,
+            Some(_) if matches!(finish, Some((Some(0), ..))) => None,
+            Some(mut plan) => {
+                if let Some(keys) = &self.keys {
+                    self.all = Some(plan.query.clone());
+                    plan.query.filter = Some(Condition::and(plan.query.filter, keys.clone()));
+                }
+                let client = match crate::connection::client(self.table.server_oid, self.user) {
+                    Ok(client) => client,
+                    Err(error) => raise(error),
+                };
+                // At an entity, what a path shows of other entities is not documented.
+                if self.plan.joined.is_some() && has_local && client.config().location_id.is_some() {
+                    self.progress = Progress::Local;
+                    return;
+                }
+                let page_size = self.table.page_size();
+                let wanted = match finish {
+                    Some((limit, _, true)) => limit,
+                    Some((limit, offset, false)) => limit.map(|limit| limit.saturating_add(offset)),
+                    None => plan.wanted.and_then(|wanted| {
+                        let limit = bind::count(wanted.limit, &bindings)?;
+                        let offset = wanted.offset.and_then(|offset| bind::count(offset, &bindings));
+                        Some(limit.saturating_add(offset.unwrap_or(0)))
+                    }),
+                };
+                let first_page = match wanted {
+                    // A few rows would not show whether the gateway sorts as an option assumes.
+                    Some(wanted) if plan.assumed.is_empty() => wanted.clamp(1, page_size.into()) as u32,
+                    _ => page_size,
+                };
+                shown.wanted = wanted;
+                shown.tells = matches!(plan.parts[..], [Part::Whole]);
+                shown.tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.query.object);
+                self.client = Some(client.clone());
+                let job = Job {
+                    client,
+                    plan,
+                    page_size,
+                    first_page,
+                    skip: match finish {
+                        Some((_, offset, true)) => offset,
+                        _ => 0,
+                    },
+                    no_prefetch: wanted.is_some(),
+                    meter: self.received.meter.clone(),
+                };
+                Some(job.start().unwrap_or_else(|error| raise(error)))
+            }
+        };
+        self.progress = Progress::Reading {
+            page: Page::default(),
+            row: 0,
+            pages: 0,
+            rest,
+            shown,
+        };
+    }
+
+    /// The reader of cells, once the formatting is known (the first page brought it).
+    fn prepare_reader(&mut self) {
+        if self.reader.is_some() {
+            return;
+        }
+        self.reader = Some(cell_reader(self.client.as_ref()));
+    }
+
+    unsafe fn fill(&mut self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
+        let (Progress::Reading { page, .. }, Some(reader)) = (&self.progress, &self.reader) else {
+            return;
+        };
+        self.memory.begin();
+        nulls.fill(true);
+        for (slot, value) in &self.constants {
+            values[*slot] = *value;
+            nulls[*slot] = false;
+        }
+        for output in &self.outputs {
+            let lines = || self.lines.cell(row, output.cell.checked_sub(page.columns())?);
+            match page.cell(row, output.cell).or_else(lines) {
+                Some(cell) if output.converter.calls_type() => {
+                    let memory = &mut self.memory;
+                    // SAFETY: as below.
+                    let convert = || unsafe { output.converter.datum_in(memory, cell, reader) };
+                    let place = || CellLocation::of(&self.table, &self.plan, page, row, output.cell);
+                    match naming(convert, place) {
+                        Ok(datum) => {
+                            values[output.slot] = datum;
+                            nulls[output.slot] = false;
+                        }
+                        Err(error) => raise(place().report(&error)),
+                    }
+                }
+                // SAFETY: pages hold valid UTF-8.
+                Some(cell) => match unsafe { output.converter.datum_in(&mut self.memory, cell, reader) } {
+                    Ok(datum) => {
+                        values[output.slot] = datum;
+                        nulls[output.slot] = false;
+                    }
+                    Err(error) => raise(
+                        CellLocation::of(&self.table, &self.plan, page, row, output.cell).report(&error),
+                    ),
+                },
+                None if self.plan.row_key.map(usize::from) == Some(output.cell) => raise(
+                    CellLocation::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
+                        expected: "a value, and it is the row key",
+                        found: String::new(),
+                    }),
+                ),
+                None if output.not_null => raise(
+                    CellLocation::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
+                        expected: "a value, and its column is declared NOT NULL",
+                        found: String::new(),
+                    }),
+                ),
+                // Of a row of several tables, one may be missing.
+                None if self.plan.joined.is_some() => {}
+                // SAFETY: main thread.
+                None => unsafe { output.converter.null() },
+            }
+        }
+    }
+}
+
+/// What is said when the gateway does not answer a join.
+fn local_join(object: &str, error: &intacct::Error) -> Report {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_WARNING,
+        format!("Intacct did not join {object}, so its tables are read one by one"),
+    )
+    .detail(format!("{error} {}", error.detail()))
+    .hint("Set the server option push_joins to off if this happens often.")
+}

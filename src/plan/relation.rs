@@ -1,0 +1,54 @@
+//! Planner state of a foreign table (`fdw_private` of its `RelOptInfo`).
+
+use super::qual::{Known, Params, Translator};
+use crate::catalog::ForeignTable;
+use crate::options::PushSwitches;
+use pgrx::pg_sys;
+use std::rc::Rc;
+
+/// What planning one table needs to remember between its callbacks.
+pub struct RelationState {
+    pub table: Rc<ForeignTable>,
+    pub push: PushSwitches,
+    /// What its conditions were translated to.
+    pub known: Known,
+    /// Where its number of rows comes from.
+    pub size: Size,
+    /// The first page may be all that the statement takes.
+    pub fits_first_page: bool,
+}
+
+/// Where the number of a table's rows comes from.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Size {
+    /// What ANALYZE has found.
+    Analyzed,
+    /// The gateway has counted, while planning, those under the conditions that it can check.
+    Counted(f64),
+    /// Nobody has.
+    Guessed,
+}
+
+/// The state made by [`get_foreign_rel_size`].
+///
+/// # Safety
+/// `rel` must be a relation that passed through it in this planning.
+pub unsafe fn state<'a>(rel: *mut pg_sys::RelOptInfo) -> &'a RelationState {
+    // SAFETY: the pointer was set by get_foreign_rel_size and lives as long as the planner's memory context.
+    unsafe { &*(*rel).fdw_private.cast::<RelationState>() }
+}
+
+impl RelationState {
+    pub fn translator(&self, root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Translator<'_> {
+        Translator {
+            table: &self.table,
+            known: &self.known,
+            // SAFETY: a valid relation of the current planning.
+            relid: unsafe { (*rel).relid },
+            root,
+            params: Params::default(),
+            may_disregard_case: true,
+            depth: 0,
+        }
+    }
+}

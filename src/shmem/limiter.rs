@@ -1,0 +1,61 @@
+//! The budget of a server, as the client library asks for it.
+
+use super::region::{Region, Server, ServerSlot, clock, is_alive, with};
+use intacct::Budget;
+use std::time::Duration;
+
+/// The places and the queue of a server, shared by all backends.
+pub struct ServerLimiter {
+    place: ServerSlot,
+    /// `max_concurrency`
+    max: u32,
+}
+
+impl ServerLimiter {
+    /// The budget of the server at `place`.
+    pub fn new(place: ServerSlot, max: usize) -> Self {
+        ServerLimiter {
+            place,
+            max: u32::try_from(max).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// `None`: this backend exits, and its requests are dropped.
+    fn with<T>(&self, work: impl FnOnce(&intacct::quota::Quota) -> T) -> Option<T> {
+        with(|region: &Region| {
+            let Server { quota, .. } = &region.servers[self.place.0];
+            work(quota)
+        })
+    }
+}
+
+impl Budget for ServerLimiter {
+    fn join(&self) -> u64 {
+        self.with(|quota| quota.join(std::process::id(), clock()))
+            .unwrap_or(0)
+    }
+
+    fn try_enter(&self, ticket: u64) -> bool {
+        self.with(|quota| quota.try_enter(ticket, self.max, clock(), is_alive))
+            .unwrap_or(false)
+    }
+
+    fn leave(&self, ticket: u64) {
+        self.with(|quota| quota.leave(ticket));
+    }
+
+    fn went_well(&self) {
+        self.with(|quota| quota.went_well(self.max));
+    }
+
+    fn slow_down(&self, age: Duration) {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let now = clock();
+        self.with(|quota| quota.slow_down(self.max, now, now.saturating_sub(age)));
+    }
+
+    fn hold(&self, time: Duration) {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.with(|quota| quota.hold(clock().saturating_add(time)));
+    }
+}

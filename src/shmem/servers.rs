@@ -1,0 +1,64 @@
+//! Servers in the shared region: their slots and counters.
+
+use super::counters::{Counters, Snapshot};
+use super::kept;
+use super::region::{ServerSlot, key, with};
+use pgrx::pg_sys;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// The place of a server of this database, made at its first use; none when all are taken. Main thread, after
+/// [`attach`].
+pub fn slot(server: pg_sys::Oid) -> Option<ServerSlot> {
+    // SAFETY: main thread; constant while the backend lives.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let key = key(database.to_u32(), server.to_u32());
+    // SAFETY: main thread; reads the clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let place = with(|region| {
+        let place = region.claim(key, now)?;
+        // It is in use again, or it is a server whose making was not committed when somebody looked for it.
+        let _ = region.servers[place]
+            .since
+            .compare_exchange(0, now, SeqCst, SeqCst);
+        Some(place)
+    });
+    place?.map(ServerSlot)
+}
+
+/// Counts something for the server at `place`. Callable from any thread; `count` must not call PostgreSQL.
+pub fn count(place: ServerSlot, count: impl FnOnce(&Counters)) {
+    with(|region| count(&region.servers[place.0].counters));
+    kept::counted();
+}
+
+/// A server of this database in the region.
+pub struct Known {
+    /// Its OID; it may have been dropped meanwhile.
+    pub server: pg_sys::Oid,
+    /// Its place.
+    pub place: ServerSlot,
+    /// Since when there are counters.
+    pub since: pg_sys::TimestampTz,
+    /// The counters.
+    pub counters: Snapshot,
+}
+
+/// The servers of this database that anybody has asked. Main thread, after [`attach`].
+pub fn servers() -> Vec<Known> {
+    // SAFETY: as in `place`.
+    let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    let list = with(|region| {
+        let known = region.servers.iter().enumerate().filter_map(|(place, server)| {
+            let key = server.key.load(SeqCst);
+            let since = server.since.load(SeqCst);
+            (key != 0 && since != 0 && (key >> 32) as u32 == database).then(|| Known {
+                server: pg_sys::Oid::from(key as u32),
+                place: ServerSlot(place),
+                since,
+                counters: server.counters.snapshot(),
+            })
+        });
+        known.collect()
+    });
+    list.unwrap_or_default()
+}
