@@ -303,16 +303,20 @@ impl ForeignTable {
     }
 
     /// Whether the gateway can be told just what all parameters are bound to, and the constants of a condition as they stand.
-    pub fn says_exactly_at_execution(&self, bindings: &[Binding], filter: Option<&Condition>) -> bool {
-        self.says_all_exactly(bindings)
+    pub fn expresses_exactly_at_execution(&self, bindings: &[Binding], filter: Option<&Condition>) -> bool {
+        self.expresses_all_exactly(bindings)
             && (self.clock.is_steady()
-                || filter
-                    .is_none_or(|filter| filter.values().into_iter().all(|value| self.says_exactly(value))))
+                || filter.is_none_or(|filter| {
+                    filter
+                        .values()
+                        .into_iter()
+                        .all(|value| self.expresses_exactly(value))
+                }))
     }
 
     /// Whether the gateway can be told this very value, unless its clock is changed near it: which it is, execution finds out
-    /// ([`says_exactly_at_execution`](Self::says_exactly_at_execution)), since it takes the changes of every clock to tell.
-    pub fn may_say_exactly(&self, value: &Value) -> bool {
+    /// ([`expresses_exactly_at_execution`](Self::expresses_exactly_at_execution)), since it takes the changes of every clock to tell.
+    pub fn may_express_exactly(&self, value: &Value) -> bool {
         match value {
             Value::Instant(instant) => instant.subsec_nanosecond() == 0,
             _ => true,
@@ -320,19 +324,20 @@ impl ForeignTable {
     }
 
     /// Whether the gateway can be told just what all parameters are bound to.
-    fn says_all_exactly(&self, bindings: &[Binding]) -> bool {
+    fn expresses_all_exactly(&self, bindings: &[Binding]) -> bool {
         bindings.iter().all(|binding| match binding {
             Binding::Null => true,
             Binding::Unsayable => false,
-            Binding::Value(value) => self.says_exactly(value),
+            Binding::Value(value) => self.expresses_exactly(value),
             Binding::List(values) => {
-                values.len() <= MOST_LISTED && values.iter().flatten().all(|value| self.says_exactly(value))
+                values.len() <= MOST_LISTED
+                    && values.iter().flatten().all(|value| self.expresses_exactly(value))
             }
         })
     }
 
     /// Whether the gateway can be told this very value: a point in time depends on its clock.
-    fn says_exactly(&self, value: &Value) -> bool {
+    fn expresses_exactly(&self, value: &Value) -> bool {
         match value {
             Value::Instant(instant) => self.clock.says_exactly(*instant),
             _ => true,

@@ -76,7 +76,7 @@ impl Observer for RequestObserver {
         if let Some(place) = self.place {
             shmem::count(place, |counters| counters.count(event));
         }
-        io::say(|| line(&self.name, event));
+        io::log_line(|| line(&self.name, event));
     }
 
     fn pause(&self, time: Duration) {

@@ -1,7 +1,7 @@
 //! Bounds on the calendar, computed in the session's time zone by PostgreSQL's own functions.
 
 use super::outward::{EPOCH_DAYS, EPOCH_MICROS, instant};
-use crate::private::transform::{Edge, Moment, Side, Target, Unit};
+use crate::private::transform::{BoundEdge, BoundSide, BoundTarget, CalendarBound, CalendarUnit};
 use intacct::{Binding, Value};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Span, Timestamp};
@@ -17,12 +17,12 @@ const SECONDS_PER_DAY: i64 = 86_400;
 ///
 /// # Safety
 /// Main thread; `datum` must be valid, not null, and of type `type_oid`.
-pub unsafe fn bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: Moment) -> Binding {
+pub unsafe fn bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Binding {
     // SAFETY: passed through.
     unsafe { try_bound(datum, type_oid, moment) }.map_or(Binding::Unsayable, Binding::Value)
 }
 
-unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: Moment) -> Option<Value> {
+unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Option<Value> {
     // SAFETY: passed through.
     let value = unsafe { civil(datum, type_oid) }?;
     let edge = match moment.unit {
@@ -37,15 +37,15 @@ unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: Moment)
         0
     };
     match moment.target {
-        Target::Day => {
+        BoundTarget::Day => {
             let days = Span::new().days((blur + SECONDS_PER_DAY - 1).div_euclid(SECONDS_PER_DAY));
             let day = match moment.side {
-                Side::Low => edge.date().checked_sub(days).ok()?,
-                Side::High => edge.date().checked_add(days).ok()?,
+                BoundSide::Low => edge.date().checked_sub(days).ok()?,
+                BoundSide::High => edge.date().checked_add(days).ok()?,
             };
             (1..=9999).contains(&day.year()).then_some(Value::Date(day))
         }
-        Target::Instant => {
+        BoundTarget::Instant => {
             let mut overflow = 0;
             // SAFETY: main thread; with `overflow` nothing is raised.
             let micros =
@@ -53,8 +53,8 @@ unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: Moment)
             let at = instant(micros).filter(|_| overflow == 0)?;
             let blur = SignedDuration::from_secs(blur);
             let at = match moment.side {
-                Side::Low => at.checked_sub(blur).ok()?,
-                Side::High => at.checked_add(blur).ok()?,
+                BoundSide::Low => at.checked_sub(blur).ok()?,
+                BoundSide::High => at.checked_add(blur).ok()?,
             };
             Some(Value::Instant(at))
         }
@@ -168,48 +168,48 @@ unsafe fn blur(local: i64) -> Option<i64> {
 }
 
 /// The point of a unit's grid that `edge` names.
-fn on_grid(value: DateTime, unit: Unit, edge: Edge) -> Option<DateTime> {
+fn on_grid(value: DateTime, unit: CalendarUnit, edge: BoundEdge) -> Option<DateTime> {
     let start = start(value, unit)?;
     match edge {
-        Edge::Start => Some(start),
-        Edge::Ceiling if start == value => Some(start),
-        Edge::Ceiling | Edge::Next => start.checked_add(length(unit)).ok(),
+        BoundEdge::Start => Some(start),
+        BoundEdge::Ceiling if start == value => Some(start),
+        BoundEdge::Ceiling | BoundEdge::Next => start.checked_add(length(unit)).ok(),
     }
 }
 
-fn length(unit: Unit) -> Span {
+fn length(unit: CalendarUnit) -> Span {
     let span = Span::new();
     match unit {
-        Unit::Second => span.seconds(1),
-        Unit::Minute => span.minutes(1),
-        Unit::Hour => span.hours(1),
-        Unit::Day => span.days(1),
-        Unit::Week => span.days(7),
-        Unit::Month => span.months(1),
-        Unit::Quarter => span.months(3),
-        Unit::Year => span.years(1),
+        CalendarUnit::Second => span.seconds(1),
+        CalendarUnit::Minute => span.minutes(1),
+        CalendarUnit::Hour => span.hours(1),
+        CalendarUnit::Day => span.days(1),
+        CalendarUnit::Week => span.days(7),
+        CalendarUnit::Month => span.months(1),
+        CalendarUnit::Quarter => span.months(3),
+        CalendarUnit::Year => span.years(1),
     }
 }
 
-fn start(value: DateTime, unit: Unit) -> Option<DateTime> {
+fn start(value: DateTime, unit: CalendarUnit) -> Option<DateTime> {
     let (date, time) = (value.date(), value.time());
     let midnight = |date: Date| date.to_datetime(jiff::civil::Time::midnight());
     let clock = |minute, second| Some(date.at(time.hour(), minute, second, 0));
     match unit {
-        Unit::Second => clock(time.minute(), time.second()),
-        Unit::Minute => clock(time.minute(), 0),
-        Unit::Hour => clock(0, 0),
-        Unit::Day => Some(midnight(date)),
-        Unit::Week => {
+        CalendarUnit::Second => clock(time.minute(), time.second()),
+        CalendarUnit::Minute => clock(time.minute(), 0),
+        CalendarUnit::Hour => clock(0, 0),
+        CalendarUnit::Day => Some(midnight(date)),
+        CalendarUnit::Week => {
             let days = i64::from(date.weekday().to_monday_zero_offset());
             Some(midnight(date.checked_sub(Span::new().days(days)).ok()?))
         }
-        Unit::Month => Some(midnight(date.first_of_month())),
-        Unit::Quarter => {
+        CalendarUnit::Month => Some(midnight(date.first_of_month())),
+        CalendarUnit::Quarter => {
             let month = (date.month() - 1) / 3 * 3 + 1;
             Some(midnight(Date::new(date.year(), month, 1).ok()?))
         }
-        Unit::Year => Some(midnight(date.first_of_year())),
+        CalendarUnit::Year => Some(midnight(date.first_of_year())),
     }
 }
 
@@ -223,35 +223,35 @@ mod tests {
         let grid = |value: &str, unit, edge| on_grid(at(value), unit, edge).map(|at| at.to_string());
         let is = |text: &str| Some(text.to_owned());
         assert_eq!(
-            grid("2024-05-17T10:20:30", Unit::Month, Edge::Start),
+            grid("2024-05-17T10:20:30", CalendarUnit::Month, BoundEdge::Start),
             is("2024-05-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-05-17T10:20:30", Unit::Month, Edge::Ceiling),
+            grid("2024-05-17T10:20:30", CalendarUnit::Month, BoundEdge::Ceiling),
             is("2024-06-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-05-01T00:00:00", Unit::Month, Edge::Ceiling),
+            grid("2024-05-01T00:00:00", CalendarUnit::Month, BoundEdge::Ceiling),
             is("2024-05-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-05-01T00:00:00", Unit::Month, Edge::Next),
+            grid("2024-05-01T00:00:00", CalendarUnit::Month, BoundEdge::Next),
             is("2024-06-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-05-17T10:20:30", Unit::Quarter, Edge::Start),
+            grid("2024-05-17T10:20:30", CalendarUnit::Quarter, BoundEdge::Start),
             is("2024-04-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-12-31T10:20:30", Unit::Week, Edge::Start),
+            grid("2024-12-31T10:20:30", CalendarUnit::Week, BoundEdge::Start),
             is("2024-12-30T00:00:00")
         );
         assert_eq!(
-            grid("2024-12-31T10:20:30", Unit::Year, Edge::Next),
+            grid("2024-12-31T10:20:30", CalendarUnit::Year, BoundEdge::Next),
             is("2025-01-01T00:00:00")
         );
         assert_eq!(
-            grid("2024-05-17T10:20:30.5", Unit::Second, Edge::Ceiling),
+            grid("2024-05-17T10:20:30.5", CalendarUnit::Second, BoundEdge::Ceiling),
             is("2024-05-17T10:20:31")
         );
     }

@@ -30,7 +30,7 @@ pub unsafe fn bind(
             ParamTransform::Plain | ParamTransform::Nullable => {
                 return outward::binding(datum, false, type_oid);
             }
-            ParamTransform::Moment(moment) => return calendar::bound(datum, type_oid, moment),
+            ParamTransform::CalendarBound(moment) => return calendar::bound(datum, type_oid, moment),
             ParamTransform::Integer(_) if type_oid == pg_sys::NUMERICARRAYOID => {
                 let Some(elements) = outward::array(datum, pg_sys::NUMERICOID) else {
                     return Binding::Unsayable;

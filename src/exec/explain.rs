@@ -1,11 +1,11 @@
 //! EXPLAIN: the query in connector syntax; with VERBOSE what is sent, with ANALYZE what came back.
 
 use super::aggregate::verification;
-use super::scan::{Received, Running, job, state};
+use super::scan::{Running, ScanStats, job, state};
 use crate::catalog::ForeignTable;
 use crate::error::{raise, raise_internal};
 use crate::private::transform::ParamTransform;
-use crate::private::{AggregatePrivate, Part, Private, ScanPrivate};
+use crate::private::{AggregatePrivate, Private, ScanPart, ScanPrivate};
 use intacct::{DialectKind, Doubts, GatewayZone, PageRequest, Query, RenderContext};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
@@ -228,7 +228,7 @@ unsafe fn request(
         if !(*es).verbose {
             return;
         }
-        let query = job::part_query(query, &Part::Whole);
+        let query = job::part_query(query, &ScanPart::Whole);
         rendered(es, label, private.dialect, &query, page);
     }
 }
@@ -256,7 +256,7 @@ unsafe fn rendered(
 }
 
 /// What was asked and what came back.
-unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &Received) {
+unsafe fn explain_received(es: *mut pg_sys::ExplainState, received: &ScanStats) {
     // SAFETY: the caller's valid explain state.
     unsafe {
         let stats = received.meter.stats();

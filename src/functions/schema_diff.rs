@@ -4,7 +4,7 @@ use super::access::{foreign_data_allowed, usable_server};
 use super::comments::{columns, schema_must_exist, tables, unreadable};
 use crate::connection;
 use crate::error::raise;
-use crate::import::{Change, Existing, Quoting, changes, missing};
+use crate::import::{Existing, Quoting, TableChange, changes, missing};
 use crate::{io, options};
 use intacct::{Client, DialectKind, Error, ErrorKind, ObjectDefinition, PageRequest, Query, SelectItem};
 use pgrx::iter::TableIterator;
@@ -48,7 +48,7 @@ fn schema_diff(
     TableIterator::new(rows)
 }
 
-fn table_changes(relid: pg_sys::Oid) -> Vec<Change> {
+fn table_changes(relid: pg_sys::Oid) -> Vec<TableChange> {
     let table = options::table(relid).unwrap_or_else(|error| raise(error));
     // SAFETY: main thread inside a transaction; the table was found in the catalog.
     let (server, user) = unsafe { ((*pg_sys::GetForeignTable(relid)).serverid, pg_sys::GetUserId()) };

@@ -6,7 +6,7 @@ use crate::convert::inward::try_input;
 use crate::convert::json::Document;
 use crate::error::{Report, raise};
 use crate::exec::cell_location::reporting;
-use crate::modify::Target;
+use crate::modify::TargetTable;
 use crate::options::nearest;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -50,7 +50,7 @@ fn upsert(
 }
 
 /// The table, which must be one of this extension.
-fn target(table: pg_sys::Oid) -> Target {
+fn target(table: pg_sys::Oid) -> TargetTable {
     // SAFETY: main thread inside a transaction; what is not a foreign table is found out first.
     let ours = unsafe {
         pg_sys::get_rel_relkind(table) as u8 == pg_sys::RELKIND_FOREIGN_TABLE
@@ -68,11 +68,11 @@ fn target(table: pg_sys::Oid) -> Target {
     // Nobody has locked it for a function that is given an OID.
     // SAFETY: main thread inside a transaction.
     unsafe { pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32) };
-    Target::load(table)
+    TargetTable::load(table)
 }
 
 /// The column by which rows are found.
-fn key(target: &Target) -> &Column {
+fn key(target: &TargetTable) -> &Column {
     let known = || {
         let gateway = target.gateway();
         let field = gateway.natural_key.clone()?;
@@ -98,7 +98,7 @@ fn key(target: &Target) -> &Column {
 }
 
 /// The rows of a JSON array, checked: columns that exist, and a key in each.
-fn read(rows: Value, target: &Target, key: &Column) -> Rows {
+fn read(rows: Value, target: &TargetTable, key: &Column) -> Rows {
     let wrong = |message: String| {
         Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
             .hint("Rows are given as [{\"column\": value, ...}, ...].")
@@ -148,7 +148,7 @@ fn read(rows: Value, target: &Target, key: &Column) -> Rows {
 }
 
 /// Gives each value to the input function of its column's type, so that an error names column and row.
-fn check_values(rows: &Rows, target: &Target, key: &Column) {
+fn check_values(rows: &Rows, target: &TargetTable, key: &Column) {
     for (number, row) in (1..).zip(rows) {
         for column in &target.table.columns {
             // jsonb_populate_recordset() takes values of structured types apart by rules of its own.
@@ -206,7 +206,7 @@ struct Statements {
 }
 
 impl Statements {
-    fn new(table: pg_sys::Oid, target: &Target, key: &Column) -> Statements {
+    fn new(table: pg_sys::Oid, target: &TargetTable, key: &Column) -> Statements {
         // SAFETY: main thread inside a transaction; the caller has found the table, so that its schema is there.
         let schema = unsafe {
             let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(table));

@@ -4,7 +4,7 @@ use super::access::{callers_client, is_ours, reads_all_stats, usable_server};
 use crate::error::{Report, raise};
 use crate::io;
 use crate::options::role_name;
-use crate::write_log::{self, Entry, instant};
+use crate::write_log::{self, LogEntry, instant};
 use intacct::write::{DoubtfulRequest, WriteOutcome, resolve};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -20,7 +20,7 @@ extension_sql_file!(
 );
 
 /// Reads the log.
-fn entries() -> Vec<Entry> {
+fn entries() -> Vec<LogEntry> {
     write_log::entries().unwrap_or_else(|error| {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_IO_ERROR,
@@ -30,7 +30,7 @@ fn entries() -> Vec<Entry> {
 }
 
 /// What became of an entry, in a word.
-fn outcome(entry: &Entry) -> &'static str {
+fn outcome(entry: &LogEntry) -> &'static str {
     match entry.outcome {
         Some(outcome) => outcome.as_str(),
         None if is_under_way(entry) => "under way",
@@ -39,7 +39,7 @@ fn outcome(entry: &Entry) -> &'static str {
 }
 
 /// Whether a process is at it still.
-fn is_under_way(entry: &Entry) -> bool {
+fn is_under_way(entry: &LogEntry) -> bool {
     let pid = entry.sent.pid as i32;
     // SAFETY: main thread; looks at the list of processes.
     unsafe {
@@ -52,7 +52,7 @@ fn is_under_way(entry: &Entry) -> bool {
 }
 
 /// Whether the current user may see an entry: the writer, the owner of the server, a superuser.
-fn is_seen(entry: &Entry) -> bool {
+fn is_seen(entry: &LogEntry) -> bool {
     let (role, server) = (
         pg_sys::Oid::from(entry.sent.role_oid),
         pg_sys::Oid::from(entry.sent.server_oid),
@@ -170,11 +170,11 @@ fn resolve_writes(
     };
     let oid = usable_server(server);
     let client = callers_client(server);
-    let connection = write_log::Connection::of(client.config());
+    let connection = write_log::WriteConnection::of(client.config());
     let all = entries();
     let created = created(&all);
     let mut rows = Vec::new();
-    let mut doubtful: BTreeMap<(i64, u32), Vec<&Entry>> = BTreeMap::new();
+    let mut doubtful: BTreeMap<(i64, u32), Vec<&LogEntry>> = BTreeMap::new();
     for entry in all.iter().filter(|entry| !entry.is_settled()) {
         if entry.sent.server_oid != oid.to_u32() || !is_seen(entry) {
             continue;
@@ -236,7 +236,7 @@ type ResolvedRow = (
     String,
 );
 
-fn row(entry: &Entry, outcome: WriteOutcome, reason: String) -> ResolvedRow {
+fn row(entry: &LogEntry, outcome: WriteOutcome, reason: String) -> ResolvedRow {
     let function = entry.function.clone();
     (
         function.control_id,
@@ -250,8 +250,8 @@ fn row(entry: &Entry, outcome: WriteOutcome, reason: String) -> ResolvedRow {
 }
 
 fn request(
-    entries: &[&Entry],
-    connection: &write_log::Connection,
+    entries: &[&LogEntry],
+    connection: &write_log::WriteConnection,
     created: &BTreeMap<(String, String), (i64, String)>,
 ) -> DoubtfulRequest {
     let first = entries[0];
@@ -285,9 +285,9 @@ fn request(
 }
 
 /// Records that the log knows as created: by object and key, when that request left, and its control id.
-fn created(all: &[Entry]) -> BTreeMap<(String, String), (i64, String)> {
+fn created(all: &[LogEntry]) -> BTreeMap<(String, String), (i64, String)> {
     let mut created = BTreeMap::new();
-    let stored = |entry: &&Entry| {
+    let stored = |entry: &&LogEntry| {
         entry.is_own
             && entry.outcome == Some(WriteOutcome::Stored)
             && entry.function.verb == Some(intacct::write::Verb::Create)

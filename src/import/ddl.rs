@@ -1,6 +1,6 @@
 //! CREATE FOREIGN TABLE as text.
 
-use super::table::{Column, Table};
+use super::table::{ColumnDefinition, TableDefinition};
 use std::fmt::Write;
 
 /// How PostgreSQL quotes; its own functions in the backend.
@@ -22,7 +22,7 @@ pub struct Common<'a> {
 }
 
 /// The statement that creates a table; its schema is given by IMPORT itself.
-pub fn create_table(table: &Table, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
+pub fn create_table(table: &TableDefinition, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
     let columns: Vec<String> = table
         .columns
         .iter()
@@ -67,11 +67,16 @@ fn qualified(sql_type: &'static str) -> &'static str {
 }
 
 /// A column as people spell it in ADD COLUMN.
-pub fn column(column: &Column, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
+pub fn column(column: &ColumnDefinition, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
     column_of(column, column.sql_type, common, quoting)
 }
 
-fn column_of(column: &Column, type_name: &str, common: &Common<'_>, quoting: &Quoting<'_>) -> String {
+fn column_of(
+    column: &ColumnDefinition,
+    type_name: &str,
+    common: &Common<'_>,
+    quoting: &Quoting<'_>,
+) -> String {
     let mut pairs = vec![
         ("field", column.field.clone()),
         ("type", column.data_type.clone()),
@@ -149,8 +154,8 @@ mod tests {
         }
     }
 
-    fn sample() -> Table {
-        let column = |name: &str, field: &str, sql_type| Column {
+    fn sample() -> TableDefinition {
+        let column = |name: &str, field: &str, sql_type| ColumnDefinition {
             name: name.to_owned(),
             sql_type,
             field: field.to_owned(),
@@ -161,19 +166,19 @@ mod tests {
             key: false,
             references: None,
         };
-        let key = Column {
+        let key = ColumnDefinition {
             key: true,
             read_only: true,
             data_type: "INTEGER".to_owned(),
             ..column("recordno", "RECORDNO", "bigint")
         };
-        let customer = Column {
+        let customer = ColumnDefinition {
             required: true,
             label: "Customer's id".to_owned(),
             references: Reference::parse("CUSTOMER=CUSTOMER(CUSTOMERID)"),
             ..column("customerid", "CUSTOMERID", "text")
         };
-        Table {
+        TableDefinition {
             entities: true,
             name: "Ar Invoice".to_owned(),
             object: "ARINVOICE".to_owned(),
@@ -184,7 +189,7 @@ mod tests {
         }
     }
 
-    fn created(table: &Table, collate_c: bool, show_private: bool) -> String {
+    fn created(table: &TableDefinition, collate_c: bool, show_private: bool) -> String {
         let quoting = Quoting {
             identifier: &identifier,
             literal: &quote,
@@ -211,7 +216,7 @@ mod tests {
 
     #[test]
     fn collation_private_rows_and_views_are_said() {
-        let view = Table {
+        let view = TableDefinition {
             row_key: None,
             by_query_string: true,
             ..sample()

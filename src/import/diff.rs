@@ -3,8 +3,8 @@
 use super::ddl::{Common, Quoting, column as column_text, options};
 use super::fetch::Described;
 use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
-use super::request::Wanted;
-use super::table::{Column, sql_type, table, type_name};
+use super::request::WantedObject;
+use super::table::{ColumnDefinition, sql_type, table, type_name};
 use intacct::{FieldDefinition, ObjectDefinition, ObjectName};
 
 /// A column that there is.
@@ -30,7 +30,7 @@ pub struct Existing {
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct TableChange {
     /// What it is, in a word or two.
     pub what: &'static str,
     /// Path in Intacct.
@@ -56,14 +56,14 @@ pub fn changes(
     columns: &[Existing],
     refused: &[String],
     quoting: &Quoting<'_>,
-) -> Vec<Change> {
+) -> Vec<TableChange> {
     let mut changes = added(definition, columns, refused, quoting);
     for column in columns {
         match definition.field(&column.field) {
             Some(field) => changes.extend(altered(column, field, quoting)),
             // A path through a relation is a field of another object.
             None if column.field.contains('.') => {}
-            None => changes.push(Change {
+            None => changes.push(TableChange {
                 what: "field gone",
                 field: column.field.clone(),
                 action: format!("DROP COLUMN {}", (quoting.identifier)(&column.name)),
@@ -78,7 +78,7 @@ fn added(
     columns: &[Existing],
     refused: &[String],
     quoting: &Quoting<'_>,
-) -> Vec<Change> {
+) -> Vec<TableChange> {
     let fields: Vec<FieldDefinition> = missing(definition, columns).into_iter().cloned().collect();
     let has_capitals = |column: &Existing| column.name.chars().any(char::is_uppercase);
     let case = match columns.iter().any(has_capitals) {
@@ -86,7 +86,7 @@ fn added(
         false => Case::Lower,
     };
     let described = Described {
-        wanted: Wanted {
+        wanted: WantedObject {
             object: ObjectName {
                 name: definition.name.clone(),
                 label: String::new(),
@@ -120,12 +120,12 @@ fn added(
     let additions = fresh.columns.into_iter().map(|column| {
         let (Assigned::Plain(name) | Assigned::Changed(name)) = namer.assign(&column.field);
         // The key of an existing table is what its option row_key says.
-        let column = Column {
+        let column = ColumnDefinition {
             name,
             key: false,
             ..column
         };
-        Change {
+        TableChange {
             what: "new field",
             field: column.field.clone(),
             action: format!("ADD COLUMN {}", column_text(&column, &common, quoting)),
@@ -135,9 +135,9 @@ fn added(
 }
 
 /// What has changed about a field since its column was made.
-fn altered(column: &Existing, field: &FieldDefinition, quoting: &Quoting<'_>) -> Vec<Change> {
+fn altered(column: &Existing, field: &FieldDefinition, quoting: &Quoting<'_>) -> Vec<TableChange> {
     let name = (quoting.identifier)(&column.name);
-    let change = |what, action: String| Change {
+    let change = |what, action: String| TableChange {
         what,
         field: column.field.clone(),
         action,

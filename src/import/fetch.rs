@@ -1,7 +1,7 @@
 //! What IMPORT asks of the gateway: the list of objects, their fields, and one row of each. Runs on the I/O thread:
 //! nothing here may call PostgreSQL.
 
-use super::request::{ImportRequest, Stranger, Wanted, select};
+use super::request::{ImportRequest, Stranger, WantedObject, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use intacct::{
     Client, DialectKind, DtdVersion, Error, ErrorKind, FieldDefinition, LegacyObject, ObjectDefinition,
@@ -24,7 +24,7 @@ pub struct Fetched {
 #[derive(Debug, Clone)]
 pub struct Described {
     /// The object, and the table's name if the statement spelled one.
-    pub wanted: Wanted,
+    pub wanted: WantedObject,
     /// Its fields and relations.
     pub definition: ObjectDefinition,
     /// Fields of related objects, by relation.
@@ -122,7 +122,7 @@ fn is_custom(definition: &ObjectDefinition) -> bool {
 async fn describe(
     client: &Client,
     request: &ImportRequest,
-    wanted: Wanted,
+    wanted: WantedObject,
 ) -> Result<Result<Described, Skipped>, Error> {
     let object = wanted.object.name.clone();
     let mut definition = match client.lookup_shown(&object, None).await {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::import::request::Selection;
 use crate::options::OptionValues;
-use crate::options::spec::Level;
+use crate::options::spec::OptionLevel;
 use intacct_simulator::Simulator;
 use intacct_simulator::catalog::Catalog;
 use std::sync::LazyLock;
@@ -24,7 +24,7 @@ fn fetched(selection: Selection, options: &[(&str, &str)]) -> Fetched {
     let options = options
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let options = OptionValues::new(Level::Import, options.collect());
+    let options = OptionValues::new(OptionLevel::Import, options.collect());
     let request = ImportRequest::read(selection, &options).expect("valid options");
     let mut config = intacct::Config::new("acme", "apiuser", "secret", "sender1", "senderpw");
     config.url = GATEWAY.url();

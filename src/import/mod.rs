@@ -8,7 +8,7 @@ mod request;
 mod table;
 
 use crate::error::{Report, notice, raise};
-use crate::options::spec::Level;
+use crate::options::spec::OptionLevel;
 use crate::options::{self, OptionValues};
 use crate::{connection, io};
 use ddl::{Common, create_table};
@@ -20,10 +20,10 @@ use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{PgList, pg_sys};
 use request::{ImportRequest, Selection};
 use std::ffi::{CStr, CString};
-use table::{Remark, Table};
+use table::{Remark, TableDefinition};
 
 pub use ddl::Quoting;
-pub use diff::{Change, Existing, changes, missing};
+pub use diff::{Existing, TableChange, changes, missing};
 
 /// Why a field that `lookup` lists may be refused.
 const REFUSED_FIELDS: &str = "Such fields belong to applications that the company has not subscribed to, or to older \
@@ -103,7 +103,7 @@ unsafe fn read_statement(stmt: *mut pg_sys::ImportForeignSchemaStmt) -> (String,
         (
             text((*stmt).remote_schema),
             selection,
-            options::values(Level::Import, (*stmt).options),
+            options::values(OptionLevel::Import, (*stmt).options),
         )
     }
 }
@@ -145,7 +145,7 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
 }
 
 /// The tables to make; tells of everything that is left out or not as expected.
-fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
+fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<TableDefinition> {
     for skipped in &fetched.skipped {
         pgrx::check_for_interrupts!();
         match &skipped.reason {
@@ -224,7 +224,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<Table> {
                 }
                 for remark in &remarks {
                     pgrx::check_for_interrupts!();
-                    tell(&table, remark);
+                    notify(&table, remark);
                 }
                 tables.push(table);
             }
@@ -260,7 +260,7 @@ fn remedy(error: &intacct::Error) -> String {
     }
 }
 
-fn tell(table: &Table, remark: &Remark) {
+fn notify(table: &TableDefinition, remark: &Remark) {
     match remark {
         Remark::Renamed { field, column } => notice(
             format!(

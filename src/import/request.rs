@@ -62,7 +62,7 @@ impl ImportRequest {
 
 /// An object that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedObject {
     /// The object as Intacct spells it.
     pub object: ObjectName,
     /// The table's name where the statement spelled one: PostgreSQL keeps only tables that LIMIT TO names exactly.
@@ -79,7 +79,7 @@ pub struct Stranger {
 }
 
 /// Picks the wanted ones among the company's objects, in the company's order; names are matched without case.
-pub fn select(request: &ImportRequest, objects: Vec<ObjectName>) -> (Vec<Wanted>, Vec<Stranger>) {
+pub fn select(request: &ImportRequest, objects: Vec<ObjectName>) -> (Vec<WantedObject>, Vec<Stranger>) {
     let named = |name: &str, object: &ObjectName| {
         name.eq_ignore_ascii_case(&object.name) || name == plain(&object.name, request.case)
     };
@@ -97,7 +97,7 @@ pub fn select(request: &ImportRequest, objects: Vec<ObjectName>) -> (Vec<Wanted>
                 // The exact spelling first: custom objects may differ from others in case alone.
                 let exact = objects.iter().find(|object| object.name == *name);
                 match exact.or_else(|| objects.iter().find(|object| named(name, object))) {
-                    Some(object) => wanted.push(Wanted {
+                    Some(object) => wanted.push(WantedObject {
                         object: object.clone(),
                         table: Some(name.clone()),
                     }),
@@ -113,15 +113,15 @@ pub fn select(request: &ImportRequest, objects: Vec<ObjectName>) -> (Vec<Wanted>
     }
 }
 
-fn whole(objects: Vec<ObjectName>) -> Vec<Wanted> {
-    let wanted = |object| Wanted { object, table: None };
+fn whole(objects: Vec<ObjectName>) -> Vec<WantedObject> {
+    let wanted = |object| WantedObject { object, table: None };
     objects.into_iter().map(wanted).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::spec::Level;
+    use crate::options::spec::OptionLevel;
 
     fn objects() -> Vec<ObjectName> {
         let named = |&name: &&str| ObjectName {
@@ -135,11 +135,11 @@ mod tests {
     }
 
     fn request(selection: Selection) -> ImportRequest {
-        let options = OptionValues::new(Level::Import, Vec::new());
+        let options = OptionValues::new(OptionLevel::Import, Vec::new());
         ImportRequest::read(selection, &options).expect("defaults")
     }
 
-    fn names(wanted: &[Wanted]) -> Vec<(&str, Option<&str>)> {
+    fn names(wanted: &[WantedObject]) -> Vec<(&str, Option<&str>)> {
         wanted
             .iter()
             .map(|w| (w.object.name.as_str(), w.table.as_deref()))

@@ -10,7 +10,7 @@ const MAX_COLUMNS: usize = 1600;
 
 /// A table to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub struct TableDefinition {
     /// Its name.
     pub name: String,
     /// Intacct object.
@@ -24,12 +24,12 @@ pub struct Table {
     /// Rows may belong to an entity.
     pub entities: bool,
     /// Columns in order.
-    pub columns: Vec<Column>,
+    pub columns: Vec<ColumnDefinition>,
 }
 
 /// A column to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub struct ColumnDefinition {
     /// Its name.
     pub name: String,
     /// PostgreSQL type.
@@ -85,7 +85,7 @@ pub fn sql_type(data_type: &DataType) -> Option<&'static str> {
     }
 }
 
-impl Table {
+impl TableDefinition {
     /// Adds a column for the lines that records of the object own, where it is known to have any.
     pub fn add_lines(&mut self, case: Case) {
         let (Some(path), Some(_)) = (intacct::schema::owned_lines(&self.object), &self.row_key) else {
@@ -99,7 +99,7 @@ impl Table {
             namer.assign(&column.name);
         }
         let (Assigned::Plain(name) | Assigned::Changed(name)) = namer.assign(path);
-        self.columns.push(Column {
+        self.columns.push(ColumnDefinition {
             name,
             sql_type: "jsonb",
             field: path.to_owned(),
@@ -114,12 +114,12 @@ impl Table {
 }
 
 /// The table for an object, and what is to be said about it. None when no field is left.
-pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec<Remark>)> {
+pub fn table(object: &Described, name: String, case: Case) -> Option<(TableDefinition, Vec<Remark>)> {
     let definition = &object.definition;
     let mut remarks = Vec::new();
     let mut namer = Namer::new(case, &SYSTEM_COLUMNS);
     let row_key = row_key(object);
-    let mut columns: Vec<Column> = Vec::new();
+    let mut columns: Vec<ColumnDefinition> = Vec::new();
     let mut too_many = 0;
     for (path, field, own) in paths(object) {
         if object.refused.iter().any(|name| name.eq_ignore_ascii_case(&path)) {
@@ -154,7 +154,7 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
                 ("text", type_name(&field.data_type))
             }
         };
-        columns.push(Column {
+        columns.push(ColumnDefinition {
             name,
             sql_type,
             key: own && row_key.as_deref() == Some(path.as_str()),
@@ -169,7 +169,7 @@ pub fn table(object: &Described, name: String, case: Case) -> Option<(Table, Vec
     if too_many > 0 {
         remarks.push(Remark::TooMany(too_many));
     }
-    let table = Table {
+    let table = TableDefinition {
         name,
         object: definition.name.clone(),
         label: label(&object.wanted.object.label),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::import::request::Wanted;
+use crate::import::request::WantedObject;
 use intacct::{ObjectName, Relationship};
 
 fn field(id: &str, data_type: DataType) -> FieldDefinition {
@@ -27,7 +27,7 @@ fn relation(path: &str, object: &str, related_by: &str) -> Relationship {
 
 fn object(name: &str, fields: Vec<FieldDefinition>, relationships: Vec<Relationship>) -> Described {
     Described {
-        wanted: Wanted {
+        wanted: WantedObject {
             object: ObjectName {
                 name: name.to_owned(),
                 label: "AR  Invoice".to_owned(),
@@ -48,7 +48,7 @@ fn object(name: &str, fields: Vec<FieldDefinition>, relationships: Vec<Relations
     }
 }
 
-fn made(object: &Described) -> (Table, Vec<Remark>) {
+fn made(object: &Described) -> (TableDefinition, Vec<Remark>) {
     table(object, "t".to_owned(), Case::Lower).expect("a table")
 }
 

@@ -8,15 +8,15 @@ use std::sync::{Mutex, PoisonError};
 /// Lines kept between two wakes of the backend; more are counted and dropped.
 const CAPACITY: usize = 1000;
 
-struct Lines {
+struct LogLines {
     sender: SyncSender<String>,
     receiver: Mutex<Receiver<String>>,
     dropped: AtomicU64,
 }
 
-static LINES: Lazy<Lines> = Lazy::new(|| {
+static LINES: Lazy<LogLines> = Lazy::new(|| {
     let (sender, receiver) = sync_channel(CAPACITY);
-    Lines {
+    LogLines {
         sender,
         receiver: Mutex::new(receiver),
         dropped: AtomicU64::new(0),
@@ -34,7 +34,7 @@ pub(super) fn listen() {
 }
 
 /// Hands a line to the backend's log (level `debug1`). Callable from any thread; never blocks.
-pub fn say(line: impl FnOnce() -> String) {
+pub fn log_line(line: impl FnOnce() -> String) {
     if !WANTED.load(Ordering::Relaxed) {
         return;
     }

@@ -11,7 +11,7 @@ mod stream;
 mod thread;
 mod wait;
 
-pub use log::{report as report_lines, say};
+pub use log::{log_line, report as report_lines};
 pub use stream::{Emitter, Ready, Stream, stream};
 pub use thread::generation;
 

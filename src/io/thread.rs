@@ -14,10 +14,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
 
 /// Makes the future of one job, on the I/O thread.
-pub type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+pub type Task = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 enum Command {
-    Start { id: u64, job: Job },
+    Start { id: u64, job: Task },
     Cancel { id: u64 },
     Stop,
 }
@@ -51,7 +51,7 @@ pub fn generation() -> u64 {
 }
 
 /// Starts a job and returns its id for [`cancel`].
-pub fn start(job: Job) -> std::io::Result<u64> {
+pub fn start(job: Task) -> std::io::Result<u64> {
     let id = NEXT_ID.get() + 1;
     NEXT_ID.set(id);
     running()?

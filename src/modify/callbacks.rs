@@ -2,7 +2,7 @@
 
 use super::plan;
 use super::state::{WriteContext, WriteState};
-use super::target::Target;
+use super::target::TargetTable;
 use crate::error::{Report, raise, raise_internal};
 use crate::exec::StoredColumns;
 use crate::private;
@@ -45,7 +45,7 @@ pub unsafe extern "C-unwind" fn begin_foreign_insert(
     // SAFETY: executor callback on the main thread; COPY has no plan.
     unsafe {
         let statement = (*mtstate).ps.plan.cast::<pg_sys::ModifyTable>();
-        let target = Target::load((*(*rinfo).ri_RelationDesc).rd_id);
+        let target = TargetTable::load((*(*rinfo).ri_RelationDesc).rd_id);
         if !(*rinfo).ri_FdwState.is_null() {
             raise(
                 target
@@ -85,7 +85,7 @@ unsafe fn begin(
     unsafe {
         let relation = (*rinfo).ri_RelationDesc;
         let descriptor = (*relation).rd_att;
-        let target = Target::load((*relation).rd_id);
+        let target = TargetTable::load((*relation).rd_id);
         target.check(plan.verb);
         if plan.verb == Verb::Create {
             plan::check_restore(&target);
@@ -155,7 +155,7 @@ unsafe fn triggers(rinfo: *mut pg_sys::ResultRelInfo, verb: Verb) -> (bool, bool
 }
 
 /// Whether the statement reads a table of the same server beside the rows that it updates or deletes.
-unsafe fn reads_server(estate: *mut pg_sys::EState, target: &Target) -> bool {
+unsafe fn reads_server(estate: *mut pg_sys::EState, target: &TargetTable) -> bool {
     // SAFETY: the caller passes the state of a running statement; COPY has no plan and reads nothing.
     unsafe {
         let statement = (*estate).es_plannedstmt;
@@ -177,7 +177,7 @@ unsafe fn reads_server(estate: *mut pg_sys::EState, target: &Target) -> bool {
 
 /// Rows that are handed over together.
 pub unsafe fn rows_at_a_time(
-    target: &Target,
+    target: &TargetTable,
     rinfo: *mut pg_sys::ResultRelInfo,
     plan: &ModifyPrivate,
 ) -> usize {
@@ -207,7 +207,7 @@ pub unsafe fn rows_at_a_time(
 pub unsafe extern "C-unwind" fn get_foreign_modify_batch_size(rinfo: *mut pg_sys::ResultRelInfo) -> i32 {
     // SAFETY: executor callback on the main thread.
     unsafe {
-        let target = Target::load((*(*rinfo).ri_RelationDesc).rd_id);
+        let target = TargetTable::load((*(*rinfo).ri_RelationDesc).rd_id);
         let (_, after) = triggers(rinfo, Verb::Create);
         let shown = !(*rinfo).ri_projectReturning.is_null() || !(*rinfo).ri_returningList.is_null();
         if shown || after {

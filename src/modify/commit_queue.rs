@@ -1,7 +1,7 @@
 //! `write_mode 'on_commit'`: rows wait here and are sent when the transaction is about to commit, as one operation of
 //! the gateway. A rollback, also one to a savepoint, forgets them; a refusal by the gateway aborts the transaction.
 
-use super::row::Row;
+use super::row::WriteRow;
 use super::send::Unsent;
 use super::target::server_not_updatable;
 use super::{interrupt, outcome, send, transaction, xact_log};
@@ -30,7 +30,7 @@ struct Queue {
 /// A row, and the nesting of the subtransaction that wrote it; 1 is the transaction itself.
 struct Waiting {
     level: i32,
-    row: Row,
+    row: WriteRow,
 }
 
 thread_local! {
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 /// Lets a row wait for the commit. Raises when it cannot.
-pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: Row) {
+pub fn push(server: pg_sys::Oid, user: pg_sys::Oid, row: WriteRow) {
     transaction::register(&REGISTERED, Some(transaction_ends), Some(subtransaction_ends));
     let open = QUEUE.with_borrow(|queue| {
         queue
@@ -228,7 +228,7 @@ impl Queue {
                 .hint("Run the transaction again."),
             );
         }
-        let rows: Arc<Vec<Row>> = Arc::new(self.rows.into_iter().map(|waiting| waiting.row).collect());
+        let rows: Arc<Vec<WriteRow>> = Arc::new(self.rows.into_iter().map(|waiting| waiting.row).collect());
         let options = WriteOptions {
             batch_size: rows.len(),
             on_duplicate: OnDuplicate::Fail,

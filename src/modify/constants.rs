@@ -1,6 +1,6 @@
 //! Columns with the option `constant` in rows that are written: their value is not sent, so it must be the constant.
 
-use super::target::Target;
+use super::target::TargetTable;
 use crate::convert::inward::constant;
 use pgrx::pg_sys;
 
@@ -21,7 +21,7 @@ impl ConstantColumn {
     ///
     /// # Safety
     /// Main thread; `descriptor` must be the table's, and the current memory context must outlive the columns.
-    pub unsafe fn all(target: &Target, descriptor: pg_sys::TupleDesc) -> Vec<ConstantColumn> {
+    pub unsafe fn all(target: &TargetTable, descriptor: pg_sys::TupleDesc) -> Vec<ConstantColumn> {
         let columns = target
             .table
             .columns

@@ -1,7 +1,7 @@
 //! `sage_intacct.dry_run`: what would be sent is shown.
 
 use super::outcome;
-use super::row::Row;
+use super::row::WriteRow;
 use super::send::zone;
 use crate::error::{Report, raise};
 use crate::io;
@@ -11,7 +11,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::sync::Arc;
 
 /// Shows each function element in a WARNING. Raises what would have kept it from being sent.
-pub fn show(client: &Client, rows: &Arc<Vec<Row>>, options: WriteOptions) {
+pub fn show(client: &Client, rows: &Arc<Vec<WriteRow>>, options: WriteOptions) {
     let (client, inside) = (client.clone(), rows.clone());
     let rendered = io::run(move || async move {
         let zone = zone(&client, &inside).await?;

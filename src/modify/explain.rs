@@ -1,7 +1,7 @@
 //! EXPLAIN of a write: the function that the gateway is asked to run, and how many rows at a time.
 
 use super::row;
-use super::target::Target;
+use super::target::TargetTable;
 use crate::error::raise_internal;
 use crate::exec::property;
 use crate::private;
@@ -25,7 +25,7 @@ pub unsafe extern "C-unwind" fn explain_foreign_modify(
         }
         let plan: ModifyPrivate = private::from_list(fdw_private)
             .unwrap_or_else(|error| raise_internal(&format!("the plan cannot be read: {error}")));
-        let target = Target::load((*(*rinfo).ri_RelationDesc).rd_id);
+        let target = TargetTable::load((*(*rinfo).ri_RelationDesc).rd_id);
         let object = &target.table.options.object;
         let Ok(function) = intacct::write::function(object, plan.verb) else {
             return;

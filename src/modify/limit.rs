@@ -1,6 +1,6 @@
 //! Rows that one statement may write: counted over all tables of a server that it writes to.
 
-use super::target::Target;
+use super::target::TargetTable;
 use crate::error::{Report, raise};
 use crate::guc;
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -22,7 +22,7 @@ pub struct RowLimit {
 
 impl RowLimit {
     /// The bound that holds for a statement; none where there is none.
-    pub fn of(target: &Target, statement: usize) -> Option<RowLimit> {
+    pub fn of(target: &TargetTable, statement: usize) -> Option<RowLimit> {
         let most = guc::max_rows_per_statement(&target.table.server)?;
         Some(RowLimit {
             statement: (statement, target.table.server_oid),
@@ -32,7 +32,7 @@ impl RowLimit {
     }
 
     /// Raises where rows must be sent before all of them are there.
-    pub fn refuse_single_rows(&self, target: &Target) {
+    pub fn refuse_single_rows(&self, target: &TargetTable) {
         raise(
             target
                 .refusal(&format!(

@@ -32,4 +32,4 @@ pub use callbacks::{
 };
 pub use explain::explain_foreign_modify;
 pub use plan::{add_foreign_update_targets, is_foreign_rel_updatable, plan_foreign_modify};
-pub use target::Target;
+pub use target::TargetTable;

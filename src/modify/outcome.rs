@@ -1,6 +1,6 @@
 //! A write that failed, in words: which rows are stored, which may be, and which one was refused.
 
-use super::row::Row;
+use super::row::WriteRow;
 use crate::error::Report;
 use intacct::write::{Verb, WriteFailure};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
@@ -10,7 +10,7 @@ const NAMED: usize = 10;
 
 /// The error for a failure. `before` counts the rows of the statement that were handed over earlier; `left_out` are
 /// those of them that were duplicates to skip, in ascending order. Rows are numbered from 1, in the order of the statement.
-pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[usize]) -> Report {
+pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out: &[usize]) -> Report {
     let mut report = Report::from(&failure.error);
     let (done, doing) = verbs(rows);
     let mut lines = vec![report.detail];
@@ -53,10 +53,14 @@ pub fn report(failure: &WriteFailure, rows: &[Row], before: usize, left_out: &[u
 const WARNED: usize = 10;
 
 /// Tells what is wrong though Sage Intacct has accepted the rows: nothing of it is undone. `before` as in [`report`].
-pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[Row], before: usize) {
+pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[WriteRow], before: usize) {
     for (index, error) in warnings.iter().take(WARNED) {
         let mut report = Report::from(error);
-        let written = format!("Row {}{} is written.", before + index + 1, names(rows, &[*index]));
+        let written = format!(
+            "Row {}{} is written.",
+            before + index + 1,
+            names(rows, &[*index])
+        );
         report.detail = match report.detail.is_empty() {
             true => written,
             false => format!("{}\n{written}", report.detail),
@@ -73,7 +77,7 @@ pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[Row], before: usize) {
 }
 
 /// What was done to the rows, and doing it.
-fn verbs(rows: &[Row]) -> (&'static str, &'static str) {
+fn verbs(rows: &[WriteRow]) -> (&'static str, &'static str) {
     let mut all = rows.iter().map(|row| row.verb);
     match all.next() {
         Some(first) if all.all(|verb| verb == first) => match first {
@@ -108,7 +112,7 @@ pub fn numbers(rows: &[usize]) -> String {
 }
 
 /// ` (CUSTOMERID C-1, C-2)`; empty when the rows have no name.
-fn names(rows: &[Row], indices: &[usize]) -> String {
+fn names(rows: &[WriteRow], indices: &[usize]) -> String {
     let mut names: Vec<String> = Vec::new();
     for name in indices
         .iter()
@@ -140,10 +144,10 @@ mod tests {
     use intacct::{Error, ErrorKind};
     use std::sync::Arc;
 
-    fn rows(count: usize) -> Vec<Row> {
+    fn rows(count: usize) -> Vec<WriteRow> {
         let target = Arc::new(WriteTarget::new("CUSTOMER"));
         (1..=count)
-            .map(|number| Row {
+            .map(|number| WriteRow {
                 target: target.clone(),
                 verb: Verb::Create,
                 key: None,

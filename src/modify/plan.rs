@@ -1,6 +1,6 @@
 //! The planner's side of a write: what names the rows, which columns are sent and which come back.
 
-use super::target::Target;
+use super::target::TargetTable;
 use crate::catalog::Column;
 use crate::error::{Report, raise, raise_internal};
 use crate::plan;
@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 #[pg_guard]
 pub unsafe extern "C-unwind" fn is_foreign_rel_updatable(relation: pg_sys::Relation) -> i32 {
     // SAFETY: PostgreSQL passes an open relation.
-    let target = Target::load(unsafe { (*relation).rd_id });
+    let target = TargetTable::load(unsafe { (*relation).rd_id });
     if !target.is_updatable() {
         return 0;
     }
@@ -44,7 +44,7 @@ pub unsafe extern "C-unwind" fn add_foreign_update_targets(
 ) {
     // SAFETY: planner callback on the main thread with an open relation; names are copied into planner memory.
     unsafe {
-        let target = Target::load((*relation).rd_id);
+        let target = TargetTable::load((*relation).rd_id);
         let parse = (*root).parse;
         let verb = match (*parse).commandType {
             pg_sys::CmdType::CMD_DELETE => Verb::Delete,
@@ -117,7 +117,7 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
     // SAFETY: planner callback on the main thread; lists of the plan have an entry for each result relation.
     unsafe {
         let entry = *(*root).simple_rte_array.add(result_relation as usize);
-        let target = Target::load((*entry).relid);
+        let target = TargetTable::load((*entry).relid);
         let verb = match (*plan).operation {
             pg_sys::CmdType::CMD_INSERT => Verb::Create,
             pg_sys::CmdType::CMD_UPDATE => Verb::Update,
@@ -170,7 +170,7 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
 }
 
 /// Raises when a dump is being restored: what `pg_dump --include-foreign-data` has written is at Sage Intacct already.
-pub fn check_restore(target: &Target) {
+pub fn check_restore(target: &TargetTable) {
     let is = |name: &CStr, value: &str| {
         // SAFETY: main thread; the setting's text is compared at once.
         unsafe {
@@ -197,7 +197,7 @@ pub fn check_restore(target: &Target) {
 }
 
 /// Raises when duplicates are to be left out and cannot be.
-pub fn check_skip(target: &Target, skip_duplicates: bool) {
+pub fn check_skip(target: &TargetTable, skip_duplicates: bool) {
     if skip_duplicates && target.waits_for_commit() {
         raise(
             target
@@ -209,7 +209,7 @@ pub fn check_skip(target: &Target, skip_duplicates: bool) {
 }
 
 /// Raises for a view whose check would come too late.
-pub fn check_view(target: &Target) {
+pub fn check_view(target: &TargetTable) {
     if !target.waits_for_commit() {
         raise(
             target
@@ -221,7 +221,7 @@ pub fn check_view(target: &Target) {
 }
 
 /// Raises when RETURNING asks for what Intacct makes only at the commit.
-pub fn check_returning(target: &Target, verb: Verb, assigned: &[i16], returning: &[i16]) {
+pub fn check_returning(target: &TargetTable, verb: Verb, assigned: &[i16], returning: &[i16]) {
     if !target.waits_for_commit() || verb == Verb::Delete {
         return;
     }
@@ -240,7 +240,7 @@ pub fn check_returning(target: &Target, verb: Verb, assigned: &[i16], returning:
 }
 
 /// Raises for a column that RETURNING cannot show before the commit.
-pub fn refuse_returning(target: &Target, column: &Column) -> ! {
+pub fn refuse_returning(target: &TargetTable, column: &Column) -> ! {
     raise(
         target
             .refusal(&format!(
@@ -253,7 +253,7 @@ pub fn refuse_returning(target: &Target, column: &Column) -> ! {
 }
 
 /// The columns of a table that the expressions of a list read.
-unsafe fn read_by(list: *mut pg_sys::List, relation: pg_sys::Index, target: &Target) -> Vec<i16> {
+unsafe fn read_by(list: *mut pg_sys::List, relation: pg_sys::Index, target: &TargetTable) -> Vec<i16> {
     let mut numbers = std::ptr::null_mut();
     // SAFETY: the caller passes expressions of the current planning.
     unsafe { pg_sys::pull_varattnos(list.cast(), relation, &mut numbers) };

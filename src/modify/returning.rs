@@ -1,6 +1,6 @@
 //! Columns that RETURNING and row triggers read after a write.
 
-use super::target::Target;
+use super::target::TargetTable;
 use crate::convert::inward::{Converter, constant};
 use pgrx::pg_sys;
 
@@ -24,7 +24,7 @@ impl ReturningColumn {
     /// # Safety
     /// Main thread; `descriptor` must be the table's, and the current memory context must outlive the statement.
     pub unsafe fn columns(
-        target: &Target,
+        target: &TargetTable,
         numbers: &[i16],
         descriptor: pg_sys::TupleDesc,
     ) -> Vec<ReturningColumn> {

@@ -1,6 +1,6 @@
 //! Values of a row on their way to the gateway.
 
-use super::target::Target;
+use super::target::TargetTable;
 use crate::catalog::Column;
 use crate::convert::outward;
 use crate::error::{Report, raise};
@@ -31,7 +31,7 @@ pub enum Outgoing {
 
 /// One row to create, update or delete.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct WriteRow {
     /// The object and how its rows are found.
     pub target: Arc<WriteTarget>,
     /// What is done.
@@ -44,7 +44,7 @@ pub struct Row {
     pub unmodified: Option<i64>,
 }
 
-impl Row {
+impl WriteRow {
     /// Whether the row holds a day or a time: they are written in the user's format.
     pub fn has_date(&self) -> bool {
         self.cells.iter().any(|(_, value)| match value {
@@ -239,11 +239,11 @@ impl Outbound {
 
     /// Text; the empty one is no value to the gateway.
     fn text(&self, text: String) -> Outgoing {
-        let unsayable = |c: char| {
+        let unrepresentable = |c: char| {
             (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{7f}'..='\u{9f}'))
                 || matches!(c, '\u{fffe}' | '\u{ffff}')
         };
-        if text.chars().any(unsayable) {
+        if text.chars().any(unrepresentable) {
             self.refuse("holds a control character, which XML has no word for");
         }
         if text.is_empty() {
@@ -281,7 +281,7 @@ impl Outbound {
 }
 
 /// Cells of one row, each field once: two columns may stand for one field, and not give it two values.
-pub fn merged(target: &Target, cells: Vec<(&Outbound, Outgoing)>) -> Vec<(String, Outgoing)> {
+pub fn merged(target: &TargetTable, cells: Vec<(&Outbound, Outgoing)>) -> Vec<(String, Outgoing)> {
     let mut merged: Vec<(&Outbound, Outgoing)> = Vec::with_capacity(cells.len());
     for (column, value) in cells {
         let same = merged
@@ -315,7 +315,7 @@ pub fn merged(target: &Target, cells: Vec<(&Outbound, Outgoing)>) -> Vec<(String
 }
 
 /// The columns of a table that can be given values.
-pub fn writable(target: &Target) -> Vec<Outbound> {
+pub fn writable(target: &TargetTable) -> Vec<Outbound> {
     target
         .table
         .columns
@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_time_that_the_clock_shows_twice_is_no_value() {
-        let row = |text: &str| Row {
+        let row = |text: &str| WriteRow {
             target: Arc::new(WriteTarget::new("CUSTOMER")),
             verb: Verb::Create,
             key: None,
@@ -457,7 +457,7 @@ mod tests {
     fn a_row_is_said_in_the_gateways_zone_and_named_by_its_key() {
         let target = Arc::new(WriteTarget::new("CUSTOMER"));
         let instant: jiff::Timestamp = "2024-06-03T23:30:00Z".parse().expect("a time");
-        let row = Row {
+        let row = WriteRow {
             target,
             verb: Verb::Create,
             key: None,
@@ -476,7 +476,7 @@ mod tests {
             _ => String::new(),
         });
         assert_eq!(said.collect::<Vec<_>>(), ["C-1", "06/04/2024 01:30:00"]);
-        let row = Row {
+        let row = WriteRow {
             key: Some(("RECORDNO".into(), "12".into())),
             ..row
         };

@@ -1,7 +1,7 @@
 //! Rows go out: a job on the I/O thread, and the wait for it.
 
 use super::interrupt::{self, Cancelled};
-use super::row::Row;
+use super::row::WriteRow;
 use super::watch;
 use crate::io;
 use crate::write_log::Writer;
@@ -31,7 +31,7 @@ pub enum Unsent {
 pub fn send(
     client: &Client,
     server: pg_sys::Oid,
-    rows: &Arc<Vec<Row>>,
+    rows: &Arc<Vec<WriteRow>>,
     options: WriteOptions,
 ) -> Result<Written, Box<Unsent>> {
     // A cancel that has arrived already is an ordinary one.
@@ -79,7 +79,7 @@ pub fn send(
 }
 
 /// A row that is stored, as far as it is known without the gateway's answer.
-fn stored(row: &Row) -> RowWritten {
+fn stored(row: &WriteRow) -> RowWritten {
     RowWritten {
         stored: true,
         keys: row
@@ -93,8 +93,8 @@ fn stored(row: &Row) -> RowWritten {
 
 /// The gateway's clock; asked for only when a row needs it. Days and times are sent in a form that the user's preferences
 /// must agree with: where they are not ones that can be read, nothing is sent.
-pub async fn zone(client: &Client, rows: &[Row]) -> Result<GatewayZone, Error> {
-    if rows.iter().any(Row::has_date) {
+pub async fn zone(client: &Client, rows: &[WriteRow]) -> Result<GatewayZone, Error> {
+    if rows.iter().any(WriteRow::has_date) {
         client.formatting().await?.check()?;
     }
     let zone = client.zone();

@@ -3,10 +3,10 @@
 use super::constants::ConstantColumn;
 use super::limit::RowLimit;
 use super::returning::ReturningColumn;
-use super::row::{Outbound, Outgoing, Row, key_text, merged, output, writable};
+use super::row::{Outbound, Outgoing, WriteRow, key_text, merged, output, writable};
 use super::send::Unsent;
 use super::slot::{attributes, store, type_of};
-use super::target::Target;
+use super::target::TargetTable;
 use super::{commit_queue, dry_run, interrupt, outcome, plan, send, xact_log};
 use crate::convert::outward;
 use crate::error::{Report, raise};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// not handed over.
 pub struct WriteState {
     /// The table.
-    pub target: Target,
+    pub target: TargetTable,
     /// The same for the library.
     pub gateway: Arc<WriteTarget>,
     /// The columns that RETURNING and row triggers see.
@@ -51,7 +51,7 @@ pub struct WriteState {
     limit: Option<RowLimit>,
     /// A trigger may have changed columns that UPDATE does not assign.
     compares: bool,
-    buffer: Vec<Row>,
+    buffer: Vec<WriteRow>,
     /// Rows of the statement that were handed over.
     handed_over: usize,
     /// Those of them, from 1, that were duplicates to leave out.
@@ -100,7 +100,7 @@ impl WriteState {
     /// # Safety
     /// Main thread; `descriptor` must be the table's, and the current memory context must be the statement's.
     pub unsafe fn new(
-        target: Target,
+        target: TargetTable,
         plan: ModifyPrivate,
         context: WriteContext,
         descriptor: pg_sys::TupleDesc,
@@ -296,7 +296,7 @@ impl WriteState {
         let known = [key.clone()];
         // Nothing is sent of a row in which nothing but a constant column was assigned.
         let mut written = Vec::new();
-        let row = (!cells.is_empty()).then(|| Row {
+        let row = (!cells.is_empty()).then(|| WriteRow {
             target: self.gateway.clone(),
             verb: Verb::Update,
             key: Some(key),
@@ -340,7 +340,7 @@ impl WriteState {
         }
         // SAFETY: passed through.
         let unmodified = unsafe { self.last_modified(scanned) };
-        self.take(Row {
+        self.take(WriteRow {
             target: self.gateway.clone(),
             verb: Verb::Delete,
             key: Some(key),
@@ -358,7 +358,7 @@ impl WriteState {
     }
 
     /// Lets a row wait, or hands over the batch that it makes full.
-    fn take(&mut self, row: Row) {
+    fn take(&mut self, row: WriteRow) {
         if let Some(limit) = &mut self.limit {
             limit.count();
         }
@@ -444,7 +444,7 @@ impl WriteState {
     }
 
     /// A new row: the values that are not null. Intacct fills in the others.
-    unsafe fn new_row(&mut self, slot: *mut pg_sys::TupleTableSlot) -> Row {
+    unsafe fn new_row(&mut self, slot: *mut pg_sys::TupleTableSlot) -> WriteRow {
         // SAFETY: the caller vouches for the slot; what is kept is copied out of the row's memory.
         let cells = unsafe {
             let (values, nulls) = attributes(slot);
@@ -468,7 +468,7 @@ impl WriteState {
                 merged(&self.target, cells.collect())
             })
         };
-        Row {
+        WriteRow {
             target: self.gateway.clone(),
             verb: Verb::Create,
             key: None,
@@ -676,6 +676,6 @@ impl WriteState {
 }
 
 /// Whether the scan finds its next page by the keys of rows, so that rows may be changed while it goes on.
-fn reads_by_key(target: &Target) -> bool {
+fn reads_by_key(target: &TargetTable) -> bool {
     target.table.dialect() == DialectKind::Query && target.table.row_key_is_number()
 }

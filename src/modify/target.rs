@@ -11,16 +11,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A foreign table that is written.
-pub struct Target {
+pub struct TargetTable {
     /// Its options and columns.
     pub table: Rc<ForeignTable>,
     /// Its name, for messages.
     pub name: String,
 }
 
-impl Target {
+impl TargetTable {
     /// Reads the table from the catalogs. Raises when an option cannot be understood.
-    pub fn load(relid: pg_sys::Oid) -> Target {
+    pub fn load(relid: pg_sys::Oid) -> TargetTable {
         // SAFETY: main thread inside a transaction; the name is copied.
         let name = unsafe {
             let name = pg_sys::get_rel_name(relid);
@@ -29,7 +29,7 @@ impl Target {
                 false => CStr::from_ptr(name).to_string_lossy().into_owned(),
             }
         };
-        Target {
+        TargetTable {
             table: ForeignTable::load(relid).unwrap_or_else(|error| raise(error)),
             name,
         }

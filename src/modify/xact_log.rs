@@ -1,7 +1,7 @@
 //! What this transaction has written: a rollback cannot take it back, so it says what stays.
 
 use super::outcome::named;
-use super::row::Row;
+use super::row::WriteRow;
 use super::transaction;
 use crate::error::Report;
 use intacct::write::{Verb, WriteFailure};
@@ -14,7 +14,7 @@ const NAMED: usize = 10;
 
 /// Rows written by one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct XactEntry {
     /// Nesting of the subtransaction that wrote them; 1 is the transaction itself.
     level: i32,
     statement: u64,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 thread_local! {
-    static ENTRIES: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+    static ENTRIES: RefCell<Vec<XactEntry>> = const { RefCell::new(Vec::new()) };
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
     static STATEMENTS: Cell<u64> = const { Cell::new(0) };
 }
@@ -41,22 +41,22 @@ pub fn statement() -> u64 {
 }
 
 /// Notes that rows are stored. The gateway may have told keys of them.
-pub fn note<'a>(statement: u64, rows: impl Iterator<Item = (&'a Row, &'a [(String, String)])>) {
+pub fn note<'a>(statement: u64, rows: impl Iterator<Item = (&'a WriteRow, &'a [(String, String)])>) {
     enter(statement, false, rows);
 }
 
 /// The rows of a failure that are stored for certain.
 pub fn certain<'a>(
     failure: &'a WriteFailure,
-    rows: &'a [Row],
-) -> impl Iterator<Item = (&'a Row, &'a [(String, String)])> {
+    rows: &'a [WriteRow],
+) -> impl Iterator<Item = (&'a WriteRow, &'a [(String, String)])> {
     let rows = failure.certain.iter().filter_map(|index| rows.get(*index));
     rows.map(|row| (row, &[][..]))
 }
 
 /// An error is about to tell of all rows of a statement. In a subtransaction it may be caught and never be seen: then
 /// the rollback tells as well.
-pub fn failed(statement: u64, failure: &WriteFailure, rows: &[Row]) {
+pub fn failed(statement: u64, failure: &WriteFailure, rows: &[WriteRow]) {
     if level() <= 1 {
         ENTRIES.with_borrow_mut(|entries| entries.retain(|entry| entry.statement != statement));
         return;
@@ -69,7 +69,7 @@ pub fn failed(statement: u64, failure: &WriteFailure, rows: &[Row]) {
 /// What a statement has stored so far, as a sentence; none when it is nothing.
 pub fn stored_by(statement: u64) -> Option<String> {
     ENTRIES.with_borrow(|entries| {
-        let of: Vec<&Entry> = entries
+        let of: Vec<&XactEntry> = entries
             .iter()
             .filter(|entry| entry.statement == statement && !entry.in_doubt)
             .collect();
@@ -82,12 +82,16 @@ fn level() -> i32 {
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
-fn enter<'a>(statement: u64, in_doubt: bool, rows: impl Iterator<Item = (&'a Row, &'a [(String, String)])>) {
+fn enter<'a>(
+    statement: u64,
+    in_doubt: bool,
+    rows: impl Iterator<Item = (&'a WriteRow, &'a [(String, String)])>,
+) {
     transaction::register(&REGISTERED, Some(transaction_ends), Some(subtransaction_ends));
     let level = level();
     ENTRIES.with_borrow_mut(|entries| {
         for (row, told) in rows {
-            let is_of = |entry: &&mut Entry| {
+            let is_of = |entry: &&mut XactEntry| {
                 entry.statement == statement
                     && entry.level == level
                     && entry.in_doubt == in_doubt
@@ -95,7 +99,7 @@ fn enter<'a>(statement: u64, in_doubt: bool, rows: impl Iterator<Item = (&'a Row
                     && entry.object == row.target.object
             };
             if entries.last_mut().filter(is_of).is_none() {
-                entries.push(Entry {
+                entries.push(XactEntry {
                     level,
                     statement,
                     object: row.target.object.clone(),
@@ -154,8 +158,9 @@ unsafe extern "C-unwind" fn subtransaction_ends(
     }
 }
 
-fn warn(entries: &[Entry]) {
-    let (in_doubt, stored): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.in_doubt);
+fn warn(entries: &[XactEntry]) {
+    let (in_doubt, stored): (Vec<&XactEntry>, Vec<&XactEntry>) =
+        entries.iter().partition(|entry| entry.in_doubt);
     if !stored.is_empty() {
         Report::new(
             PgSqlErrorCode::ERRCODE_WARNING,
@@ -179,7 +184,7 @@ fn warn(entries: &[Entry]) {
 }
 
 /// `3 rows created in CUSTOMER (CUSTOMERID C-1, CUSTOMERID C-2, and 1 more), 1 row deleted in VENDOR`
-fn sums(entries: &[&Entry]) -> String {
+fn sums(entries: &[&XactEntry]) -> String {
     let mut sums: Vec<(&str, Verb, usize, Vec<&String>)> = Vec::new();
     for entry in entries {
         let known = sums
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn rows_are_summed_by_object_and_what_was_done() {
-        let entry = |object: &str, verb, rows, names: &[&str]| Entry {
+        let entry = |object: &str, verb, rows, names: &[&str]| XactEntry {
             level: 1,
             statement: 1,
             object: object.to_owned(),

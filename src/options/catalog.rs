@@ -4,7 +4,7 @@ use super::error::OptionError;
 use super::files::{self, FileStamp};
 use super::roles::{owned, role_name};
 use super::server::ServerOptions;
-use super::spec::Level;
+use super::spec::OptionLevel;
 use super::table::{ColumnOptions, TableOptions};
 use super::user::UserOptions;
 use super::values::OptionValues;
@@ -16,7 +16,12 @@ use pgrx::{PgList, pg_sys};
 /// A missing company, or a value that the validator would have refused.
 pub fn server(server_oid: pg_sys::Oid) -> Result<ServerOptions, OptionError> {
     // SAFETY: main thread inside a transaction; GetForeignServer raises when there is no such server.
-    let values = unsafe { values(Level::Server, (*pg_sys::GetForeignServer(server_oid)).options) };
+    let values = unsafe {
+        values(
+            OptionLevel::Server,
+            (*pg_sys::GetForeignServer(server_oid)).options,
+        )
+    };
     ServerOptions::read(&values)
 }
 
@@ -63,7 +68,7 @@ fn mapping(server_oid: pg_sys::Oid, user_oid: pg_sys::Oid) -> Option<(pg_sys::Oi
                 pg_sys::untransformRelOptions(options)
             };
             pg_sys::ReleaseSysCache(tuple);
-            Some((role, values(Level::UserMapping, list)))
+            Some((role, values(OptionLevel::UserMapping, list)))
         }
     };
     lookup(user_oid).or_else(|| lookup(pg_sys::InvalidOid))
@@ -77,7 +82,7 @@ pub fn table(relid: pg_sys::Oid) -> Result<TableOptions, OptionError> {
     // SAFETY: main thread inside a transaction; both calls raise or return NULL when there is no such table.
     let (values, name) = unsafe {
         (
-            values(Level::Table, (*pg_sys::GetForeignTable(relid)).options),
+            values(OptionLevel::Table, (*pg_sys::GetForeignTable(relid)).options),
             owned(pg_sys::get_rel_name(relid)),
         )
     };
@@ -92,7 +97,10 @@ pub fn column(relid: pg_sys::Oid, attnum: i16) -> Result<ColumnOptions, OptionEr
     // SAFETY: as above; a missing column is an ERROR of PostgreSQL.
     let (values, name) = unsafe {
         (
-            values(Level::Column, pg_sys::GetForeignColumnOptions(relid, attnum)),
+            values(
+                OptionLevel::Column,
+                pg_sys::GetForeignColumnOptions(relid, attnum),
+            ),
             owned(pg_sys::get_attname(relid, attnum, false)),
         )
     };
@@ -109,7 +117,7 @@ pub fn server_name(server_oid: pg_sys::Oid) -> String {
 ///
 /// # Safety
 /// `list` must be NIL or a list of DefElem with string arguments.
-pub unsafe fn values(level: Level, list: *mut pg_sys::List) -> OptionValues {
+pub unsafe fn values(level: OptionLevel, list: *mut pg_sys::List) -> OptionValues {
     // SAFETY: the caller vouches for the list; defGetString raises for anything that has no text form.
     let pairs = unsafe {
         PgList::<pg_sys::DefElem>::from_pg(list)

@@ -1,7 +1,7 @@
 //! Mistakes in options, in words that say what would be right.
 
 use super::nearest;
-use super::spec::{Level, OptionSpec};
+use super::spec::{OptionLevel, OptionSpec};
 use crate::error::Report;
 use pgrx::PgSqlErrorCode;
 
@@ -57,7 +57,7 @@ impl OptionError {
     }
 
     /// A name that this level does not know.
-    pub fn unknown(level: Level, name: &str) -> Self {
+    pub fn unknown(level: OptionLevel, name: &str) -> Self {
         let names: Vec<&str> = level.specs().map(|spec| spec.name).collect();
         let elsewhere = super::spec::SPECS
             .iter()
@@ -138,10 +138,10 @@ impl OptionError {
     }
 
     /// An option that must be there is not.
-    pub fn missing(level: Level, name: &str) -> Self {
+    pub fn missing(level: OptionLevel, name: &str) -> Self {
         let statement = match level {
             // Only said when a mapping is used: it may be completed in steps.
-            Level::UserMapping => "ALTER USER MAPPING ... OPTIONS (ADD ",
+            OptionLevel::UserMapping => "ALTER USER MAPPING ... OPTIONS (ADD ",
             _ => "OPTIONS (",
         };
         OptionError::new(
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn an_unknown_option_names_the_valid_ones_and_the_nearest() {
-        let error = OptionError::unknown(Level::Server, "compny_id");
+        let error = OptionError::unknown(OptionLevel::Server, "compny_id");
         assert_eq!(error.message, "invalid option \"compny_id\" for server");
         assert!(
             error
@@ -275,28 +275,28 @@ mod tests {
 
     #[test]
     fn an_option_of_another_level_is_sent_there() {
-        let error = OptionError::unknown(Level::Server, "password");
+        let error = OptionError::unknown(OptionLevel::Server, "password");
         assert!(
             error.hint.starts_with("It is an option of a user mapping."),
             "{}",
             error.hint
         );
-        let error = OptionError::unknown(Level::Wrapper, "x");
+        let error = OptionError::unknown(OptionLevel::Wrapper, "x");
         assert_eq!(error.hint, "A foreign-data wrapper takes no options.");
     }
 
     #[test]
     fn a_secret_is_never_shown() {
-        let spec = Level::UserMapping.spec("password").expect("the option");
+        let spec = OptionLevel::UserMapping.spec("password").expect("the option");
         let error = OptionError::value(spec, "hunter2", None);
         assert!(!format!("{error:?}").contains("hunter2"));
     }
 
     #[test]
     fn mistakes_in_options_have_their_own_states() {
-        let unknown = Report::from(OptionError::unknown(Level::Server, "x"));
+        let unknown = Report::from(OptionError::unknown(OptionLevel::Server, "x"));
         assert_eq!(unknown.sqlstate(), "HV00D");
-        let missing = Report::from(OptionError::missing(Level::Server, "company_id"));
+        let missing = Report::from(OptionError::missing(OptionLevel::Server, "company_id"));
         assert_eq!(missing.sqlstate(), "HV00J");
         let nobody = Report::from(OptionError::no_user_mapping("bob", "acme"));
         assert_eq!(nobody.sqlstate(), "42704");

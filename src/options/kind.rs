@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 /// Which values an option takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum OptionKind {
     /// Any text but the empty one.
     Text,
     /// Any text.
@@ -51,18 +51,18 @@ pub enum Kind {
     Reference,
 }
 
-impl Kind {
+impl OptionKind {
     /// Whether a role needs the right to read files of the server to set the option: it decides what the server reads
     /// or where it connects to.
     pub fn needs_file_right(self) -> bool {
-        matches!(self, Kind::File | Kind::Proxy)
+        matches!(self, OptionKind::File | OptionKind::Proxy)
     }
 
     /// Whether a value must not be shown: it is a secret, or an address that holds one.
     pub fn hides(self, value: &str) -> bool {
         match self {
-            Kind::Secret => true,
-            Kind::Url | Kind::Proxy => value.contains('@'),
+            OptionKind::Secret => true,
+            OptionKind::Url | OptionKind::Proxy => value.contains('@'),
             _ => false,
         }
     }
@@ -70,59 +70,63 @@ impl Kind {
     /// What is allowed, to complete "the value must be …".
     pub fn allowed(self) -> String {
         match self {
-            Kind::Text | Kind::Secret => "a text that is not empty".to_owned(),
-            Kind::OptionalText => "a text".to_owned(),
-            Kind::File => "the absolute path of a file on the database server".to_owned(),
-            Kind::Boolean => "on or off (or true, false, yes, no, 1, 0)".to_owned(),
-            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Seconds { min, max } => format!("a number of seconds from {min} to {max}"),
-            Kind::Cost => "a number that is not negative".to_owned(),
-            Kind::Choice(words) => {
+            OptionKind::Text | OptionKind::Secret => "a text that is not empty".to_owned(),
+            OptionKind::OptionalText => "a text".to_owned(),
+            OptionKind::File => "the absolute path of a file on the database server".to_owned(),
+            OptionKind::Boolean => "on or off (or true, false, yes, no, 1, 0)".to_owned(),
+            OptionKind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            OptionKind::Seconds { min, max } => format!("a number of seconds from {min} to {max}"),
+            OptionKind::Cost => "a number that is not negative".to_owned(),
+            OptionKind::Choice(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 format!("one of {}", quoted.join(", "))
             }
-            Kind::Url => "an https:// URL (http:// only for a loopback host) without user name, password or \
+            OptionKind::Url => {
+                "an https:// URL (http:// only for a loopback host) without user name, password or \
                           fragment"
-                .to_owned(),
-            Kind::Proxy => {
+                    .to_owned()
+            }
+            OptionKind::Proxy => {
                 "an http:// or https:// URL of host and port, without user name and password".to_owned()
             }
-            Kind::TimeZone => "a time zone's name (Europe/Berlin) or an offset (+01:00)".to_owned(),
-            Kind::Condition => "a condition in connector syntax, such as STATUS = active".to_owned(),
-            Kind::DataType => "a data type of Intacct, such as TEXT, INTEGER, DATE".to_owned(),
-            Kind::Reference => {
+            OptionKind::TimeZone => "a time zone's name (Europe/Berlin) or an offset (+01:00)".to_owned(),
+            OptionKind::Condition => "a condition in connector syntax, such as STATUS = active".to_owned(),
+            OptionKind::DataType => "a data type of Intacct, such as TEXT, INTEGER, DATE".to_owned(),
+            OptionKind::Reference => {
                 "of the form PATH=OBJECT(FIELD), such as CUSTOMER=CUSTOMER(CUSTOMERID)".to_owned()
             }
         }
     }
 
-    /// Whether the value is allowed. The error tells more than [`Kind::allowed`] does, or nothing.
+    /// Whether the value is allowed. The error tells more than [`OptionKind::allowed`] does, or nothing.
     pub fn check(self, value: &str) -> Result<(), Option<String>> {
         let fine = |ok: bool| if ok { Ok(()) } else { Err(None) };
         match self {
-            Kind::OptionalText => Ok(()),
-            Kind::Text | Kind::Secret => fine(!value.trim().is_empty()),
-            Kind::File => fine(std::path::Path::new(value).is_absolute()),
-            Kind::Boolean => fine(boolean(value).is_some()),
-            Kind::Integer { min, max } => fine(integer(value).is_some_and(|n| (min..=max).contains(&n))),
-            Kind::Seconds { min, max } => fine(number(value).is_some_and(|n| (min..=max).contains(&n))),
-            Kind::Cost => fine(number(value).is_some_and(|n| n >= 0.0)),
-            Kind::Choice(words) => fine(choice(words, value).is_some()),
-            Kind::Url => check_url(value).map_err(Some),
-            Kind::Proxy => intacct::Proxy::new(value)
+            OptionKind::OptionalText => Ok(()),
+            OptionKind::Text | OptionKind::Secret => fine(!value.trim().is_empty()),
+            OptionKind::File => fine(std::path::Path::new(value).is_absolute()),
+            OptionKind::Boolean => fine(boolean(value).is_some()),
+            OptionKind::Integer { min, max } => {
+                fine(integer(value).is_some_and(|n| (min..=max).contains(&n)))
+            }
+            OptionKind::Seconds { min, max } => fine(number(value).is_some_and(|n| (min..=max).contains(&n))),
+            OptionKind::Cost => fine(number(value).is_some_and(|n| n >= 0.0)),
+            OptionKind::Choice(words) => fine(choice(words, value).is_some()),
+            OptionKind::Url => check_url(value).map_err(Some),
+            OptionKind::Proxy => intacct::Proxy::new(value)
                 .map(|_| ())
                 .map_err(|error| Some(format!("{error}."))),
-            Kind::TimeZone => fine(time_zone(value).is_some()),
-            Kind::Condition => Condition::parse_watched(value, &interruptible)
+            OptionKind::TimeZone => fine(time_zone(value).is_some()),
+            OptionKind::Condition => Condition::parse_watched(value, &interruptible)
                 .map(|_| ())
                 .map_err(|error| Some(error.to_string())),
-            Kind::DataType => fine(
+            OptionKind::DataType => fine(
                 !value.is_empty()
                     && value
                         .bytes()
                         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
             ),
-            Kind::Reference => fine(Reference::parse(value).is_some()),
+            OptionKind::Reference => fine(Reference::parse(value).is_some()),
         }
     }
 }
@@ -201,13 +205,13 @@ fn check_url(value: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn accepts(kind: Kind, values: &[&str]) {
+    fn accepts(kind: OptionKind, values: &[&str]) {
         for value in values {
             assert_eq!(kind.check(value), Ok(()), "{kind:?} {value:?}");
         }
     }
 
-    fn refuses(kind: Kind, values: &[&str]) {
+    fn refuses(kind: OptionKind, values: &[&str]) {
         for value in values {
             assert!(kind.check(value).is_err(), "{kind:?} {value:?}");
         }
@@ -224,28 +228,28 @@ mod tests {
         ] {
             assert_eq!(boolean(text), Some(expected), "{text}");
         }
-        refuses(Kind::Boolean, &["", "maybe", "2"]);
+        refuses(OptionKind::Boolean, &["", "maybe", "2"]);
     }
 
     #[test]
     fn numbers_keep_their_bounds() {
-        let page = Kind::Integer { min: 1, max: 2000 };
+        let page = OptionKind::Integer { min: 1, max: 2000 };
         accepts(page, &["1", "2000", " 7 "]);
         refuses(page, &["0", "2001", "-1", "1.5", "", "many"]);
-        let seconds = Kind::Seconds {
+        let seconds = OptionKind::Seconds {
             min: 0.001,
             max: 60.0,
         };
         accepts(seconds, &["0.2", "60"]);
         refuses(seconds, &["0", "61", "NaN", "inf", "soon"]);
-        accepts(Kind::Cost, &["0", "0.2"]);
-        refuses(Kind::Cost, &["-1", "inf"]);
+        accepts(OptionKind::Cost, &["0", "0.2"]);
+        refuses(OptionKind::Cost, &["-1", "inf"]);
     }
 
     #[test]
     fn plain_http_is_for_loopback_only() {
         accepts(
-            Kind::Url,
+            OptionKind::Url,
             &[
                 "https://api.intacct.com/ia/xml/xmlgw.phtml",
                 "http://localhost:8080/x",
@@ -254,7 +258,7 @@ mod tests {
             ],
         );
         refuses(
-            Kind::Url,
+            OptionKind::Url,
             &[
                 "http://api.intacct.com/",
                 "http://localhost.evil.example/",
@@ -271,10 +275,10 @@ mod tests {
     #[test]
     fn zones_have_names_or_offsets() {
         accepts(
-            Kind::TimeZone,
+            OptionKind::TimeZone,
             &["UTC", "Europe/Berlin", "+01:00", "-05:30", "+2"],
         );
-        refuses(Kind::TimeZone, &["", "Mars/Olympus", "+25:00", "+01:99"]);
+        refuses(OptionKind::TimeZone, &["", "Mars/Olympus", "+25:00", "+01:99"]);
         let offset = time_zone("-05:30").and_then(|zone| zone.to_fixed_offset().ok());
         assert_eq!(offset.map(Offset::seconds), Some(-(5 * 3600 + 30 * 60)));
     }
@@ -283,13 +287,13 @@ mod tests {
     fn words_are_matched_without_case_and_files_are_absolute() {
         let words = &["query", "readByQuery"];
         assert_eq!(choice(words, "READBYQUERY"), Some("readByQuery"));
-        refuses(Kind::Choice(words), &["read", ""]);
-        accepts(Kind::File, &["/etc/ssl/ca.pem"]);
-        refuses(Kind::File, &["ca.pem", ""]);
-        refuses(Kind::Secret, &["", "  "]);
-        accepts(Kind::Reference, &["CUSTOMER=CUSTOMER(CUSTOMERID)"]);
-        refuses(Kind::Reference, &["CUSTOMER", "=X(Y)", "A=B()"]);
-        accepts(Kind::DataType, &["TEXT", "SOMETHING_NEW"]);
-        refuses(Kind::DataType, &["", "a b"]);
+        refuses(OptionKind::Choice(words), &["read", ""]);
+        accepts(OptionKind::File, &["/etc/ssl/ca.pem"]);
+        refuses(OptionKind::File, &["ca.pem", ""]);
+        refuses(OptionKind::Secret, &["", "  "]);
+        accepts(OptionKind::Reference, &["CUSTOMER=CUSTOMER(CUSTOMERID)"]);
+        refuses(OptionKind::Reference, &["CUSTOMER", "=X(Y)", "A=B()"]);
+        accepts(OptionKind::DataType, &["TEXT", "SOMETHING_NEW"]);
+        refuses(OptionKind::DataType, &["", "a b"]);
     }
 }

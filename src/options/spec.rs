@@ -1,10 +1,10 @@
 //! Every option, once: the validator, the readers, the error texts and the reference are made from this table.
 
-use super::kind::Kind;
+use super::kind::OptionKind;
 
 /// Where an option may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Level {
+pub enum OptionLevel {
     /// `CREATE FOREIGN DATA WRAPPER`
     Wrapper,
     /// `CREATE SERVER`
@@ -19,16 +19,16 @@ pub enum Level {
     Import,
 }
 
-impl Level {
+impl OptionLevel {
     /// The level as it is named in messages.
     pub fn name(self) -> &'static str {
         match self {
-            Level::Wrapper => "foreign-data wrapper",
-            Level::Server => "server",
-            Level::UserMapping => "user mapping",
-            Level::Table => "foreign table",
-            Level::Column => "column",
-            Level::Import => "IMPORT FOREIGN SCHEMA",
+            OptionLevel::Wrapper => "foreign-data wrapper",
+            OptionLevel::Server => "server",
+            OptionLevel::UserMapping => "user mapping",
+            OptionLevel::Table => "foreign table",
+            OptionLevel::Column => "column",
+            OptionLevel::Import => "IMPORT FOREIGN SCHEMA",
         }
     }
 
@@ -49,9 +49,9 @@ pub struct OptionSpec {
     /// Name as typed in `OPTIONS (…)`.
     pub name: &'static str,
     /// Where it may stand.
-    pub level: Level,
+    pub level: OptionLevel,
     /// Values that it takes.
-    pub kind: Kind,
+    pub kind: OptionKind,
     /// Value when it is not given; empty when there is none.
     pub default: &'static str,
     /// Meaning, one sentence for the reference.
@@ -59,9 +59,9 @@ pub struct OptionSpec {
 }
 
 const fn option(
-    level: Level,
+    level: OptionLevel,
     name: &'static str,
-    kind: Kind,
+    kind: OptionKind,
     default: &'static str,
     doc: &'static str,
 ) -> OptionSpec {
@@ -74,12 +74,12 @@ const fn option(
     }
 }
 
-use Kind::{Boolean, Choice, Cost, File, Integer, Proxy, Secret, Text};
-use Level::{Column, Import, Server, Table, UserMapping};
+use OptionKind::{Boolean, Choice, Cost, File, Integer, Proxy, Secret, Text};
+use OptionLevel::{Column, Import, Server, Table, UserMapping};
 
-const ROWS_PER_PAGE: Kind = Integer { min: 1, max: 2000 };
-const ROWS_PER_WRITE: Kind = Integer { min: 1, max: 100 };
-const SECONDS: Kind = Kind::Seconds {
+const ROWS_PER_PAGE: OptionKind = Integer { min: 1, max: 2000 };
+const ROWS_PER_WRITE: OptionKind = Integer { min: 1, max: 100 };
+const SECONDS: OptionKind = OptionKind::Seconds {
     min: 0.001,
     max: 86_400.0,
 };
@@ -88,7 +88,7 @@ const SECONDS: Kind = Kind::Seconds {
 #[rustfmt::skip]
 pub static SPECS: &[OptionSpec] = &[
     option(Server, "company_id", Text, "", "Company to sign in at. Required."),
-    option(Server, "url", Kind::Url, intacct::Config::PUBLIC_URL,
+    option(Server, "url", OptionKind::Url, intacct::Config::PUBLIC_URL,
         "First endpoint of the gateway; `http://` is accepted for a loopback host only."),
     option(Server, "dtd_version", Choice(&["3.0", "2.1"]), "3.0", "Version of the request schema."),
     option(Server, "location_id", Text, "", "Entity to sign in at; the user mapping's wins. None is the top level."),
@@ -102,7 +102,7 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "max_retries", Integer { min: 0, max: 20 }, "5", "Repetitions of a failed read before it is an error."),
     option(Server, "share_sessions", Boolean, "on",
         "Backends with the same user mapping use one session, where they share memory."),
-    option(Server, "time_zone", Kind::TimeZone, "",
+    option(Server, "time_zone", OptionKind::TimeZone, "",
         "Zone of the gateway's timestamps (`Europe/Berlin`, `+01:00`). Default: the offset that `readUserFormatting` tells, by a clock that may keep daylight saving: only a declared zone whose clock never changes lets the gateway sort and group by timestamps."),
     option(Server, "ordering", Choice(&["proven", "binary"]), "proven",
         "`binary`: you vouch that the gateway sorts text in C order, NULLs last ascending and first descending. Rows that come otherwise are an error."),
@@ -152,8 +152,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "docparid", Text, "", "Transaction definition of Order Entry, Purchasing and Inventory documents (`Sales Order`)."),
     option(Table, "function", Choice(&["query", "readByQuery", "get_list"]), "query",
         "Gateway function that reads the rows; `get_list` is the default on a 2.1 server."),
-    option(Table, "filter", Kind::Condition, "", "A condition in connector syntax, always applied."),
-    option(Table, "row_key", Kind::OptionalText, "RECORDNO",
+    option(Table, "filter", OptionKind::Condition, "", "A condition in connector syntax, always applied."),
+    option(Table, "row_key", OptionKind::OptionalText, "RECORDNO",
         "Field that is unique and never null, in whose order pages are read; empty for objects without one (GLDETAIL, GLACCOUNTBALANCE)."),
     option(Table, "missing_elements", Choice(&["error", "null"]), "error",
         "What an element is that was asked for and that a row does not have; `null` is for a gateway that leaves out those of empty fields."),
@@ -165,16 +165,16 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
     option(Table, "entities", Choice(&["off", "hidden", "shown"]), "",
         "Rows of entities. `off`: there are none; IMPORT says so where the object has no MEGAENTITYID. `hidden`, `shown`: what a direct query at top level is assumed to show of them when a join is pushed; it is proven all the same. Without the option it is found out, where the table has that column."),
-    option(Table, "label", Kind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
+    option(Table, "label", OptionKind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
 
     option(Column, "field", Text, "", "Path in Intacct (`DISPLAYCONTACT.EMAIL1`). Default: the column's name in upper case."),
     option(Column, "key", Boolean, "off", "This column identifies the row for writes. Default: the column of RECORDNO."),
-    option(Column, "type", Kind::DataType, "", "Intacct's DATATYPE, set by IMPORT. Conditions are sent only where the column's type is the one that IMPORT gives to it."),
+    option(Column, "type", OptionKind::DataType, "", "Intacct's DATATYPE, set by IMPORT. Conditions are sent only where the column's type is the one that IMPORT gives to it."),
     option(Column, "required", Boolean, "off", "Needed when a row is created."),
     option(Column, "read_only", Boolean, "off", "Never written."),
-    option(Column, "label", Kind::OptionalText, "", "Intacct's name of the field for people; `apply_comments()` makes it the column's comment."),
-    option(Column, "references", Kind::Reference, "", "Many-to-one relation, `PATH=OBJECT(FIELD)`, set by IMPORT."),
-    option(Column, "constant", Kind::OptionalText, "", "The column is not in Intacct: every row has this value."),
+    option(Column, "label", OptionKind::OptionalText, "", "Intacct's name of the field for people; `apply_comments()` makes it the column's comment."),
+    option(Column, "references", OptionKind::Reference, "", "Many-to-one relation, `PATH=OBJECT(FIELD)`, set by IMPORT."),
+    option(Column, "constant", OptionKind::OptionalText, "", "The column is not in Intacct: every row has this value."),
 
     option(Import, "import_custom", Boolean, "on", "Also custom objects and custom fields."),
     option(Import, "import_related", Boolean, "off", "Also dotted columns of many-to-one relations."),
@@ -189,12 +189,12 @@ pub static SPECS: &[OptionSpec] = &[
 mod tests {
     use super::*;
 
-    const LEVELS: [Level; 5] = [
-        Level::Server,
-        Level::UserMapping,
-        Level::Table,
-        Level::Column,
-        Level::Import,
+    const LEVELS: [OptionLevel; 5] = [
+        OptionLevel::Server,
+        OptionLevel::UserMapping,
+        OptionLevel::Table,
+        OptionLevel::Column,
+        OptionLevel::Import,
     ];
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             (_, "docparid") => "Sales Order",
             (_, "function") => "readByQuery",
             (_, "row_key") => "",
-            (Level::Table, "label") => "AR Invoices",
+            (OptionLevel::Table, "label") => "AR Invoices",
             (_, "label") => "Due date",
             (_, "field") => "DISPLAYCONTACT.EMAIL1",
             (_, "constant") => "acme",
@@ -256,12 +256,17 @@ mod tests {
                     .iter()
                     .find(|word| **word != spec.default)
                     .expect("two words"),
-                Kind::Url => intacct::Config::PUBLIC_URL,
-                Kind::TimeZone => "America/New_York",
-                Kind::Condition => "STATUS = active",
-                Kind::DataType => "CURRENCY",
-                Kind::Reference => "CUSTOMER=CUSTOMER(CUSTOMERID)",
-                Text | Kind::OptionalText | File | Proxy | Integer { .. } | Kind::Seconds { .. } => {
+                OptionKind::Url => intacct::Config::PUBLIC_URL,
+                OptionKind::TimeZone => "America/New_York",
+                OptionKind::Condition => "STATUS = active",
+                OptionKind::DataType => "CURRENCY",
+                OptionKind::Reference => "CUSTOMER=CUSTOMER(CUSTOMERID)",
+                Text
+                | OptionKind::OptionalText
+                | File
+                | Proxy
+                | Integer { .. }
+                | OptionKind::Seconds { .. } => {
                     panic!("{} has no example", spec.name)
                 }
             },

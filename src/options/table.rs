@@ -105,9 +105,9 @@ impl TableOptions {
 }
 
 fn bad_filter(text: &str, error: &intacct::SyntaxError) -> OptionError {
-    match super::spec::Level::Table.spec("filter") {
+    match super::spec::OptionLevel::Table.spec("filter") {
         Some(spec) => OptionError::value(spec, text, Some(error.to_string())),
-        None => OptionError::unknown(super::spec::Level::Table, "filter"),
+        None => OptionError::unknown(super::spec::OptionLevel::Table, "filter"),
     }
 }
 
@@ -156,9 +156,9 @@ impl ColumnOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::spec::Level;
+    use crate::options::spec::OptionLevel;
 
-    fn values(level: Level, pairs: &[(&str, &str)]) -> OptionValues {
+    fn values(level: OptionLevel, pairs: &[(&str, &str)]) -> OptionValues {
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_table_without_options_is_its_object() {
-        let read = TableOptions::read(&values(Level::Table, &[]), "arinvoice").expect("defaults");
+        let read = TableOptions::read(&values(OptionLevel::Table, &[]), "arinvoice").expect("defaults");
         assert_eq!(read.object, "ARINVOICE");
         assert_eq!(read.row_key.as_deref(), Some("RECORDNO"));
         assert_eq!(read.function, None);
@@ -176,11 +176,11 @@ mod tests {
 
     #[test]
     fn the_row_key_can_be_empty_and_is_for_known_views() {
-        let named = values(Level::Table, &[("object", "MY_VIEW"), ("row_key", "")]);
+        let named = values(OptionLevel::Table, &[("object", "MY_VIEW"), ("row_key", "")]);
         assert_eq!(TableOptions::read(&named, "x").expect("read").row_key, None);
-        let detail = TableOptions::read(&values(Level::Table, &[]), "gldetail").expect("read");
+        let detail = TableOptions::read(&values(OptionLevel::Table, &[]), "gldetail").expect("read");
         assert_eq!(detail.row_key, None);
-        let given = values(Level::Table, &[("row_key", "id")]);
+        let given = values(OptionLevel::Table, &[("row_key", "id")]);
         assert_eq!(
             TableOptions::read(&given, "x").expect("read").row_key.as_deref(),
             Some("id")
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_function_is_matched_without_case() {
-        let given = values(Level::Table, &[("function", "READBYQUERY")]);
+        let given = values(OptionLevel::Table, &[("function", "READBYQUERY")]);
         let read = TableOptions::read(&given, "x").expect("read");
         assert_eq!(read.function, Some(DialectKind::ReadByQuery));
     }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_column_keeps_what_import_wrote() {
         let given = values(
-            Level::Column,
+            OptionLevel::Column,
             &[
                 ("field", "DISPLAYCONTACT.EMAIL1"),
                 ("type", "text"),
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(read.data_type, Some(DataType::Text));
         assert!(read.required && !read.read_only && !read.key);
         assert_eq!(read.references.map(|r| r.field), Some("CUSTOMERID".to_owned()));
-        let bare = ColumnOptions::read(&values(Level::Column, &[]), "totaldue").expect("read");
+        let bare = ColumnOptions::read(&values(OptionLevel::Column, &[]), "totaldue").expect("read");
         assert_eq!((bare.field.as_str(), bare.data_type), ("TOTALDUE", None));
     }
 }

@@ -81,13 +81,13 @@ fn secret_line(option: &str, path: Option<&str>, bytes: Vec<u8>) -> Result<Secre
 mod tests {
     use super::*;
     use crate::options::error::OptionErrorKind;
-    use crate::options::spec::Level;
+    use crate::options::spec::OptionLevel;
 
     fn values(pairs: &[(&str, &str)]) -> OptionValues {
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        OptionValues::new(Level::UserMapping, pairs.collect())
+        OptionValues::new(OptionLevel::UserMapping, pairs.collect())
     }
 
     fn no_files(_: &str, _: &str) -> Result<Vec<u8>, OptionError> {

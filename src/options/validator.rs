@@ -2,7 +2,7 @@
 
 use super::error::OptionError;
 use super::files;
-use super::spec::Level;
+use super::spec::OptionLevel;
 use super::table::TableOptions;
 use super::values::OptionValues;
 use crate::error::raise;
@@ -15,7 +15,10 @@ use pgrx::prelude::*;
 fn sage_intacct_fdw_validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
     let level = level(catalog);
     // Also where a password is given to a server by mistake.
-    let may_hold_secrets = matches!(level, Level::Wrapper | Level::Server | Level::UserMapping);
+    let may_hold_secrets = matches!(
+        level,
+        OptionLevel::Wrapper | OptionLevel::Server | OptionLevel::UserMapping
+    );
     let hidden = may_hold_secrets.then(HiddenStatement::hide);
     let pairs = options.iter().flatten().map(|option| {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -30,28 +33,28 @@ fn sage_intacct_fdw_validator(options: Array<'_, &str>, catalog: pg_sys::Oid) {
 }
 
 /// The kind of object whose options are checked, by the catalog that they go to.
-fn level(catalog: pg_sys::Oid) -> Level {
+fn level(catalog: pg_sys::Oid) -> OptionLevel {
     match catalog {
-        pg_sys::ForeignServerRelationId => Level::Server,
-        pg_sys::UserMappingRelationId => Level::UserMapping,
-        pg_sys::ForeignTableRelationId => Level::Table,
-        pg_sys::AttributeRelationId => Level::Column,
-        _ => Level::Wrapper,
+        pg_sys::ForeignServerRelationId => OptionLevel::Server,
+        pg_sys::UserMappingRelationId => OptionLevel::UserMapping,
+        pg_sys::ForeignTableRelationId => OptionLevel::Table,
+        pg_sys::AttributeRelationId => OptionLevel::Column,
+        _ => OptionLevel::Wrapper,
     }
 }
 
-fn validate(level: Level, values: &OptionValues) -> Result<(), OptionError> {
+fn validate(level: OptionLevel, values: &OptionValues) -> Result<(), OptionError> {
     values.check()?;
     match level {
         // A server has its company from the start; a user mapping may be completed in steps, so that what it lacks
         // is said when it is used.
-        Level::Server => drop(values.required("company_id")?),
-        Level::UserMapping => {
+        OptionLevel::Server => drop(values.required("company_id")?),
+        OptionLevel::UserMapping => {
             values.exclude("password", "password_file")?;
             values.exclude("sender_password", "sender_password_file")?;
             values.exclude("proxy_password", "proxy_password_file")?;
         }
-        Level::Table => {
+        OptionLevel::Table => {
             let options = TableOptions::read(values, "")?;
             if let (Some(function), Some(true)) = (options.function, options.show_private)
                 && !function.capabilities().show_private

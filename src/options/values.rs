@@ -1,20 +1,20 @@
 //! The options of one object, as the catalogs hold them, read by name.
 
 use super::error::OptionError;
-use super::kind::{self, Kind};
-use super::spec::Level;
+use super::kind::{self, OptionKind};
+use super::spec::OptionLevel;
 use std::time::Duration;
 
 /// Names and values at one level.
 #[derive(Clone)]
 pub struct OptionValues {
-    level: Level,
+    level: OptionLevel,
     pairs: Vec<(String, String)>,
 }
 
 impl OptionValues {
     /// The options of an object of this level.
-    pub fn new(level: Level, pairs: Vec<(String, String)>) -> Self {
+    pub fn new(level: OptionLevel, pairs: Vec<(String, String)>) -> Self {
         OptionValues { level, pairs }
     }
 
@@ -168,7 +168,7 @@ impl OptionValues {
     /// As [`OptionValues::boolean`].
     pub fn word(&self, name: &str) -> Result<Option<&'static str>, OptionError> {
         let words = match self.level.spec(name).map(|spec| spec.kind) {
-            Some(Kind::Choice(words)) => words,
+            Some(OptionKind::Choice(words)) => words,
             _ => return Err(OptionError::unknown(self.level, name)),
         };
         self.read(name, |value| kind::choice(words, value))

@@ -8,11 +8,11 @@ use super::cost;
 use super::limit;
 use super::nodes::first;
 use super::qual::Params;
-use super::remote_rel::{Field, JoinState, RelMember, Relation, RemoteRel, join_state};
+use super::remote_rel::{JoinState, RelMember, Relation, RemoteField, RemoteRel, join_state};
 use super::sort::{self, PushedOrder};
 use crate::catalog::{ForeignTable, ValueClass};
 use crate::error::raise_internal;
-use crate::private::{Part, Private, ScanPrivate};
+use crate::private::{Private, ScanPart, ScanPrivate};
 use intacct::{Condition, Query, SelectItem};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 
@@ -246,7 +246,12 @@ unsafe fn constant_link(
 
 /// The relation that equality of these columns follows, if it does: from one that refers to the object that `parent` asks
 /// for, to the key that is meant.
-unsafe fn hop(parent: &RemoteRel, from: &Field, to: &Field, collation: pg_sys::Oid) -> Option<Relation> {
+unsafe fn hop(
+    parent: &RemoteRel,
+    from: &RemoteField,
+    to: &RemoteField,
+    collation: pg_sys::Oid,
+) -> Option<Relation> {
     // SAFETY: a catalog look-up by OID.
     let bytes = from.class != ValueClass::Text || unsafe { pg_sys::get_collation_isdeterministic(collation) };
     let as_read = parent.table().compares_as_read(from.class);
@@ -323,7 +328,7 @@ pub unsafe fn plan(
         let assumed = order.as_ref().map(|order| order.assumed.clone());
         let (keys, parts) = match order {
             Some(order) => (order.keys, order.parts),
-            None => (row_order(table), vec![Part::Whole]),
+            None => (row_order(table), vec![ScanPart::Whole]),
         };
         let mut select = Select::default();
         for key in &keys {

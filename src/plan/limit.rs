@@ -1,7 +1,7 @@
 //! LIMIT and OFFSET: how many rows the statement will take from a scan. It sizes the first page and is never trusted.
 
 use super::qual::Params;
-use crate::private::Wanted;
+use crate::private::WantedRows;
 use crate::private::transform::ParamTransform;
 use intacct::Count;
 use pgrx::{is_a, pg_sys};
@@ -16,7 +16,7 @@ pub unsafe fn wanted(
     rel: *mut pg_sys::RelOptInfo,
     pathkeys: *mut pg_sys::List,
     params: &mut Params,
-) -> Option<Wanted> {
+) -> Option<WantedRows> {
     // SAFETY: the caller vouches for the nodes.
     unsafe {
         let parse = (*root).parse;
@@ -31,7 +31,7 @@ pub unsafe fn wanted(
         }
         if (*parse).limitCount.is_null() {
             // EXISTS asks for one row without saying LIMIT.
-            return ((*root).tuple_fraction == 1.0 && (*parse).limitOffset.is_null()).then_some(Wanted {
+            return ((*root).tuple_fraction == 1.0 && (*parse).limitOffset.is_null()).then_some(WantedRows {
                 limit: Count::Number(1),
                 offset: None,
             });
@@ -41,7 +41,7 @@ pub unsafe fn wanted(
             offset if offset.is_null() => None,
             offset => Some(count(offset, params)?),
         };
-        Some(Wanted { limit, offset })
+        Some(WantedRows { limit, offset })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Only where every condition is exact and the order is the gateway's: then the rows skipped there are those that SQL
 //! skips. Such a scan ends the statement itself, there is no Limit above it: it counts the rows that pass the local
-//! check, and when a parameter turns out not to be sayable, it skips them here.
+//! check, and when a parameter turns out not to be representable, it skips them here.
 
 use super::nodes::clauses;
 use super::qual::Params;

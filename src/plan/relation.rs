@@ -1,6 +1,6 @@
 //! Planner state of a foreign table (`fdw_private` of its `RelOptInfo`).
 
-use super::qual::{Known, Params, Translator};
+use super::qual::{Params, TranslationCache, Translator};
 use crate::catalog::ForeignTable;
 use crate::options::PushSwitches;
 use pgrx::pg_sys;
@@ -11,7 +11,7 @@ pub struct RelationState {
     pub table: Rc<ForeignTable>,
     pub push: PushSwitches,
     /// What its conditions were translated to.
-    pub known: Known,
+    pub known: TranslationCache,
     /// Where its number of rows comes from.
     pub size: Size,
     /// The first page may be all that the statement takes.

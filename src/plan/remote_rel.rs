@@ -3,7 +3,7 @@
 //! Everything in here must be exact: what is read through a path is not checked again.
 
 use super::nodes::unrelabelled;
-use super::qual::{Known, Params, Translator};
+use super::qual::{Params, TranslationCache, Translator};
 use super::relation::{RelationState, state};
 use crate::catalog::{Column, ForeignTable, ValueClass};
 use crate::options::Entities;
@@ -20,7 +20,7 @@ pub struct RelMember<'a> {
     /// Its table.
     pub table: &'a ForeignTable,
     /// What its conditions were translated to.
-    known: &'a Known,
+    known: &'a TranslationCache,
     /// The path that leads to it from the object that is asked; empty for that object itself.
     pub path: String,
     /// What the statement says about it alone.
@@ -55,7 +55,7 @@ impl RelMember<'_> {
 }
 
 /// A column as the object that is asked names it.
-pub struct Field<'a, 's> {
+pub struct RemoteField<'a, 's> {
     /// Where it is.
     pub member: &'s RelMember<'a>,
     /// Its path from that object.
@@ -206,9 +206,9 @@ impl<'a> RemoteRel<'a> {
         let mut whole = None;
         for member in &self.members {
             for proof in &member.proofs {
-                let mut sayable = true;
-                proof.visit(&mut |part| sayable &= !matches!(part, Condition::CompareFields { .. }));
-                if !sayable {
+                let mut representable = true;
+                proof.visit(&mut |part| representable &= !matches!(part, Condition::CompareFields { .. }));
+                if !representable {
                     return None;
                 }
                 whole = Some(Condition::and(whole, proof.clone()));
@@ -303,12 +303,12 @@ impl<'a> RemoteRel<'a> {
     ///
     /// # Safety
     /// `expression` must be a valid expression node of the current planning.
-    pub unsafe fn column<'s>(&'s self, expression: *mut pg_sys::Node) -> Option<Field<'a, 's>> {
+    pub unsafe fn column<'s>(&'s self, expression: *mut pg_sys::Node) -> Option<RemoteField<'a, 's>> {
         // SAFETY: node types are checked before each cast.
         unsafe {
             let node = unrelabelled(expression);
             let (member, column) = self.any_column(node)?;
-            Some(Field {
+            Some(RemoteField {
                 member,
                 field: member.field(&column.field),
                 column,
@@ -470,7 +470,7 @@ fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
         && condition
             .values()
             .into_iter()
-            .all(|value| table.may_say_exactly(value))
+            .all(|value| table.may_express_exactly(value))
 }
 
 /// The condition, its fields reached through `path`.

@@ -4,13 +4,13 @@ use super::columns::{
     Select, brings_updated_rows, keys_are_comparable, read_by_generated, row_order, used_columns,
 };
 use super::nodes::{clauses, first};
-use super::qual::Known;
+use super::qual::TranslationCache;
 use super::relation::{RelationState, Size, state};
 use super::{aggregate, async_append, constants, cost, estimate, join, limit, offset, parameterized, sort};
 use crate::catalog::ForeignTable;
 use crate::error::{Report, raise, raise_internal};
 use crate::guc;
-use crate::private::{Part, Private, ScanPrivate};
+use crate::private::{Private, ScanPart, ScanPrivate};
 use intacct::{Condition, Doubts, OrderKey, Query, SelectItem};
 use pgrx::{PgList, PgMemoryContexts, PgSqlErrorCode, pg_guard, pg_sys};
 
@@ -32,7 +32,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
         let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(RelationState {
             table,
             push,
-            known: Known::default(),
+            known: TranslationCache::default(),
             size: Size::Analyzed,
             fits_first_page: false,
         });
@@ -175,7 +175,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
                 raise_internal("the order that a path promised cannot be kept")
             }
             Some(order) => (order.keys, order.parts),
-            None => (row_order(table), vec![Part::Whole]),
+            None => (row_order(table), vec![ScanPart::Whole]),
         };
         let finish = if offset::is_final(best_path) {
             offset::finish(root, &mut translator.params)

@@ -2,7 +2,7 @@
 
 use super::qual::excludes_null;
 use crate::catalog::{Column, ForeignTable, ValueClass};
-use crate::private::Part;
+use crate::private::ScanPart;
 use intacct::{AssumedKey, Condition, KeyValues, OrderKey};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -13,7 +13,7 @@ pub struct PushedOrder {
     /// The keys sent, ending in the row key.
     pub keys: Vec<OrderKey>,
     /// In which slices the rows are read, so that nulls stand where SQL wants them.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ScanPart>,
     /// A key may be null within a slice.
     pub nullable: bool,
     /// The keys that satisfy path keys, where one of them rests on what the option `ordering` assumes.
@@ -44,7 +44,7 @@ pub unsafe fn push(
     let mut order = PushedOrder {
         satisfied: 0,
         keys: Vec::new(),
-        parts: vec![Part::Whole],
+        parts: vec![ScanPart::Whole],
         nullable: false,
         assumed: Vec::new(),
     };
@@ -100,8 +100,8 @@ pub unsafe fn push(
                 break;
             }
             let (null, rest) = (
-                Part::Null(column.field.clone()),
-                Part::NotNull(column.field.clone()),
+                ScanPart::Null(column.field.clone()),
+                ScanPart::NotNull(column.field.clone()),
             );
             order.parts = if nulls_first {
                 vec![null, rest]

@@ -1,6 +1,6 @@
 //! What a lookup join's plan tells its execution, beside its expressions.
 
-use super::scan::Wanted;
+use super::scan::WantedRows;
 use super::transform::ParamTransform;
 use intacct::{Condition, DialectKind};
 use pgrx::pg_sys;
@@ -65,7 +65,7 @@ pub struct LookupPrivate {
     /// How it is said to the gateway.
     pub dialect: DialectKind,
     /// Rows that will be wanted of the join, when something says so.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<WantedRows>,
     /// What is made of the parameters of `wanted`.
     pub wanted_transforms: Vec<ParamTransform>,
 }

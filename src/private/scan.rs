@@ -14,7 +14,7 @@ pub struct ScanPrivate {
     /// How it is said to the gateway.
     pub dialect: DialectKind,
     /// The query is asked once for each part, in this order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ScanPart>,
     /// Columns to fill: attribute number and index in `query.select`.
     pub columns: Vec<(i16, u16)>,
     /// Columns of owned lines to fill: attribute number and path. They are read by record, page for page.
@@ -31,7 +31,7 @@ pub struct ScanPrivate {
     /// The keys of an order that rests on the option `ordering`: rows are checked for it.
     pub assumed: Vec<AssumedKey>,
     /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<WantedRows>,
     /// The scan itself skips and limits: nothing above it does.
     pub finish: Option<Finish>,
     /// Values depend on the user's formatting, so it must be known before the first row is read.
@@ -46,7 +46,7 @@ pub struct ScanPrivate {
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
 /// the planner says what it wants first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Part {
+pub enum ScanPart {
     /// All rows.
     Whole,
     /// Those where the field has no value.
@@ -66,14 +66,14 @@ pub struct Finish {
 
 /// LIMIT and OFFSET of the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct WantedRows {
     /// `LIMIT`
     pub limit: Count,
     /// `OFFSET`
     pub offset: Option<Count>,
 }
 
-impl Wanted {
+impl WantedRows {
     /// Rows read until the statement has enough, as far as the plan knows: the skipped ones are read too.
     pub fn rows(&self) -> Count {
         match (self.limit, self.offset) {

@@ -20,7 +20,7 @@ pub enum ParamTransform {
     /// A whole number in place of a numeric.
     Integer(Rounding),
     /// A bound on the calendar.
-    Moment(Moment),
+    CalendarBound(CalendarBound),
 }
 
 /// How a numeric becomes a whole number.
@@ -36,22 +36,22 @@ pub enum Rounding {
 
 /// A bound derived from a date, timestamp, timestamptz, or (for years) a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
+pub struct CalendarBound {
     /// The grid on which bounds lie; none: the value itself.
-    pub unit: Option<Unit>,
+    pub unit: Option<CalendarUnit>,
     /// Which point of the grid.
-    pub edge: Edge,
+    pub edge: BoundEdge,
     /// Which way a bound is moved where the clock is changed nearby.
-    pub side: Side,
+    pub side: BoundSide,
     /// What the column holds.
-    pub target: Target,
+    pub target: BoundTarget,
     /// The session's time zone has a say.
     pub zoned: bool,
 }
 
 /// What calendars and clocks count in, smallest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Unit {
+pub enum CalendarUnit {
     /// 60 to a minute.
     Second,
     /// 60 to an hour.
@@ -72,7 +72,7 @@ pub enum Unit {
 
 /// A point of the grid near a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Edge {
+pub enum BoundEdge {
     /// The last that is not after it.
     Start,
     /// The first that is not before it.
@@ -83,7 +83,7 @@ pub enum Edge {
 
 /// Which rows a bound keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Side {
+pub enum BoundSide {
     /// Those from it on.
     Low,
     /// Those up to it.
@@ -92,33 +92,33 @@ pub enum Side {
 
 /// What a bound is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
+pub enum BoundTarget {
     /// A date.
     Day,
     /// A timestamptz.
     Instant,
 }
 
-impl Unit {
+impl CalendarUnit {
     /// The unit of this name, as `date_trunc` takes it.
-    pub fn from_name(name: &str) -> Option<Unit> {
+    pub fn from_name(name: &str) -> Option<CalendarUnit> {
         Some(match name {
-            "second" => Unit::Second,
-            "minute" => Unit::Minute,
-            "hour" => Unit::Hour,
-            "day" => Unit::Day,
-            "week" => Unit::Week,
-            "month" => Unit::Month,
-            "quarter" => Unit::Quarter,
-            "year" => Unit::Year,
+            "second" => CalendarUnit::Second,
+            "minute" => CalendarUnit::Minute,
+            "hour" => CalendarUnit::Hour,
+            "day" => CalendarUnit::Day,
+            "week" => CalendarUnit::Week,
+            "month" => CalendarUnit::Month,
+            "quarter" => CalendarUnit::Quarter,
+            "year" => CalendarUnit::Year,
             _ => return None,
         })
     }
 
     /// The grid that is left when a value on this one is cut down to `outer`; none when the two do not nest.
-    pub fn within(self, outer: Unit) -> Option<Unit> {
+    pub fn within(self, outer: CalendarUnit) -> Option<CalendarUnit> {
         match (self.min(outer), self.max(outer)) {
-            (Unit::Week, Unit::Month | Unit::Quarter | Unit::Year) => None,
+            (CalendarUnit::Week, CalendarUnit::Month | CalendarUnit::Quarter | CalendarUnit::Year) => None,
             (_, coarser) => Some(coarser),
         }
     }
@@ -127,7 +127,10 @@ impl Unit {
 impl ParamTransform {
     /// Whether the same value is always shaped the same, whatever the session says.
     pub fn is_immutable(&self) -> bool {
-        !matches!(self, ParamTransform::Moment(Moment { zoned: true, .. }))
+        !matches!(
+            self,
+            ParamTransform::CalendarBound(CalendarBound { zoned: true, .. })
+        )
     }
 }
 
@@ -142,33 +145,33 @@ impl std::fmt::Display for ParamTransform {
             ParamTransform::Integer(Rounding::Floor) => f.write_str(" (rounded down)"),
             ParamTransform::Integer(Rounding::Ceiling) => f.write_str(" (rounded up)"),
             ParamTransform::Integer(Rounding::Exact) => f.write_str(" (if whole)"),
-            ParamTransform::Moment(moment) => {
+            ParamTransform::CalendarBound(moment) => {
                 let target = match moment.target {
-                    Target::Day => "date",
-                    Target::Instant => "point in time",
+                    BoundTarget::Day => "date",
+                    BoundTarget::Instant => "point in time",
                 };
                 match (moment.unit, moment.edge) {
                     (None, _) => write!(f, " (as {target})"),
-                    (Some(unit), Edge::Start) => write!(f, " (start of its {})", unit.name()),
-                    (Some(unit), Edge::Ceiling) => write!(f, " (rounded up to the {})", unit.name()),
-                    (Some(unit), Edge::Next) => write!(f, " (start of the next {})", unit.name()),
+                    (Some(unit), BoundEdge::Start) => write!(f, " (start of its {})", unit.name()),
+                    (Some(unit), BoundEdge::Ceiling) => write!(f, " (rounded up to the {})", unit.name()),
+                    (Some(unit), BoundEdge::Next) => write!(f, " (start of the next {})", unit.name()),
                 }
             }
         }
     }
 }
 
-impl Unit {
+impl CalendarUnit {
     fn name(self) -> &'static str {
         match self {
-            Unit::Second => "second",
-            Unit::Minute => "minute",
-            Unit::Hour => "hour",
-            Unit::Day => "day",
-            Unit::Week => "week",
-            Unit::Month => "month",
-            Unit::Quarter => "quarter",
-            Unit::Year => "year",
+            CalendarUnit::Second => "second",
+            CalendarUnit::Minute => "minute",
+            CalendarUnit::Hour => "hour",
+            CalendarUnit::Day => "day",
+            CalendarUnit::Week => "week",
+            CalendarUnit::Month => "month",
+            CalendarUnit::Quarter => "quarter",
+            CalendarUnit::Year => "year",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 /// A scan as others see it.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ScanReport {
     /// Its backend.
     pub process: u32,
     /// The server.
@@ -106,7 +106,7 @@ impl Scans {
 
 impl Scan {
     /// What it shows, if it belongs to this database and does not change owners meanwhile.
-    fn report(&self, database: u32) -> Option<Report> {
+    fn report(&self, database: u32) -> Option<ScanReport> {
         let owner = self.owner.load(SeqCst);
         if owner == 0 || self.written.load(SeqCst) != owner {
             return None;
@@ -117,7 +117,7 @@ impl Scan {
             .flat_map(|part| part.load(SeqCst).to_ne_bytes())
             .take_while(|byte| *byte != 0)
             .collect();
-        let report = Report {
+        let report = ScanReport {
             process: (owner >> 32) as u32,
             server: self.server.load(SeqCst).into(),
             relation: self.relation.load(SeqCst).into(),
@@ -133,7 +133,7 @@ impl Scan {
 }
 
 /// The scans of this database. Main thread, after [`attach`](super::attach).
-pub fn running() -> Vec<Report> {
+pub fn running() -> Vec<ScanReport> {
     // SAFETY: main thread; constant while the backend lives.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     with(|region| {

@@ -105,10 +105,10 @@ pub const SEALED: usize = 1024;
 
 /// The shared sessions.
 #[repr(C)]
-pub struct Sessions(pub [SessionSlot; SESSIONS]);
+pub struct Sessions(pub [SharedSession; SESSIONS]);
 
 #[repr(C)]
-pub struct SessionSlot {
+pub struct SharedSession {
     /// OIDs of the database and the user mapping; 0: free.
     pub key: AtomicU64,
     /// The process that signs in; 0: none.

@@ -32,7 +32,7 @@ pub fn count(place: ServerSlot, count: impl FnOnce(&Counters)) {
 }
 
 /// A server of this database in the region.
-pub struct Known {
+pub struct KnownServer {
     /// Its OID; it may have been dropped meanwhile.
     pub server: pg_sys::Oid,
     /// Its place.
@@ -44,14 +44,14 @@ pub struct Known {
 }
 
 /// The servers of this database that anybody has asked. Main thread, after [`attach`].
-pub fn servers() -> Vec<Known> {
+pub fn servers() -> Vec<KnownServer> {
     // SAFETY: as in `place`.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     let list = with(|region| {
         let known = region.servers.iter().enumerate().filter_map(|(place, server)| {
             let key = server.key.load(SeqCst);
             let since = server.since.load(SeqCst);
-            (key != 0 && since != 0 && (key >> 32) as u32 == database).then(|| Known {
+            (key != 0 && since != 0 && (key >> 32) as u32 == database).then(|| KnownServer {
                 server: pg_sys::Oid::from(key as u32),
                 place: ServerSlot(place),
                 since,

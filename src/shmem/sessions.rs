@@ -1,7 +1,7 @@
 //! Sessions that backends share. What lies in the region is sealed: only who has the credentials of the user mapping,
 //! under the same options, can open it. No function shows it.
 
-use super::region::{Region, SEALED, SessionSlot, Sessions, clock, is_alive, with};
+use super::region::{Region, SEALED, Sessions, SharedSession, clock, is_alive, with};
 use intacct::{Sealed, SessionShare};
 use pgrx::pg_sys;
 use std::sync::atomic::Ordering::SeqCst;
@@ -33,7 +33,7 @@ impl MappingShare {
     }
 
     /// `None`: the backend exits, or the place has become another mapping's.
-    fn with<T>(&self, work: impl FnOnce(&SessionSlot) -> T) -> Option<T> {
+    fn with<T>(&self, work: impl FnOnce(&SharedSession) -> T) -> Option<T> {
         with(|region: &Region| {
             let slot = &region.sessions.0[self.index];
             (slot.key.load(SeqCst) == self.key).then(|| work(slot))

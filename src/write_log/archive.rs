@@ -1,11 +1,11 @@
 //! Settled entries move from the file to a table. They leave the file when the transaction that has put them into the
 //! table is committed: after a crash in between they are in both, and the table knows them by their control ids.
 
-use super::entries::{self, Entry};
+use super::entries::{self, LogEntry};
 use super::file::LogFile;
 use super::log_file;
 use super::owner::as_owner;
-use super::record::Record;
+use super::record::LogRecord;
 use crate::error::raise_internal;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -47,7 +47,7 @@ fn move_settled(log: &LogFile) -> usize {
     let own = files.into_iter().find(|(header, _)| header == log.header());
     let Some((header, bytes)) = own else { return 0 };
     let mut settled = entries::read(&bytes, &header, true);
-    settled.retain(Entry::is_settled);
+    settled.retain(LogEntry::is_settled);
     if settled.is_empty() {
         return 0;
     }
@@ -76,7 +76,7 @@ fn move_settled(log: &LogFile) -> usize {
 }
 
 /// `false` when another backend is at it.
-fn insert(client: &mut spi::SpiClient<'_>, settled: &[Entry]) -> spi::Result<bool> {
+fn insert(client: &mut spi::SpiClient<'_>, settled: &[LogEntry]) -> spi::Result<bool> {
     const LOCK: &str = "SELECT pg_catalog.pg_try_advisory_xact_lock($1, 0)";
     const INSERT: &str = "
         INSERT INTO sage_intacct.settled_write
@@ -180,17 +180,17 @@ unsafe extern "C-unwind" fn subtransaction_ends(
 }
 
 /// A record without the functions that have been moved; none when nothing is left of it.
-fn without(record: Record, moved: &HashSet<String>) -> Option<Record> {
+fn without(record: LogRecord, moved: &HashSet<String>) -> Option<LogRecord> {
     match record {
-        Record::Header(header) => Some(Record::Header(header)),
-        Record::Sent(mut sent) => {
+        LogRecord::Header(header) => Some(LogRecord::Header(header)),
+        LogRecord::Sent(mut sent) => {
             sent.functions
                 .retain(|function| !moved.contains(&function.control_id));
-            (!sent.functions.is_empty()).then_some(Record::Sent(sent))
+            (!sent.functions.is_empty()).then_some(LogRecord::Sent(sent))
         }
-        Record::Ended(mut ended) => {
+        LogRecord::Ended(mut ended) => {
             ended.functions.retain(|(id, ..)| !moved.contains(id));
-            (!ended.functions.is_empty()).then_some(Record::Ended(ended))
+            (!ended.functions.is_empty()).then_some(LogRecord::Ended(ended))
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What a reader makes of the records: one entry for each function, with its outcome.
 
 use super::frame;
-use super::record::{Header, Record, Sent};
+use super::record::{LogHeader, LogRecord, Sent};
 use intacct::write::{LoggedFunction, WriteOutcome};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A function that was sent, or was about to be.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct LogEntry {
     /// The request that it first left in, of the tries that may have been executed.
     pub sent: Arc<Sent>,
     /// When it last left.
@@ -22,12 +22,12 @@ pub struct Entry {
     /// When the outcome was known, in microseconds since 1970.
     pub outcome_at: Option<i64>,
     /// Whose log it is from.
-    pub header: Arc<Header>,
+    pub header: Arc<LogHeader>,
     /// It is of this cluster and database.
     pub is_own: bool,
 }
 
-impl Entry {
+impl LogEntry {
     /// Whether it is known what became of it.
     pub fn is_settled(&self) -> bool {
         matches!(self.outcome, Some(WriteOutcome::Stored | WriteOutcome::NotStored))
@@ -35,14 +35,14 @@ impl Entry {
 }
 
 /// The entries of a file, in the order in which they first left. Records that are torn or not understood are skipped.
-pub fn read(bytes: &[u8], header: &Header, is_own: bool) -> Vec<Entry> {
+pub fn read(bytes: &[u8], header: &LogHeader, is_own: bool) -> Vec<LogEntry> {
     let header = Arc::new(header.clone());
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<LogEntry> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     let (texts, _) = frame::records(bytes);
     for text in texts {
         match serde_json::from_str(text) {
-            Ok(Record::Sent(mut sent)) => {
+            Ok(LogRecord::Sent(mut sent)) => {
                 let functions = std::mem::take(&mut sent.functions);
                 let sent: Arc<Sent> = Arc::from(sent);
                 for function in functions {
@@ -50,7 +50,7 @@ pub fn read(bytes: &[u8], header: &Header, is_own: bool) -> Vec<Entry> {
                         Some(at) => leaves_again(&mut entries[*at], &sent),
                         None => {
                             known.insert(function.control_id.clone(), entries.len());
-                            entries.push(Entry {
+                            entries.push(LogEntry {
                                 last_sent: sent.at,
                                 sent: Arc::clone(&sent),
                                 function,
@@ -64,7 +64,7 @@ pub fn read(bytes: &[u8], header: &Header, is_own: bool) -> Vec<Entry> {
                     }
                 }
             }
-            Ok(Record::Ended(ended)) => {
+            Ok(LogRecord::Ended(ended)) => {
                 for (id, outcome, reason) in ended.functions {
                     let Some(at) = known.get(&id) else { continue };
                     let entry = &mut entries[*at];
@@ -76,13 +76,13 @@ pub fn read(bytes: &[u8], header: &Header, is_own: bool) -> Vec<Entry> {
                     }
                 }
             }
-            Ok(Record::Header(_)) | Err(_) => {}
+            Ok(LogRecord::Header(_)) | Err(_) => {}
         }
     }
     entries
 }
 
-fn leaves_again(entry: &mut Entry, sent: &Arc<Sent>) {
+fn leaves_again(entry: &mut LogEntry, sent: &Arc<Sent>) {
     if entry.is_settled() {
         // The tries before were not executed.
         entry.sent = Arc::clone(sent);
@@ -99,31 +99,31 @@ mod tests {
     use super::*;
     use WriteOutcome::{InDoubt, NotStored, Stored};
 
-    fn sent(at: i64, ids: &[&str]) -> Record {
+    fn sent(at: i64, ids: &[&str]) -> LogRecord {
         let functions = ids.iter().map(|id| LoggedFunction {
             control_id: (*id).into(),
             ..LoggedFunction::default()
         });
-        Record::Sent(Box::new(Sent {
+        LogRecord::Sent(Box::new(Sent {
             at,
             functions: functions.collect(),
             ..Sent::default()
         }))
     }
 
-    fn ended(at: i64, id: &str, outcome: WriteOutcome) -> Record {
-        Record::Ended(Ended {
+    fn ended(at: i64, id: &str, outcome: WriteOutcome) -> LogRecord {
+        LogRecord::Ended(Ended {
             at,
             functions: vec![(id.into(), outcome, "why".into())],
         })
     }
 
-    fn outcomes(records: &[Record]) -> Vec<(i64, i64, Option<WriteOutcome>)> {
+    fn outcomes(records: &[LogRecord]) -> Vec<(i64, i64, Option<WriteOutcome>)> {
         let mut bytes = Vec::new();
         for record in records {
             frame::push(&mut bytes, &serde_json::to_string(record).expect("JSON"));
         }
-        let header = Header {
+        let header = LogHeader {
             version: 1,
             system_identifier: String::new(),
             timeline: 1,

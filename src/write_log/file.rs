@@ -2,7 +2,7 @@
 
 use super::directory::DataDirectory;
 use super::frame;
-use super::record::{Header, Record};
+use super::record::{LogHeader, LogRecord};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Write};
@@ -18,12 +18,12 @@ const LOCK: &str = "lock";
 pub struct LogFile {
     directory: DataDirectory,
     path: PathBuf,
-    header: Header,
+    header: LogHeader,
 }
 
 impl LogFile {
     /// The file of this identity; it is made when it is first written to.
-    pub fn new(data_directory: &Path, header: Header) -> LogFile {
+    pub fn new(data_directory: &Path, header: LogHeader) -> LogFile {
         let mut hasher = DefaultHasher::new();
         (&header.system_identifier, header.timeline, &header.data_directory).hash(&mut hasher);
         let directory = DataDirectory::of(data_directory);
@@ -36,7 +36,7 @@ impl LogFile {
     }
 
     /// Whose it is.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &LogHeader {
         &self.header
     }
 
@@ -54,7 +54,7 @@ impl LogFile {
     ///
     /// # Errors
     /// Of the file system. A part of the record may be written, which readers notice.
-    pub fn append(&self, record: &Record, durable: bool) -> io::Result<()> {
+    pub fn append(&self, record: &LogRecord, durable: bool) -> io::Result<()> {
         let _lock = self.lock(false)?;
         let mut file = OpenOptions::new()
             .append(true)
@@ -64,7 +64,7 @@ impl LogFile {
         let is_new = file.metadata()?.len() == 0;
         let mut bytes = Vec::new();
         if is_new {
-            push(&mut bytes, &Record::Header(self.header.clone()))?;
+            push(&mut bytes, &LogRecord::Header(self.header.clone()))?;
         }
         push(&mut bytes, record)?;
         file.write_all(&bytes)?;
@@ -82,7 +82,7 @@ impl LogFile {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn read_all(&self) -> io::Result<Vec<(Header, Vec<u8>)>> {
+    pub fn read_all(&self) -> io::Result<Vec<(LogHeader, Vec<u8>)>> {
         let listed = match fs::read_dir(self.directory.path()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             listed => listed?,
@@ -112,7 +112,7 @@ impl LogFile {
     ///
     /// # Errors
     /// Of the file system; the old file is there still.
-    pub fn rewrite(&self, keep: impl Fn(Record) -> Option<Record>) -> io::Result<()> {
+    pub fn rewrite(&self, keep: impl Fn(LogRecord) -> Option<LogRecord>) -> io::Result<()> {
         let _lock = self.lock(true)?;
         let old = match fs::read(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -121,7 +121,7 @@ impl LogFile {
         let mut bytes = Vec::new();
         for line in old.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let (texts, _) = frame::records(line);
-            match texts.first().map(|text| serde_json::from_str::<Record>(text)) {
+            match texts.first().map(|text| serde_json::from_str::<LogRecord>(text)) {
                 Some(Ok(record)) => {
                     if let Some(record) = keep(record) {
                         push(&mut bytes, &record)?;
@@ -159,18 +159,18 @@ impl LogFile {
     }
 }
 
-fn push(bytes: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+fn push(bytes: &mut Vec<u8>, record: &LogRecord) -> io::Result<()> {
     let text = serde_json::to_string(record).map_err(io::Error::other)?;
     frame::push(bytes, &text);
     Ok(())
 }
 
-fn header_of(bytes: &[u8]) -> Option<Header> {
+fn header_of(bytes: &[u8]) -> Option<LogHeader> {
     let (texts, _) = frame::records(bytes);
     texts
         .into_iter()
         .find_map(|text| match serde_json::from_str(text) {
-            Ok(Record::Header(header)) => Some(header),
+            Ok(LogRecord::Header(header)) => Some(header),
             _ => None,
         })
 }
@@ -181,8 +181,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn header(timeline: u32) -> Header {
-        Header {
+    fn header(timeline: u32) -> LogHeader {
+        LogHeader {
             version: 1,
             system_identifier: "7".into(),
             timeline,
@@ -192,8 +192,8 @@ mod tests {
         }
     }
 
-    fn ended(at: i64) -> Record {
-        Record::Ended(Ended {
+    fn ended(at: i64) -> LogRecord {
+        LogRecord::Ended(Ended {
             at,
             functions: Vec::new(),
         })
@@ -217,7 +217,7 @@ mod tests {
         let own = files.iter().filter(|(found, _)| *found == header(1)).count();
         assert_eq!(own, 1);
         log.rewrite(|record| match record {
-            Record::Ended(ended) if ended.at == 1 => None,
+            LogRecord::Ended(ended) if ended.at == 1 => None,
             record => Some(record),
         })
         .expect("rewritten");

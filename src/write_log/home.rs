@@ -2,7 +2,7 @@
 //! backup, a promoted standby, a clone or a restored dump, would post to the same company: it must be adopted first.
 
 use super::owner::as_owner;
-use super::record::Header;
+use super::record::LogHeader;
 use super::{archive, header};
 use crate::error::{Report, raise, raise_internal};
 use crate::options::{role_name, server_name};
@@ -60,7 +60,7 @@ pub fn adopt(server: pg_sys::Oid) -> bool {
 }
 
 /// What differs between two homes, a sentence each.
-fn differences(home: &Header, here: &Header) -> Vec<String> {
+fn differences(home: &LogHeader, here: &LogHeader) -> Vec<String> {
     let mut all = Vec::new();
     let mut differ = |what: &str, there: String, now: String| {
         if there != now {
@@ -88,7 +88,7 @@ fn differences(home: &Header, here: &Header) -> Vec<String> {
 }
 
 /// The last home of a server: by its name, which a dump keeps, or by its number, which a renaming keeps.
-fn last(name: &str, server: pg_sys::Oid, here: &Header) -> Option<Header> {
+fn last(name: &str, server: pg_sys::Oid, here: &LogHeader) -> Option<LogHeader> {
     const QUERY: &str = "
         SELECT h.system_identifier, h.timeline, h.data_directory, h.database_oid
           FROM sage_intacct.server_home h
@@ -98,7 +98,7 @@ fn last(name: &str, server: pg_sys::Oid, here: &Header) -> Option<Header> {
          ORDER BY h.since DESC LIMIT 1";
     let database = pg_sys::Oid::from(here.database_oid);
     let found = as_owner(|| {
-        Spi::connect(|client| -> spi::Result<Option<Header>> {
+        Spi::connect(|client| -> spi::Result<Option<LogHeader>> {
             let arguments = [
                 name.into(),
                 server.into(),
@@ -110,7 +110,7 @@ fn last(name: &str, server: pg_sys::Oid, here: &Header) -> Option<Header> {
                 return Ok(None);
             }
             let row = rows.first();
-            Ok(Some(Header {
+            Ok(Some(LogHeader {
                 system_identifier: row.get::<String>(1)?.unwrap_or_default(),
                 timeline: row
                     .get::<i64>(2)?
@@ -125,7 +125,7 @@ fn last(name: &str, server: pg_sys::Oid, here: &Header) -> Option<Header> {
     found.unwrap_or_else(|error| raise_internal(&format!("sage_intacct.server_home cannot be read: {error}")))
 }
 
-fn settle_down(name: &str, server: pg_sys::Oid, here: &Header, adopted: bool) {
+fn settle_down(name: &str, server: pg_sys::Oid, here: &LogHeader, adopted: bool) {
     const INSERT: &str = "
         INSERT INTO sage_intacct.server_home
                (server, server_oid, system_identifier, timeline, data_directory, database_oid, role, adopted)
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn each_difference_is_named() {
-        let here = Header {
+        let here = LogHeader {
             version: 1,
             system_identifier: "7".into(),
             timeline: 1,
@@ -199,12 +199,12 @@ mod tests {
             database: "d".into(),
         };
         assert!(differences(&here, &here).is_empty());
-        let renamed = Header {
+        let renamed = LogHeader {
             database: "e".into(),
             ..here.clone()
         };
         assert!(differences(&renamed, &here).is_empty());
-        let promoted = Header {
+        let promoted = LogHeader {
             timeline: 2,
             ..here.clone()
         };
@@ -212,7 +212,7 @@ mod tests {
             differences(&here, &promoted),
             ["It was written through timeline 1, this is 2."]
         );
-        let copied = Header {
+        let copied = LogHeader {
             data_directory: "/b".into(),
             ..here.clone()
         };
@@ -220,7 +220,7 @@ mod tests {
             differences(&here, &copied),
             ["It was written through data directory \"/a\", this is \"/b\"."]
         );
-        let restored = Header {
+        let restored = LogHeader {
             system_identifier: "8".into(),
             database_oid: 6,
             ..here.clone()

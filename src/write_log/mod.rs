@@ -16,9 +16,9 @@ mod writer;
 
 pub use archive::{archive, instant};
 pub use directory::{DataDirectory, is_disk_full};
-pub use entries::Entry;
+pub use entries::LogEntry;
 pub use home::{adopt, check as check_home};
-pub use record::{Connection, Header};
+pub use record::{LogHeader, WriteConnection};
 pub use writer::{Writer, settle};
 
 use directory::data_directory;
@@ -27,7 +27,7 @@ use pgrx::pg_sys;
 use std::ffi::CStr;
 
 /// What makes this cluster and database itself. Main thread only.
-fn header() -> Header {
+fn header() -> LogHeader {
     // SAFETY: main thread inside a transaction; the texts are copied. The timeline is asked for outside of recovery only,
     // where it is set.
     unsafe {
@@ -40,7 +40,7 @@ fn header() -> Header {
             true => String::new(),
             false => CStr::from_ptr(name).to_string_lossy().into_owned(),
         };
-        Header {
+        LogHeader {
             version: record::VERSION,
             system_identifier: pg_sys::GetSystemIdentifier().to_string(),
             timeline,
@@ -61,7 +61,7 @@ fn log_file() -> LogFile {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn entries() -> std::io::Result<Vec<Entry>> {
+pub fn entries() -> std::io::Result<Vec<LogEntry>> {
     let log = log_file();
     let mut all = Vec::new();
     for (header, bytes) in log.read_all()? {

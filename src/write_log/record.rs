@@ -9,10 +9,10 @@ pub const VERSION: u32 = 1;
 /// A record of the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "r")]
-pub enum Record {
+pub enum LogRecord {
     /// The first one of a file.
     #[serde(rename = "header")]
-    Header(Header),
+    Header(LogHeader),
     /// A request is about to leave.
     #[serde(rename = "sent")]
     Sent(Box<Sent>),
@@ -23,7 +23,7 @@ pub enum Record {
 
 /// Whose log it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct LogHeader {
     /// Version of the form.
     pub version: u32,
     /// That of the cluster.
@@ -38,9 +38,9 @@ pub struct Header {
     pub database: String,
 }
 
-impl Header {
+impl LogHeader {
     /// Whether two describe one database of one cluster; its name may change.
-    pub fn is_same(&self, other: &Header) -> bool {
+    pub fn is_same(&self, other: &LogHeader) -> bool {
         self.system_identifier == other.system_identifier
             && self.timeline == other.timeline
             && self.data_directory == other.data_directory
@@ -66,7 +66,7 @@ pub struct Sent {
     /// The same by number.
     pub server_oid: u32,
     /// Endpoint, company, user, entity and client: as whom it was written.
-    pub connection: Connection,
+    pub connection: WriteConnection,
     /// Its functions are executed all or none.
     pub transaction: bool,
     /// What the gateway's clock was ahead, in milliseconds.
@@ -78,7 +78,7 @@ pub struct Sent {
 
 /// As whom requests are sent. No secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
+pub struct WriteConnection {
     /// Endpoint.
     pub url: String,
     /// Company.
@@ -93,10 +93,10 @@ pub struct Connection {
     pub client: Option<String>,
 }
 
-impl Connection {
+impl WriteConnection {
     /// That of a client.
-    pub fn of(config: &intacct::Config) -> Connection {
-        Connection {
+    pub fn of(config: &intacct::Config) -> WriteConnection {
+        WriteConnection {
             url: config.url.clone(),
             company: config.company_id.clone(),
             user: config.user_id.clone(),

@@ -2,7 +2,7 @@
 
 use super::directory::is_disk_full;
 use super::file::LogFile;
-use super::record::{Connection, Ended, Record, Sent, now};
+use super::record::{Ended, LogRecord, Sent, WriteConnection, now};
 use crate::options::{role_name, server_name};
 use intacct::write::{LoggedRequest, WriteLog, WriteOutcome};
 use intacct::{Config, Error, ErrorKind};
@@ -30,7 +30,7 @@ impl Writer {
                 role_oid: role.to_u32(),
                 server: server_name(server),
                 server_oid: server.to_u32(),
-                connection: Connection::of(config),
+                connection: WriteConnection::of(config),
                 ..Sent::default()
             },
         }
@@ -47,7 +47,7 @@ impl WriteLog for Writer {
             ..self.sent.clone()
         };
         self.file
-            .append(&Record::Sent(Box::new(sent)), true)
+            .append(&LogRecord::Sent(Box::new(sent)), true)
             .map_err(|error| {
                 let disk_full = is_disk_full(&error);
                 Error::new(
@@ -70,7 +70,7 @@ impl WriteLog for Writer {
 }
 
 fn end(file: &LogFile, functions: Vec<(String, WriteOutcome, String)>) -> io::Result<()> {
-    file.append(&Record::Ended(Ended { at: now(), functions }), false)
+    file.append(&LogRecord::Ended(Ended { at: now(), functions }), false)
 }
 
 /// Writes down what look-ups have settled. Main thread only.

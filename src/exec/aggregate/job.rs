@@ -14,7 +14,7 @@ use intacct::{
 const MOST_GROUPS: u64 = 200_000;
 
 /// What the gateway answered.
-pub struct Answer {
+pub struct GroupAnswer {
     /// The pages of each query; none when there are more groups than can be read. A query that was spared has no pages.
     pub groups: Option<Vec<Vec<Page>>>,
     /// A page that tells the number of rows without groups, where it was asked for.
@@ -27,7 +27,7 @@ pub struct Answer {
     pub confirmed: Confirmation,
 }
 
-impl Answer {
+impl GroupAnswer {
     /// The number of rows without groups, where the gateway told it.
     pub fn total(&self) -> Option<u64> {
         let told = self.total.as_ref().and_then(|page| page.total_count);
@@ -39,7 +39,7 @@ impl Answer {
 ///
 /// # Errors
 /// What a request failed with.
-pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<Answer, Error> {
+pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<GroupAnswer, Error> {
     let Some(first) = plan.queries.first().filter(|_| !plan.doubts.is_empty()) else {
         return Ok(ask_all(&client, &plan, Vec::new(), page_size).await?.0);
     };
@@ -66,7 +66,7 @@ async fn ask_all(
     plan: &AggregatePrivate,
     evidence: Vec<Query>,
     page_size: u32,
-) -> Result<(Answer, Vec<Result<Page, Error>>), Error> {
+) -> Result<(GroupAnswer, Vec<Result<Page, Error>>), Error> {
     let limited = |query: &Query, rows: u32| Query {
         limit: Some(Count::Number(rows.into())),
         ..query.clone()
@@ -127,7 +127,7 @@ async fn ask_all(
             None => Some(count(client, plan, &plan.queries[0], page_size).await?),
             Some(_) => None,
         };
-        let answer = Answer {
+        let answer = GroupAnswer {
             groups: Some(Vec::new()),
             total,
             counted,
@@ -175,7 +175,7 @@ async fn ask_all(
         }
         _ => Confirmation::Unneeded,
     };
-    let answer = Answer {
+    let answer = GroupAnswer {
         groups,
         total,
         counted: None,

@@ -1,7 +1,7 @@
 //! What a running aggregate remembers.
 
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
-use super::job::{self as ask, Answer};
+use super::job::{self as ask, GroupAnswer};
 use super::memory::{Memory, Remembered};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
@@ -9,7 +9,7 @@ use crate::error::{Report, raise, raise_internal};
 use crate::exec::bind::Parameters;
 use crate::exec::cell_location::CellLocation;
 use crate::exec::cells::cell_reader;
-use crate::exec::scan::Received;
+use crate::exec::scan::ScanStats;
 use crate::exec::scan::job;
 use crate::io::{self, Ready, Stream};
 use crate::private::{AggregateOutput, AggregatePrivate, Merge, QueryItem};
@@ -28,17 +28,17 @@ pub struct AggregateState {
     parameters: Parameters,
     converters: Vec<Converter>,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
-    pub received: Received,
+    pub received: ScanStats,
     /// Whether [`next`](Self::next) waits for the answer; else it gives nothing while it is not there, and
     /// [`wait_fd`](Self::wait_fd) tells why.
     pub blocking: bool,
-    progress: Progress,
+    progress: AggregatePhase,
     /// What was answered for parameters before these; none of an aggregate that has no parameters.
     pub memory: Option<Memory>,
 }
 
 /// Where the aggregate stands.
-enum Progress {
+enum AggregatePhase {
     /// Nobody has been asked.
     Idle,
     /// The answer is on its way.
@@ -62,7 +62,7 @@ struct Asking {
     client: Client,
     /// The plan, its parameters bound.
     plan: AggregatePrivate,
-    answer: Stream<Answer>,
+    answer: Stream<GroupAnswer>,
     /// What was wrong with the first answer, if this is the second one.
     doubt: Option<Doubt>,
     /// Since when it has been asked.
@@ -94,9 +94,9 @@ impl AggregateState {
             plan,
             parameters,
             converters,
-            received: Received::default(),
+            received: ScanStats::default(),
             blocking: true,
-            progress: Progress::Idle,
+            progress: AggregatePhase::Idle,
         }
     }
 
@@ -112,11 +112,11 @@ impl AggregateState {
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> bool {
-        if matches!(self.progress, Progress::Idle) {
+        if matches!(self.progress, AggregatePhase::Idle) {
             // SAFETY: passed through.
             self.progress = unsafe { self.start(context, has_local) };
         }
-        while let Progress::Asking(asking) = &mut self.progress {
+        while let AggregatePhase::Asking(asking) = &mut self.progress {
             let answer = if self.blocking {
                 asking
                     .answer
@@ -128,7 +128,9 @@ impl AggregateState {
             if matches!(answer, Ok(Ready::NotYet)) {
                 return false;
             }
-            if let Progress::Asking(asking) = std::mem::replace(&mut self.progress, Progress::Idle) {
+            if let AggregatePhase::Asking(asking) =
+                std::mem::replace(&mut self.progress, AggregatePhase::Idle)
+            {
                 self.received.waited += asking.since.elapsed();
                 self.progress = match answer {
                     Ok(Ready::Item(answer)) => {
@@ -143,8 +145,8 @@ impl AggregateState {
             }
         }
         match &mut self.progress {
-            Progress::Idle | Progress::Asking(_) | Progress::Local => false,
-            Progress::Count {
+            AggregatePhase::Idle | AggregatePhase::Asking(_) | AggregatePhase::Local => false,
+            AggregatePhase::Count {
                 rows,
                 values: counted,
                 row,
@@ -159,14 +161,14 @@ impl AggregateState {
                 nulls.fill(false);
                 std::mem::take(row)
             }
-            Progress::Nothing { row } => {
+            AggregatePhase::Nothing { row } => {
                 for ((output, value), null) in self.plan.outputs.iter().zip(values).zip(nulls) {
                     *null = !matches!(output, AggregateOutput::Rows | AggregateOutput::Values(_));
                     *value = pg_sys::Datum::from(0i64);
                 }
                 std::mem::take(row)
             }
-            Progress::Groups { groups, reader, next } => {
+            AggregatePhase::Groups { groups, reader, next } => {
                 if *next == groups.len() {
                     return false;
                 }
@@ -195,14 +197,14 @@ impl AggregateState {
     /// The descriptor that becomes readable when the answer is there; none when it is, or nobody was asked.
     pub fn wait_fd(&self) -> Option<RawFd> {
         match &self.progress {
-            Progress::Asking(asking) => Some(asking.answer.descriptor()),
+            AggregatePhase::Asking(asking) => Some(asking.answer.descriptor()),
             _ => None,
         }
     }
 
     /// Whether the local plan has taken over.
     pub fn is_local(&self) -> bool {
-        matches!(self.progress, Progress::Local)
+        matches!(self.progress, AggregatePhase::Local)
     }
 
     /// Starts over; what is at hand, or on its way, is handed out again when the parameters are the same.
@@ -211,23 +213,23 @@ impl AggregateState {
             return self.stop();
         }
         match &mut self.progress {
-            Progress::Groups { next, .. } => *next = 0,
-            Progress::Count { row, .. } => *row = true,
-            Progress::Nothing { row } => *row = self.plan.keys.is_empty(),
-            Progress::Idle | Progress::Asking(_) | Progress::Local => {}
+            AggregatePhase::Groups { next, .. } => *next = 0,
+            AggregatePhase::Count { row, .. } => *row = true,
+            AggregatePhase::Nothing { row } => *row = self.plan.keys.is_empty(),
+            AggregatePhase::Idle | AggregatePhase::Asking(_) | AggregatePhase::Local => {}
         }
     }
 
     /// Lets go of what is held.
     pub fn stop(&mut self) {
-        self.progress = Progress::Idle;
+        self.progress = AggregatePhase::Idle;
     }
 
-    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> Progress {
+    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> AggregatePhase {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.queries.first().and_then(|query| query.filter.as_ref());
-        if !self.table.says_exactly_at_execution(&bindings, filter) {
+        if !self.table.expresses_exactly_at_execution(&bindings, filter) {
             return self.local(has_local, None);
         }
         let Some(plan) = bind(&self.plan, &bindings) else {
@@ -247,14 +249,14 @@ impl AggregateState {
     }
 
     /// What was answered before.
-    fn recalled(&self, answer: Remembered) -> Progress {
+    fn recalled(&self, answer: Remembered) -> AggregatePhase {
         match answer {
-            Remembered::Groups(groups, reader) => Progress::Groups {
+            Remembered::Groups(groups, reader) => AggregatePhase::Groups {
                 groups,
                 reader,
                 next: 0,
             },
-            Remembered::Count(rows, values) => Progress::Count {
+            Remembered::Count(rows, values) => AggregatePhase::Count {
                 rows,
                 values,
                 row: true,
@@ -264,19 +266,21 @@ impl AggregateState {
     }
 
     /// Keeps what the gateway answered; what the local plan says is not known here.
-    fn remember(&mut self, queries: &[Query], progress: &Progress) {
+    fn remember(&mut self, queries: &[Query], progress: &AggregatePhase) {
         let Some(memory) = &mut self.memory else { return };
         let answer = match progress {
-            Progress::Groups { groups, reader, .. } => Remembered::Groups(groups.clone(), reader.clone()),
-            Progress::Count { rows, values, .. } => Remembered::Count(*rows, values.clone()),
-            Progress::Nothing { .. } => Remembered::Nothing,
+            AggregatePhase::Groups { groups, reader, .. } => {
+                Remembered::Groups(groups.clone(), reader.clone())
+            }
+            AggregatePhase::Count { rows, values, .. } => Remembered::Count(*rows, values.clone()),
+            AggregatePhase::Nothing { .. } => Remembered::Nothing,
             _ => return,
         };
         memory.keep(Memory::question(queries), answer);
     }
 
     /// Asks; `doubt` says what was wrong with the answer before.
-    fn ask(&self, client: Client, plan: AggregatePrivate, doubt: Option<Doubt>) -> Progress {
+    fn ask(&self, client: Client, plan: AggregatePrivate, doubt: Option<Doubt>) -> AggregatePhase {
         let tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
         let (asked, question, size) = (client.clone(), plan.clone(), self.table.page_size());
         let meter = self.received.meter.clone();
@@ -285,7 +289,7 @@ impl AggregateState {
             emitter.send(answer).await;
             Ok(())
         });
-        Progress::Asking(Box::new(Asking {
+        AggregatePhase::Asking(Box::new(Asking {
             client,
             plan,
             answer: answer.unwrap_or_else(|error| raise(error)),
@@ -296,14 +300,14 @@ impl AggregateState {
     }
 
     /// Draws the conclusions from an answer; what does not add up is asked once more.
-    fn conclude(&mut self, asking: Asking, answer: Answer, has_local: bool) -> Progress {
+    fn conclude(&mut self, asking: Asking, answer: GroupAnswer, has_local: bool) -> AggregatePhase {
         let Asking {
             client, plan, doubt, ..
         } = asking;
         self.note(&answer);
         if plan.only_count {
             return match answer.total() {
-                Some(rows) => Progress::Count {
+                Some(rows) => AggregatePhase::Count {
                     rows,
                     values: answer.values,
                     row: true,
@@ -340,7 +344,12 @@ impl AggregateState {
     }
 
     /// What becomes of a question that was not answered.
-    fn unanswered(&mut self, plan: &AggregatePrivate, error: intacct::Error, has_local: bool) -> Progress {
+    fn unanswered(
+        &mut self,
+        plan: &AggregatePrivate,
+        error: intacct::Error,
+        has_local: bool,
+    ) -> AggregatePhase {
         if has_local && *error.kind() == ErrorKind::Undecided {
             // As for rows of a join.
             self.received.local = Some(error.to_string());
@@ -361,14 +370,14 @@ impl AggregateState {
         self.local(has_local, Some(report))
     }
 
-    fn note(&mut self, answer: &Answer) {
+    fn note(&mut self, answer: &GroupAnswer) {
         let pages = answer.groups.iter().flatten().flatten().chain(&answer.total);
         pages.for_each(|page: &Page| self.received.add(page));
         self.received.pages += answer.values.len() as u64;
     }
 
     /// Groups that add up: those of no rows are one all the same where nothing is grouped by.
-    fn groups(&self, groups: Groups, reader: CellReader, has_local: bool) -> Progress {
+    fn groups(&self, groups: Groups, reader: CellReader, has_local: bool) -> AggregatePhase {
         let plan = &self.plan;
         if plan.keys.is_empty() && (groups.len() == 0 || matches!(groups.rows(plan, 0, &reader), Ok(0))) {
             return self.nothing();
@@ -390,28 +399,28 @@ impl AggregateState {
                 }
             }
         }
-        Progress::Groups {
+        AggregatePhase::Groups {
             groups: Rc::new(groups),
             reader,
             next: 0,
         }
     }
 
-    fn nothing(&self) -> Progress {
-        Progress::Nothing {
+    fn nothing(&self) -> AggregatePhase {
+        AggregatePhase::Nothing {
             row: self.plan.keys.is_empty(),
         }
     }
 
     /// Hands over to the local plan, with a WARNING where there is something to say.
-    fn local(&self, has_local: bool, warning: Option<Report>) -> Progress {
+    fn local(&self, has_local: bool, warning: Option<Report>) -> AggregatePhase {
         if !has_local {
             raise_internal("an aggregate has no local plan to fall back on");
         }
         if let Some(warning) = warning {
             warning.emit(PgLogLevel::WARNING);
         }
-        Progress::Local
+        AggregatePhase::Local
     }
 
     fn doubt(&self, doubt: Doubt) -> Report {

@@ -1,7 +1,7 @@
 //! What the I/O thread does for a scan: the parts one after another, each page by page.
 
 use crate::io::{self, Emitter, Stream};
-use crate::private::{Part, ScanPrivate};
+use crate::private::{ScanPart, ScanPrivate};
 use intacct::{
     Attempts, Beside, Bound, Client, Condition, Count, DialectKind, Error, ErrorKind, Evidence, Meter, Page,
     PageRequest, Paging, Query, ReadPlan, Seen, SelectItem, Verdict,
@@ -34,7 +34,7 @@ pub struct Job {
 /// # Errors
 /// When the I/O thread cannot be had.
 pub fn count(client: Client, dialect: DialectKind, query: Query, meter: Meter) -> Result<Stream<u64>, Error> {
-    let query = part_query(&query, &Part::Whole);
+    let query = part_query(&query, &ScanPart::Whole);
     io::stream(1, move |emitter| async move {
         let asked = async {
             let page = PageRequest { size: 1, offset: 0 };
@@ -73,7 +73,7 @@ impl Job {
     /// Reads the rows in one form of the query; `false`: they are not those of the join, and another form is to be read.
     async fn attempt(&self, attempts: &mut Attempts<'_>, emitter: &Emitter<Page>) -> Result<bool, Error> {
         let query = attempts.query(&self.plan.query);
-        let counted = part_query(&query, &Part::Whole);
+        let counted = part_query(&query, &ScanPart::Whole);
         let mut proof = Proof {
             evidence: attempts.evidence(&counted),
             attempts,
@@ -151,7 +151,7 @@ impl Job {
         Ok(())
     }
 
-    fn read_plan(&self, query: &Query, part: &Part) -> ReadPlan {
+    fn read_plan(&self, query: &Query, part: &ScanPart) -> ReadPlan {
         let query = part_query(query, part);
         let paging = if self.plan.keyset {
             Paging::Keyset {
@@ -196,21 +196,21 @@ impl Proof<'_, '_> {
 }
 
 /// The query of one part: its condition on the first key added, that key dropped from the order where it is null.
-pub fn part_query(query: &Query, part: &Part) -> Query {
+pub fn part_query(query: &Query, part: &ScanPart) -> Query {
     let mut query = query.clone();
     // The statement's LIMIT has sized the first page; how many rows are enough is for the executor to say.
     query.limit = None;
     query.offset = None;
     let condition = match part {
-        Part::Whole => return query,
-        Part::Null(field) => {
+        ScanPart::Whole => return query,
+        ScanPart::Null(field) => {
             query.order_by.retain(|key| key.field != *field);
             Condition::IsNull {
                 field: field.clone(),
                 negated: false,
             }
         }
-        Part::NotNull(field) => Condition::IsNull {
+        ScanPart::NotNull(field) => Condition::IsNull {
             field: field.clone(),
             negated: true,
         },

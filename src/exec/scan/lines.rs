@@ -1,7 +1,7 @@
 //! Lines that records own: read record by record, for each page of a scan that shows them.
 
 use super::job;
-use super::stats::Received;
+use super::stats::ScanStats;
 use crate::error::{Report, raise};
 use crate::io;
 use crate::private::ScanPrivate;
@@ -19,7 +19,7 @@ pub struct Lines {
 
 impl Lines {
     /// Reads the lines of a page's rows; asks nobody when the scan shows none. Raises what goes wrong.
-    pub fn of(plan: &ScanPrivate, client: Option<&Client>, page: &Page, received: &mut Received) -> Lines {
+    pub fn of(plan: &ScanPrivate, client: Option<&Client>, page: &Page, received: &mut ScanStats) -> Lines {
         let (false, Some(client), Some(key)) = (plan.lines.is_empty(), client, plan.row_key) else {
             return Lines::default();
         };

@@ -11,4 +11,4 @@ pub use callbacks::{
     rescan_foreign_scan, state,
 };
 pub use state::ScanState;
-pub use stats::Received;
+pub use stats::ScanStats;

@@ -2,7 +2,7 @@
 
 use super::job::{self, Job};
 use super::lines::Lines;
-use super::stats::Received;
+use super::stats::ScanStats;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::convert::memory::RowMemory;
@@ -13,7 +13,7 @@ use crate::exec::cell_location::{CellLocation, naming};
 use crate::exec::cells::cell_reader;
 use crate::exec::generated::StoredColumns;
 use crate::io::{Ready, Stream};
-use crate::private::{Part, ScanPrivate};
+use crate::private::{ScanPart, ScanPrivate};
 use crate::shmem::Tracked;
 use intacct::{CellError, CellReader, Client, Condition, ErrorKind, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
@@ -50,7 +50,7 @@ pub struct ScanState {
     /// Columns that are computed from the others.
     pub stored: StoredColumns,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
-    pub received: Received,
+    pub received: ScanStats,
     /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
     /// [`wait_fd`](Self::wait_fd) tells why.
     pub blocking: bool,
@@ -64,7 +64,7 @@ pub struct ScanState {
     memory: RowMemory,
     /// Owned lines of the page's rows.
     lines: Lines,
-    progress: Progress,
+    progress: ScanPhase,
     /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
     left: Option<(Left, Left)>,
 }
@@ -78,7 +78,7 @@ struct Left {
 
 /// Where the scan stands.
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a scan")]
-enum Progress {
+enum ScanPhase {
     /// Nobody has been asked.
     Idle,
     /// A join is computed here.
@@ -140,7 +140,7 @@ impl ScanState {
             outputs,
             constants,
             stored: StoredColumns::none(),
-            received: Received::default(),
+            received: ScanStats::default(),
             blocking: true,
             keys: None,
             all: None,
@@ -148,7 +148,7 @@ impl ScanState {
             reader: None,
             memory: RowMemory::default(),
             lines: Lines::default(),
-            progress: Progress::Idle,
+            progress: ScanPhase::Idle,
             left: None,
         }
     }
@@ -185,14 +185,14 @@ impl ScanState {
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> bool {
-        if matches!(self.progress, Progress::Idle) {
+        if matches!(self.progress, ScanPhase::Idle) {
             // SAFETY: passed through.
             unsafe { self.start(context, has_local) };
         }
         if matches!(self.left, Some((Left { limit: 0, .. }, _))) {
             return false;
         }
-        while let Progress::Reading {
+        while let ScanPhase::Reading {
             page,
             row,
             pages,
@@ -237,12 +237,12 @@ impl ScanState {
                 // see some entities only.
                 Err(error) if has_local && *pages == 0 && *error.kind() == ErrorKind::Undecided => {
                     self.received.local = Some(error.to_string());
-                    self.progress = Progress::Local;
+                    self.progress = ScanPhase::Local;
                 }
                 // The gateway follows many paths, and not all.
                 Err(error) if has_local && *pages == 0 && aggregate::may_read_rows(&error) => {
                     local_join(&self.plan.query.object, &error).emit(PgLogLevel::WARNING);
-                    self.progress = Progress::Local;
+                    self.progress = ScanPhase::Local;
                 }
                 Err(error) => {
                     *rest = None;
@@ -260,10 +260,10 @@ impl ScanState {
             *left = *began;
         }
         match &mut self.progress {
-            Progress::Reading {
+            ScanPhase::Reading {
                 row, pages: 0..=1, ..
             } if !parameters_changed => *row = 0,
-            Progress::Local if !parameters_changed => {}
+            ScanPhase::Local if !parameters_changed => {}
             _ => self.stop(),
         }
     }
@@ -280,11 +280,11 @@ impl ScanState {
     /// # Safety
     /// As [`next`](Self::next); the scan must have been asked, and have no local plan.
     pub unsafe fn begin(&mut self, context: *mut pg_sys::ExprContext) {
-        if matches!(self.progress, Progress::Idle) {
+        if matches!(self.progress, ScanPhase::Idle) {
             // SAFETY: passed through.
             unsafe { self.start(context, false) };
         }
-        if let Progress::Reading {
+        if let ScanPhase::Reading {
             rest: Some(stream), ..
         } = &mut self.progress
         {
@@ -305,7 +305,7 @@ impl ScanState {
     /// The descriptor that becomes readable when the scan can go on; none when it has a row at hand, or has ended.
     pub fn wait_fd(&self) -> Option<RawFd> {
         match &self.progress {
-            Progress::Reading {
+            ScanPhase::Reading {
                 page,
                 row,
                 rest: Some(stream),
@@ -319,22 +319,22 @@ impl ScanState {
 
     /// Whether the local plan has taken over.
     pub fn is_local(&self) -> bool {
-        matches!(self.progress, Progress::Local)
+        matches!(self.progress, ScanPhase::Local)
     }
 
     /// Cancels what is under way.
     pub fn stop(&mut self) {
-        self.progress = Progress::Idle;
+        self.progress = ScanPhase::Idle;
     }
 
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
         // SAFETY: passed through.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.query.filter.as_ref();
-        let is_exact = || self.table.says_exactly_at_execution(&bindings, filter);
+        let is_exact = || self.table.expresses_exactly_at_execution(&bindings, filter);
         // The rows of a join are not checked again, so every condition must be said as it is.
         if self.plan.joined.is_some() && has_local && !is_exact() {
-            self.progress = Progress::Local;
+            self.progress = ScanPhase::Local;
             return;
         }
         let finish = self.plan.finish.map(|finish| {
@@ -366,7 +366,7 @@ impl ScanState {
                 };
                 // At an entity, what a path shows of other entities is not documented.
                 if self.plan.joined.is_some() && has_local && client.config().location_id.is_some() {
-                    self.progress = Progress::Local;
+                    self.progress = ScanPhase::Local;
                     return;
                 }
                 let page_size = self.table.page_size();
@@ -385,7 +385,7 @@ impl ScanState {
                     _ => page_size,
                 };
                 shown.wanted = wanted;
-                shown.tells = matches!(plan.parts[..], [Part::Whole]);
+                shown.tells = matches!(plan.parts[..], [ScanPart::Whole]);
                 shown.tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.query.object);
                 self.client = Some(client.clone());
                 let job = Job {
@@ -403,7 +403,7 @@ impl ScanState {
                 Some(job.start().unwrap_or_else(|error| raise(error)))
             }
         };
-        self.progress = Progress::Reading {
+        self.progress = ScanPhase::Reading {
             page: Page::default(),
             row: 0,
             pages: 0,
@@ -421,7 +421,7 @@ impl ScanState {
     }
 
     unsafe fn fill(&mut self, row: usize, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
-        let (Progress::Reading { page, .. }, Some(reader)) = (&self.progress, &self.reader) else {
+        let (ScanPhase::Reading { page, .. }, Some(reader)) = (&self.progress, &self.reader) else {
             return;
         };
         self.memory.begin();

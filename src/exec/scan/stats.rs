@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// What was asked and what arrived, for EXPLAIN ANALYZE.
 #[derive(Debug, Default)]
-pub struct Received {
+pub struct ScanStats {
     /// Counts requests.
     pub meter: Meter,
     /// Why the local plan has taken over, where nothing was wrong.
@@ -22,7 +22,7 @@ pub struct Received {
     pub decoded_bytes: u64,
 }
 
-impl Received {
+impl ScanStats {
     /// Waits for the gateway.
     pub fn wait<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         let start = Instant::now();

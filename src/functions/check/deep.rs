@@ -3,7 +3,7 @@
 
 use super::facts::{FACTS, Seen};
 use super::look::Look;
-use super::outcome::{Outcome, Step, StepResult};
+use super::outcome::{Step, StepOutcome, StepResult};
 use crate::io::Emitter;
 use intacct::{Client, DtdVersion};
 use std::time::Instant;
@@ -15,11 +15,11 @@ pub async fn run(client: &Client, emitter: &Emitter<StepResult>) {
     for fact in FACTS {
         let started = Instant::now();
         let outcome = match fact.seen {
-            Seen::Not(why) => Outcome::open(why),
-            Seen::By(_) if is_legacy => Outcome::open("not looked at with dtd_version 2.1"),
+            Seen::Not(why) => StepOutcome::open(why),
+            Seen::By(_) if is_legacy => StepOutcome::open("not looked at with dtd_version 2.1"),
             Seen::By(observation) => match look.at(observation).await {
-                Ok(Some(seen)) => Outcome::fine(seen),
-                Ok(None) => Outcome::open("not settled: the company's rows do not show it"),
+                Ok(Some(seen)) => StepOutcome::fine(seen),
+                Ok(None) => StepOutcome::open("not settled: the company's rows do not show it"),
                 Err(error) => {
                     let numbers: Vec<&str> = error
                         .gateway_errors()
@@ -28,7 +28,7 @@ pub async fn run(client: &Client, emitter: &Emitter<StepResult>) {
                         .filter(|number| !number.contains(' '))
                         .collect();
                     let state = crate::error::Report::from(&error).sqlstate();
-                    Outcome::open(format!("not settled: {state} {}", numbers.join(" ")).trim_end())
+                    StepOutcome::open(format!("not settled: {state} {}", numbers.join(" ")).trim_end())
                 }
             },
         };

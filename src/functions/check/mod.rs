@@ -10,7 +10,7 @@ mod probe;
 use super::access::{foreign_data_allowed, usable_server};
 use crate::error::Report;
 use crate::{connection, io, options};
-use outcome::{Outcome, Step, StepResult};
+use outcome::{Step, StepOutcome, StepResult};
 use pgrx::AnyNumeric;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
@@ -43,7 +43,7 @@ fn check(
     let facts = facts::FACTS.iter().filter(|_| deep).map(Step::Fact);
     let rows = Step::ALL.into_iter().chain(facts).map(|step| {
         let result = results.iter().find(|result| result.step == step);
-        let outcome = result.map_or(Outcome::skipped(), |result| result.outcome.clone());
+        let outcome = result.map_or(StepOutcome::skipped(), |result| result.outcome.clone());
         let milliseconds = result
             .and_then(|result| result.elapsed)
             .and_then(|elapsed| AnyNumeric::try_from((elapsed.as_secs_f64() * 10_000.0).round() / 10.0).ok());
@@ -71,12 +71,12 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
     let outcome = match &read {
         Ok(read) => {
             let version = read.dtd_version.as_str();
-            Outcome::fine(format!(
+            StepOutcome::fine(format!(
                 "company {}, {}, dtd_version {version}",
                 read.company_id, read.url
             ))
         }
-        Err(error) => Outcome::failed(error.clone()),
+        Err(error) => StepOutcome::failed(error.clone()),
     };
     results.push(StepResult::timed(Step::Options, started, outcome));
     read.ok()?;
@@ -95,12 +95,12 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
                 Some(entity) => format!(", entity {entity}"),
                 None => String::new(),
             };
-            Outcome::fine(format!(
+            StepOutcome::fine(format!(
                 "user {}{entity}, sender {}",
                 config.user_id, config.sender_id
             ))
         }
-        Err(error) => Outcome::failed(error.clone()),
+        Err(error) => StepOutcome::failed(error.clone()),
     };
     results.push(StepResult::timed(Step::UserMapping, started, outcome));
     config.ok()
@@ -112,7 +112,7 @@ fn remote_steps(config: intacct::Config, server: &str, deep: bool, results: &mut
     let steps = io::stream(16, move |emitter| probe::run(config, server, deep, emitter));
     let broken = |error: intacct::Error| StepResult {
         step: Step::Connect,
-        outcome: Outcome::failed(error.into()),
+        outcome: StepOutcome::failed(error.into()),
         elapsed: None,
     };
     match steps {

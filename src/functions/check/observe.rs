@@ -1,7 +1,7 @@
 //! What the vendor does not document, observed on the company's own rows: the order of text and of NULLs, the fate
 //! of groups of NULL, and of rows without a parent. Runs on the I/O thread: nothing here may call PostgreSQL.
 
-use super::outcome::{Outcome, Step, StepResult};
+use super::outcome::{Step, StepOutcome, StepResult};
 use crate::io::Emitter;
 use intacct::{
     AggregateFunction, Client, Condition, DataType, DialectKind, DtdVersion, Error, ErrorKind,
@@ -32,7 +32,7 @@ pub async fn run(client: &Client, server: &str, emitter: &Emitter<StepResult>) {
             Step::DottedPaths,
         ];
         for step in steps {
-            let outcome = Outcome::open("not looked at with dtd_version 2.1");
+            let outcome = StepOutcome::open("not looked at with dtd_version 2.1");
             emitter
                 .send(StepResult {
                     step,
@@ -53,8 +53,8 @@ pub async fn run(client: &Client, server: &str, emitter: &Emitter<StepResult>) {
     let sample = sample(client).await;
     let outcome = match &sample {
         Ok(Some(sample)) => settle(null_order(client, sample).await),
-        Ok(None) => Outcome::open("no field was found that is set in some rows only"),
-        Err(error) => Outcome::failed(error.into()),
+        Ok(None) => StepOutcome::open("no field was found that is set in some rows only"),
+        Err(error) => StepOutcome::failed(error.into()),
     };
     emitter
         .send(StepResult::timed(Step::NullOrder, started, outcome))
@@ -74,8 +74,8 @@ pub async fn run(client: &Client, server: &str, emitter: &Emitter<StepResult>) {
         .await;
 }
 
-fn settle(outcome: Result<Outcome, Error>) -> Outcome {
-    outcome.unwrap_or_else(|error| Outcome::failed(error.into()))
+fn settle(outcome: Result<StepOutcome, Error>) -> StepOutcome {
+    outcome.unwrap_or_else(|error| StepOutcome::failed(error.into()))
 }
 
 pub(super) async fn page(client: &Client, query: &Query, size: u32) -> Result<Page, Error> {
@@ -126,7 +126,7 @@ pub(super) fn judge_text(texts: &[String]) -> TextOrder {
     }
 }
 
-async fn text_order(client: &Client, server: &str) -> Result<Outcome, Error> {
+async fn text_order(client: &Client, server: &str) -> Result<StepOutcome, Error> {
     let mut looked_at = 0;
     for (object, field) in NAMES {
         let mut query = fields(object, &[field]);
@@ -152,7 +152,7 @@ async fn text_order(client: &Client, server: &str) -> Result<Outcome, Error> {
             TextOrder::Open => {}
             TextOrder::Binary => {
                 let seen = format!("{object}.{field} is in C order ({} texts)", texts.len());
-                return Ok(Outcome::fine(seen).hint(format!(
+                return Ok(StepOutcome::fine(seen).hint(format!(
                     "If NULLs come last ascending and first descending too, and you vouch for all objects, ALTER \
                      SERVER {server} OPTIONS (ADD ordering 'binary') lets the gateway sort and compare text of \
                      columns with COLLATE \"C\"."
@@ -160,11 +160,11 @@ async fn text_order(client: &Client, server: &str) -> Result<Outcome, Error> {
             }
             TextOrder::Other(first, second) => {
                 let seen = format!("not C order: {object}.{field} has \"{first}\" before \"{second}\"");
-                return Ok(Outcome::fine(seen).hint("Leave the server's option ordering at 'proven'."));
+                return Ok(StepOutcome::fine(seen).hint("Leave the server's option ordering at 'proven'."));
             }
         }
     }
-    Ok(Outcome::open(format!(
+    Ok(StepOutcome::open(format!(
         "undecided: the {looked_at} names read sort alike under either rule"
     )))
 }
@@ -246,10 +246,12 @@ async fn partly_set(client: &Client, object: &str, names: Vec<&str>) -> Result<V
     Ok(found)
 }
 
-async fn null_order(client: &Client, sample: &Sample) -> Result<Outcome, Error> {
+async fn null_order(client: &Client, sample: &Sample) -> Result<StepOutcome, Error> {
     let object = &sample.definition.name;
     let Some((field, _)) = sample.partly_set.first() else {
-        return Ok(Outcome::open("no field was found that is set in some rows only"));
+        return Ok(StepOutcome::open(
+            "no field was found that is set in some rows only",
+        ));
     };
     let mut first = Vec::new();
     for descending in [false, true] {
@@ -268,17 +270,19 @@ async fn null_order(client: &Client, sample: &Sample) -> Result<Outcome, Error> 
         place(first[1])
     );
     let like_postgres = !first[0] && first[1];
-    Ok(Outcome::fine(seen).hint(if like_postgres {
+    Ok(StepOutcome::fine(seen).hint(if like_postgres {
         "As in PostgreSQL."
     } else {
         "Not as in PostgreSQL: leave the server's option ordering at 'proven'."
     }))
 }
 
-async fn null_groups(client: &Client, sample: &Sample) -> Result<Outcome, Error> {
+async fn null_groups(client: &Client, sample: &Sample) -> Result<StepOutcome, Error> {
     let object = &sample.definition.name;
     let Some((field, _)) = sample.partly_set.iter().min_by_key(|(_, distinct)| *distinct) else {
-        return Ok(Outcome::open("no field was found that is set in some rows only"));
+        return Ok(StepOutcome::open(
+            "no field was found that is set in some rows only",
+        ));
     };
     let mut query = fields(object, &[field]);
     query.select.push(SelectItem::Aggregate {
@@ -288,22 +292,22 @@ async fn null_groups(client: &Client, sample: &Sample) -> Result<Outcome, Error>
     let read = page(client, &query, 2000).await?;
     let kept = (0..read.rows()).any(|row| read.cell(row, 0).is_none());
     if kept {
-        return Ok(Outcome::fine(format!(
+        return Ok(StepOutcome::fine(format!(
             "{object}.{field}: the group of NULL is kept"
         )));
     }
     if read.remaining.is_none_or(|remaining| remaining > 0) && read.rows() == 2000 {
-        return Ok(Outcome::open(format!(
+        return Ok(StepOutcome::open(format!(
             "undecided: {object}.{field} has too many groups"
         )));
     }
     Ok(
-        Outcome::fine(format!("{object}.{field}: the group of NULL is left out"))
+        StepOutcome::fine(format!("{object}.{field}: the group of NULL is left out"))
             .hint("Keep the server's option verify_aggregates on: it notices."),
     )
 }
 
-async fn dotted_paths(client: &Client, sample: &Sample, server: &str) -> Result<Outcome, Error> {
+async fn dotted_paths(client: &Client, sample: &Sample, server: &str) -> Result<StepOutcome, Error> {
     let object = &sample.definition.name;
     let relation = sample.definition.relationships.iter().find(|relation| {
         let many_to_one = matches!(relation.kind.as_str(), "MANY2ONE" | "ONE2ONE");
@@ -314,7 +318,7 @@ async fn dotted_paths(client: &Client, sample: &Sample, server: &str) -> Result<
                 .any(|(field, _)| *field == relation.related_by)
     });
     let Some(relation) = relation else {
-        return Ok(Outcome::open(format!(
+        return Ok(StepOutcome::open(format!(
             "undecided: no relation of {object} is empty in some of its rows"
         )));
     };
@@ -327,21 +331,21 @@ async fn dotted_paths(client: &Client, sample: &Sample, server: &str) -> Result<
     let read = match page(client, &query, 1).await {
         Ok(read) => read,
         Err(error) if is_refusal(&error) => {
-            return Ok(Outcome::open(format!(
+            return Ok(StepOutcome::open(format!(
                 "undecided: the gateway refuses {object}.{path}"
             )));
         }
         Err(error) => return Err(error),
     };
     Ok(if read.rows() > 0 {
-        Outcome::fine(format!(
+        StepOutcome::fine(format!(
             "{object}.{path}: rows without a parent are kept (left join)"
         ))
         .hint(format!(
             "ALTER SERVER {server} OPTIONS (ADD push_left_joins 'on') lets LEFT joins be read in one request."
         ))
     } else {
-        Outcome::fine(format!(
+        StepOutcome::fine(format!(
             "{object}.{path}: rows without a parent are left out (inner join)"
         ))
         .hint("Leave the server's option push_left_joins off.")

@@ -79,7 +79,7 @@ impl Step {
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// Whether it succeeded; none when it was skipped or did not tell.
     pub ok: Option<bool>,
     /// What was found; a failure begins with its SQLSTATE.
@@ -88,10 +88,10 @@ pub struct Outcome {
     pub hint: String,
 }
 
-impl Outcome {
+impl StepOutcome {
     /// Success.
     pub fn fine(detail: impl Into<String>) -> Self {
-        Outcome {
+        StepOutcome {
             ok: Some(true),
             detail: detail.into(),
             hint: String::new(),
@@ -100,7 +100,7 @@ impl Outcome {
 
     /// Neither success nor failure.
     pub fn open(detail: impl Into<String>) -> Self {
-        Outcome {
+        StepOutcome {
             ok: None,
             detail: detail.into(),
             hint: String::new(),
@@ -109,7 +109,7 @@ impl Outcome {
 
     /// Not made, since an earlier step failed.
     pub fn skipped() -> Self {
-        Outcome::open("skipped")
+        StepOutcome::open("skipped")
     }
 
     /// Failure.
@@ -119,7 +119,7 @@ impl Outcome {
             detail.push('\n');
             detail.push_str(&report.detail);
         }
-        Outcome {
+        StepOutcome {
             ok: Some(false),
             detail,
             hint: report.hint,
@@ -139,14 +139,14 @@ pub struct StepResult {
     /// Which.
     pub step: Step,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
     /// Time that it took; none where it was settled by an earlier step's answer.
     pub elapsed: Option<Duration>,
 }
 
 impl StepResult {
     /// A step that began at `started` and ends now.
-    pub fn timed(step: Step, started: Instant, outcome: Outcome) -> Self {
+    pub fn timed(step: Step, started: Instant, outcome: StepOutcome) -> Self {
         StepResult {
             step,
             outcome,

@@ -1,6 +1,6 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
-use super::outcome::{Outcome, Step, StepResult};
+use super::outcome::{Step, StepOutcome, StepResult};
 use super::{deep, observe};
 use crate::io::Emitter;
 use intacct::{Client, Config, ConnectStage, Error, ErrorKind, PageRequest, Query, SelectItem};
@@ -34,7 +34,7 @@ pub async fn run(
         Ok(client) => client,
         // What is wrong with a configuration that the validator let pass: the certificates, as a rule.
         Err(error) => {
-            let outcome = Outcome::failed(error.into());
+            let outcome = StepOutcome::failed(error.into());
             emitter.send(StepResult::timed(Step::Tls, started, outcome)).await;
             return Ok(());
         }
@@ -44,8 +44,8 @@ pub async fn run(
     let connected = connect(client.config()).await;
     let reached = connected.is_ok();
     let outcome = match connected {
-        Ok(address) => Outcome::fine(address),
-        Err(error) => Outcome::failed(error.into()),
+        Ok(address) => StepOutcome::fine(address),
+        Err(error) => StepOutcome::failed(error.into()),
     };
     emitter
         .send(StepResult::timed(Step::Connect, started, outcome))
@@ -58,8 +58,8 @@ pub async fn run(
     let readable = readable_object(&client).await;
     let may_read = readable.is_ok();
     let outcome = match readable {
-        Ok(told) => Outcome::fine(told),
-        Err(error) => Outcome::failed(error.into()),
+        Ok(told) => StepOutcome::fine(told),
+        Err(error) => StepOutcome::failed(error.into()),
     };
     emitter
         .send(StepResult::timed(Step::Permission, started, outcome))
@@ -150,18 +150,21 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
     // refusal of the whole request, which may come before anybody has looked at the sender.
     let sender = match (failed, &session) {
         (Some(Step::SignIn), Err(error)) if !error.sender_accepted() => {
-            Outcome::open("not settled: the request was refused as a whole")
+            StepOutcome::open("not settled: the request was refused as a whole")
         }
-        (Some(Step::SignIn), _) => Outcome::fine(format!("{} accepted", config.sender_id)),
-        _ => Outcome::fine(format!(
+        (Some(Step::SignIn), _) => StepOutcome::fine(format!("{} accepted", config.sender_id)),
+        _ => StepOutcome::fine(format!(
             "{} accepted, authorized in company {}",
             config.sender_id, config.company_id
         )),
     };
     let passed = [
-        (Step::Tls, Outcome::fine(tls)),
+        (Step::Tls, StepOutcome::fine(tls)),
         (Step::Sender, sender),
-        (Step::SignIn, Outcome::fine(format!("{} at {at}", config.user_id))),
+        (
+            Step::SignIn,
+            StepOutcome::fine(format!("{} at {at}", config.user_id)),
+        ),
     ];
     for (step, outcome) in passed {
         if failed == Some(step) {
@@ -181,13 +184,13 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
                 Some(expires) => format!(", expires {expires} unless used"),
                 None => String::new(),
             };
-            let outcome = Outcome::fine(format!("served by {}{expires}", session.endpoint_host));
+            let outcome = StepOutcome::fine(format!("served by {}{expires}", session.endpoint_host));
             StepResult::timed(Step::Session, started, outcome)
         }
         Err(error) => {
             let step = step_of(error.kind());
             let hint = sign_in_hint(&error, config);
-            let outcome = Outcome::failed(error.into());
+            let outcome = StepOutcome::failed(error.into());
             StepResult::timed(
                 step,
                 started,
@@ -264,13 +267,13 @@ async fn readable_object(client: &Client) -> Result<String, Error> {
 }
 
 /// The user's preferences, and what they make of timestamps.
-async fn formatting(client: &Client) -> Outcome {
+async fn formatting(client: &Client) -> StepOutcome {
     let formatting = match client.formatting().await {
         Ok(formatting) => formatting,
-        Err(error) => return Outcome::failed(error.into()),
+        Err(error) => return StepOutcome::failed(error.into()),
     };
     if let Err(error) = formatting.check() {
-        return Outcome::failed(error.into());
+        return StepOutcome::failed(error.into());
     }
     let zone = match &client.config().time_zone {
         Some(zone) => match (zone.iana_name(), zone.to_fixed_offset()) {
@@ -285,7 +288,7 @@ async fn formatting(client: &Client) -> Outcome {
             format!("GMT{sign}{:02}:{:02} (the user's)", minutes / 60, minutes % 60)
         }
     };
-    Outcome::fine(format!(
+    StepOutcome::fine(format!(
         "dates {}, {} h clock, locale {}, timestamps in {zone}",
         formatting.date_format, formatting.clock, formatting.locale
     ))

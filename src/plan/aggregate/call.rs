@@ -6,7 +6,7 @@ use pgrx::{PgList, is_a, pg_sys};
 
 /// An aggregate that can be computed from what the gateway computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub enum AggregateCall {
     /// Rows.
     CountRows,
     /// Rows in which the field has a value.
@@ -21,22 +21,22 @@ pub enum Call {
     Greatest(String),
 }
 
-impl Call {
+impl AggregateCall {
     /// The field read.
     pub fn field(&self) -> Option<&str> {
         match self {
-            Call::CountRows => None,
-            Call::Count(field)
-            | Call::Sum(field)
-            | Call::Average(field)
-            | Call::Least(field)
-            | Call::Greatest(field) => Some(field),
+            AggregateCall::CountRows => None,
+            AggregateCall::Count(field)
+            | AggregateCall::Sum(field)
+            | AggregateCall::Average(field)
+            | AggregateCall::Least(field)
+            | AggregateCall::Greatest(field) => Some(field),
         }
     }
 
     /// Whether the result is right only where no row has null in the field: `count` of the gateway is asked for rows.
     pub fn counts_values(&self) -> bool {
-        matches!(self, Call::Count(_) | Call::Average(_))
+        matches!(self, AggregateCall::Count(_) | AggregateCall::Average(_))
     }
 }
 
@@ -46,7 +46,7 @@ impl Call {
 ///
 /// # Safety
 /// `aggregate` must be a valid node of the current planning.
-pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<Call> {
+pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<AggregateCall> {
     // SAFETY: the caller vouches for the node; node types are checked before each cast.
     unsafe {
         let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
@@ -61,7 +61,7 @@ pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> O
         }
         let function = u32::from((*aggregate).aggfnoid);
         if function == pg_sys::F_COUNT_ {
-            return Some(Call::CountRows);
+            return Some(AggregateCall::CountRows);
         }
         let arguments = PgList::<pg_sys::TargetEntry>::from_pg((*aggregate).args);
         if arguments.len() != 1 {
@@ -69,7 +69,7 @@ pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> O
         }
         let argument: *mut pg_sys::Node = (*arguments.get_ptr(0)?).expr.cast();
         if function == pg_sys::F_COUNT_ANY && is_a(argument, pg_sys::NodeTag::T_Const) {
-            return (!(*argument.cast::<pg_sys::Const>()).constisnull).then_some(Call::CountRows);
+            return (!(*argument.cast::<pg_sys::Const>()).constisnull).then_some(AggregateCall::CountRows);
         }
         let column = source.column(argument)?;
         let (field, class) = (column.field, column.class);
@@ -82,18 +82,18 @@ pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> O
         };
         match function {
             // An unset boolean may read as false.
-            pg_sys::F_COUNT_ANY if class != ValueClass::Boolean => Some(Call::Count(field)),
-            pg_sys::F_SUM_INT8 | pg_sys::F_SUM_NUMERIC => Some(Call::Sum(field)),
-            pg_sys::F_AVG_INT8 | pg_sys::F_AVG_NUMERIC => Some(Call::Average(field)),
+            pg_sys::F_COUNT_ANY if class != ValueClass::Boolean => Some(AggregateCall::Count(field)),
+            pg_sys::F_SUM_INT8 | pg_sys::F_SUM_NUMERIC => Some(AggregateCall::Sum(field)),
+            pg_sys::F_AVG_INT8 | pg_sys::F_AVG_NUMERIC => Some(AggregateCall::Average(field)),
             pg_sys::F_MIN_INT8 | pg_sys::F_MIN_NUMERIC | pg_sys::F_MIN_DATE | pg_sys::F_MIN_TIMESTAMPTZ
                 if ordered =>
             {
-                Some(Call::Least(field))
+                Some(AggregateCall::Least(field))
             }
             pg_sys::F_MAX_INT8 | pg_sys::F_MAX_NUMERIC | pg_sys::F_MAX_DATE | pg_sys::F_MAX_TIMESTAMPTZ
                 if ordered =>
             {
-                Some(Call::Greatest(field))
+                Some(AggregateCall::Greatest(field))
             }
             _ => None,
         }

@@ -1,13 +1,13 @@
 //! What a grouping asks for: its keys and its aggregates, if the gateway knows all of them.
 
-use super::call::{self, Call};
+use super::call::{self, AggregateCall};
 use crate::catalog::ValueClass;
 use crate::plan::remote_rel::RemoteRel;
 use intacct::{DataType, GroupKeyKind};
 use pgrx::{PgList, is_a, pg_sys};
 
 /// One group key.
-pub struct Key {
+pub struct GroupKey {
     /// The column.
     pub var: *mut pg_sys::Node,
     /// Its mark in the GROUP BY or DISTINCT clause; 0: none.
@@ -26,9 +26,9 @@ pub struct Key {
 #[derive(Default)]
 pub struct Grouping {
     /// Group keys.
-    pub keys: Vec<Key>,
+    pub keys: Vec<GroupKey>,
     /// Aggregates, each once.
-    pub aggregates: Vec<(*mut pg_sys::Aggref, Call)>,
+    pub aggregates: Vec<(*mut pg_sys::Aggref, AggregateCall)>,
     /// The FILTER that all aggregates share; null for none.
     pub filter: *mut pg_sys::Node,
 }
@@ -99,7 +99,9 @@ impl Grouping {
     unsafe fn add(&mut self, source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<()> {
         // SAFETY: the caller checked the node's type.
         unsafe {
-            let known = |other: &(*mut pg_sys::Aggref, Call)| pg_sys::equal(other.0.cast(), aggregate.cast());
+            let known = |other: &(*mut pg_sys::Aggref, AggregateCall)| {
+                pg_sys::equal(other.0.cast(), aggregate.cast())
+            };
             if self.aggregates.iter().any(known) {
                 return Some(());
             }
@@ -132,7 +134,7 @@ unsafe fn key(
     expression: *mut pg_sys::Node,
     mark: pg_sys::Index,
     clause: *mut pg_sys::SortGroupClause,
-) -> Option<Key> {
+) -> Option<GroupKey> {
     // SAFETY: the caller vouches for the nodes; catalog look-ups by OID.
     unsafe {
         if !is_a(expression, pg_sys::NodeTag::T_Var) {
@@ -151,7 +153,7 @@ unsafe fn key(
         if equality != pg_sys::BTEqualStrategyNumber || !same_text || unique || !as_read {
             return None;
         }
-        Some(Key {
+        Some(GroupKey {
             var: expression,
             mark,
             field: column.field,

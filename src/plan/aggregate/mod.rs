@@ -13,7 +13,7 @@ use super::relation::Size;
 use super::remote_rel::{RelMember, RemoteRel};
 use crate::error::raise_internal;
 use crate::private::{AggregateOutput, AggregatePrivate, Private};
-use call::Call;
+use call::AggregateCall;
 use grouping::Grouping;
 use intacct::{Condition, OrderKey, Query, SelectItem};
 use pgrx::{PgList, pg_sys};
@@ -160,7 +160,9 @@ impl PushedAggregate {
                 super::relation::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
             };
             // The first row of an order tells a least or greatest value as well, and needs no verification.
-            let is_extreme = |(_, call): &(_, Call)| matches!(call, Call::Least(_) | Call::Greatest(_));
+            let is_extreme = |(_, call): &(_, AggregateCall)| {
+                matches!(call, AggregateCall::Least(_) | AggregateCall::Greatest(_))
+            };
             let is_ordered = self.grouping.keys.is_empty() && self.grouping.aggregates.iter().all(is_extreme);
             let weight = match !is_ordered && source.members.iter().any(is_uncounted) {
                 true => cost::UNKNOWN_AGGREGATE,
@@ -326,8 +328,8 @@ fn with_values_counted(
         .aggregates
         .iter()
         .all(|(_, call)| call.field() == Some(field));
-    let sayable = source.table().dialect().capabilities().operators.is_not_null;
-    if !grouping.keys.is_empty() || !sayable || !source.push_where {
+    let representable = source.table().dialect().capabilities().operators.is_not_null;
+    if !grouping.keys.is_empty() || !representable || !source.push_where {
         return None;
     }
     Some(match alone {
@@ -357,10 +359,10 @@ fn private(
         && grouping
             .aggregates
             .iter()
-            .all(|(_, call)| matches!(call, Call::CountRows | Call::Count(_)));
+            .all(|(_, call)| matches!(call, AggregateCall::CountRows | AggregateCall::Count(_)));
     let verify = table.server.verify_aggregates && !only_count;
     // Whether the gateway makes a group of the rows without a key is not documented; only adding up tells.
-    let complete = |key: &grouping::Key| {
+    let complete = |key: &grouping::GroupKey| {
         !key.nullable
             || condition
                 .as_ref()
@@ -381,7 +383,7 @@ fn private(
     }
 
     let keys: Vec<String> = grouping.keys.iter().map(|key| key.field.clone()).collect();
-    let counts_apart = |call: &Call| {
+    let counts_apart = |call: &AggregateCall| {
         let field = call.field().filter(|_| call.counts_values())?;
         let number = counted.iter().position(|counted| counted == field)?;
         Some(number as u16)
@@ -394,8 +396,9 @@ fn private(
             columns.map(|column| column.field.as_str()).find(plain)
         };
         let field = source.row_key().or_else(some_field)?;
-        let output =
-            |(_, call): &(_, Call)| counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values);
+        let output = |(_, call): &(_, AggregateCall)| {
+            counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values)
+        };
         let outputs = grouping.aggregates.iter().map(output).collect();
         (vec![vec![SelectItem::Field(field.to_owned())]], outputs)
     } else {
@@ -405,7 +408,7 @@ fn private(
         // Least values last: if one query can be spared, it is better one whose order begins with the rows that have a
         // value wherever NULL is above all of them.
         let (least, others): (Vec<_>, Vec<_>) = (grouping.aggregates.iter().zip(&mut found))
-            .partition(|((_, call), _)| matches!(call, Call::Least(_)));
+            .partition(|((_, call), _)| matches!(call, AggregateCall::Least(_)));
         for ((_, call), output) in others.into_iter().chain(least) {
             *output = match (counts_apart(call), requests.output(call)?) {
                 (Some(number), AggregateOutput::Rows) => AggregateOutput::Values(number),

@@ -1,7 +1,7 @@
 //! Aggregates as queries: no query holds two aggregates over one field, or one over a group key, since the gateway
 //! may give an aggregate the field's own name.
 
-use super::call::Call;
+use super::call::AggregateCall;
 use crate::private::{AggregateOutput, FirstRow, Merge, QueryItem};
 use intacct::{AggregateFunction, SelectItem};
 
@@ -24,20 +24,20 @@ impl Requests {
     }
 
     /// Where the result of an aggregate will stand; `None` when it cannot be asked for.
-    pub fn output(&mut self, call: &Call) -> Option<AggregateOutput> {
+    pub fn output(&mut self, call: &AggregateCall) -> Option<AggregateOutput> {
         Some(match call {
             // The caller has seen to it that no row has null in the field.
-            Call::CountRows | Call::Count(_) => AggregateOutput::Rows,
-            Call::Sum(field) => {
+            AggregateCall::CountRows | AggregateCall::Count(_) => AggregateOutput::Rows,
+            AggregateCall::Sum(field) => {
                 AggregateOutput::Value(self.place(AggregateFunction::Sum, field)?, Merge::Add)
             }
-            Call::Average(field) => {
+            AggregateCall::Average(field) => {
                 AggregateOutput::Average(self.place(AggregateFunction::Sum, field)?, None)
             }
-            Call::Least(field) => {
+            AggregateCall::Least(field) => {
                 AggregateOutput::Value(self.place(AggregateFunction::Min, field)?, Merge::Least)
             }
-            Call::Greatest(field) => {
+            AggregateCall::Greatest(field) => {
                 AggregateOutput::Value(self.place(AggregateFunction::Max, field)?, Merge::Greatest)
             }
         })
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn one_query_where_names_cannot_be_mistaken() {
         let mut requests = Requests::new(vec!["STATE".into()], "RECORDNO");
-        let sum = requests.output(&Call::Sum("TOTALDUE".into()));
+        let sum = requests.output(&AggregateCall::Sum("TOTALDUE".into()));
         assert_eq!(
             sum,
             Some(AggregateOutput::Value(
@@ -139,10 +139,13 @@ mod tests {
             ))
         );
         assert_eq!(
-            requests.output(&Call::Average("TOTALDUE".into())),
+            requests.output(&AggregateCall::Average("TOTALDUE".into())),
             Some(AggregateOutput::Average(QueryItem { query: 0, item: 2 }, None))
         );
-        assert_eq!(requests.output(&Call::CountRows), Some(AggregateOutput::Rows));
+        assert_eq!(
+            requests.output(&AggregateCall::CountRows),
+            Some(AggregateOutput::Rows)
+        );
         assert_eq!(text(requests), ["STATE, count(RECORDNO), sum(TOTALDUE)"]);
     }
 
@@ -150,9 +153,9 @@ mod tests {
     fn two_aggregates_over_one_field_are_asked_apart() {
         let mut requests = Requests::new(vec!["STATE".into()], "RECORDNO");
         for call in [
-            Call::Least("TOTALDUE".into()),
-            Call::Greatest("TOTALDUE".into()),
-            Call::Greatest("RECORDNO".into()),
+            AggregateCall::Least("TOTALDUE".into()),
+            AggregateCall::Greatest("TOTALDUE".into()),
+            AggregateCall::Greatest("RECORDNO".into()),
         ] {
             assert!(requests.output(&call).is_some(), "{call:?}");
         }
@@ -170,16 +173,24 @@ mod tests {
     fn one_extreme_can_be_spared() {
         let mut requests = Requests::new(Vec::new(), "RECORDNO");
         for call in [
-            Call::Greatest("TOTALDUE".into()),
-            Call::Sum("TOTALDUE".into()),
-            Call::Greatest("TERMVALUE".into()),
+            AggregateCall::Greatest("TOTALDUE".into()),
+            AggregateCall::Sum("TOTALDUE".into()),
+            AggregateCall::Greatest("TERMVALUE".into()),
         ] {
             assert!(requests.output(&call).is_some(), "{call:?}");
         }
         assert_eq!(requests.spared(), None, "a sum cannot be read from a row");
-        assert!(requests.output(&Call::Least("TERMVALUE".into())).is_some());
+        assert!(
+            requests
+                .output(&AggregateCall::Least("TERMVALUE".into()))
+                .is_some()
+        );
         assert_eq!(requests.spared(), None, "the second query has a sum beside it");
-        assert!(requests.output(&Call::Least("TOTALDUE".into())).is_some());
+        assert!(
+            requests
+                .output(&AggregateCall::Least("TOTALDUE".into()))
+                .is_some()
+        );
         let spared = requests.spared().expect("a query of its own");
         assert_eq!(
             (spared.query, spared.field.as_str(), spared.descending),
@@ -190,6 +201,6 @@ mod tests {
     #[test]
     fn an_aggregate_over_a_group_key_is_not_asked_for() {
         let mut requests = Requests::new(vec!["totaldue".into()], "RECORDNO");
-        assert_eq!(requests.output(&Call::Sum("TOTALDUE".into())), None);
+        assert_eq!(requests.output(&AggregateCall::Sum("TOTALDUE".into())), None);
     }
 }

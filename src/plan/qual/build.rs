@@ -37,10 +37,10 @@ pub fn condition(
 }
 
 /// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds; whether it is
-/// ambiguous there, and what a parameter holds, only execution tells (`ForeignTable::says_exactly_at_execution`).
+/// ambiguous there, and what a parameter holds, only execution tells (`ForeignTable::expresses_exactly_at_execution`).
 pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
     match (class, value) {
-        (ValueClass::Timestamp, value) => translator.table.may_say_exactly(value),
+        (ValueClass::Timestamp, value) => translator.table.may_express_exactly(value),
         _ => true,
     }
 }

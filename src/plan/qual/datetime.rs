@@ -10,7 +10,9 @@ use super::operand::Operand;
 use super::operator::{DATETIME_OPS, FLOAT_OPS, NUMERIC_OPS, meaning, negate};
 use super::{RemoteCondition, Translator, not_null};
 use crate::catalog::{Column, ValueClass};
-use crate::private::transform::{Edge, Moment, ParamTransform, Side, Target, Unit};
+use crate::private::transform::{
+    BoundEdge, BoundSide, BoundTarget, CalendarBound, CalendarUnit, ParamTransform,
+};
 use intacct::{CompareOp, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -19,7 +21,7 @@ struct View<'a> {
     column: &'a Column,
     class: ValueClass,
     /// The grid; none: as it is.
-    unit: Option<Unit>,
+    unit: Option<CalendarUnit>,
     /// The number of the year, instead of a date.
     year: bool,
     /// A function on the way reads the session's time zone.
@@ -43,7 +45,7 @@ unsafe fn view<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -
     unsafe {
         if let Some((column, class)) = translator.column(expression) {
             let unit = match class {
-                ValueClass::Date => Some(Unit::Day),
+                ValueClass::Date => Some(CalendarUnit::Day),
                 ValueClass::Timestamp => None,
                 _ => return None,
             };
@@ -66,7 +68,7 @@ unsafe fn view<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -
             return None;
         }
         let grid = match u32::from((*call).funcid) {
-            pg_sys::F_DATE_TIMESTAMPTZ | pg_sys::F_DATE_TIMESTAMP => Some(Unit::Day),
+            pg_sys::F_DATE_TIMESTAMPTZ | pg_sys::F_DATE_TIMESTAMP => Some(CalendarUnit::Day),
             pg_sys::F_TIMESTAMP_DATE => None,
             pg_sys::F_TIMESTAMPTZ_DATE
             | pg_sys::F_TIMESTAMP_TIMESTAMPTZ
@@ -84,11 +86,11 @@ unsafe fn view<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -
             | pg_sys::F_EXTRACT_TEXT_TIMESTAMPTZ
             | pg_sys::F_DATE_PART_TEXT_TIMESTAMP
             | pg_sys::F_DATE_PART_TEXT_TIMESTAMPTZ => {
-                if unit_of(arguments.get_ptr(0)?)? != Unit::Year {
+                if unit_of(arguments.get_ptr(0)?)? != CalendarUnit::Year {
                     return None;
                 }
                 view.year = true;
-                Some(Unit::Year)
+                Some(CalendarUnit::Year)
             }
             _ => return None,
         };
@@ -100,9 +102,9 @@ unsafe fn view<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -
     }
 }
 
-unsafe fn unit_of(expression: *mut pg_sys::Node) -> Option<Unit> {
+unsafe fn unit_of(expression: *mut pg_sys::Node) -> Option<CalendarUnit> {
     // SAFETY: passed through.
-    Unit::from_name(&unsafe { super::operand::constant_text(expression) }?)
+    CalendarUnit::from_name(&unsafe { super::operand::constant_text(expression) }?)
 }
 
 /// A comparison of such an expression with a value.
@@ -134,21 +136,21 @@ pub unsafe fn compare(
         };
         let field = bound.view.column.field.clone();
         let low = |bound: &Bounds, translator: &mut Translator, edge| {
-            bound.half(translator, CompareOp::Ge, Side::Low, edge)
+            bound.half(translator, CompareOp::Ge, BoundSide::Low, edge)
         };
         let high = |bound: &Bounds, translator: &mut Translator, edge| match bound.view.unit {
-            Some(_) => bound.half(translator, CompareOp::Lt, Side::High, edge),
+            Some(_) => bound.half(translator, CompareOp::Lt, BoundSide::High, edge),
             // The value itself may be wanted, and the clock may make it ambiguous.
-            None => bound.half(translator, CompareOp::Le, Side::High, edge),
+            None => bound.half(translator, CompareOp::Le, BoundSide::High, edge),
         };
         match op {
-            CompareOp::Lt => high(&bound, translator, Edge::Ceiling),
-            CompareOp::Le => high(&bound, translator, Edge::Next),
-            CompareOp::Ge => low(&bound, translator, Edge::Ceiling),
-            CompareOp::Gt => low(&bound, translator, Edge::Next),
+            CompareOp::Lt => high(&bound, translator, BoundEdge::Ceiling),
+            CompareOp::Le => high(&bound, translator, BoundEdge::Next),
+            CompareOp::Ge => low(&bound, translator, BoundEdge::Ceiling),
+            CompareOp::Gt => low(&bound, translator, BoundEdge::Next),
             CompareOp::Eq => {
-                let from = low(&bound, translator, Edge::Start)?;
-                let to = high(&bound, translator, Edge::Next)?;
+                let from = low(&bound, translator, BoundEdge::Start)?;
+                let to = high(&bound, translator, BoundEdge::Next)?;
                 let whole = RemoteCondition::and(from, to);
                 Some(if bound.on_grid(translator) {
                     whole
@@ -158,7 +160,7 @@ pub unsafe fn compare(
             }
             CompareOp::Ne => {
                 // Evaluated all the same, so that a value of another type is refused.
-                bound.half(translator, CompareOp::Ge, Side::Low, Edge::Start)?;
+                bound.half(translator, CompareOp::Ge, BoundSide::Low, BoundEdge::Start)?;
                 RemoteCondition::superset(not_null(&field))
             }
         }
@@ -172,14 +174,14 @@ struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    fn moment(&self, side: Side, edge: Edge) -> ParamTransform {
-        ParamTransform::Moment(Moment {
+    fn moment(&self, side: BoundSide, edge: BoundEdge) -> ParamTransform {
+        ParamTransform::CalendarBound(CalendarBound {
             unit: self.view.unit,
             edge,
             side,
             target: match self.view.class {
-                ValueClass::Date => Target::Day,
-                _ => Target::Instant,
+                ValueClass::Date => BoundTarget::Day,
+                _ => BoundTarget::Instant,
             },
             zoned: self.zoned,
         })
@@ -202,8 +204,8 @@ impl Bounds<'_> {
         &self,
         translator: &mut Translator,
         op: CompareOp,
-        side: Side,
-        edge: Edge,
+        side: BoundSide,
+        edge: BoundEdge,
     ) -> Option<RemoteCondition> {
         // SAFETY: passed through.
         let value = unsafe { self.operand(translator, self.moment(side, edge)) }?;
@@ -216,8 +218,8 @@ impl Bounds<'_> {
         // SAFETY: passed through.
         let (start, ceiling) = unsafe {
             (
-                self.operand(translator, self.moment(Side::Low, Edge::Start)),
-                self.operand(translator, self.moment(Side::Low, Edge::Ceiling)),
+                self.operand(translator, self.moment(BoundSide::Low, BoundEdge::Start)),
+                self.operand(translator, self.moment(BoundSide::Low, BoundEdge::Ceiling)),
             )
         };
         translator.params.forget_after(kept);

@@ -17,7 +17,7 @@ pub struct Translated {
 
 /// By the expression, and by whether case may be disregarded.
 #[derive(Default)]
-pub struct Known(RefCell<HashMap<(*mut pg_sys::Node, bool), Rc<Translated>>>);
+pub struct TranslationCache(RefCell<HashMap<(*mut pg_sys::Node, bool), Rc<Translated>>>);
 
 impl Translator<'_> {
     /// As [`translate`](Translator::translate), with numbers of its own for the parameters.

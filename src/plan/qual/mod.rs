@@ -17,7 +17,7 @@ mod operand;
 mod operator;
 mod pattern;
 
-pub use known::Known;
+pub use known::TranslationCache;
 pub use operand::Params;
 pub use operator::family;
 
@@ -33,7 +33,7 @@ pub struct RemoteCondition {
     pub condition: Condition,
     /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
     /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
-    /// loosens it, as a clock that is changed nearby does ([`ForeignTable::says_exactly_at_execution`]).
+    /// loosens it, as a clock that is changed nearby does ([`ForeignTable::expresses_exactly_at_execution`]).
     pub exact: bool,
     /// It keeps enough rows only if the gateway disregards case, in the whole request.
     pub case_insensitive: bool,
@@ -173,7 +173,7 @@ pub struct Translator<'a> {
     /// The table.
     pub table: &'a ForeignTable,
     /// What was translated before in this planning.
-    pub known: &'a Known,
+    pub known: &'a TranslationCache,
     /// Its place in the query.
     pub relid: pg_sys::Index,
     /// The planner's state.

@@ -77,14 +77,14 @@ pub unsafe fn operator(
                 };
                 let pattern = constant_text(pattern)?;
                 let test = text::matches(&column.field, false, &pattern, letters, column.is_enum())?;
-                sayable(translator, column, test)
+                representable(translator, column, test)
             }
         }
     }
 }
 
 /// A negative; where the gateway cannot say it, the rows that have a value.
-fn sayable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<RemoteCondition> {
+fn representable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<RemoteCondition> {
     match translator.table.dialect().says(&test.sent) {
         true => Some(RemoteCondition::of_text(test)),
         false => RemoteCondition::superset(super::not_null(&column.field)),
@@ -235,7 +235,7 @@ unsafe fn prefix(
         let test = text::starts(&column.field, like, &text, column.is_enum())?;
         return match like {
             true => Some(RemoteCondition::of_text(test)),
-            false => sayable(translator, column, test),
+            false => representable(translator, column, test),
         };
     }
     if !like {
