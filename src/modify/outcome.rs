@@ -56,11 +56,7 @@ const WARNED: usize = 10;
 pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[WriteRow], before: usize) {
     for (index, error) in warnings.iter().take(WARNED) {
         let mut report = Report::from(error);
-        let written = format!(
-            "Row {}{} is written.",
-            before + index + 1,
-            names(rows, &[*index])
-        );
+        let written = format!("Row {}{} is written.", before + index + 1, names(rows, &[*index]));
         report.detail = match report.detail.is_empty() {
             true => written,
             false => format!("{}\n{written}", report.detail),
