@@ -154,17 +154,17 @@ fn bound(calls: Option<&ServerCalls>, server: pg_sys::Oid, max_calls: u32) -> Re
             let name = options::server_name(server);
             let (why, remedy) = match shmem::attach() {
                 false => (
-                    "Backends share no memory, so that a bound would not hold for all of them together.",
-                    "Add sage_intacct_fdw to shared_preload_libraries and start the server anew",
+                    "Backends share no memory, so one limit cannot cover all of them.",
+                    "Add sage_intacct_fdw to shared_preload_libraries and restart the server",
                 ),
                 true => (
-                    "The shared memory has no place left for another server.",
-                    "Start the server anew, which gives back the places of dropped servers",
+                    "The shared memory has no slot left for another server.",
+                    "Restart the server, which frees the slots of dropped servers",
                 ),
             };
             return Err(Report::new(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("the calls of the day to server \"{name}\" cannot be counted"),
+                format!("cannot count the daily calls to server \"{name}\""),
             )
             .detail(why)
             .hint(format!("{remedy}, or set max_calls_per_day to 0.")));

@@ -135,10 +135,14 @@ pub fn init() {
     let settings = [
         (
             c"sage_intacct.push_where",
-            c"Send conditions to the gateway.",
+            c"Push conditions down to the gateway.",
             &PUSH_WHERE,
         ),
-        (c"sage_intacct.push_order", c"Let the gateway sort.", &PUSH_ORDER),
+        (
+            c"sage_intacct.push_order",
+            c"Push ORDER BY down to the gateway.",
+            &PUSH_ORDER,
+        ),
         (
             c"sage_intacct.push_limit",
             c"Let LIMIT size the pages.",
@@ -146,17 +150,17 @@ pub fn init() {
         ),
         (
             c"sage_intacct.push_aggregates",
-            c"Let the gateway count, sum and group.",
+            c"Push aggregates and GROUP BY down to the gateway.",
             &PUSH_AGGREGATES,
         ),
         (
             c"sage_intacct.push_joins",
-            c"Read joins along many-to-one relations in one request.",
+            c"Push joins along many-to-one relations down, into one request.",
             &PUSH_JOINS,
         ),
         (
             c"sage_intacct.push_lookups",
-            c"Ask for the rows of a joined table by lists of join keys.",
+            c"Read the rows of a joined table by lists of join keys.",
             &PUSH_LOOKUPS,
         ),
     ];
@@ -164,7 +168,7 @@ pub fn init() {
         GucRegistry::define_enum_guc(
             name,
             short,
-            c"\"default\" leaves it to the option of the same name of each server.",
+            c"\"default\" uses the option of the same name of each server.",
             setting,
             GucContext::Userset,
             GucFlags::default(),
@@ -180,8 +184,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"sage_intacct.max_rows_per_statement",
-        c"Rows that one statement may write through a server.",
-        c"0 leaves it to the server option of the same name, which this setting can only narrow.",
+        c"Maximum number of rows that one statement writes to a server.",
+        c"0 uses the server option of the same name, which this setting can only lower.",
         &MAX_ROWS,
         0,
         i32::MAX,
@@ -190,8 +194,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"sage_intacct.max_calls_per_day",
-        c"Calls that a server may have a day, beyond which this session sends nothing.",
-        c"0 leaves it to the server option of the same name, which this setting can only narrow.",
+        c"Maximum number of calls to a server per day; beyond it, this session sends nothing.",
+        c"0 uses the server option of the same name, which this setting can only lower.",
         &MAX_CALLS,
         0,
         i32::MAX,
@@ -200,8 +204,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"sage_intacct.lookup_batch",
-        c"Join keys that a lookup join asks for at once.",
-        c"Fewer keys are more calls and less memory.",
+        c"Number of join keys in one list of a lookup join.",
+        c"Fewer keys take more calls and less memory.",
         &LOOKUP_BATCH,
         1,
         MOST_KEYS,
@@ -210,8 +214,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"sage_intacct.max_calls",
-        c"Calls to Sage Intacct that one statement may take.",
-        c"A call is a page read or a record written. 0 is no bound.",
+        c"Maximum number of calls to Sage Intacct of one statement.",
+        c"A call is a page read or a record written. 0 means no limit.",
         &MAX_STATEMENT_CALLS,
         0,
         i32::MAX,

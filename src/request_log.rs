@@ -95,9 +95,9 @@ fn line(server: &str, event: &Event<'_>) -> String {
         .unwrap_or_default();
     let outcome = match event.outcome {
         Outcome::Success => "ok".to_owned(),
-        Outcome::Retry(error) => format!("will be repeated: {error}"),
+        Outcome::Retry(error) => format!("will be retried: {error}"),
         Outcome::Failure(error) => format!("failed: {error}"),
-        Outcome::Abandoned => "nobody waits for the answer any more".to_owned(),
+        Outcome::Abandoned => "abandoned: the response is no longer needed".to_owned(),
         _ => "ended".to_owned(),
     };
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;

@@ -138,8 +138,8 @@ impl Converter {
                 Converter::Narrowed(how) => how.narrow(how.base.datum_in(memory, cell, reader)?),
                 Converter::Refused => {
                     return Err(CellError {
-                        expected: "readable as the column's type: times with a zone, and dates and times within \
-                                   arrays, ranges and composite types, are not supported",
+                        expected: "a supported type of column (times with a zone, and dates and times within arrays, ranges and \
+                                   composite types, are not)",
                         found: String::from_utf8_lossy(cell).chars().take(80).collect(),
                     });
                 }

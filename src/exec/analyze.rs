@@ -67,7 +67,7 @@ fn total(table: &ForeignTable, client: &Client) -> u64 {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             format!(
-                "object {} does not tell how many rows it has",
+                "cannot estimate the size of {}: the gateway returned no total count",
                 table.options.object
             ),
         ))

@@ -24,7 +24,7 @@ pub unsafe extern "C-unwind" fn foreign_async_configure_wait(areq: *mut pg_sys::
     // Append with a set of events. What has arrived meanwhile has made the descriptor readable.
     unsafe {
         let Some(descriptor) = wait_fd((*areq).requestee) else {
-            raise_internal("a scan was asked what it waits for, and it waits for nothing");
+            raise_internal("a scan without a pending request was asked to wait");
         };
         let append = (*areq).requestor.cast::<pg_sys::AppendState>();
         pg_sys::AddWaitEventToSet(

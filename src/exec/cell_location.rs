@@ -50,8 +50,17 @@ impl CellLocation {
     pub fn report(&self, error: &CellError) -> Report {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
-            format!("field {} of {} holds {error}", self.field, self.object)
-                .replace("holds not", "does not hold"),
+            invalid(&self.field, &self.object, error),
+        )
+        .detail(self.to_string())
+        .hint(HINT)
+    }
+
+    /// The report for a cell without a value in a column that needs one: `why`.
+    pub fn missing(&self, why: &str) -> Report {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+            format!("null value in field {} of {}, {why}", self.field, self.object),
         )
         .detail(self.to_string())
         .hint(HINT)
@@ -78,7 +87,7 @@ impl std::fmt::Display for CellLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "Company \"{}\", object {}, field {}",
+            "Company \"{}\", object \"{}\", field \"{}\"",
             self.company, self.object, self.field
         )?;
         if let Some((key, value)) = &self.row {
@@ -86,6 +95,12 @@ impl std::fmt::Display for CellLocation {
         }
         f.write_str(".")
     }
+}
+
+/// The message for a cell that is not what its column's type says.
+pub fn invalid(field: &str, object: &str, error: &CellError) -> String {
+    let CellError { expected, found } = error;
+    format!("invalid value in field {field} of {object}: expected {expected}, found \"{found}\"")
 }
 
 /// Calls functions of a type; where they do not take a value, the error names the place of the cell.

@@ -118,9 +118,12 @@ pub fn server(name: &str) -> pg_sys::Oid {
         raise(
             Report::new(
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                format!("server \"{name}\" does not use the foreign-data wrapper of Sage Intacct"),
+                format!("server \"{name}\" does not use the foreign-data wrapper sage_intacct_fdw"),
             )
-            .hint("Make one with CREATE SERVER ... FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id '...')."),
+            .hint(
+                "Create one with CREATE SERVER ... FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id \
+                   '...').",
+            ),
         );
     }
     oid

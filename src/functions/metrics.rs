@@ -54,9 +54,10 @@ fn request_totals() -> TableIterator<
     if let Err(error) = saved {
         Report::new(
             PgSqlErrorCode::ERRCODE_IO_ERROR,
-            format!("could not keep the counters of requests: {error}"),
+            format!("could not store the request counters: {error}"),
         )
-        .hint("They begin anew with the next start of the server if sage_intacct/ in the data directory cannot be written.")
+        .hint("They start from zero at the next start of the server if sage_intacct/ in the data directory cannot \
+               be written.")
         .emit(PgLogLevel::WARNING);
     }
     let sees_all = reads_all_stats();

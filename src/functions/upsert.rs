@@ -60,7 +60,7 @@ fn target(table: pg_sys::Oid) -> TargetTable {
         raise(
             Report::new(
                 PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                "upsert() writes to foreign tables of Sage Intacct only",
+                "upsert() supports only Sage Intacct foreign tables",
             )
             .hint("Ordinary tables have INSERT ... ON CONFLICT DO UPDATE."),
         );
@@ -89,7 +89,7 @@ fn key(target: &TargetTable) -> &Column {
                 ),
             )
             .detail(format!(
-                "upsert() finds the rows that are there by a key of {} that people give.",
+                "upsert() finds existing rows by a natural key of {}.",
                 target.table.options.object
             ))
             .hint("Set the column option key to on for a column that Intacct keeps unique."),
@@ -137,9 +137,9 @@ fn read(rows: Value, target: &TargetTable, key: &Column) -> Rows {
                 raise(
                     Report::new(
                         PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
-                        format!("row {number} has no value for its key, column \"{}\"", key.name),
+                        format!("null value in key column \"{}\" of row {number}", key.name),
                     )
-                    .hint("The key says whether the row is there already."),
+                    .hint("The key decides whether the row exists."),
                 );
             }
             row
@@ -180,7 +180,7 @@ fn check_values(rows: &Rows, target: &TargetTable, key: &Column) {
                         detail.push('\n');
                     }
                     detail.push_str(&format!(
-                        "Company \"{}\", object {}, field {}, {} {record}.",
+                        "Company \"{}\", object \"{}\", field \"{}\", {} {record}.",
                         target.table.server.company_id, target.table.options.object, column.field, key.field
                     ));
                     Report::new(
@@ -246,7 +246,7 @@ impl Statements {
                         PgSqlErrorCode::ERRCODE_CARDINALITY_VIOLATION,
                         format!("more than one row of {} has key {key}", self.table),
                     )
-                    .hint("Update the rows by their record numbers: their key does not tell them apart."),
+                    .hint("Update the rows by their record numbers: their key does not identify them."),
                 );
             }
             there.insert(key);

@@ -185,7 +185,7 @@ fn resolve_writes(
         } else if is_under_way(entry) {
             "a process is still waiting for the answer"
         } else if (&there.company, &there.url) != (&connection.company, &connection.url) {
-            "written to another company or endpoint than the server's options name now"
+            "written to a company or endpoint other than the one in the server's options"
         } else {
             doubtful
                 .entry((entry.sent.at, entry.sent.pid))
@@ -315,7 +315,7 @@ fn adopt_server(server: &str) -> bool {
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("must be owner of foreign server {server}"),
             )
-            .hint("Its owner decides from where the company is written to."),
+            .hint("The owner decides which cluster writes to the company."),
         );
     }
     write_log::adopt(oid)

@@ -178,7 +178,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<TableDefinition> {
                 Assigned::Changed(name) => {
                     notice(
                         format!(
-                            "object {} is table \"{name}\", as its own name is taken or too long",
+                            "object {} becomes table \"{name}\": its own name is taken or too long",
                             object.definition.name
                         ),
                         "",
@@ -208,11 +208,11 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<TableDefinition> {
         if !object.missing.is_empty() {
             notice(
                 format!(
-                    "object {}: the gateway's answer has no element for {}",
+                    "object {}: the gateway's response has no element for {}",
                     object.definition.name,
                     object.missing.join(", ")
                 ),
-                "Reading such a column is an error, since nothing tells what the field holds.",
+                "Reading such a column is an error, since the value of the field is not known.",
                 "Where this company's gateway leaves out the elements of empty fields, set the table option \
                  missing_elements to 'null'; else leave the columns out.",
             );
@@ -249,7 +249,7 @@ fn remedy(error: &intacct::Error) -> String {
                 .to_owned()
         }
         intacct::ErrorKind::UnknownObject => {
-            "The gateway lists it, but its query function does not know it: leave it out with EXCEPT."
+            "The gateway lists it, but its query function does not support it: leave it out with EXCEPT."
                 .to_owned()
         }
         _ if error.hint().is_empty() => {
@@ -264,7 +264,7 @@ fn notify(table: &TableDefinition, remark: &Remark) {
     match remark {
         Remark::Renamed { field, column } => notice(
             format!(
-                "object {}: field {field} is column \"{column}\", as its own name is taken or too long",
+                "object {}: field {field} becomes column \"{column}\": its own name is taken or too long",
                 table.object
             ),
             "",
@@ -272,7 +272,7 @@ fn notify(table: &TableDefinition, remark: &Remark) {
         ),
         Remark::UnknownType { field, data_type } => notice(
             format!(
-                "object {}: field {field} has the unknown type {data_type} and is text",
+                "object {}: field {field} has unknown type {data_type} and becomes a text column",
                 table.object
             ),
             "",
@@ -280,7 +280,7 @@ fn notify(table: &TableDefinition, remark: &Remark) {
         ),
         Remark::TooMany(count) => notice(
             format!(
-                "object {}: {count} fields were left out, as a table has at most 1600 columns",
+                "object {}: {count} fields were left out: a table has at most 1600 columns",
                 table.object
             ),
             "",

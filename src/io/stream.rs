@@ -230,7 +230,7 @@ impl<T> Drop for Stream<T> {
 }
 
 pub(super) fn vanished(how: &str) -> intacct::Error {
-    internal(&format!("the I/O thread gave no answer: {how}"))
+    internal(&format!("the I/O thread returned no result: {how}"))
 }
 
 fn internal(message: &str) -> intacct::Error {

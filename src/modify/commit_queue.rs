@@ -139,7 +139,7 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
                     refusal(
                         "cannot PREPARE a transaction that has written to a server with write_mode on_commit",
                     )
-                    .detail("Sage Intacct cannot be asked to hold rows until COMMIT PREPARED.")
+                    .detail("Sage Intacct cannot hold rows until COMMIT PREPARED.")
                     .hint("Use COMMIT, or set the server option write_mode to immediate."),
                 );
             }

@@ -30,7 +30,7 @@ pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out
             numbers(&possible),
             names(rows, &failure.possible)
         ));
-        lines.push(format!("Control ids: {}.", failure.control_ids.join(", ")));
+        lines.push(format!("Control IDs: {}.", failure.control_ids.join(", ")));
     }
     if let Some(index) = failure.first_failing {
         lines.push(format!(
@@ -42,8 +42,8 @@ pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out
     report.detail = lines.join("\n");
     if !failure.possible.is_empty() {
         report.hint = format!(
-            "Look up the rows in doubt with SELECT * FROM sage_intacct.resolve_writes(server) before {doing} them again. \
-             Sage's support finds them by the control ids."
+            "Look up the rows in doubt with SELECT * FROM sage_intacct.resolve_writes(server) before {doing} them \
+             again. Sage support finds them by the control IDs."
         );
     }
     report
@@ -66,7 +66,7 @@ pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[WriteRow], before: usi
     if let more @ 1.. = warnings.len().saturating_sub(WARNED) {
         Report::new(
             PgSqlErrorCode::ERRCODE_WARNING,
-            format!("{more} more rows of Sage Intacct are written with such a warning"),
+            format!("{more} more rows are written with such a warning"),
         )
         .emit(PgLogLevel::WARNING);
     }
@@ -185,7 +185,7 @@ mod tests {
             report.detail,
             "Certainly stored: row 1.\nPossibly stored: rows 2 to 14 (CUSTOMERID C-2, CUSTOMERID C-3, CUSTOMERID C-4, \
              CUSTOMERID C-5, CUSTOMERID C-6, CUSTOMERID C-7, CUSTOMERID C-8, CUSTOMERID C-9, CUSTOMERID C-10, \
-             CUSTOMERID C-11, and 3 more).\nControl ids: a-1."
+             CUSTOMERID C-11, and 3 more).\nControl IDs: a-1."
         );
         assert!(
             report.hint.contains("before inserting them again"),

@@ -122,7 +122,9 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
             pg_sys::CmdType::CMD_INSERT => Verb::Create,
             pg_sys::CmdType::CMD_UPDATE => Verb::Update,
             pg_sys::CmdType::CMD_DELETE => Verb::Delete,
-            _ => raise(target.refusal("foreign tables of Sage Intacct know INSERT, UPDATE and DELETE only")),
+            _ => raise(
+                target.refusal("only INSERT, UPDATE and DELETE are supported on Sage Intacct foreign tables"),
+            ),
         };
         target.check(verb);
         let skip_duplicates = match (*plan).onConflictAction {
@@ -130,7 +132,7 @@ pub unsafe extern "C-unwind" fn plan_foreign_modify(
             pg_sys::OnConflictAction::ONCONFLICT_NOTHING => true,
             _ => raise(
                 target
-                    .refusal("foreign tables of Sage Intacct do not know ON CONFLICT DO UPDATE")
+                    .refusal("ON CONFLICT DO UPDATE is not supported on Sage Intacct foreign tables")
                     .hint("Use sage_intacct.upsert(table, rows)."),
             ),
         };
@@ -188,7 +190,7 @@ pub fn check_restore(target: &TargetTable) {
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("the rows of a dump are not inserted into foreign table \"{}\"", target.name),
         )
-        .detail("A dump is being restored. Sage Intacct has the rows of its own, and would create them once more.")
+        .detail("A dump is being restored. Sage Intacct has the rows already, and would create them once more.")
         .hint(
             "Dump without --include-foreign-data. To create the rows all the same, insert them in a session in which \
              check_function_bodies is on.",
@@ -201,8 +203,8 @@ pub fn check_skip(target: &TargetTable, skip_duplicates: bool) {
     if skip_duplicates && target.waits_for_commit() {
         raise(
             target
-                .refusal("ON CONFLICT DO NOTHING is not possible when rows wait for the commit")
-                .detail("Whether a row is there already is known when Sage Intacct is asked.")
+                .refusal("ON CONFLICT DO NOTHING is not supported when rows wait for the commit")
+                .detail("Whether a row exists is known only when it is sent to Sage Intacct.")
                 .hint("Set the server option write_mode to immediate."),
         );
     }
@@ -214,7 +216,8 @@ pub fn check_view(target: &TargetTable) {
         raise(
             target
                 .refusal("a view WITH CHECK OPTION cannot be written through to Sage Intacct")
-                .detail("PostgreSQL would check the rows after they are stored, and Intacct could not take them back.")
+                .detail("PostgreSQL would check the rows after they are stored, and Sage Intacct cannot roll them \
+                         back.")
                 .hint("Write to the table, or set the server option write_mode to on_commit."),
         );
     }

@@ -4,7 +4,7 @@ use super::returning::ReturningColumn;
 use super::slot::{attributes, store};
 use super::state::WriteState;
 use crate::error::Report;
-use crate::exec::cell_location::reporting;
+use crate::exec::cell_location::{invalid, reporting};
 use crate::{exec, io};
 use intacct::write::WriteValue;
 use intacct::{Condition, DialectKind, Page, Query, SelectItem, Value};
@@ -63,10 +63,7 @@ impl WriteState {
                         Err(error) => {
                             self.warn(Report::new(
                                 PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
-                                format!(
-                                    "field {} of {} holds {error}",
-                                    column.field, self.target.table.options.object
-                                ),
+                                invalid(&column.field, &self.target.table.options.object, &error),
                             ));
                             (pg_sys::Datum::from(0), true)
                         }
@@ -128,7 +125,7 @@ impl WriteState {
         let record = find(&self.gateway.id_field);
         let natural = self.gateway.natural_key.as_deref().and_then(find);
         let Some((field, value)) = record.or(natural) else {
-            self.warn(self.unreadable("Sage Intacct did not return its key"));
+            self.warn(self.unreadable("no key was returned"));
             return None;
         };
         let mut query = Query::new(table.options.object.clone());
@@ -166,11 +163,12 @@ impl WriteState {
         match read {
             Ok((page, None)) if page.rows() == 1 => return Some(page),
             Ok((page, Some(place))) if page.rows() == 1 => {
-                self.warn(
-                    self.unreadable(&format!("field {} does not show what was written", fields[place])),
-                );
+                self.warn(self.unreadable(&format!(
+                    "field {} does not show the written value",
+                    fields[place]
+                )));
             }
-            Ok((page, _)) => self.warn(self.unreadable(&format!("{} rows have its key", page.rows()))),
+            Ok((page, _)) => self.warn(self.unreadable(&format!("{} rows have the same key", page.rows()))),
             Err(error) => self.warn(Report::from(&error)),
         }
         None
@@ -193,7 +191,7 @@ impl WriteState {
         Report::new(
             PgSqlErrorCode::ERRCODE_FDW_ERROR,
             format!(
-                "the row of {} is written, but cannot be read again: {why}",
+                "the row of {} is written, but cannot be read back: {why}",
                 self.target.table.options.object
             ),
         )

@@ -244,7 +244,7 @@ impl Outbound {
                 || matches!(c, '\u{fffe}' | '\u{ffff}')
         };
         if text.chars().any(unrepresentable) {
-            self.refuse("holds a control character, which XML has no word for");
+            self.refuse("contains a control character, which XML 1.0 cannot represent");
         }
         if text.is_empty() {
             return Outgoing::Null;
@@ -376,7 +376,7 @@ pub unsafe fn key_text(column: &Column, datum: pg_sys::Datum, type_oid: pg_sys::
             Outgoing::Instant(_) => raise(
                 how.report(
                     PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    "names the row, and is a point in time",
+                    "identifies the row, and is a point in time",
                 )
                 .hint("Add a column for RECORDNO."),
             ),

@@ -103,8 +103,8 @@ pub async fn zone(client: &Client, rows: &[WriteRow]) -> Result<GatewayZone, Err
         Some((field, instant)) => {
             let shown = zone.render(instant);
             let message = format!(
-                "{instant} cannot be stored in field {field}: the gateway's clock shows {shown} twice, and means the \
-                 first time"
+                "{instant} cannot be stored in field {field}: the gateway's clock shows {shown} twice, and takes it \
+                 for the first time"
             );
             Err(Error::new(ErrorKind::Unsupported, message)
                 .with_hint("Store a time outside the hour in which the clock is set back."))

@@ -584,11 +584,11 @@ impl WriteState {
                     Report::new(
                         PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
                         format!(
-                            "a row of \"{}\" has no value in column \"{}\", which tells its rows apart",
-                            self.target.name, column.name
+                            "null value in row identifier column \"{}\" of foreign table \"{}\"",
+                            column.name, self.target.name
                         ),
                     )
-                    .hint("Exclude it with IS NOT NULL, or add a column for RECORDNO."),
+                    .hint("Exclude the row with IS NOT NULL, or add a column for RECORDNO."),
                 );
             }
             let value = self.in_row_memory(|| key_text(column, values[index], type_of(scanned, index)));
@@ -612,11 +612,12 @@ impl WriteState {
                 Report::new(
                     PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                     format!(
-                        "a row of \"{}\" has no time in WHENMODIFIED, so that match_unmodified cannot tell whether it was modified",
+                        "null value in the column of WHENMODIFIED of foreign table \"{}\"",
                         self.target.name
                     ),
                 )
-                .hint("Exclude it with IS NOT NULL, or set the server option match_unmodified to off."),
+                .detail("With match_unmodified, a row is written only if it has not been modified since it was read.")
+                .hint("Exclude the row with IS NOT NULL, or set the server option match_unmodified to off."),
             ),
         }
     }

@@ -146,7 +146,7 @@ impl TargetTable {
         if verb != Verb::Create && self.identity().is_none() {
             raise(
                 self.refusal(&format!(
-                    "foreign table \"{}\" has no column that tells its rows apart",
+                    "foreign table \"{}\" has no row identifier column",
                     self.name
                 ))
                 .hint(format!(
@@ -183,9 +183,9 @@ impl TargetTable {
         }
         if self.table.is_row_key(&column.field) {
             return report(
-                "is the record number, which Intacct gives itself",
+                "is the record number, which Sage Intacct assigns",
                 if creating {
-                    "Leave the column out; RETURNING tells which number Intacct gave."
+                    "Leave the column out; RETURNING shows the assigned number."
                 } else {
                     "A row keeps its record number: name the row in WHERE."
                 },

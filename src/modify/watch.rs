@@ -49,7 +49,7 @@ unsafe extern "C-unwind" fn backend_exits(_code: i32, _argument: pg_sys::Datum) 
         "a backend was terminated while Sage Intacct was writing: it is not known which rows are stored",
     )
     .detail(format!(
-        "Rows in doubt: {}. Control ids: {}.",
+        "Rows in doubt: {}. Control IDs: {}.",
         failure.possible.len(),
         failure.control_ids.join(", ")
     ))

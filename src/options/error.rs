@@ -70,7 +70,10 @@ impl OptionError {
         if names.is_empty() {
             hint.push_str(&format!("A {} takes no options.", level.name()));
         } else {
-            hint.push_str(&format!("Options here are: {}.", names.join(", ")));
+            hint.push_str(&format!(
+                "Valid options in this context are: {}.",
+                names.join(", ")
+            ));
         }
         OptionError::new(
             OptionErrorKind::UnknownName,
@@ -169,8 +172,8 @@ impl OptionError {
             format!("user mapping not found for user \"{user}\" and server \"{server}\""),
         )
         .hint(format!(
-            "Make one with CREATE USER MAPPING FOR {} SERVER {} OPTIONS (user_id '...', password '...', \
-             sender_id '...', sender_password '...').",
+            "Create one with CREATE USER MAPPING FOR {} SERVER {} OPTIONS (user_id '...', password '...', sender_id \
+             '...', sender_password '...').",
             identifier(user),
             identifier(server)
         ))
@@ -265,9 +268,9 @@ mod tests {
         let error = OptionError::unknown(OptionLevel::Server, "compny_id");
         assert_eq!(error.message, "invalid option \"compny_id\" for server");
         assert!(
-            error
-                .hint
-                .starts_with("Did you mean \"company_id\"? Options here are: company_id, url,"),
+            error.hint.starts_with(
+                "Did you mean \"company_id\"? Valid options in this context are: company_id, url,"
+            ),
             "{}",
             error.hint
         );

@@ -93,7 +93,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "dtd_version", Choice(&["3.0", "2.1"]), "3.0", "Version of the request schema."),
     option(Server, "location_id", Text, "", "Entity to sign in at; the user mapping's wins. None is the top level."),
     option(Server, "client_id", Text, "", "Client company to sign in at from a console; the user mapping's wins."),
-    option(Server, "page_size", ROWS_PER_PAGE, "2000", "Rows asked for at a time, clamped to what the gateway function allows."),
+    option(Server, "page_size", ROWS_PER_PAGE, "2000", "Rows requested at a time, clamped to what the gateway \
+                                                        function allows."),
     option(Server, "max_concurrency", Integer { min: 1, max: 32 }, "2",
         "Requests in flight at once. What a company may use depends on its contract."),
     option(Server, "request_timeout", SECONDS, "300", "Seconds that one request that reads may take, its retries included."),
@@ -103,31 +104,39 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "share_sessions", Boolean, "on",
         "Backends with the same user mapping use one session, where they share memory."),
     option(Server, "time_zone", OptionKind::TimeZone, "",
-        "Zone of the gateway's timestamps (`Europe/Berlin`, `+01:00`). Default: the offset that `readUserFormatting` tells, by a clock that may keep daylight saving: only a declared zone whose clock never changes lets the gateway sort and group by timestamps."),
+        "Zone of the gateway's timestamps (`Europe/Berlin`, `+01:00`). Default: the offset that \
+         `readUserFormatting` returns, by a clock that may keep daylight saving: only a declared zone whose clock \
+         never changes lets the gateway sort and group by timestamps."),
     option(Server, "ordering", Choice(&["proven", "binary"]), "proven",
-        "`binary`: you vouch that the gateway sorts text in C order, NULLs last ascending and first descending. Rows that come otherwise are an error."),
-    option(Server, "push_where", Boolean, "on", "Send conditions to the gateway."),
-    option(Server, "push_order", Boolean, "on", "Let the gateway sort where its order is known to be PostgreSQL's."),
+        "`binary`: assume that the gateway sorts text in C order, NULLs last ascending and first descending. Rows \
+         in another order are an error."),
+    option(Server, "push_where", Boolean, "on", "Push conditions down to the gateway."),
+    option(Server, "push_order", Boolean, "on", "Push ORDER BY down where the gateway's order is known to be \
+                                                 PostgreSQL's."),
     option(Server, "push_limit", Boolean, "on", "Let LIMIT size the pages."),
-    option(Server, "push_aggregates", Boolean, "on", "Let the gateway count, sum and group."),
-    option(Server, "push_joins", Boolean, "on", "Read joins along many-to-one relations in one request."),
-    option(Server, "push_lookups", Boolean, "off", "Ask for the rows of a joined table by lists of join keys."),
+    option(Server, "push_aggregates", Boolean, "on", "Push aggregates and GROUP BY down to the gateway."),
+    option(Server, "push_joins", Boolean, "on", "Push joins along many-to-one relations down, into one request."),
+    option(Server, "push_lookups", Boolean, "off", "Read the rows of a joined table by lists of join keys."),
     option(Server, "push_left_joins", Boolean, "off", "Also LEFT joins; only where `check()` saw that dotted paths keep rows without a parent."),
     option(Server, "show_private", Boolean, "off",
-        "Also ask for rows that are private to an entity. `off`, where it is given, is final: a table that asks for them is an error."),
+        "Also read rows that are private to an entity. `off`, where it is given, is final: a table with `on` is an \
+         error then."),
     option(Server, "verify_aggregates", Boolean, "on", "Check pushed groups against the ungrouped row count before a row is emitted."),
     option(Server, "updatable", Boolean, "on",
         "Whether tables of this server may be written. `off` is final: no option of a table overrides it."),
     option(Server, "write_mode", Choice(&["immediate", "on_commit"]), "immediate", "When writes are sent."),
     option(Server, "batch_size", ROWS_PER_WRITE, "100", "Rows of one create, update or delete."),
     option(Server, "max_rows_per_statement", Integer { min: 0, max: 1_000_000_000 }, "0",
-        "Rows that one statement may write; 0 is no bound. Nothing is sent before all rows are there, so statements that must go row by row are refused."),
+        "Rows that one statement may write; 0 means no limit. Nothing is sent before all rows are there, so \
+         statements that must go row by row are refused."),
     option(Server, "max_calls_per_day", Integer { min: 0, max: 1_000_000_000 }, "0",
-        "Calls of all backends on a day of UTC, reads and sign-ins among them; 0 is no bound. Needs memory that backends share."),
+        "Calls of all backends on a day of UTC, reads and sign-ins among them; 0 means no limit. Needs memory that \
+         backends share."),
     option(Server, "match_unmodified", Boolean, "off",
-        "Before an UPDATE or DELETE is sent, WHENMODIFIED is looked at once more, and a row in which it moved is refused (40001): one more request a batch."),
+        "Before an UPDATE or DELETE is sent, WHENMODIFIED is read again, and a row in which it changed is refused \
+         (40001): one more request per batch."),
     option(Server, "async_capable", Boolean, "on", "Whether partitions and UNION ALL branches are read at the same time."),
-    option(Server, "use_remote_estimate", Boolean, "off", "Ask the gateway for row counts while planning."),
+    option(Server, "use_remote_estimate", Boolean, "off", "Request row counts from the gateway while planning."),
     option(Server, "fdw_startup_cost", Cost, "100", "Planner's cost of starting a scan."),
     option(Server, "fdw_tuple_cost", Cost, "0.2", "Planner's cost of a row from the gateway."),
     option(Server, "ca_file", File, "", "Certificates (PEM) trusted beside the public roots. Only for roles that may read server files."),
@@ -143,7 +152,7 @@ pub static SPECS: &[OptionSpec] = &[
     option(UserMapping, "sender_password_file", File, "", "File on the server that holds the sender's password. Only for roles that may read server files."),
     option(UserMapping, "proxy_user", Text, "", "User at the server's proxy, where it asks for one."),
     option(UserMapping, "proxy_password", Secret, "",
-        "Password at the proxy. Told only to a proxy that is reached by https, or on this machine."),
+        "Password at the proxy. Sent only to a proxy that is reached by https, or on this machine."),
     option(UserMapping, "proxy_password_file", File, "", "File on the server that holds the proxy's password. Only for roles that may read server files."),
     option(UserMapping, "location_id", Text, "", "Entity to sign in at; wins over the server's."),
     option(UserMapping, "client_id", Text, "", "Client company to sign in at from a console; wins over the server's."),
@@ -156,15 +165,19 @@ pub static SPECS: &[OptionSpec] = &[
     option(Table, "row_key", OptionKind::OptionalText, "RECORDNO",
         "Field that is unique and never null, in whose order pages are read; empty for objects without one (GLDETAIL, GLACCOUNTBALANCE)."),
     option(Table, "missing_elements", Choice(&["error", "null"]), "error",
-        "What an element is that was asked for and that a row does not have; `null` is for a gateway that leaves out those of empty fields."),
+        "Meaning of a requested element that a row does not have; `null` is for a gateway that leaves out the \
+         elements of empty fields."),
     option(Table, "show_private", Boolean, "", "Overrides the server's, unless that is given as `off`."),
     option(Table, "page_size", ROWS_PER_PAGE, "", "Overrides the server's."),
-    option(Table, "updatable", Boolean, "", "`off`: this table is not written. It cannot be written either where the server says `off`."),
+    option(Table, "updatable", Boolean, "", "`off`: this table is not written. It cannot be written either where \
+                                             the server's option is `off`."),
     option(Table, "batch_size", ROWS_PER_WRITE, "", "Overrides the server's."),
     option(Table, "async_capable", Boolean, "", "Overrides the server's."),
     option(Table, "use_remote_estimate", Boolean, "", "Overrides the server's."),
     option(Table, "entities", Choice(&["off", "hidden", "shown"]), "",
-        "Rows of entities. `off`: there are none; IMPORT says so where the object has no MEGAENTITYID. `hidden`, `shown`: what a direct query at top level is assumed to show of them when a join is pushed; it is proven all the same. Without the option it is found out, where the table has that column."),
+        "Rows of entities. `off`: there are none; IMPORT sets it where the object has no MEGAENTITYID. `hidden`, \
+         `shown`: what a direct query at top level is assumed to show of them when a join is pushed; it is verified \
+         all the same. Without the option it is determined, where the table has that column."),
     option(Table, "label", OptionKind::OptionalText, "", "Intacct's name of the object for people; `apply_comments()` makes it the table's comment."),
 
     option(Column, "field", Text, "", "Path in Intacct (`DISPLAYCONTACT.EMAIL1`). Default: the column's name in upper case."),
@@ -180,7 +193,8 @@ pub static SPECS: &[OptionSpec] = &[
     option(Import, "import_related", Boolean, "off", "Also dotted columns of many-to-one relations."),
     option(Import, "import_private", Boolean, "off", "Set `show_private` on the tables made."),
     option(Import, "import_lines", Boolean, "off", "Also a jsonb column for the lines that records own (`APBILLITEMS.APBILLITEM`): reading it costs a request for every 100 records."),
-    option(Import, "probe", Boolean, "on", "Ask for one row of each object, to leave out what the gateway or the user's permissions refuse."),
+    option(Import, "probe", Boolean, "on", "Request one row of each object, to leave out what the gateway or the \
+                                            user's permissions refuse."),
     option(Import, "text_collation", Choice(&["default", "C"]), "default", "Collation of text columns."),
     option(Import, "case", Choice(&["lower", "keep"]), "lower", "Names in lower case, or in Intacct's own spelling."),
 ];

@@ -313,7 +313,7 @@ pub unsafe fn plan(
             filter,
         )) = made
         else {
-            raise_internal("a join that was offered cannot be made");
+            raise_internal("a pushed join cannot be planned");
         };
         let table = source.table();
         let wanted = if crate::guc::push_switches(&table.server).limit {

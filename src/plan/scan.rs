@@ -172,7 +172,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         let assumed = pushed_order.as_ref().map(|order| order.assumed.clone());
         let (mut keys, parts) = match pushed_order {
             Some(order) if order.satisfied < PgList::<pg_sys::Node>::from_pg(pathkeys).len() => {
-                raise_internal("the order that a path promised cannot be kept")
+                raise_internal("a path's order cannot be pushed down")
             }
             Some(order) => (order.keys, order.parts),
             None => (row_order(table), vec![ScanPart::Whole]),

@@ -72,7 +72,9 @@ pub unsafe fn from_list<T: DeserializeOwned>(list: *mut pg_sys::List) -> Result<
     // SAFETY: the caller vouches for the list.
     let text = unsafe {
         let nodes = PgList::<pg_sys::String>::from_pg(list);
-        let node = nodes.get_ptr(0).ok_or("the plan holds nothing of ours")?;
+        let node = nodes
+            .get_ptr(0)
+            .ok_or("the plan has no private data of this extension")?;
         CStr::from_ptr((*node).sval)
     };
     let text = text.to_str().map_err(|error| error.to_string())?;

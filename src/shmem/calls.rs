@@ -75,12 +75,12 @@ impl CallLimit for ServerCalls {
             Some(Err(Refused::Spent { day, used })) => {
                 let limit = limit.unwrap_or(0);
                 let message = format!(
-                    "the calls of the day to server \"{}\" are used up: {used} of {limit}, and this request needs {calls} more",
+                    "daily call limit of server \"{}\" reached: {used} of {limit} calls are used, and this request needs {calls} more",
                     self.name
                 );
                 Err(Error::new(ErrorKind::CallLimit, message).with_hint(format!(
-                    "The count begins anew at {}. max_calls_per_day, the option of the server or the setting, allows {limit} \
-                     calls a day: read less at once, read from mirrors, or raise it.",
+                    "The count restarts at {}. max_calls_per_day, the option of the server or the setting, allows \
+                     {limit} calls a day: read less at once, read from mirrors, or raise it.",
                     midnight_after(day)
                 )))
             }

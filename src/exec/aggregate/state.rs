@@ -139,7 +139,7 @@ impl AggregateState {
                         self.remember(&queries, &progress);
                         progress
                     }
-                    Ok(_) => raise_internal("an aggregate was not answered"),
+                    Ok(_) => raise_internal("an aggregate has no result"),
                     Err(error) => self.unanswered(&asking.plan, error, has_local),
                 };
             }
@@ -361,7 +361,7 @@ impl AggregateState {
         let report = Report::new(
             PgSqlErrorCode::ERRCODE_WARNING,
             format!(
-                "Intacct did not group {}, so its rows are read",
+                "Sage Intacct did not group {}; its rows are read instead",
                 plan.queries[0].object
             ),
         )
@@ -427,17 +427,17 @@ impl AggregateState {
         let object = &self.plan.queries[0].object;
         let detail = match doubt {
             Doubt::Sum { grouped, total } => {
-                format!("Its groups have {grouped} rows together, and {total} rows match.")
+                format!("The groups have {grouped} rows together, but {total} rows match.")
             }
             Doubt::Folded { matched, total } => format!(
-                "{matched} rows have the texts that its groups show, and {total} rows match: the gateway puts texts that differ \
-                 by case or blanks into one group."
+                "{matched} rows have the texts of the groups, but {total} rows match: the gateway puts texts that \
+                 differ by case or blanks into one group."
             ),
-            Doubt::Moved => "Its groups changed while they were read.".to_owned(),
+            Doubt::Moved => "The groups changed while they were read.".to_owned(),
         };
         Report::new(
             PgSqlErrorCode::ERRCODE_WARNING,
-            format!("groups of {object} did not add up, so its rows are read"),
+            format!("groups of {object} do not add up; its rows are read instead"),
         )
         .detail(detail)
         .hint(

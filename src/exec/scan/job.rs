@@ -84,7 +84,7 @@ impl Job {
             Some(Verdict::Proven) => Ok(true),
             Some(Verdict::Again) => Ok(false),
             Some(Verdict::Undecided(why)) => Err(Error::new(ErrorKind::Undecided, why)),
-            None => Err(Error::new(ErrorKind::Undecided, "nothing was answered")),
+            None => Err(Error::new(ErrorKind::Undecided, "the gateway returned no result")),
         }
     }
 

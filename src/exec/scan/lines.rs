@@ -109,7 +109,7 @@ impl Reading<'_> {
                 self.report(
                     PgSqlErrorCode::ERRCODE_FDW_ERROR,
                     format!(
-                        "lines {collection} of {} are missing in the gateway's answer",
+                        "lines {collection} of {} are missing in the gateway's response",
                         self.plan.query.object
                     ),
                     Some(key),
@@ -128,8 +128,8 @@ impl Reading<'_> {
             self.report(
                 PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
                 format!(
-                    "a row of {} has no {}, by which its lines are read",
-                    self.plan.query.object, self.field
+                    "null value in row key {} of {}: cannot read its lines",
+                    self.field, self.plan.query.object
                 ),
                 None,
             )
@@ -158,7 +158,7 @@ impl Reading<'_> {
     fn report(&self, code: PgSqlErrorCode, message: String, key: Option<&str>) -> Report {
         let row = key.map_or_else(String::new, |key| format!(", {} {key}", self.field));
         Report::new(code, message).detail(format!(
-            "Company \"{}\", object {}{row}.",
+            "Company \"{}\", object \"{}\"{row}.",
             self.company, self.plan.query.object
         ))
     }

@@ -15,7 +15,7 @@ use crate::exec::generated::StoredColumns;
 use crate::io::{Ready, Stream};
 use crate::private::{ScanPart, ScanPrivate};
 use crate::shmem::Tracked;
-use intacct::{CellError, CellReader, Client, Condition, ErrorKind, Page, Query};
+use intacct::{CellReader, Client, Condition, ErrorKind, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -457,16 +457,12 @@ impl ScanState {
                     ),
                 },
                 None if self.plan.row_key.map(usize::from) == Some(output.cell) => raise(
-                    CellLocation::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
-                        expected: "a value, and it is the row key",
-                        found: String::new(),
-                    }),
+                    CellLocation::of(&self.table, &self.plan, page, row, output.cell)
+                        .missing("which is the row key"),
                 ),
                 None if output.not_null => raise(
-                    CellLocation::of(&self.table, &self.plan, page, row, output.cell).report(&CellError {
-                        expected: "a value, and its column is declared NOT NULL",
-                        found: String::new(),
-                    }),
+                    CellLocation::of(&self.table, &self.plan, page, row, output.cell)
+                        .missing("whose column is declared NOT NULL"),
                 ),
                 // Of a row of several tables, one may be missing.
                 None if self.plan.joined.is_some() => {}
@@ -481,7 +477,7 @@ impl ScanState {
 fn local_join(object: &str, error: &intacct::Error) -> Report {
     Report::new(
         PgSqlErrorCode::ERRCODE_WARNING,
-        format!("Intacct did not join {object}, so its tables are read one by one"),
+        format!("Sage Intacct did not join {object}; its tables are read one by one"),
     )
     .detail(format!("{error} {}", error.detail()))
     .hint("Set the server option push_joins to off if this happens often.")

@@ -16,10 +16,10 @@ pub async fn run(client: &Client, emitter: &Emitter<StepResult>) {
         let started = Instant::now();
         let outcome = match fact.seen {
             Seen::Not(why) => StepOutcome::open(why),
-            Seen::By(_) if is_legacy => StepOutcome::open("not looked at with dtd_version 2.1"),
+            Seen::By(_) if is_legacy => StepOutcome::open("not checked with dtd_version 2.1"),
             Seen::By(observation) => match look.at(observation).await {
                 Ok(Some(seen)) => StepOutcome::fine(seen),
-                Ok(None) => StepOutcome::open("not settled: the company's rows do not show it"),
+                Ok(None) => StepOutcome::open("undecided: the company's rows do not show it"),
                 Err(error) => {
                     let numbers: Vec<&str> = error
                         .gateway_errors()
@@ -28,7 +28,7 @@ pub async fn run(client: &Client, emitter: &Emitter<StepResult>) {
                         .filter(|number| !number.contains(' '))
                         .collect();
                     let state = crate::error::Report::from(&error).sqlstate();
-                    StepOutcome::open(format!("not settled: {state} {}", numbers.join(" ")).trim_end())
+                    StepOutcome::open(format!("undecided: {state} {}", numbers.join(" ")).trim_end())
                 }
             },
         };

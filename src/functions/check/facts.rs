@@ -49,7 +49,7 @@ pub enum Observation {
     Zone,
 }
 
-const WRITES: Seen = Seen::Not("not looked at: it would take a write");
+const WRITES: Seen = Seen::Not("not checked: requires a write");
 
 const fn fact(number: u8, name: &'static str, seen: Seen) -> Fact {
     Fact { number, name, seen }
@@ -69,16 +69,16 @@ pub static FACTS: &[Fact] = &[
     fact(23, "blanks at the end of patterns", Seen::By(Observation::BlanksOfPatterns)),
     fact(24, "wildcards of patterns", Seen::By(Observation::Underscore)),
     fact(25, "bounds of between in the wrong order", Seen::By(Observation::OrderOfBounds)),
-    fact(26, "empty values in conditions", Seen::Not("not looked at: none is ever sent")),
-    fact(27, "depth of conditions", Seen::Not("not looked at: none deeper than 40 is sent")),
-    fact(28, "longest request", Seen::Not("not looked at: lists end at 10,000 values")),
+    fact(26, "empty values in conditions", Seen::Not("not checked: never sent")),
+    fact(27, "depth of conditions", Seen::Not("not checked: none deeper than 40 is sent")),
+    fact(28, "longest request", Seen::Not("not checked: lists end at 10,000 values")),
     fact(30, "groups of NULL", Seen::By(Observation::NullGroups)),
     fact(31, "groups that differ by case", Seen::By(Observation::CaseOfGroups)),
     fact(32, "count of a field", Seen::By(Observation::CountOfField)),
     fact(33, "totalcount of groups", Seen::By(Observation::TotalOfGroups)),
     fact(34, "aggregates of no rows", Seen::By(Observation::EmptyAggregate)),
-    fact(35, "element names of aggregates", Seen::Not("not looked at: FUNC.FIELD and FIELD are both read")),
-    fact(36, "scale of averages", Seen::Not("not looked at: averages are divided in PostgreSQL")),
+    fact(35, "element names of aggregates", Seen::Not("not checked: FUNC.FIELD and FIELD are both read")),
+    fact(36, "scale of averages", Seen::Not("not checked: averages are divided in PostgreSQL")),
     fact(40, "dotted paths without a parent", Seen::By(Observation::DottedPaths)),
     fact(41, "rows that entities own, at top level", Seen::By(Observation::EntityRows)),
     fact(50, "elements of empty fields", Seen::By(Observation::EmptyElements)),
@@ -86,9 +86,9 @@ pub static FACTS: &[Fact] = &[
     fact(52, "form of dates and times", Seen::By(Observation::Dates)),
     fact(53, "form of decimals", Seen::By(Observation::Decimals)),
     fact(54, "zone of times", Seen::By(Observation::Zone)),
-    fact(61, "lifetime of a stored result", Seen::Not("not looked at: results are read at once")),
-    fact(62, "keys that read does not find", Seen::Not("not looked at: a missing record is an error")),
-    fact(63, "lines by natural key", Seen::Not("not looked at: without lines it is an error")),
+    fact(61, "lifetime of a stored result", Seen::Not("not checked: results are read at once")),
+    fact(62, "keys that read does not find", Seen::Not("not checked: a missing record is an error")),
+    fact(63, "lines by natural key", Seen::Not("not checked: without lines it is an error")),
     fact(70, "empty elements in update", WRITES),
     fact(71, "answer to a repeated control id", WRITES),
     fact(72, "fields in the answer to update", WRITES),

@@ -283,7 +283,7 @@ impl<'a> Look<'a> {
         let condition = compare(texts.field, CompareOp::Eq, Value::Text(swapped));
         words(match self.finds(&texts, condition).await? {
             true => "equalto disregards case",
-            false => "equalto minds case",
+            false => "equalto respects case",
         })
     }
 
@@ -401,7 +401,7 @@ impl<'a> Look<'a> {
             Some(total) if Some(total) == rows => words("counts the rows"),
             Some(_) if all => words("counts neither groups nor rows"),
             Some(_) => Ok(None),
-            None => words("is not told"),
+            None => words("is not returned"),
         }
     }
 
@@ -590,7 +590,7 @@ impl<'a> Look<'a> {
         };
         match self.count(&object, Some(reversed), false).await {
             Ok(Some(0)) => words("find nothing"),
-            Ok(Some(_)) => words("are put in order"),
+            Ok(Some(_)) => words("are reordered"),
             Ok(None) => Ok(None),
             Err(error) if is_refusal(&error) => words("are refused"),
             Err(error) => Err(error),
@@ -600,8 +600,8 @@ impl<'a> Look<'a> {
     async fn zone(&mut self) -> Shown {
         let formatting = self.client.formatting().await?;
         let offset = match formatting.gmt_offset_seconds {
-            0 => "the offset of Greenwich is told",
-            _ => "another offset is told",
+            0 => "the offset of Greenwich is returned",
+            _ => "another offset is returned",
         };
         words(match self.client.config().time_zone {
             Some(_) => "option time_zone is set",

@@ -32,7 +32,7 @@ pub async fn run(client: &Client, server: &str, emitter: &Emitter<StepResult>) {
             Step::DottedPaths,
         ];
         for step in steps {
-            let outcome = StepOutcome::open("not looked at with dtd_version 2.1");
+            let outcome = StepOutcome::open("not checked with dtd_version 2.1");
             emitter
                 .send(StepResult {
                     step,
@@ -153,9 +153,9 @@ async fn text_order(client: &Client, server: &str) -> Result<StepOutcome, Error>
             TextOrder::Binary => {
                 let seen = format!("{object}.{field} is in C order ({} texts)", texts.len());
                 return Ok(StepOutcome::fine(seen).hint(format!(
-                    "If NULLs come last ascending and first descending too, and you vouch for all objects, ALTER \
-                     SERVER {server} OPTIONS (ADD ordering 'binary') lets the gateway sort and compare text of \
-                     columns with COLLATE \"C\"."
+                    "If NULLs come last ascending and first descending too, and you assume this for all objects, \
+                     ALTER SERVER {server} OPTIONS (ADD ordering 'binary') lets the gateway sort and compare text \
+                     of columns with COLLATE \"C\"."
                 )));
             }
             TextOrder::Other(first, second) => {
@@ -303,7 +303,7 @@ async fn null_groups(client: &Client, sample: &Sample) -> Result<StepOutcome, Er
     }
     Ok(
         StepOutcome::fine(format!("{object}.{field}: the group of NULL is left out"))
-            .hint("Keep the server's option verify_aggregates on: it notices."),
+            .hint("Keep the server's option verify_aggregates on: it detects this."),
     )
 }
 

@@ -150,7 +150,7 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
     // refusal of the whole request, which may come before anybody has looked at the sender.
     let sender = match (failed, &session) {
         (Some(Step::SignIn), Err(error)) if !error.sender_accepted() => {
-            StepOutcome::open("not settled: the request was refused as a whole")
+            StepOutcome::open("undecided: the request was refused as a whole")
         }
         (Some(Step::SignIn), _) => StepOutcome::fine(format!("{} accepted", config.sender_id)),
         _ => StepOutcome::fine(format!(
@@ -217,8 +217,8 @@ fn sign_in_hint(error: &Error, config: &Config) -> String {
         None => String::new(),
     };
     format!(
-        "The gateway does not say which of them is wrong: company_id \"{}\", user_id \"{}\" (an active web-services \
-         user of that company), the user's password{entity}.",
+        "The gateway does not report which of them is wrong: company_id \"{}\", user_id \"{}\" (an active \
+         web-services user of that company), the user's password{entity}.",
         config.company_id, config.user_id
     )
 }
@@ -263,7 +263,7 @@ async fn readable_object(client: &Client) -> Result<String, Error> {
             Err(error) => return Err(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Permission, "no object was asked for")))
+    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Permission, "no object was requested")))
 }
 
 /// The user's preferences, and what they make of timestamps.

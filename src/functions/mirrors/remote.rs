@@ -204,7 +204,7 @@ async fn ask(client: Client, dialect: DialectKind, query: Query, key: String) ->
     let rows = counted
         .total_count
         .and_then(|rows| i64::try_from(rows).ok())
-        .ok_or_else(|| malformed("the gateway does not tell how many rows there are"))?;
+        .ok_or_else(|| malformed("the gateway returned no total count"))?;
     // Over no rows, what comes is the gateway's own affair.
     if rows == 0 {
         return Ok((0, 0));

@@ -92,7 +92,7 @@ async fn whole(
     let rows = counted
         .total_count
         .and_then(|rows| i64::try_from(rows).ok())
-        .ok_or_else(|| malformed("the gateway does not tell how many rows there are"))?;
+        .ok_or_else(|| malformed("the gateway returned no total count"))?;
     // Over no rows, what comes is the gateway's own affair.
     let sums = match (rows, summed) {
         (0, _) => Some(vec![None; fields.len()]),
@@ -144,7 +144,7 @@ async fn groups(
                 .cell(row, 1)
                 .and_then(|cell| std::str::from_utf8(cell).ok()?.parse().ok());
             if rows.is_none() || found.last().is_some_and(|last| last.0 == place) {
-                return Err(malformed("the gateway's groups cannot be told apart"));
+                return Err(malformed("the gateway's groups are not distinct"));
             }
             found.push((place, rows, Some(sums_at(&page, row, 2, fields.len())?)));
         }

@@ -114,7 +114,7 @@ unsafe extern "C-unwind" fn plan(
         let (sides, restrictions) = Sides::of(joined, path);
         let table = state(sides.inner);
         let Some(keys) = Keys::find(root, table, &sides, restrictions) else {
-            raise_internal("the keys of a lookup join have gone")
+            raise_internal("a lookup join has no keys")
         };
         let children = PgList::<pg_sys::Plan>::from_pg(plans);
         let (Some(outer), Some(inner)) = (children.get_ptr(0), children.get_ptr(1)) else {

@@ -192,7 +192,7 @@ fn a_cancel_in_flight_tells_what_is_stored_and_what_may_be() {
         detail.contains("Possibly stored: rows 101 to 200 (CUSTOMERID K00101,"),
         "{detail}"
     );
-    assert!(detail.contains("Control ids: "), "{detail}");
+    assert!(detail.contains("Control IDs: "), "{detail}");
     assert_eq!(stored(&company, "K").len(), 200);
     client
         .batch_execute("UPDATE customer SET name = 'y' WHERE customerid = 'K00001'")

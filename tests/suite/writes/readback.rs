@@ -101,7 +101,7 @@ fn what_a_replica_does_not_show_is_null_with_a_warning() {
         assert_eq!(shown, [unknown], "{sql}");
         let warned = notices.take();
         assert!(
-            warned.contains("is written, but cannot be read again") && warned.contains("shown as NULL"),
+            warned.contains("is written, but cannot be read back") && warned.contains("shown as NULL"),
             "{sql}: {warned}"
         );
     }
@@ -118,7 +118,7 @@ fn what_a_replica_does_not_show_is_null_with_a_warning() {
     client
         .batch_execute("INSERT INTO customer (customerid, name) VALUES ('S3', 'three')")
         .expect("it is stored");
-    assert!(notices.take().contains("cannot be read again"));
+    assert!(notices.take().contains("cannot be read back"));
     lag(&company, 1);
     client
         .batch_execute("INSERT INTO customer (customerid, name) VALUES ('S4', 'four')")
