@@ -1,4 +1,4 @@
-//! What a foreign table means: its object at the gateway, its columns, and what of them may be pushed.
+//! Foreign tables as the catalogs describe them: object, columns, and what of them may be pushed down.
 
 use crate::options::{self, Entities, OptionError, Reference, ServerOptions, TableOptions};
 use intacct::query::MOST_LISTED;
@@ -85,7 +85,7 @@ pub struct Column {
 pub enum Generated {
     /// STORED: the scan computes it, for nothing is stored.
     Stored,
-    /// VIRTUAL: the planner puts the expression in the column's place, so that nobody reads the column itself.
+    /// VIRTUAL: the planner puts the expression in the column's place, so the column itself is not read.
     Virtual,
 }
 
@@ -118,7 +118,7 @@ impl Column {
     }
 }
 
-/// A foreign table with everything that its options say.
+/// A foreign table with everything that its options define.
 #[derive(Debug, Clone)]
 pub struct ForeignTable {
     /// Itself.
@@ -137,7 +137,7 @@ pub struct ForeignTable {
 }
 
 impl ForeignTable {
-    /// Reads a foreign table that nobody has locked yet: for functions that are given one by its OID. The lock is kept
+    /// Reads a foreign table that is not locked yet: for functions that are given one by its OID. The lock is kept
     /// until the transaction ends. Raises when the table is gone by then.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ impl ForeignTable {
         class != ValueClass::Timestamp || self.clock.is_steady()
     }
 
-    /// Whether the gateway orders the text of a column by its bytes, as this collation does: the user vouches for it by
+    /// Whether the gateway orders the text of a column by its bytes, as this collation does: the user assumes it by
     /// `ordering 'binary'`, and pages in such an order are checked. Enumerations may be sorted by a code that rows do
     /// not show; and only in UTF-8 are the bytes here those that the gateway sends.
     pub fn orders_text(&self, column: &Column, collation: pg_sys::Oid) -> bool {
@@ -272,7 +272,7 @@ impl ForeignTable {
     }
 
     /// Whether a request for the table's rows says that private ones are wanted. Where the gateway's function has no way
-    /// to say so, they are only read if there can be none.
+    /// to request them, they are only read if there can be none.
     pub fn asks_private(&self) -> bool {
         self.show_private()
             && (self.options.entities != Some(Entities::Off) || self.dialect().capabilities().show_private)
@@ -302,7 +302,7 @@ impl ForeignTable {
                 .is_some_and(|column| column.class == Some(ValueClass::Integer))
     }
 
-    /// Whether the gateway can be told just what all parameters are bound to, and the constants of a condition as they stand.
+    /// Whether the gateway can express exactly what all parameters are bound to, and the constants of a condition as they stand.
     pub fn expresses_exactly_at_execution(&self, bindings: &[Binding], filter: Option<&Condition>) -> bool {
         self.expresses_all_exactly(bindings)
             && (self.clock.is_steady()
@@ -314,7 +314,7 @@ impl ForeignTable {
                 }))
     }
 
-    /// Whether the gateway can be told this very value, unless its clock is changed near it: which it is, execution finds out
+    /// Whether the gateway can express exactly this value, unless its clock is changed near it: which it is, execution finds out
     /// ([`expresses_exactly_at_execution`](Self::expresses_exactly_at_execution)), since it takes the changes of every clock to tell.
     pub fn may_express_exactly(&self, value: &Value) -> bool {
         match value {
@@ -323,7 +323,7 @@ impl ForeignTable {
         }
     }
 
-    /// Whether the gateway can be told just what all parameters are bound to.
+    /// Whether the gateway can express exactly what all parameters are bound to.
     fn expresses_all_exactly(&self, bindings: &[Binding]) -> bool {
         bindings.iter().all(|binding| match binding {
             Binding::Null => true,
@@ -336,7 +336,7 @@ impl ForeignTable {
         })
     }
 
-    /// Whether the gateway can be told this very value: a point in time depends on its clock.
+    /// Whether the gateway can express exactly this value: a point in time depends on its clock.
     fn expresses_exactly(&self, value: &Value) -> bool {
         match value {
             Value::Instant(instant) => self.clock.says_exactly(*instant),
@@ -345,8 +345,8 @@ impl ForeignTable {
     }
 }
 
-/// The clock that timestamps are readings of, as far as the options say: a server that declares no zone shows a clock
-/// that only tells an offset.
+/// The clock that timestamps are readings of, as far as the options define it: a server that declares no zone shows a clock
+/// that only has an offset.
 fn clock(server: &ServerOptions) -> GatewayZone {
     let declared = server.time_zone.as_deref().and_then(options::kind::time_zone);
     GatewayZone::new(declared.as_ref(), None)

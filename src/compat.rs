@@ -10,7 +10,7 @@ pub unsafe fn attribute<'a>(
     descriptor: pg_sys::TupleDesc,
     index: usize,
 ) -> &'a pg_sys::FormData_pg_attribute {
-    // SAFETY: the caller vouches for the descriptor.
+    // SAFETY: the caller guarantees a valid descriptor.
     unsafe {
         #[cfg(feature = "pg18")]
         {
@@ -38,7 +38,7 @@ pub unsafe fn create_foreignscan_path(
     required_outer: pg_sys::Relids,
     fdw_private: *mut pg_sys::List,
 ) -> *mut pg_sys::Path {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         pg_sys::create_foreignscan_path(
             root,
@@ -75,7 +75,7 @@ pub unsafe fn create_foreign_upper_path(
     outer_path: *mut pg_sys::Path,
     fdw_private: *mut pg_sys::List,
 ) -> *mut pg_sys::Path {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         pg_sys::create_foreign_upper_path(
             root,
@@ -111,7 +111,7 @@ pub unsafe fn create_foreign_join_path(
     pathkeys: *mut pg_sys::List,
     outer_path: *mut pg_sys::Path,
 ) -> *mut pg_sys::Path {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         pg_sys::create_foreign_join_path(
             root,
@@ -138,7 +138,7 @@ pub unsafe fn create_foreign_join_path(
 /// # Safety
 /// `root` must be of the current planning.
 pub unsafe fn needed_grouping(root: *mut pg_sys::PlannerInfo, distinct: bool) -> *mut pg_sys::List {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         #[cfg(feature = "pg15")]
         let (groups, distincts) = ((*(*root).parse).groupClause, (*(*root).parse).distinctClause);
@@ -157,7 +157,7 @@ pub unsafe fn equivalence_members(
     class: *mut pg_sys::EquivalenceClass,
     #[allow(unused_variables)] relid: pg_sys::Index,
 ) -> Vec<*mut pg_sys::EquivalenceMember> {
-    // SAFETY: the caller vouches for the node; the array is as long as its size says.
+    // SAFETY: the caller guarantees a valid node; the array is as long as its size says.
     unsafe {
         #[allow(unused_mut)]
         let mut members: Vec<_> = PgList::from_pg((*class).ec_members).iter_ptr().collect();
@@ -170,12 +170,12 @@ pub unsafe fn equivalence_members(
     }
 }
 
-/// Whether what an equivalence class says of its members holds for each pair of them, wherever they are joined.
+/// Whether what an equivalence class states of its members holds for each pair of them, wherever they are joined.
 ///
 /// # Safety
 /// `class` must be a valid EquivalenceClass of the current planning.
 pub unsafe fn holds_everywhere(class: *mut pg_sys::EquivalenceClass) -> bool {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         #[cfg(feature = "pg15")]
         if (*class).ec_below_outer_join {
@@ -195,7 +195,7 @@ pub unsafe fn is_nulled(#[allow(unused_variables)] var: *mut pg_sys::Var) -> boo
         false
     }
     #[cfg(not(feature = "pg15"))]
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         !(*var).varnullingrels.is_null()
     }
@@ -206,7 +206,7 @@ pub unsafe fn is_nulled(#[allow(unused_variables)] var: *mut pg_sys::Var) -> boo
 /// # Safety
 /// `root` must be of the current planning.
 pub unsafe fn all_relations(root: *mut pg_sys::PlannerInfo) -> pg_sys::Relids {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         #[cfg(feature = "pg15")]
         {
@@ -232,7 +232,7 @@ pub unsafe fn ascending_pathkey(
     let ascending = pg_sys::CompareType::COMPARE_LT;
     #[cfg(not(feature = "pg18"))]
     let ascending = pg_sys::BTLessStrategyNumber as i32;
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { pg_sys::make_canonical_pathkey(root, class, family, ascending, false) }
 }
 
@@ -241,7 +241,7 @@ pub unsafe fn ascending_pathkey(
 /// # Safety
 /// `pathkey` must be a valid PathKey.
 pub unsafe fn pathkey_descends(pathkey: *mut pg_sys::PathKey) -> bool {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         #[cfg(feature = "pg18")]
         {
@@ -259,7 +259,7 @@ pub unsafe fn pathkey_descends(pathkey: *mut pg_sys::PathKey) -> bool {
 /// # Safety
 /// `node` must be a ForeignScanState whose executor state is set up.
 pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
-    // SAFETY: the caller vouches for the node; range table entries live as long as the plan.
+    // SAFETY: the caller guarantees a valid node; range table entries live as long as the plan.
     unsafe {
         #[cfg(not(feature = "pg15"))]
         let user = (*(*node).ss.ps.plan.cast::<pg_sys::ForeignScan>()).checkAsUser;
@@ -278,7 +278,7 @@ pub unsafe fn scan_user(node: *mut pg_sys::ForeignScanState) -> pg_sys::Oid {
 /// # Safety
 /// A result relation of a running statement and its executor state.
 pub unsafe fn result_user(estate: *mut pg_sys::EState, rinfo: *mut pg_sys::ResultRelInfo) -> pg_sys::Oid {
-    // SAFETY: the caller vouches for the nodes. A partition that rows are routed to has no entry of its own.
+    // SAFETY: the caller guarantees valid planner or executor nodes. A partition that rows are routed to has no entry of its own.
     unsafe {
         #[cfg(not(feature = "pg15"))]
         let user = pg_sys::ExecGetResultRelCheckAsUser(rinfo, estate);
@@ -308,12 +308,12 @@ pub unsafe fn result_user(estate: *mut pg_sys::EState, rinfo: *mut pg_sys::Resul
 /// # Safety
 /// `node` must be a ForeignScanState whose executor state is set up.
 pub unsafe fn scan_table(node: *mut pg_sys::ForeignScanState, number: u16) -> pg_sys::Oid {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe { scan_entry(node, number).map_or(pg_sys::InvalidOid, |entry| (*entry).relid) }
 }
 
 unsafe fn scan_entry(node: *mut pg_sys::ForeignScanState, number: u16) -> Option<*mut pg_sys::RangeTblEntry> {
-    // SAFETY: the caller vouches for the node; range table entries live as long as the plan.
+    // SAFETY: the caller guarantees a valid node; range table entries live as long as the plan.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::ForeignScan>();
         #[cfg(feature = "pg15")]
@@ -341,7 +341,7 @@ pub unsafe fn outer_join_relid(
         0
     }
     #[cfg(not(feature = "pg15"))]
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         join.as_ref().map_or(0, |join| join.ojrelid)
     }
@@ -360,7 +360,7 @@ pub unsafe fn is_nulled_by(
         true
     }
     #[cfg(not(feature = "pg15"))]
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         let wanted = match relid {
             0 => std::ptr::null_mut(),
@@ -384,7 +384,7 @@ pub unsafe fn add_nulling(
         node
     }
     #[cfg(not(feature = "pg15"))]
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         match relid {
             0 => node,

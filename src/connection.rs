@@ -22,13 +22,13 @@ struct Connection {
     files: Vec<FileStamp>,
     /// Server or mapping options may have changed since the client was made.
     stale: bool,
-    /// Who counts its calls; nobody where backends share no memory.
+    /// Counter of its calls; none where backends share no memory.
     calls: Option<Arc<ServerCalls>>,
     /// Server option `max_calls_per_day`.
     max_calls: u32,
 }
 
-/// What may be told of an open connection.
+/// What may be shown of an open connection.
 pub struct OpenConnection {
     /// The server.
     pub server: pg_sys::Oid,
@@ -46,7 +46,7 @@ thread_local! {
 /// The client for a server as this user sees it: the one that is open, unless its options have changed.
 ///
 /// # Errors
-/// No mapping, or options that do not make a client; the report says which and what to do.
+/// No mapping, or options that do not make a client; the report has the reason and the remedy.
 pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> {
     watch_catalogs();
     let generation = io::generation();
@@ -88,7 +88,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             (client, calls)
         }
         _ => {
-            // Where backends share no memory, the place is in this backend's own.
+            // Where backends share no memory, the slot is in this backend's own.
             let place = shmem::slot(server);
             config.observer = Some(Arc::new(RequestObserver::new(
                 server,
@@ -123,7 +123,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
     Ok(client)
 }
 
-/// The server's place in the memory that backends share, if they do.
+/// The server's slot in the memory that backends share, if they do.
 fn shared_place(server: pg_sys::Oid) -> Option<ServerSlot> {
     let is_shared = shmem::attach();
     shmem::slot(server).filter(|_| is_shared)
@@ -206,7 +206,7 @@ fn exists(mapping: pg_sys::Oid) -> bool {
     }
 }
 
-/// Lets go of the connections and sessions that `user` uses at a server; says how many there were. Scans under way keep
+/// Lets go of the connections and sessions that `user` uses at a server; returns how many there were. Scans under way keep
 /// theirs.
 pub fn close(server: pg_sys::Oid, user: pg_sys::Oid) -> usize {
     let mapping = mapping_of(server, user);
@@ -259,7 +259,7 @@ fn same(a: &Config, b: &Config) -> bool {
         && a.proxy == b.proxy
 }
 
-/// Asks once to be told of changes to servers and mappings.
+/// Registers once for changes to servers and mappings.
 fn watch_catalogs() {
     if WATCHING.replace(true) {
         return;

@@ -1,4 +1,4 @@
-//! Errors as PostgreSQL reports them: the one place where a failure gets its SQLSTATE.
+//! Error reports: SQLSTATE, message, DETAIL and HINT; the one place where a failure of the gateway gets its SQLSTATE.
 
 use intacct::{ConnectStage, ErrorKind};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -93,7 +93,7 @@ pub fn raise_internal(message: &str) -> ! {
         .raise()
 }
 
-/// Serves interrupts in a loop whose length somebody else decides, in code that unit tests run without a server as well.
+/// Serves interrupts in a loop whose length is not known here, in code that unit tests run without a server as well.
 pub fn interruptible() {
     #[cfg(not(test))]
     pgrx::check_for_interrupts!();

@@ -39,7 +39,7 @@ pub unsafe fn evaluate(
     context: *mut pg_sys::ExprContext,
     null: &mut bool,
 ) -> Option<pg_sys::Datum> {
-    // SAFETY: the caller vouches for the nodes; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees valid planner or executor nodes; the boundary holds nothing but the call.
     unsafe {
         let evaluate = (*state).evalfunc?;
         let null: *mut bool = null;
@@ -52,7 +52,7 @@ pub unsafe fn evaluate(
 /// # Safety
 /// `node` must be a plan node that the executor has made ready.
 pub unsafe fn ExecProcNode(node: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
-    // SAFETY: the caller vouches for the node; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees a valid node; the boundary holds nothing but the call.
     unsafe {
         match (*node).ExecProcNode {
             Some(next) => pg_guard_ffi_boundary(|| next(node)),
@@ -66,7 +66,7 @@ pub unsafe fn ExecProcNode(node: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTa
 /// # Safety
 /// As [`ExecProcNode`].
 pub unsafe fn ExecProcNodeReal(node: *mut pg_sys::PlanState) -> *mut pg_sys::TupleTableSlot {
-    // SAFETY: the caller vouches for the node; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees a valid node; the boundary holds nothing but the call.
     unsafe {
         match (*node).ExecProcNodeReal {
             Some(next) => pg_guard_ffi_boundary(|| next(node)),
@@ -80,7 +80,7 @@ pub unsafe fn ExecProcNodeReal(node: *mut pg_sys::PlanState) -> *mut pg_sys::Tup
 /// # Safety
 /// `slot` must be a valid slot.
 pub unsafe fn ExecClearTuple(slot: *mut pg_sys::TupleTableSlot) {
-    // SAFETY: the caller vouches for the slot; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees a valid slot; the boundary holds nothing but the call.
     unsafe {
         if let Some(clear) = (*(*slot).tts_ops).clear {
             pg_guard_ffi_boundary(|| clear(slot));
@@ -93,7 +93,7 @@ pub unsafe fn ExecClearTuple(slot: *mut pg_sys::TupleTableSlot) {
 /// # Safety
 /// Both must be valid slots of one row type.
 pub unsafe fn ExecCopySlot(target: *mut pg_sys::TupleTableSlot, source: *mut pg_sys::TupleTableSlot) {
-    // SAFETY: the caller vouches for the slots; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees valid slots; the boundary holds nothing but the call.
     unsafe {
         if let Some(copy) = (*(*target).tts_ops).copyslot {
             pg_guard_ffi_boundary(|| copy(target, source));
@@ -106,7 +106,7 @@ pub unsafe fn ExecCopySlot(target: *mut pg_sys::TupleTableSlot, source: *mut pg_
 /// # Safety
 /// `slot` must be a valid slot that holds a row.
 pub unsafe fn ExecCopySlotMinimalTuple(slot: *mut pg_sys::TupleTableSlot) -> pg_sys::MinimalTuple {
-    // SAFETY: the caller vouches for the slot; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees a valid slot; the boundary holds nothing but the call.
     unsafe {
         match (*(*slot).tts_ops).copy_minimal_tuple {
             #[cfg(feature = "pg18")]
@@ -124,7 +124,7 @@ pub unsafe fn ExecCopySlotMinimalTuple(slot: *mut pg_sys::TupleTableSlot) -> pg_
 /// # Safety
 /// `projection` must be made ready by the executor.
 pub unsafe fn ExecProject(projection: *mut pg_sys::ProjectionInfo) -> *mut pg_sys::TupleTableSlot {
-    // SAFETY: the caller vouches for the projection.
+    // SAFETY: the caller guarantees a valid projection.
     unsafe {
         let state = &raw mut (*projection).pi_state;
         let slot = (*state).resultslot;
@@ -150,7 +150,7 @@ pub unsafe fn add_join_paths(
     kind: pg_sys::JoinType::Type,
     extra: *mut pg_sys::JoinPathExtraData,
 ) {
-    // SAFETY: the caller vouches for the nodes; the boundary holds nothing but the call.
+    // SAFETY: the caller guarantees valid planner or executor nodes; the boundary holds nothing but the call.
     unsafe { pg_guard_ffi_boundary(|| hook(root, joined, outer, inner, kind, extra)) }
 }
 

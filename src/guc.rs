@@ -5,10 +5,10 @@ use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-/// What the session says about one class of work.
+/// The session's setting for one class of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// What the server says.
+    /// The server's option.
     Default,
     /// Left to the gateway, where it gives the same answer.
     On,
@@ -19,7 +19,7 @@ pub enum Switch {
 /// Spellings, those of PostgreSQL's booleans included. What is hidden is accepted, but not listed in error texts.
 struct Spellings([pg_sys::config_enum_entry; 12]);
 
-// SAFETY: the names are static texts, and nobody writes to the table.
+// SAFETY: the names are static texts, and the table is never written.
 unsafe impl Sync for Spellings {}
 
 const fn spelling(name: &'static CStr, value: Switch, hidden: bool) -> pg_sys::config_enum_entry {

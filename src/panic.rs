@@ -1,4 +1,4 @@
-//! Errors without backtraces.
+//! Panic hook: errors without backtraces.
 //!
 //! pgrx raises errors as panics, and its panic hook takes a backtrace of each wherever the process's environment asks for
 //! backtraces (`RUST_BACKTRACE=1` in a container, say). It costs a hundred milliseconds and more, and ends in the error's
@@ -22,7 +22,7 @@ pub fn init() {
             return;
         }
         match traced && is_main_thread() {
-            // A mistake of ours. The client is told what, the server's log where.
+            // A mistake of ours. The client gets the message, the server's log the location.
             true => eprintln!("{}", described(info)),
             false => inner(info),
         }

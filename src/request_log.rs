@@ -1,4 +1,4 @@
-//! Who is told of each request: the counters of this backend, those of all backends, and the log.
+//! Observer of requests: the counters of this backend, those of all backends, and the log.
 
 use crate::io;
 use crate::shmem::{self, Counters, ServerSlot, Snapshot};
@@ -50,7 +50,7 @@ pub struct RequestObserver {
 }
 
 impl RequestObserver {
-    /// The teller for a server; `place` is its place among the counters of all backends. Main thread only.
+    /// The observer for a server; `slot`: its counters among those of all backends. Main thread only.
     pub fn new(server: pg_sys::Oid, name: String, place: Option<ServerSlot>) -> RequestObserver {
         let own = OWN.with_borrow_mut(|own| {
             if let Some(known) = own.iter().find(|own| own.server == server) {

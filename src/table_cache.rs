@@ -1,4 +1,4 @@
-//! Foreign tables as they were read from the catalogs, kept until the catalogs say that they have changed.
+//! Foreign tables as they were read from the catalogs, kept until an invalidation of the catalogs.
 
 use crate::catalog::ForeignTable;
 use crate::options::OptionError;
@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Tables kept at most; with more, all are read anew.
+/// Tables kept at most; with more, all are read again.
 const MOST: usize = 4096;
 
 thread_local! {
@@ -49,7 +49,7 @@ fn get<E>(relid: pg_sys::Oid, read: impl FnOnce() -> Result<ForeignTable, E>) ->
     Ok(table)
 }
 
-/// Asks once to be told of changes: of a table and its columns by the table's own entry, of servers and of tables whose
+/// Registers once for changes: of a table and its columns by the table's own entry, of servers and of tables whose
 /// options were changed in the catalog by the cache's.
 fn watch_catalogs() {
     if WATCHING.replace(true) {

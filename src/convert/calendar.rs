@@ -18,12 +18,12 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// # Safety
 /// Main thread; `datum` must be valid, not null, and of type `type_oid`.
 pub unsafe fn bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Binding {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { try_bound(datum, type_oid, moment) }.map_or(Binding::Unsayable, Binding::Value)
 }
 
 unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Option<Value> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let value = unsafe { civil(datum, type_oid) }?;
     let edge = match moment.unit {
         None => value,
@@ -63,7 +63,7 @@ unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: Calenda
 
 /// The value on the session's calendar and clock; none beyond years of four digits.
 unsafe fn civil(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<DateTime> {
-    // SAFETY: the caller vouches for the type.
+    // SAFETY: the caller guarantees a valid type.
     unsafe {
         match type_oid {
             pg_sys::DATEOID => {
@@ -159,7 +159,7 @@ unsafe fn offset(micros: i64) -> Option<i64> {
 unsafe fn blur(local: i64) -> Option<i64> {
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     for hours in -NEAR_HOURS..=NEAR_HOURS {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let offset = unsafe { offset(local.checked_add(hours * MICROS_PER_HOUR)?) }?;
         least = least.min(offset);
         most = most.max(offset);

@@ -12,7 +12,7 @@ const MOST_NESTED: u32 = 20;
 /// # Safety
 /// Main thread, inside a transaction.
 pub unsafe fn is_inside(type_oid: pg_sys::Oid) -> bool {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { within(type_oid, 0) }
 }
 

@@ -106,7 +106,7 @@ impl Converter {
     /// # Safety
     /// Main thread, `cell` is valid UTF-8.
     pub unsafe fn datum(&self, cell: &[u8], reader: &CellReader) -> Result<pg_sys::Datum, CellError> {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { self.datum_in(&mut Context, cell, reader) }
     }
 
@@ -165,7 +165,7 @@ impl Converter {
 /// # Safety
 /// Main thread, inside a transaction.
 pub unsafe fn try_input(text: &str, type_oid: pg_sys::Oid, typmod: i32) {
-    // SAFETY: passed through; what was made is dropped with a memory context of its own.
+    // SAFETY: same contract as this function; what was made is dropped with a memory context of its own.
     unsafe {
         let mut scratch = pgrx::PgMemoryContexts::new("sage_intacct_fdw input");
         scratch.switch_to(|_| constant(text, type_oid, typmod));
@@ -277,7 +277,7 @@ impl Narrowed {
 impl Domain {
     unsafe fn check(&self, datum: pg_sys::Datum, null: bool) {
         let mut kept = self.kept.get();
-        // SAFETY: the caller vouches for the datum; `kept` is null or what the function has put there.
+        // SAFETY: the caller guarantees a valid datum; `kept` is null or what the function has put there.
         unsafe { pg_sys::domain_check(datum, null, self.type_oid, &mut kept, self.memory) };
         self.kept.set(kept);
     }

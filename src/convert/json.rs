@@ -96,7 +96,7 @@ impl FromDatum for Document {
 // SAFETY: the argument is a datum of the SQL type that is named below.
 unsafe impl<'fcx> ArgAbi<'fcx> for Document {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let document = unsafe { arg.unbox_arg_using_from_datum() };
         document.unwrap_or_else(|| {
             raise(Report::new(

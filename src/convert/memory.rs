@@ -1,4 +1,4 @@
-//! Where the values of a row live that are not held in a datum itself.
+//! Memory of row values that are passed by reference.
 
 use pgrx::pg_sys;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL values as the connector's values. What the gateway cannot be told faithfully has no value here.
+//! PostgreSQL values as connector values. What the gateway cannot express exactly has no value.
 
 use intacct::query::text::is_sendable;
 use intacct::{Binding, Value};
@@ -10,13 +10,13 @@ pub(super) const EPOCH_DAYS: i64 = 10_957;
 /// The same in microseconds.
 pub(super) const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
 
-/// The value of a datum that is not null. `None`: it cannot be said (infinities, NaN, empty or blank-edged text, text
+/// The value of a datum that is not null. `None`: it cannot be expressed (infinities, NaN, empty or blank-edged text, text
 /// with control characters, years beyond four digits, other types).
 ///
 /// # Safety
 /// `datum` must be a valid, non-null datum of type `type_oid`.
 pub unsafe fn value(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<Value> {
-    // SAFETY: the caller vouches for the datum's type.
+    // SAFETY: the caller guarantees datum's type.
     unsafe {
         match type_oid {
             pg_sys::TEXTOID | pg_sys::VARCHAROID => {
@@ -39,12 +39,12 @@ pub unsafe fn value(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<Value
     }
 }
 
-/// The elements of an array; `None` when one of them cannot be said.
+/// The elements of an array; `None` when one of them cannot be expressed.
 ///
 /// # Safety
 /// `datum` must be a valid, non-null array of `element`s.
 pub unsafe fn array(datum: pg_sys::Datum, element: pg_sys::Oid) -> Option<Vec<Option<Value>>> {
-    // SAFETY: the caller vouches for the array; deconstruct_array allocates in the current memory context.
+    // SAFETY: the caller guarantees a valid array; deconstruct_array allocates in the current memory context.
     unsafe {
         let array = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         let (mut length, mut by_value, mut align) = (0i16, false, 0 as std::ffi::c_char);
@@ -78,7 +78,7 @@ pub unsafe fn array(datum: pg_sys::Datum, element: pg_sys::Oid) -> Option<Vec<Op
 /// # Safety
 /// `array` must be a valid constant of an array type.
 pub unsafe fn elements(array: *mut pg_sys::Const) -> Option<Vec<*mut pg_sys::Const>> {
-    // SAFETY: the caller vouches for the constant; everything is allocated in the current memory context.
+    // SAFETY: the caller guarantees a valid constant; everything is allocated in the current memory context.
     unsafe {
         let element = pg_sys::get_element_type((*array).consttype);
         if (*array).constisnull || element == pg_sys::InvalidOid {
@@ -120,7 +120,7 @@ pub unsafe fn binding(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -
     if null {
         return Binding::Null;
     }
-    // SAFETY: the caller vouches for the datum's type.
+    // SAFETY: the caller guarantees datum's type.
     unsafe {
         let element = pg_sys::get_element_type(type_oid);
         if element == pg_sys::InvalidOid {
@@ -136,7 +136,7 @@ pub unsafe fn binding(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -
 /// # Safety
 /// `datum` must be a valid, non-null text.
 pub unsafe fn text(datum: pg_sys::Datum) -> Option<String> {
-    // SAFETY: the caller vouches that the datum is a text; the C string is copied and freed.
+    // SAFETY: the caller guarantees that the datum is a text; the C string is copied and freed.
     unsafe {
         let characters = pg_sys::text_to_cstring(datum.cast_mut_ptr());
         let length = CStr::from_ptr(characters).count_bytes();

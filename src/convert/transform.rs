@@ -1,4 +1,4 @@
-//! Values of parameters in the shape that the planner chose.
+//! Parameter values, transformed as the planner chose.
 
 use super::{calendar, outward};
 use crate::private::transform::{ParamTransform, Rounding};
@@ -24,7 +24,7 @@ pub unsafe fn bind(
             _ => Binding::Null,
         };
     }
-    // SAFETY: the caller vouches for the datum's type; transforms of text and numbers are only given to such.
+    // SAFETY: the caller guarantees datum's type; transforms of text and numbers are only given to such.
     unsafe {
         let made = match shape {
             ParamTransform::Plain | ParamTransform::Nullable => {

@@ -49,12 +49,12 @@ pub unsafe extern "C-unwind" fn analyze_foreign_table(
     true
 }
 
-/// The client of the table's owner, whoever runs ANALYZE: the statistics are the owner's view of the company.
+/// The client of the table's owner, whichever role runs ANALYZE: the statistics are the owner's view of the company.
 ///
 /// # Safety
 /// `relation` must be open.
 unsafe fn client(table: &ForeignTable, relation: pg_sys::Relation) -> Client {
-    // SAFETY: the caller vouches for the relation.
+    // SAFETY: the caller guarantees a valid relation.
     let owner = unsafe { (*(*relation).rd_rel).relowner };
     crate::connection::client(table.server_oid, owner).unwrap_or_else(|error| raise(error))
 }

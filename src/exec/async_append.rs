@@ -2,7 +2,7 @@
 //!
 //! The Append asks each child for a row, and goes on to the next child when it has none yet; then it waits for the
 //! descriptors of all of them. A request that was started stays under way whatever the Append does, so nothing is
-//! needed to order them: the client keeps to the budget of its server.
+//! needed to order them: the client keeps to the limiter of its server.
 
 use super::scan::{Running, state};
 use crate::error::raise_internal;
@@ -17,7 +17,7 @@ pub unsafe extern "C-unwind" fn foreign_async_request(areq: *mut pg_sys::AsyncRe
     unsafe { produce(areq) }
 }
 
-/// The Append waits: tells it for what.
+/// The Append waits: adds the descriptor of the scan to its events.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn foreign_async_configure_wait(areq: *mut pg_sys::AsyncRequest) {
     // SAFETY: executor callback on the main thread while a request to a scan of ours is pending; its requestor is an
@@ -44,10 +44,10 @@ pub unsafe extern "C-unwind" fn foreign_async_notify(areq: *mut pg_sys::AsyncReq
     unsafe { produce(areq) }
 }
 
-/// Answers with the next row if it is at hand, and says that it is on its way otherwise. Does not wait, but where a
+/// Answers with the next row if it is at hand, or reports that it is on its way. Does not wait, but where a
 /// local plan has taken over.
 unsafe fn produce(areq: *mut pg_sys::AsyncRequest) {
-    // SAFETY: the callers vouch for the request. The node's own function is called below the instrumentation, which
+    // SAFETY: the caller guarantees a valid request. The node's own function is called below the instrumentation, which
     // the executor does around us.
     unsafe {
         let node = (*areq).requestee;

@@ -1,4 +1,4 @@
-//! Parameters of a scan: expressions of the plan, evaluated when the rows are asked for.
+//! Parameters of a scan: expressions of the plan, evaluated when the rows are requested.
 
 use crate::convert::transform;
 use crate::ffi;
@@ -23,7 +23,7 @@ impl Parameters {
         transforms: Vec<ParamTransform>,
         parent: *mut pg_sys::PlanState,
     ) -> Parameters {
-        // SAFETY: the caller vouches for the nodes.
+        // SAFETY: the caller guarantees valid planner or executor nodes.
         unsafe {
             let types = PgList::<pg_sys::Node>::from_pg(expressions)
                 .iter_ptr()
@@ -46,7 +46,7 @@ impl Parameters {
     /// What each expression is now, in the order of their numbers.
     ///
     /// # Safety
-    /// `context` must be the scan's expression context; values that are not said by value live in its per-tuple
+    /// `context` must be the scan's expression context; values that are not passed by value live in its per-tuple
     /// memory, and are copied before this returns.
     pub unsafe fn evaluate(&self, context: *mut pg_sys::ExprContext) -> Vec<Binding> {
         self.states

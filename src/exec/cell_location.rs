@@ -1,4 +1,4 @@
-//! Where a cell stands, for the error that says it cannot be read.
+//! Location of a cell, for the error when it cannot be read.
 
 use super::scan::job;
 use crate::catalog::ForeignTable;
@@ -22,7 +22,7 @@ pub struct CellLocation {
 }
 
 impl CellLocation {
-    /// The place of a scan's cell.
+    /// The location of a scan's cell.
     pub fn of(
         table: &ForeignTable,
         plan: &ScanPrivate,
@@ -46,7 +46,7 @@ impl CellLocation {
         }
     }
 
-    /// The report for a cell that is not what its column's type says.
+    /// The report for a cell that is not valid for its column's type.
     pub fn report(&self, error: &CellError) -> Report {
         Report::new(
             PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
@@ -97,13 +97,13 @@ impl std::fmt::Display for CellLocation {
     }
 }
 
-/// The message for a cell that is not what its column's type says.
+/// The message for a cell that is not valid for its column's type.
 pub fn invalid(field: &str, object: &str, error: &CellError) -> String {
     let CellError { expected, found } = error;
     format!("invalid value in field {field} of {object}: expected {expected}, found \"{found}\"")
 }
 
-/// Calls functions of a type; where they do not take a value, the error names the place of the cell.
+/// Calls functions of a type; where they do not take a value, the error names the location of the cell.
 pub fn naming<R>(convert: impl FnOnce() -> R, place: impl FnOnce() -> CellLocation) -> R {
     reporting(convert, |error| place().not_taken(error))
 }

@@ -1,4 +1,4 @@
-//! EXPLAIN: the query in connector syntax; with VERBOSE what is sent, with ANALYZE what came back.
+//! EXPLAIN of a foreign scan: the query in connector syntax; with VERBOSE the request, with ANALYZE the statistics.
 
 use super::aggregate::verification;
 use super::scan::{Running, ScanStats, job, state};
@@ -10,7 +10,7 @@ use intacct::{DialectKind, Doubts, GatewayZone, PageRequest, Query, RenderContex
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::{CStr, CString};
 
-/// Shows a scan. Contacts nobody.
+/// Shows a scan. Sends no request.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn explain_foreign_scan(
     node: *mut pg_sys::ForeignScanState,
@@ -233,7 +233,7 @@ unsafe fn request(
     }
 }
 
-/// The request for a page, as far as it is known without asking anybody: points in time on a clock at Greenwich.
+/// The request for a page, as far as it is known without a request: points in time on a clock at Greenwich.
 unsafe fn rendered(
     es: *mut pg_sys::ExplainState,
     label: &CStr,

@@ -41,7 +41,7 @@ impl StoredColumns {
             .filter(|column| column.is_stored() && wanted(column.attnum));
         let mut columns = Vec::new();
         for column in stored {
-            // SAFETY: the caller vouches for relation and state; a generated column always has an expression, and the
+            // SAFETY: the caller guarantees relation and state; a generated column always has an expression, and the
             // executor's memory keeps what is made of it.
             unsafe {
                 let expression = pg_sys::build_column_default(relation, column.attnum.into());
@@ -54,7 +54,7 @@ impl StoredColumns {
         }
         StoredColumns {
             columns,
-            // SAFETY: the caller vouches for the executor's state, which frees the context.
+            // SAFETY: the caller guarantees executor's state, which frees the context.
             context: unsafe { pg_sys::CreateExprContext(estate) },
             table: table.oid,
         }
@@ -74,7 +74,7 @@ impl StoredColumns {
         if self.columns.is_empty() {
             return;
         }
-        // SAFETY: the caller vouches for the slot; the expressions were made ready for rows of its table.
+        // SAFETY: the caller guarantees a valid slot; the expressions were made ready for rows of its table.
         unsafe {
             (*slot).tts_tableOid = self.table;
             (*self.context).ecxt_scantuple = slot;

@@ -1,4 +1,4 @@
-//! The executor's side of a scan.
+//! Execution of foreign scans, pushed aggregates and lookup joins; ANALYZE and EXPLAIN.
 
 mod aggregate;
 mod analyze;

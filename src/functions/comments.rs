@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{self, quote_identifier, quote_literal};
 
-/// Writes the labels of the foreign tables in a schema, and of their columns, as their comments; says how many
+/// Writes the labels of the foreign tables in a schema, and of their columns, as their comments; returns how many
 /// comments were written. The tables must be the caller's.
 #[pg_extern]
 fn apply_comments(schema: &str) -> i64 {

@@ -1,4 +1,4 @@
-//! What monitoring systems read: counters that outlive the server's run, and the view over all that is watched.
+//! `metrics`, for monitoring systems: counters that outlive the server's run, and the view over all that is watched.
 
 use super::access::{exists, may_use, reads_all_stats};
 use super::request_stats::errors;

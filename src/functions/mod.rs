@@ -19,7 +19,7 @@ mod writes;
 
 use pgrx::prelude::*;
 
-// Names in what follows are looked up in pg_catalog first and in the extension's schema second: an operator that somebody
+// Names in what follows are looked up in pg_catalog first and in the extension's schema second: an operator that another role
 // has put there could be taken for a coarser match of the first. A schema that the extension makes itself is empty.
 extension_sql!(
     r"

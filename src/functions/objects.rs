@@ -1,4 +1,4 @@
-//! What a company has: its objects and their fields, and the entities that the user may sign in at.
+//! `objects`, `fields`, `entities`: what a company has.
 
 use super::access::{callers_client, usable_server};
 use crate::error::raise;
@@ -19,7 +19,7 @@ struct Found {
 
 /// The objects of the company, standard and custom.
 ///
-/// With `probe`, each is asked for one row, to tell whether the user may read it and how many rows it has: one
+/// With `probe`, each is asked for one row, to determine whether the user may read it and how many rows it has: one
 /// request for each object. Without, one request lists them all, and those columns are NULL.
 #[pg_extern]
 #[allow(clippy::type_complexity)]

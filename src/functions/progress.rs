@@ -1,4 +1,4 @@
-//! What is going on now, and how far it has come.
+//! `progress`: running scans and refreshes.
 
 use super::access::{exists, may_use, reads_all_stats};
 use crate::options::server_name;

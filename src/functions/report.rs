@@ -15,7 +15,7 @@ const QUEUED: usize = 1;
 /// Runs a custom report and returns its rows as JSON objects of text.
 ///
 /// `arguments` holds the report's parameters by name; one with parts (a range of dates) is an object.
-/// `interactive` says that the report was made with the interactive report writer. A field that some rows have and others do
+/// `interactive`: the report was made with the interactive report writer. A field that some rows have and others do
 /// not is an error, unless `missing_elements` is `null`.
 #[pg_extern]
 fn read_report(

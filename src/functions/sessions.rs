@@ -47,8 +47,8 @@ fn sessions() -> TableIterator<
     TableIterator::new(rows.collect::<Vec<_>>())
 }
 
-/// Lets go of the current user's sessions of this backend at a server; says how many there were. The next statement signs
-/// in anew.
+/// Lets go of the current user's sessions of this backend at a server; returns how many there were. The next statement signs
+/// in again.
 #[pg_extern]
 fn disconnect(server: &str) -> i32 {
     // SAFETY: main thread inside a transaction.

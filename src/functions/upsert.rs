@@ -19,7 +19,7 @@ use std::ffi::CStr;
 /// Rows as objects of the columns to be written.
 type Rows = Vec<Map<String, Value>>;
 
-/// Creates the rows that are not there yet and updates the others; says how many of each. Rows are JSON objects, their
+/// Creates the rows that are not there yet and updates the others; returns how many of each. Rows are JSON objects, their
 /// members columns of the table. The key is the column that is marked with the option `key`, else that of the object's
 /// natural key. Rows are written as INSERT and UPDATE write them.
 #[pg_extern(sql = r#"
@@ -222,7 +222,7 @@ impl Statements {
         }
     }
 
-    /// Writes the rows; says how many were created and updated.
+    /// Writes the rows; returns how many were created and updated.
     fn run(&self, client: &mut SpiClient<'_>, rows: Rows) -> spi::Result<(i64, i64)> {
         if rows.is_empty() {
             return Ok((0, 0));

@@ -1,4 +1,4 @@
-//! How a table differs from what the company has by now, as statements that bring it up to date.
+//! Schema differences: statements that bring a foreign table up to date with the company.
 
 use super::ddl::{Common, Quoting, column as column_text, options};
 use super::fetch::Described;
@@ -119,7 +119,7 @@ fn added(
     };
     let additions = fresh.columns.into_iter().map(|column| {
         let (Assigned::Plain(name) | Assigned::Changed(name)) = namer.assign(&column.field);
-        // The key of an existing table is what its option row_key says.
+        // The key of an existing table is what its option row_key names.
         let column = ColumnDefinition {
             name,
             key: false,

@@ -1,4 +1,4 @@
-//! What IMPORT asks of the gateway: the list of objects, their fields, and one row of each. Runs on the I/O thread:
+//! Requests of IMPORT FOREIGN SCHEMA: the list of objects, their fields, and one row of each. Runs on the I/O thread:
 //! nothing here may call PostgreSQL.
 
 use super::request::{ImportRequest, Stranger, WantedObject, select};
@@ -9,7 +9,7 @@ use intacct::{
 };
 use std::collections::{BTreeMap, HashSet};
 
-/// Everything that the gateway told.
+/// Everything that the gateway returned.
 #[derive(Debug, Default)]
 pub struct Fetched {
     /// Objects to make tables of.
@@ -35,7 +35,7 @@ pub struct Described {
     pub missing: Vec<String>,
     /// `query` refuses the object, and `readByQuery` answers.
     pub by_query_string: bool,
-    /// The function that reads it tells its rows apart by this field, whatever the definition holds.
+    /// The function that reads it identifies its rows by this field, whatever the definition holds.
     pub settled_key: Option<&'static str>,
 }
 
@@ -247,7 +247,7 @@ async fn probe(
             if !concerns_one_object(&error) {
                 return Err(error);
             }
-            // `readByQuery` cannot say that private rows are wanted.
+            // `readByQuery` cannot request private rows.
             if !request.private && answers_to_query_string(client, &object).await? {
                 object.related.clear();
                 object.refused.clear();

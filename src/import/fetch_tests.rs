@@ -153,7 +153,7 @@ fn an_object_that_only_read_by_query_answers_is_read_so() {
     let public = fetched(limit_to(&["activitylog"]), &[]);
     assert_eq!(names(&public), ["ACTIVITYLOG"]);
     assert!(public.objects[0].by_query_string);
-    // It cannot say that private rows are wanted.
+    // It cannot request private rows.
     let private = fetched(limit_to(&["activitylog"]), &[("import_private", "on")]);
     assert_eq!(names(&private), [""; 0]);
     assert_eq!(private.skipped.len(), 1);

@@ -144,7 +144,7 @@ fn refuse_strangers(fetched: &Fetched, request: &ImportRequest) {
     }
 }
 
-/// The tables to make; tells of everything that is left out or not as expected.
+/// The tables to make; reports everything that is left out or not as expected.
 fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<TableDefinition> {
     for skipped in &fetched.skipped {
         pgrx::check_for_interrupts!();
@@ -241,7 +241,7 @@ fn tables(fetched: &Fetched, request: &ImportRequest) -> Vec<TableDefinition> {
     tables
 }
 
-/// What to do about a refused object, when the failure itself does not say.
+/// What to do about a refused object, when the failure itself has no hint.
 fn remedy(error: &intacct::Error) -> String {
     match error.kind() {
         intacct::ErrorKind::Permission => {

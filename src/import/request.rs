@@ -1,4 +1,4 @@
-//! What IMPORT FOREIGN SCHEMA is asked for.
+//! Options and selection of IMPORT FOREIGN SCHEMA.
 
 use super::naming::{Case, plain};
 use crate::options::{OptionError, OptionValues};

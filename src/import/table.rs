@@ -1,4 +1,4 @@
-//! From the definition of an object to the definition of a table.
+//! Table definitions, made from the definitions of objects.
 
 use super::fetch::{Described, leads_to_one, paths};
 use super::naming::{Assigned, Case, Namer, SYSTEM_COLUMNS};
@@ -36,7 +36,7 @@ pub struct ColumnDefinition {
     pub sql_type: &'static str,
     /// Path in Intacct.
     pub field: String,
-    /// Intacct's type, as the option `type` says it.
+    /// Intacct's type, as in the option `type`.
     pub data_type: String,
     /// Intacct's name for people.
     pub label: String,
@@ -113,7 +113,7 @@ impl TableDefinition {
     }
 }
 
-/// The table for an object, and what is to be said about it. None when no field is left.
+/// The table for an object, and remarks about it. None when no field is left.
 pub fn table(object: &Described, name: String, case: Case) -> Option<(TableDefinition, Vec<Remark>)> {
     let definition = &object.definition;
     let mut remarks = Vec::new();
@@ -238,7 +238,7 @@ const NATURAL_KEYS: [(&str, &str); 28] = [
     ("WAREHOUSE", "WAREHOUSEID"),
 ];
 
-/// The relation that a field holds the key of. `lookup` does not say which field of the parent the key equals: a
+/// The relation that a field holds the key of. `lookup` does not report which field of the parent the key equals: a
 /// number is the parent's record number, a text its natural key where that is known.
 fn references(definition: &ObjectDefinition, field: &FieldDefinition) -> Option<Reference> {
     let relation = definition
@@ -254,7 +254,7 @@ fn references(definition: &ObjectDefinition, field: &FieldDefinition) -> Option<
             .map(|(_, key)| *key)?,
         _ => return None,
     };
-    // What the option's own syntax could not say is left out.
+    // What the option's own syntax cannot express is left out.
     let text = format!("{}={}({parent_field})", relation.path, relation.object);
     Reference::parse(&text)
 }

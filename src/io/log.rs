@@ -23,10 +23,10 @@ static LINES: Lazy<LogLines> = Lazy::new(|| {
     }
 });
 
-/// Whether anybody would read a line.
+/// Whether log lines are wanted.
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Finds out whether lines are wanted: `log_min_messages` or `client_min_messages` says so. Main thread only.
+/// Finds out whether lines are wanted: `log_min_messages` or `client_min_messages` asks for them. Main thread only.
 pub(super) fn listen() {
     // SAFETY: main thread; only looks at settings.
     let wanted = unsafe { pgrx::pg_sys::message_level_is_interesting(pgrx::pg_sys::DEBUG1 as i32) };

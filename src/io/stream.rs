@@ -174,7 +174,7 @@ impl<T> Stream<T> {
             return Ok(Ready::End);
         }
         self.ask();
-        // Drained before the queue is looked at: a ring after this line makes the descriptor readable again.
+        // Drained before the queue is checked: a ring after this line makes the descriptor readable again.
         self.notifier.drain();
         log::report();
         match poll(&mut self.queue) {
@@ -183,7 +183,7 @@ impl<T> Stream<T> {
         }
     }
 
-    /// The descriptor to wait on, for whoever waits in another place than [`next`](Self::next).
+    /// The descriptor to wait on, for a caller that waits elsewhere than [`next`](Self::next).
     pub fn descriptor(&self) -> RawFd {
         self.notifier.raw()
     }

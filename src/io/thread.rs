@@ -68,7 +68,7 @@ pub fn cancel(id: u64) {
     }
 }
 
-/// The live thread of this process, started anew after a fork or a panic.
+/// The live thread of this process, restarted after a fork or a panic.
 fn running() -> std::io::Result<&'static IoThread> {
     let pid = std::process::id();
     if let Some(io) = THREAD
@@ -89,7 +89,7 @@ fn spawn(pid: u32) -> std::io::Result<IoThread> {
     let ended = Ended::default();
     let flag = ended.clone();
     let masked = Blocked::all()?;
-    // Made here, so that a failure (descriptors, most likely) is told.
+    // Made here, so that a failure (descriptors, most likely) is reported.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

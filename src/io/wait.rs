@@ -23,7 +23,7 @@ pub fn wait_or<T>(
 ) -> T {
     let events = (pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_EXIT_ON_PM_DEATH) as i32;
     loop {
-        // Drained before the queue is looked at: a ring after this line is seen by the wait below.
+        // Drained before the queue is checked: a ring after this line is seen by the wait below.
         notifier.drain();
         log::report();
         if let Some(found) = poll() {
@@ -45,7 +45,7 @@ pub fn wait_or<T>(
     }
 }
 
-/// What is said when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
+/// The error when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
 pub fn exhausted(error: &std::io::Error) -> intacct::Error {
     let message = format!("this backend has no descriptor or thread left to wait for Sage Intacct: {error}");
     intacct::Error::new(intacct::ErrorKind::Resources, message).with_hint(

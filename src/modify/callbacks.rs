@@ -16,7 +16,7 @@ unsafe fn state<'a>(rinfo: *mut pg_sys::ResultRelInfo) -> Option<&'a mut WriteSt
     unsafe { (*rinfo).ri_FdwState.cast::<WriteState>().as_mut() }
 }
 
-/// Makes a write of a planned statement ready. Asks nobody.
+/// Makes a write of a planned statement ready. Sends no request.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn begin_foreign_modify(
     mtstate: *mut pg_sys::ModifyTableState,
@@ -175,13 +175,13 @@ unsafe fn reads_server(estate: *mut pg_sys::EState, target: &TargetTable) -> boo
     }
 }
 
-/// Rows that are handed over together.
+/// Rows that are passed on together.
 pub unsafe fn rows_at_a_time(
     target: &TargetTable,
     rinfo: *mut pg_sys::ResultRelInfo,
     plan: &ModifyPrivate,
 ) -> usize {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let (_, after) = unsafe { triggers(rinfo, plan.verb) };
     let shown = match plan.verb {
         Verb::Create => !plan.returning.is_empty(),

@@ -10,7 +10,7 @@ pub struct ConstantColumn {
     pub attnum: i16,
     /// Its value.
     value: pg_sys::Datum,
-    /// The function that says whether two values are equal; none for a type without one.
+    /// The function that decides whether two values are equal; none for a type without one.
     equals: pg_sys::Oid,
     collation: pg_sys::Oid,
     type_oid: pg_sys::Oid,
@@ -30,7 +30,7 @@ impl ConstantColumn {
         columns
             .filter_map(|column| {
                 let text = column.constant.as_deref()?;
-                // SAFETY: the caller vouches for the descriptor; catalog look-ups by OID.
+                // SAFETY: the caller guarantees a valid descriptor; catalog look-ups by OID.
                 unsafe {
                     let attribute = crate::compat::attribute(descriptor, column.attnum as usize - 1);
                     let types =
@@ -55,7 +55,7 @@ impl ConstantColumn {
     /// # Safety
     /// `value` must be a valid, non-null value of the column; memory is taken from the current context.
     pub unsafe fn is(&self, value: pg_sys::Datum) -> bool {
-        // SAFETY: the caller vouches for the value; the function takes two values of the column's type.
+        // SAFETY: the caller guarantees a valid value; the function takes two values of the column's type.
         unsafe {
             if self.equals == pg_sys::InvalidOid {
                 return super::row::output(value, self.type_oid)

@@ -9,7 +9,7 @@ use crate::private::ModifyPrivate;
 use intacct::write::Verb;
 use pgrx::{pg_guard, pg_sys};
 
-/// Shows a write. Contacts nobody.
+/// Shows a write. Sends no request.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn explain_foreign_modify(
     _mtstate: *mut pg_sys::ModifyTableState,

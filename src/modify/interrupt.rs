@@ -1,4 +1,4 @@
-//! What an interrupt means while a write is under way: nothing may be raised that hides what was stored.
+//! Interrupts during a write: nothing may be raised that hides what was stored.
 
 use crate::error::{Report, raise};
 use crate::ffi;
@@ -10,7 +10,7 @@ use std::cell::Cell;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled;
 
-/// Looks for interrupts in the wait for a write of so many rows. A terminate closes the gate, so that nothing leaves any
+/// Looks for interrupts in the wait for a write of so many rows. A terminate closes the write, so that nothing leaves any
 /// more, and does not return, unless all rows are stored already: then the caller notes them first. A cancel is left to
 /// the caller. Both stay pending. All others are served.
 pub fn look(journal: &Journal, rows: usize) -> Option<Cancelled> {
@@ -32,7 +32,7 @@ pub fn look(journal: &Journal, rows: usize) -> Option<Cancelled> {
     None
 }
 
-/// What PostgreSQL says of the cancel that is pending.
+/// What PostgreSQL reports for the cancel that is pending.
 pub fn reason() -> &'static str {
     // SAFETY: main thread; looks at flags.
     unsafe {

@@ -1,8 +1,8 @@
 //! Writing: INSERT, UPDATE, DELETE, COPY and rows routed to partitions.
 //!
-//! Rows are turned into [`row::Row`]s, buffered, and handed over in batches (`state.rs`, `send.rs`). With `write_mode
+//! Rows are turned into [`row::WriteRow`]s, buffered, and sent in batches (`state.rs`, `send.rs`). With `write_mode
 //! 'on_commit'` they wait in a queue for the commit instead (`commit_queue.rs`). What the gateway has stored cannot be taken
-//! back, so every error says what is stored (`outcome.rs`), and so does a rollback (`xact_log.rs`). A cancel means something
+//! back, so every error reports what is stored (`outcome.rs`), and so does a rollback (`xact_log.rs`). A cancel means something
 //! else before and after a request has left (`interrupt.rs`).
 
 mod callbacks;

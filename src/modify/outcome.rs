@@ -1,14 +1,14 @@
-//! A write that failed, in words: which rows are stored, which may be, and which one was refused.
+//! Report of a failed write: which rows are stored, which may be, and which one was refused.
 
 use super::row::WriteRow;
 use crate::error::Report;
 use intacct::write::{Verb, WriteFailure};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
-/// Names of rows that are told; more are counted only.
+/// Names of rows that are reported; more are counted only.
 const NAMED: usize = 10;
 
-/// The error for a failure. `before` counts the rows of the statement that were handed over earlier; `left_out` are
+/// The error for a failure. `before` counts the rows of the statement that were passed on earlier; `left_out` are
 /// those of them that were duplicates to skip, in ascending order. Rows are numbered from 1, in the order of the statement.
 pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out: &[usize]) -> Report {
     let mut report = Report::from(&failure.error);
@@ -49,7 +49,7 @@ pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out
     report
 }
 
-/// Warnings that are told one by one; more are counted only.
+/// Warnings that are reported one by one; more are counted only.
 const WARNED: usize = 10;
 
 /// Tells what is wrong though Sage Intacct has accepted the rows: nothing of it is undone. `before` as in [`report`].

@@ -1,4 +1,4 @@
-//! The planner's side of a write: what names the rows, which columns are sent and which come back.
+//! Planning of a write: row identifier, columns that are sent, columns that are returned.
 
 use super::target::TargetTable;
 use crate::catalog::Column;

@@ -37,7 +37,7 @@ impl WriteState {
         };
         let fields = fields_of(&unknown);
         let reader = exec::cell_reader(self.client.as_ref());
-        // SAFETY: the caller vouches for the slot; values are copied into a tuple of the caller's memory context.
+        // SAFETY: the caller guarantees a valid slot; values are copied into a tuple of the caller's memory context.
         unsafe {
             let (values, nulls) = attributes(slot);
             let (mut values, mut nulls) = (values.to_vec(), nulls.to_vec());
@@ -83,7 +83,7 @@ impl WriteState {
         if self.stored.is_empty() {
             return;
         }
-        // SAFETY: the caller vouches for the slot; `store` copies the values.
+        // SAFETY: the caller guarantees a valid slot; `store` copies the values.
         unsafe {
             let (mut values, mut nulls) = self.in_row_memory(|| {
                 attributes(slot);
@@ -96,7 +96,7 @@ impl WriteState {
     }
 
     /// The error of a type that does not take what the gateway holds. Unlike a cell that does not parse it cannot be made a
-    /// warning: nobody knows what the type's functions left undone.
+    /// warning: it is not known what the type's functions left undone.
     fn not_taken(&self, column: &ReturningColumn, error: &ErrorReportWithLevel) -> Report {
         Report::new(
             error.sql_error_code(),
@@ -139,7 +139,7 @@ impl WriteState {
             let place = fields.iter().position(|field| field.eq_ignore_ascii_case(name))?;
             match value {
                 WriteValue::Text(text) => Some((place, text.clone())),
-                // What was to be emptied is looked at for itself.
+                // What was to be emptied is checked by itself.
                 WriteValue::Empty | WriteValue::Lines(_) => None,
             }
         });

@@ -36,7 +36,7 @@ impl ReturningColumn {
             .filter(|column| !column.is_lines() && column.generated.is_none())
             .map(|column| {
                 let slot = column.attnum as usize - 1;
-                // SAFETY: the caller vouches for the descriptor.
+                // SAFETY: the caller guarantees a valid descriptor.
                 unsafe {
                     let attribute = crate::compat::attribute(descriptor, slot);
                     ReturningColumn {

@@ -1,4 +1,4 @@
-//! Values of a row on their way to the gateway.
+//! Row values, converted for the gateway.
 
 use super::target::TargetTable;
 use crate::catalog::Column;
@@ -12,7 +12,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::CStr;
 use std::sync::Arc;
 
-/// A value that can be said, up to the gateway's zone, which may still have to be asked for.
+/// A value that can be expressed, up to the gateway's zone, which may still have to be asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outgoing {
     /// As it travels.
@@ -98,7 +98,7 @@ impl WriteRow {
     }
 }
 
-/// One column, and how its values are said.
+/// One column, and how its values are rendered.
 pub struct Outbound {
     /// Its number in the table.
     pub attnum: i16,
@@ -123,7 +123,7 @@ enum How {
 }
 
 impl Outbound {
-    /// How the values of a column are said.
+    /// How the values of a column are rendered.
     pub fn new(column: &Column) -> Outbound {
         // SAFETY: main thread inside a transaction; a catalog look-up.
         let base = unsafe { pg_sys::getBaseType(column.type_oid) };
@@ -160,7 +160,7 @@ impl Outbound {
         matches!(self.how, How::Lines)
     }
 
-    /// The value as it is said. Raises for one that the gateway cannot be told.
+    /// The value as it is rendered. Raises for one that the gateway cannot express.
     ///
     /// # Safety
     /// `datum` must be a valid value of the column, unless `null`; memory is taken from the current context.
@@ -168,7 +168,7 @@ impl Outbound {
         if null {
             return Outgoing::Null;
         }
-        // SAFETY: the caller vouches for the datum's type.
+        // SAFETY: the caller guarantees datum's type.
         unsafe {
             match self.how {
                 How::Text { padded } => {
@@ -366,7 +366,7 @@ unsafe fn settled<T>(work: impl FnOnce() -> T) -> T {
 /// # Safety
 /// `datum` must be a valid, non-null value of the type, which is the column's.
 pub unsafe fn key_text(column: &Column, datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
-    // SAFETY: the caller vouches for the datum.
+    // SAFETY: the caller guarantees a valid datum.
     unsafe {
         let how = Outbound::new(column);
         match how.value(datum, false, type_oid) {
@@ -390,7 +390,7 @@ pub unsafe fn key_text(column: &Column, datum: pg_sys::Datum, type_oid: pg_sys::
 /// # Safety
 /// `datum` must be a valid, non-null value of the type.
 pub unsafe fn output(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
-    // SAFETY: the caller vouches for the datum; conversion copies when the database is not UTF-8.
+    // SAFETY: the caller guarantees a valid datum; conversion copies when the database is not UTF-8.
     unsafe {
         let (mut function, mut varlena) = (pg_sys::InvalidOid, false);
         pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut varlena);

@@ -1,4 +1,4 @@
-//! Rows go out: a job on the I/O thread, and the wait for it.
+//! Sending of a batch: a job on the I/O thread, and the wait for it.
 
 use super::interrupt::{self, Cancelled};
 use super::row::WriteRow;
@@ -12,7 +12,7 @@ use intacct::{Client, Error, ErrorKind, GatewayZone};
 use pgrx::pg_sys;
 use std::sync::Arc;
 
-/// How rows that were handed over ended, unless they are written.
+/// How rows that were passed on ended, unless they are written.
 #[derive(Debug)]
 pub enum Unsent {
     /// What the gateway refused, or what is not known.

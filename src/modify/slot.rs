@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 /// # Safety
 /// `slot` must hold a row; the arrays are valid as long as it does.
 pub unsafe fn attributes<'a>(slot: *mut pg_sys::TupleTableSlot) -> (&'a [pg_sys::Datum], &'a [bool]) {
-    // SAFETY: the caller vouches for the slot; its arrays are as long as its descriptor.
+    // SAFETY: the caller guarantees a valid slot; its arrays are as long as its descriptor.
     unsafe {
         let natts = (*(*slot).tts_tupleDescriptor).natts;
         if i32::from((*slot).tts_nvalid) < natts {
@@ -25,7 +25,7 @@ pub unsafe fn attributes<'a>(slot: *mut pg_sys::TupleTableSlot) -> (&'a [pg_sys:
 /// # Safety
 /// `slot` must be a valid slot, `index` below its number of columns.
 pub unsafe fn type_of(slot: *mut pg_sys::TupleTableSlot, index: usize) -> pg_sys::Oid {
-    // SAFETY: the caller vouches for both.
+    // SAFETY: the caller guarantees both.
     unsafe { crate::compat::attribute((*slot).tts_tupleDescriptor, index).atttypid }
 }
 
@@ -34,7 +34,7 @@ pub unsafe fn type_of(slot: *mut pg_sys::TupleTableSlot, index: usize) -> pg_sys
 /// # Safety
 /// `slot` must be a valid slot, the arrays as long as its descriptor; values are copied.
 pub unsafe fn store(slot: *mut pg_sys::TupleTableSlot, values: &mut [pg_sys::Datum], nulls: &mut [bool]) {
-    // SAFETY: the caller vouches for the slot; the tuple is the slot's to free.
+    // SAFETY: the caller guarantees a valid slot; the tuple is the slot's to free.
     unsafe {
         let tuple = pg_sys::heap_form_tuple(
             (*slot).tts_tupleDescriptor,

@@ -1,4 +1,4 @@
-//! What a statement that writes to one table remembers.
+//! Executor state of a write (`ri_FdwState`).
 
 use super::constants::ConstantColumn;
 use super::limit::RowLimit;
@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A write that has begun. Owned by the executor's memory context, so that an error drops it with the rows that were
-/// not handed over.
+/// not passed on.
 pub struct WriteState {
     /// The table.
     pub target: TargetTable,
@@ -30,7 +30,7 @@ pub struct WriteState {
     pub shown: Vec<ReturningColumn>,
     /// The generated columns of them.
     pub stored: StoredColumns,
-    /// Who is asked, once somebody was.
+    /// The client, after its first use.
     pub client: Option<Client>,
     plan: ModifyPrivate,
     user: pg_sys::Oid,
@@ -40,7 +40,7 @@ pub struct WriteState {
     constants: Vec<ConstantColumn>,
     /// What names a row: number of the column, and its place in the rows of the scan.
     identity: Option<(i16, i16)>,
-    /// When a row was last modified, if that is looked at again: as `identity`.
+    /// When a row was last modified, if that is rechecked: as `identity`.
     modified: Option<(i16, i16)>,
     /// DELETE: columns that RETURNING shows, and their places in the rows of the scan.
     carried: Vec<(i16, i16)>,
@@ -52,7 +52,7 @@ pub struct WriteState {
     /// A trigger may have changed columns that UPDATE does not assign.
     compares: bool,
     buffer: Vec<WriteRow>,
-    /// Rows of the statement that were handed over.
+    /// Rows of the statement that were passed on.
     handed_over: usize,
     /// Those of them, from 1, that were duplicates to leave out.
     left_out: Vec<usize>,
@@ -63,7 +63,7 @@ pub struct WriteState {
     memory: pg_sys::MemoryContext,
 }
 
-/// When rows are handed over.
+/// When rows are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// Each at once: what the gateway makes of it is shown.
@@ -95,7 +95,7 @@ pub struct WriteContext {
 }
 
 impl WriteState {
-    /// A write that has asked nobody yet.
+    /// A write before its first request.
     ///
     /// # Safety
     /// Main thread; `descriptor` must be the table's, and the current memory context must be the statement's.
@@ -141,7 +141,7 @@ impl WriteState {
                 };
                 returning.retain(is_constant);
             }
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             shown = unsafe { ReturningColumn::columns(&target, &returning, descriptor) };
         }
         let limit = RowLimit::of(&target, context.statement);
@@ -169,7 +169,7 @@ impl WriteState {
         if plan.verb == Verb::Update && !compares {
             outbound.retain(|column| plan.assigned.contains(&column.attnum));
         }
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let constants = unsafe { ConstantColumn::all(&target, descriptor) };
         // SAFETY: main thread; the context goes with the statement's.
         let memory = unsafe {
@@ -212,17 +212,17 @@ impl WriteState {
     /// # Safety
     /// `slot` must hold a row of the table.
     pub unsafe fn insert(&mut self, slot: *mut pg_sys::TupleTableSlot) -> bool {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let row = unsafe { self.new_row(slot) };
         if self.mode == Mode::Commit {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             unsafe { self.check_known(slot) };
         }
         self.take(row);
         if self.mode != Mode::Single {
             // What is shown of a row that is not sent yet are constants.
             if !self.dry_run && !self.shown.is_empty() {
-                // SAFETY: passed through.
+                // SAFETY: same contract as this function.
                 unsafe {
                     self.show(slot, &[], &[]);
                     self.compute(slot);
@@ -233,7 +233,7 @@ impl WriteState {
         let written = self.hand_over();
         match written.last() {
             Some(row) if row.stored => {
-                // SAFETY: passed through.
+                // SAFETY: same contract as this function.
                 unsafe {
                     self.show(slot, &row.keys, &[]);
                     self.compute(slot);
@@ -244,17 +244,17 @@ impl WriteState {
         }
     }
 
-    /// Takes rows to insert of which nothing is shown; says for each whether it was not left out as there already.
+    /// Takes rows to insert of which nothing is shown; returns for each whether it was not left out as there already.
     ///
     /// # Safety
     /// The slots must hold rows of the table.
     pub unsafe fn insert_all(&mut self, slots: &[*mut pg_sys::TupleTableSlot]) -> Vec<bool> {
         let batch = self.target.batch_size();
         for slot in slots {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             let row = unsafe { self.new_row(*slot) };
             if self.mode == Mode::Commit {
-                // SAFETY: passed through.
+                // SAFETY: same contract as this function.
                 unsafe { self.check_known(*slot) };
             }
             if self.mode == Mode::Single {
@@ -284,14 +284,14 @@ impl WriteState {
         scanned: *mut pg_sys::TupleTableSlot,
         old: *mut pg_sys::TupleTableSlot,
     ) -> bool {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let key = unsafe { self.key(scanned) };
         if !self.seen.insert(key.1.clone()) {
             return false;
         }
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let unmodified = unsafe { self.last_modified(scanned) };
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let cells = unsafe { self.changes(slot, old) };
         let known = [key.clone()];
         // Nothing is sent of a row in which nothing but a constant column was assigned.
@@ -313,7 +313,7 @@ impl WriteState {
         } else {
             row.into_iter().for_each(|row| self.take(row));
         }
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             if !self.dry_run {
                 self.show(slot, &known, &written);
@@ -333,12 +333,12 @@ impl WriteState {
         slot: *mut pg_sys::TupleTableSlot,
         scanned: *mut pg_sys::TupleTableSlot,
     ) -> bool {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let key = unsafe { self.key(scanned) };
         if !self.seen.insert(key.1.clone()) {
             return false;
         }
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let unmodified = unsafe { self.last_modified(scanned) };
         self.take(WriteRow {
             target: self.gateway.clone(),
@@ -347,7 +347,7 @@ impl WriteState {
             cells: Vec::new(),
             unmodified,
         });
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { self.carry(slot, scanned, &self.carried) };
         !self.dry_run
     }
@@ -387,7 +387,7 @@ impl WriteState {
         }
     }
 
-    /// Sends the rows that wait, and says what became of them. Raises when they are not all written.
+    /// Sends the rows that wait, and reports what became of them. Raises when they are not all written.
     fn hand_over(&mut self) -> Vec<RowWritten> {
         if self.buffer.is_empty() {
             return Vec::new();
@@ -445,7 +445,7 @@ impl WriteState {
 
     /// A new row: the values that are not null. Intacct fills in the others.
     unsafe fn new_row(&mut self, slot: *mut pg_sys::TupleTableSlot) -> WriteRow {
-        // SAFETY: the caller vouches for the slot; what is kept is copied out of the row's memory.
+        // SAFETY: the caller guarantees a valid slot; what is kept is copied out of the row's memory.
         let cells = unsafe {
             let (values, nulls) = attributes(slot);
             self.check_constants(values, nulls, true);
@@ -483,7 +483,7 @@ impl WriteState {
         slot: *mut pg_sys::TupleTableSlot,
         old: *mut pg_sys::TupleTableSlot,
     ) -> Vec<(String, Outgoing)> {
-        // SAFETY: the caller vouches for the slots.
+        // SAFETY: the caller guarantees valid slots.
         unsafe {
             let (values, nulls) = attributes(slot);
             self.check_constants(values, nulls, false);
@@ -521,7 +521,7 @@ impl WriteState {
         slot: *mut pg_sys::TupleTableSlot,
         (old_values, old_nulls): (&[pg_sys::Datum], &[bool]),
     ) {
-        // SAFETY: the caller vouches for the slot and the row before.
+        // SAFETY: the caller guarantees a valid slot and the row before.
         unsafe {
             let (values, nulls) = attributes(slot);
             let columns = self.target.table.columns.iter();
@@ -568,7 +568,7 @@ impl WriteState {
 
     /// Field and value that name the row of a scan.
     unsafe fn key(&self, scanned: *mut pg_sys::TupleTableSlot) -> (String, String) {
-        // SAFETY: the caller vouches for the slot.
+        // SAFETY: the caller guarantees a valid slot.
         unsafe {
             let (values, nulls) = attributes(scanned);
             let column = self.target.identity();
@@ -596,10 +596,10 @@ impl WriteState {
         }
     }
 
-    /// When the row of a scan was last modified, if that is looked at again before it is written.
+    /// When the row of a scan was last modified, if that is rechecked before it is written.
     unsafe fn last_modified(&self, scanned: *mut pg_sys::TupleTableSlot) -> Option<i64> {
         let (_, place) = self.modified?;
-        // SAFETY: the caller vouches for the slot.
+        // SAFETY: the caller guarantees a valid slot.
         let (values, nulls) = unsafe { attributes(scanned) };
         let index = place as usize - 1;
         let instant = match nulls[index] {
@@ -632,7 +632,7 @@ impl WriteState {
         if columns.is_empty() {
             return;
         }
-        // SAFETY: the caller vouches for the slots; `store` copies the values.
+        // SAFETY: the caller guarantees valid slots; `store` copies the values.
         unsafe {
             let natts = (*(*slot).tts_tupleDescriptor).natts as usize;
             let empty = u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
@@ -654,7 +654,7 @@ impl WriteState {
 
     /// Raises when RETURNING shows a column of a new row that has no value yet: the gateway may give it one.
     unsafe fn check_known(&self, slot: *mut pg_sys::TupleTableSlot) {
-        // SAFETY: the caller vouches for the slot.
+        // SAFETY: the caller guarantees a valid slot.
         let (_, nulls) = unsafe { attributes(slot) };
         let unknown = self.target.table.columns.iter().find(|column| {
             self.plan.returning.contains(&column.attnum)

@@ -1,4 +1,4 @@
-//! A foreign table as something that can be written.
+//! Target table of a write: which columns can be written, and the row identifier.
 
 use crate::catalog::{Column, ForeignTable};
 use crate::error::{Report, raise};
@@ -35,7 +35,7 @@ impl TargetTable {
         }
     }
 
-    /// What the library is told of the table.
+    /// What the library gets of the table.
     pub fn gateway(&self) -> Arc<WriteTarget> {
         let options = &self.table.options;
         let mut target = WriteTarget::new(&options.object);
@@ -51,7 +51,7 @@ impl TargetTable {
         Arc::new(target)
     }
 
-    /// The column that tells rows apart for UPDATE and DELETE: that of the record number where there is one, whatever is
+    /// The column that identifies rows for UPDATE and DELETE: that of the record number where there is one, whatever is
     /// marked as key; else that which is marked.
     pub fn identity(&self) -> Option<&Column> {
         let record = self
@@ -71,7 +71,7 @@ impl TargetTable {
             .find(|column| column.key && column.is_remote() && !self.table.is_row_key(&column.field))
     }
 
-    /// Whether the options allow to write: those of the server and those of the table, since whoever may use a server
+    /// Whether the options allow to write: those of the server and those of the table, since any role with USAGE on a server
     /// can make a table of their own.
     pub fn is_updatable(&self) -> bool {
         self.table.server.updatable && self.table.options.updatable.unwrap_or(true)
@@ -106,7 +106,7 @@ impl TargetTable {
             .unwrap_or(self.table.server.batch_size) as usize
     }
 
-    /// The column that tells when a row was last modified, where rows that were modified since they were read must not
+    /// The column that shows when a row was last modified, where rows that were modified since they were read must not
     /// be written. Raises when there is none.
     pub fn modified(&self) -> Option<&Column> {
         if !self.table.server.match_unmodified {

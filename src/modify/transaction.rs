@@ -1,11 +1,11 @@
-//! How the xact_log and the queue hear of the ends of transactions.
+//! Transaction callbacks of the transaction log and of the commit queue.
 
 use pgrx::pg_sys;
 use std::cell::Cell;
 use std::ptr::null_mut;
 use std::thread::LocalKey;
 
-/// Asks to be told of the ends of transactions and savepoints, unless `registered` says that this was done.
+/// Registers for the ends of transactions and savepoints, unless `registered` is set.
 pub fn register(
     registered: &'static LocalKey<Cell<bool>>,
     transaction: pg_sys::XactCallback,

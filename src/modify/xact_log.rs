@@ -1,4 +1,4 @@
-//! What this transaction has written: a rollback cannot take it back, so it says what stays.
+//! Transaction log: what this transaction has written. A rollback cannot undo it, so it reports what stays.
 
 use super::outcome::named;
 use super::row::WriteRow;
@@ -40,7 +40,7 @@ pub fn statement() -> u64 {
     number
 }
 
-/// Notes that rows are stored. The gateway may have told keys of them.
+/// Notes that rows are stored. The gateway may have returned keys of them.
 pub fn note<'a>(statement: u64, rows: impl Iterator<Item = (&'a WriteRow, &'a [(String, String)])>) {
     enter(statement, false, rows);
 }
@@ -54,8 +54,8 @@ pub fn certain<'a>(
     rows.map(|row| (row, &[][..]))
 }
 
-/// An error is about to tell of all rows of a statement. In a subtransaction it may be caught and never be seen: then
-/// the rollback tells as well.
+/// An error is about to report all rows of a statement. In a subtransaction it may be caught and never be seen: then
+/// the rollback reports it as well.
 pub fn failed(statement: u64, failure: &WriteFailure, rows: &[WriteRow]) {
     if level() <= 1 {
         ENTRIES.with_borrow_mut(|entries| entries.retain(|entry| entry.statement != statement));

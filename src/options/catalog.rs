@@ -29,7 +29,7 @@ pub fn server(server_oid: pg_sys::Oid) -> Result<ServerOptions, OptionError> {
 /// noted in `stamps`.
 ///
 /// # Errors
-/// No mapping, an option that is missing, or a file that nobody responsible may read.
+/// No mapping, an option that is missing, or a file that neither the owner nor the user may read.
 pub fn user(
     server_oid: pg_sys::Oid,
     user_oid: pg_sys::Oid,
@@ -118,7 +118,7 @@ pub fn server_name(server_oid: pg_sys::Oid) -> String {
 /// # Safety
 /// `list` must be NIL or a list of DefElem with string arguments.
 pub unsafe fn values(level: OptionLevel, list: *mut pg_sys::List) -> OptionValues {
-    // SAFETY: the caller vouches for the list; defGetString raises for anything that has no text form.
+    // SAFETY: the caller guarantees a valid list; defGetString raises for anything that has no text form.
     let pairs = unsafe {
         PgList::<pg_sys::DefElem>::from_pg(list)
             .iter_ptr()

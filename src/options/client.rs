@@ -1,4 +1,4 @@
-//! What the client library is told, from the options of a server and of a user mapping.
+//! Configuration of the client library, from the options of a server and of a user mapping.
 
 use super::catalog;
 use super::error::OptionError;

@@ -1,4 +1,4 @@
-//! Mistakes in options, in words that say what would be right.
+//! Errors in options, with a hint at the valid form.
 
 use super::nearest;
 use super::spec::{OptionLevel, OptionSpec};
@@ -143,7 +143,7 @@ impl OptionError {
     /// An option that must be there is not.
     pub fn missing(level: OptionLevel, name: &str) -> Self {
         let statement = match level {
-            // Only said when a mapping is used: it may be completed in steps.
+            // Only reported when a mapping is used: it may be completed in steps.
             OptionLevel::UserMapping => "ALTER USER MAPPING ... OPTIONS (ADD ",
             _ => "OPTIONS (",
         };
@@ -204,7 +204,7 @@ impl OptionError {
         .hint("Grant pg_read_server_files, or let a role that has it own the server.")
     }
 
-    /// Nobody who answers for the option may read files any more.
+    /// Neither the owner nor the user may read files any more.
     pub fn may_not_read(name: &str, why: String) -> Self {
         OptionError::new(
             OptionErrorKind::NotPermitted,

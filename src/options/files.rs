@@ -1,4 +1,4 @@
-//! Files of the database server that options name, and who may have them read.
+//! Files of the database server that options name, and the right to have them read.
 
 use super::error::OptionError;
 use super::roles::role_name;
@@ -70,7 +70,7 @@ pub fn may_read(role: pg_sys::Oid) -> bool {
 
 /// Reads the file of an option of a user mapping.
 ///
-/// The role that set the option was checked then. At use, somebody who answers for the mapping must still have the
+/// The role that set the option was checked then. At use, a role responsible for the mapping must still have the
 /// right: its user, or the owner of the server, who can set any mapping of it.
 ///
 /// # Errors
@@ -132,7 +132,7 @@ fn owner(server_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { (*pg_sys::GetForeignServer(server_oid)).owner }
 }
 
-/// Reads a file whole; the error says why it cannot be read. Never waits: what is not a regular file is not opened, and
+/// Reads a file whole; the error has the reason it cannot be read. Never waits: what is not a regular file is not opened, and
 /// one that takes its place in between is opened without waiting for a peer. Links are followed: containers show
 /// secrets that way.
 fn read(path: &str, most: u64) -> Result<Vec<u8>, String> {

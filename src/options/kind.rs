@@ -98,7 +98,7 @@ impl OptionKind {
         }
     }
 
-    /// Whether the value is allowed. The error tells more than [`OptionKind::allowed`] does, or nothing.
+    /// Whether the value is allowed. The error has more detail than [`OptionKind::allowed`] does, or nothing.
     pub fn check(self, value: &str) -> Result<(), Option<String>> {
         let fine = |ok: bool| if ok { Ok(()) } else { Err(None) };
         match self {

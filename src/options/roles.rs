@@ -20,6 +20,6 @@ pub unsafe fn owned(text: *const std::ffi::c_char) -> String {
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: the caller vouches for the string.
+    // SAFETY: the caller guarantees a valid string.
     unsafe { CStr::from_ptr(text).to_string_lossy().into_owned() }
 }

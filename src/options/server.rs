@@ -10,7 +10,7 @@ use std::time::Duration;
 pub enum Ordering {
     /// Only orders that are known to be PostgreSQL's are pushed.
     Proven,
-    /// The user vouches: text in C order, NULLs last ascending and first descending.
+    /// The user assumes: text in C order, NULLs last ascending and first descending.
     Binary,
 }
 
@@ -78,7 +78,7 @@ pub struct ServerOptions {
     pub push_left_joins: bool,
     /// Rows private to an entity too.
     pub show_private: bool,
-    /// The server says that they are not: no table asks for them.
+    /// The server's option is off: no table asks for them.
     pub hides_private: bool,
     /// Check pushed groups against the row count.
     pub verify_aggregates: bool,

@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// A value for the reference: one that somebody would have a reason to give.
+    /// A value for the reference: one that a user would set.
     fn example(spec: &OptionSpec) -> &'static str {
         match (spec.level, spec.name) {
             (_, "company_id") => "acme",

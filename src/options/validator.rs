@@ -47,7 +47,7 @@ fn validate(level: OptionLevel, values: &OptionValues) -> Result<(), OptionError
     values.check()?;
     match level {
         // A server has its company from the start; a user mapping may be completed in steps, so that what it lacks
-        // is said when it is used.
+        // is reported when it is used.
         OptionLevel::Server => drop(values.required("company_id")?),
         OptionLevel::UserMapping => {
             values.exclude("password", "password_file")?;
@@ -79,7 +79,7 @@ struct HiddenStatement {
 
 impl HiddenStatement {
     /// The error report that ends the statement is made after Rust has unwound, and a report forwarded by pgrx has
-    /// no place for the flag. An error context callback is asked for every report, whoever makes it.
+    /// no place for the flag. An error context callback is asked for every report, whatever its source.
     fn hide() -> HiddenStatement {
         // SAFETY: main thread. The callback lives in the memory context of the call, which outlasts the report of an
         // error; PostgreSQL resets the stack when it recovers from one.

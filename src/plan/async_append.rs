@@ -17,7 +17,7 @@ pub unsafe fn fits_first_page(
     rel: *mut pg_sys::RelOptInfo,
     table: &ForeignTable,
 ) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     let wanted = unsafe { limit::wanted(root, rel, std::ptr::null_mut(), &mut Params::default()) };
     wanted.is_some_and(|wanted| match wanted.rows() {
         Count::Number(rows) => rows <= u64::from(table.page_size()),

@@ -18,7 +18,7 @@ pub fn row_order(table: &ForeignTable) -> Vec<OrderKey> {
 }
 
 /// Whether the next page can be asked for by the last row's keys: numbers and times come back as they were sent,
-/// text might be compared in ways that nobody has described.
+/// text might be compared in undocumented ways.
 pub fn keys_are_comparable(table: &ForeignTable, keys: &[OrderKey]) -> bool {
     keys.iter().all(|key| {
         table.is_row_key(&key.field)
@@ -96,12 +96,12 @@ pub unsafe fn used_columns(
     UsedColumns { numbers }
 }
 
-/// Whether a scan brings the rows that the statement updates: PostgreSQL computes their generated columns anew.
+/// Whether a scan brings the rows that the statement updates: PostgreSQL computes their generated columns again.
 ///
 /// # Safety
 /// `rel` must be a base relation of the current planning.
 pub unsafe fn brings_updated_rows(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         (*parse).commandType == pg_sys::CmdType::CMD_UPDATE
@@ -110,13 +110,13 @@ pub unsafe fn brings_updated_rows(root: *mut pg_sys::PlannerInfo, rel: *mut pg_s
 }
 
 /// Whether a scan must bring whole rows of the table: PostgreSQL asks for them in every UPDATE, to fill up the new row
-/// from the old one. Only the columns assigned are sent, so that nobody looks at the others, unless a trigger or the
+/// from the old one. Only the columns assigned are sent, so the others are not used, unless a trigger or the
 /// statement itself does.
 ///
 /// # Safety
 /// `rel` must be a base relation of the current planning.
 pub unsafe fn needs_whole_row(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         let relid = (*rel).relid;

@@ -12,7 +12,7 @@ use pgrx::{PgList, pg_sys};
 /// # Safety
 /// Planner nodes of the current planning; `rel` is a relation of `table`.
 pub unsafe fn decide(rel: *mut pg_sys::RelOptInfo, table: &ForeignTable) {
-    // SAFETY: the caller vouches for the nodes; what is made lives in the planner's memory.
+    // SAFETY: the caller guarantees valid planner or executor nodes; what is made lives in the planner's memory.
     unsafe {
         let mut facts = PgList::<pg_sys::Node>::new();
         for column in &table.columns {
@@ -64,7 +64,7 @@ unsafe fn fact(rel: *mut pg_sys::RelOptInfo, column: &Column, text: &str) -> Opt
     if !settled {
         return None;
     }
-    // SAFETY: the caller vouches for the relation; catalog look-ups by OID. A value that is none of the type raises
+    // SAFETY: the caller guarantees a valid relation; catalog look-ups by OID. A value that is none of the type raises
     // here as it would when the rows are read.
     unsafe {
         let types = pg_sys::lookup_type_cache(column.type_oid, pg_sys::TYPECACHE_EQ_OPR as i32);

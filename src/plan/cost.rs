@@ -1,9 +1,9 @@
-//! Costs: what makes a plan dear is the number of requests, then the number of rows that travel.
+//! Costs: a plan costs its requests first, then the rows that travel.
 
 use crate::catalog::ForeignTable;
 use pgrx::pg_sys;
 
-/// Rows of a table that nobody has counted yet.
+/// Rows of a table not counted yet.
 pub const UNKNOWN_ROWS: f64 = 1000.0;
 
 /// The least share of such a table that conditions are expected to leave, when none of them names rows by their key.
@@ -46,8 +46,8 @@ pub fn scan(table: &ForeignTable, rows: f64, parts: usize, local_per_row: f64, c
     }
 }
 
-/// What checking the conditions costs for one row: all of them are checked here as well.
+/// What checking the conditions costs for one row: all of them are rechecked locally.
 pub unsafe fn local_cost(rel: *mut pg_sys::RelOptInfo) -> f64 {
-    // SAFETY: as the callers.
+    // SAFETY: nodes of the current planning, as for all callers.
     unsafe { (*rel).baserestrictcost.per_tuple }
 }

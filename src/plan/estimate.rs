@@ -1,5 +1,5 @@
 //! Row counts from the gateway, with option `use_remote_estimate`: one request of one row for each distinct condition,
-//! remembered while a statement is planned. Without the option planning asks nobody.
+//! remembered while a statement is planned. Without the option planning sends no request.
 
 use super::cost;
 use super::relation::RelationState;
@@ -39,7 +39,7 @@ pub unsafe fn counted_rows(
     if !wanted || !table.dialect().capabilities().total_count {
         return None;
     }
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     let (query, planning, user, rest) = unsafe {
         // What a parameter holds, or a function that is only stable, shows at execution.
         let (known, unknown): (Vec<_>, Vec<_>) = super::nodes::clauses((*rel).baserestrictinfo)
@@ -117,7 +117,7 @@ pub unsafe fn guessed_rows(
         column.is_some_and(Column::is_enum)
     };
     let mut share = 1.0;
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let translator = state.translator(root, rel);
         for clause in super::nodes::clauses((*rel).baserestrictinfo) {

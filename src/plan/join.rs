@@ -297,7 +297,7 @@ pub unsafe fn plan(
     target_list: *mut pg_sys::List,
     outer_plan: *mut pg_sys::Plan,
 ) -> *mut pg_sys::ForeignScan {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let mut params = Params::default();
         let made = join_state(joined).and_then(|state| {

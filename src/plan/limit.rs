@@ -6,7 +6,7 @@ use crate::private::transform::ParamTransform;
 use intacct::Count;
 use pgrx::{is_a, pg_sys};
 
-/// What the statement's LIMIT says about this scan: only where the scan's rows go to the limit one by one, in the
+/// What the statement's LIMIT means for this scan: only where the scan's rows go to the limit one by one, in the
 /// order in which they are read, whatever local conditions drop on the way.
 ///
 /// # Safety
@@ -17,7 +17,7 @@ pub unsafe fn wanted(
     pathkeys: *mut pg_sys::List,
     params: &mut Params,
 ) -> Option<WantedRows> {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         // A partition stands for its parent: Append and MergeAppend take no more from each child than the limit.
@@ -50,7 +50,7 @@ pub unsafe fn wanted(
 /// # Safety
 /// Planner nodes of the current planning.
 pub unsafe fn reshapes(root: *mut pg_sys::PlannerInfo) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         (*parse).hasAggs
@@ -69,7 +69,7 @@ pub unsafe fn reshapes(root: *mut pg_sys::PlannerInfo) -> bool {
 /// # Safety
 /// `node` must be a valid expression of the current planning.
 pub unsafe fn count(node: *mut pg_sys::Node, params: &mut Params) -> Option<Count> {
-    // SAFETY: the caller vouches for the node; its type is checked before the cast.
+    // SAFETY: the caller guarantees a valid node; its type is checked before the cast.
     unsafe {
         if is_a(node, pg_sys::NodeTag::T_Const) {
             let constant = node.cast::<pg_sys::Const>();

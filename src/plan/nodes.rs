@@ -4,7 +4,7 @@ use pgrx::{PgList, is_a, pg_sys};
 
 /// The members of a list of clauses.
 pub unsafe fn clauses(list: *mut pg_sys::List) -> Vec<*mut pg_sys::RestrictInfo> {
-    // SAFETY: as the callers.
+    // SAFETY: nodes of the current planning, as for all callers.
     unsafe { PgList::<pg_sys::RestrictInfo>::from_pg(list) }
         .iter_ptr()
         .collect()
@@ -13,7 +13,7 @@ pub unsafe fn clauses(list: *mut pg_sys::List) -> Vec<*mut pg_sys::RestrictInfo>
 /// The first `count` members of a list.
 pub unsafe fn first(list: *mut pg_sys::List, count: usize) -> *mut pg_sys::List {
     let mut head = PgList::<pg_sys::Node>::new();
-    // SAFETY: as the callers.
+    // SAFETY: nodes of the current planning, as for all callers.
     for node in unsafe { PgList::<pg_sys::Node>::from_pg(list) }
         .iter_ptr()
         .take(count)
@@ -29,7 +29,7 @@ pub unsafe fn first(list: *mut pg_sys::List, count: usize) -> *mut pg_sys::List 
 /// `expression` must be null or a valid expression node.
 pub unsafe fn unrelabelled(expression: *mut pg_sys::Node) -> *mut pg_sys::Node {
     let mut node = expression;
-    // SAFETY: the caller vouches for the node; its type is checked before the cast.
+    // SAFETY: the caller guarantees a valid node; its type is checked before the cast.
     unsafe {
         while !node.is_null() && is_a(node, pg_sys::NodeTag::T_RelabelType) {
             node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();

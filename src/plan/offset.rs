@@ -1,8 +1,8 @@
-//! OFFSET at the gateway: rows that the statement skips do not travel.
+//! OFFSET pushdown: rows that the statement skips do not travel.
 //!
 //! Only where every condition is exact and the order is the gateway's: then the rows skipped there are those that SQL
 //! skips. Such a scan ends the statement itself, there is no Limit above it: it counts the rows that pass the local
-//! check, and when a parameter turns out not to be representable, it skips them here.
+//! check, and when a parameter turns out not to be representable, it skips them locally.
 
 use super::nodes::clauses;
 use super::qual::Params;
@@ -23,7 +23,7 @@ pub unsafe fn add_paths(
     output: *mut pg_sys::RelOptInfo,
     extra: *mut pg_sys::FinalPathExtraData,
 ) {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         if extra.is_null() || !(*extra).limit_needed {
             return;
@@ -73,7 +73,7 @@ pub unsafe fn add_paths(
 /// # Safety
 /// `path` must be a path of a base relation of ours.
 pub unsafe fn is_final(path: *mut pg_sys::ForeignPath) -> bool {
-    // SAFETY: the caller vouches for the path; no other of a base relation carries anything.
+    // SAFETY: the caller guarantees a valid path; no other of a base relation carries anything.
     unsafe { !(*path).fdw_private.is_null() }
 }
 
@@ -82,7 +82,7 @@ pub unsafe fn is_final(path: *mut pg_sys::ForeignPath) -> bool {
 /// # Safety
 /// Planner nodes of the current planning.
 pub unsafe fn finish(root: *mut pg_sys::PlannerInfo, params: &mut Params) -> Option<Finish> {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         if (*parse).limitOffset.is_null() || (*parse).limitOption != pg_sys::LimitOption::LIMIT_OPTION_COUNT {
@@ -100,7 +100,7 @@ pub unsafe fn finish(root: *mut pg_sys::PlannerInfo, params: &mut Params) -> Opt
 
 /// The table, when the statement reads one of ours and nothing else, row by row.
 unsafe fn only_table(root: *mut pg_sys::PlannerInfo) -> Option<*mut pg_sys::RelOptInfo> {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let parse = (*root).parse;
         if (*parse).commandType != pg_sys::CmdType::CMD_SELECT
@@ -136,7 +136,7 @@ unsafe fn is_sendable(
     if !state.push.limit || !capabilities.offset || !capabilities.total_count || !table.row_key_is_number() {
         return false;
     }
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let clauses = clauses((*rel).baserestrictinfo);
         let mut filter = None;
@@ -146,7 +146,7 @@ unsafe fn is_sendable(
                 false => None,
             };
             match pushed {
-                // Of rows that are skipped nobody sees the texts, which the gateway may take for others.
+                // The texts of skipped rows are not seen, and the gateway may take them for others.
                 Some(pushed) if pushed.exact && !is_in_doubt(table, &pushed.condition) => {
                     filter = Some(pushed.condition);
                 }
@@ -163,7 +163,7 @@ unsafe fn is_sendable(
                     (*root).sort_pathkeys,
                     filter.as_ref(),
                 )
-                // Of rows that are skipped nobody sees whether they come as an option assumes.
+                // Whether skipped rows come in the order that an option assumes cannot be checked.
                 .is_some_and(|order| order.satisfied == wanted && order.assumed.is_empty())
     }
 }

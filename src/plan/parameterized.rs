@@ -1,4 +1,4 @@
-//! Scans by join keys: one request for each outer row, worth it when the outer side is tiny.
+//! Parameterized paths, scans by join keys: one request for each outer row, worth it when the outer side is tiny.
 
 use super::cost;
 use super::relation::RelationState;
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 /// # Safety
 /// Planner nodes of the current planning; `rel` has passed through get_foreign_rel_size.
 pub unsafe fn add_paths(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo, state: &RelationState) {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let translator = state.translator(root, rel);
         let mut seen: Vec<pg_sys::Relids> = Vec::new();
@@ -57,7 +57,7 @@ unsafe fn join_clauses(
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
 ) -> Vec<*mut pg_sys::RestrictInfo> {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let mut clauses: Vec<_> = PgList::<pg_sys::RestrictInfo>::from_pg((*rel).joininfo)
             .iter_ptr()
@@ -77,7 +77,7 @@ unsafe fn join_clauses(
 }
 
 /// Whether a member of an equivalence class is made of the relation's columns: of a bare one, or of one within a cast or a
-/// function. What of it can be said is for the translator to know.
+/// function. What of it can be expressed is for the translator to know.
 #[pg_guard]
 unsafe extern "C-unwind" fn is_ours(
     _root: *mut pg_sys::PlannerInfo,

@@ -25,7 +25,7 @@ pub enum Size {
     Analyzed,
     /// The gateway has counted, while planning, those under the conditions that it can check.
     Counted(f64),
-    /// Nobody has.
+    /// Neither analyzed nor counted.
     Guessed,
 }
 

@@ -1,6 +1,6 @@
-//! What an aggregate or a join reads: one object of the gateway, and those that its many-to-one relations lead to.
+//! Remote relation of a pushed aggregate or join: one object, and those that its many-to-one relations lead to.
 //!
-//! Everything in here must be exact: what is read through a path is not checked again.
+//! Everything in here must be exact: what is read through a path is not rechecked.
 
 use super::nodes::unrelabelled;
 use super::qual::{Params, TranslationCache, Translator};
@@ -23,7 +23,7 @@ pub struct RelMember<'a> {
     known: &'a TranslationCache,
     /// The path that leads to it from the object that is asked; empty for that object itself.
     pub path: String,
-    /// What the statement says about it alone.
+    /// The statement's conditions on it alone.
     restrictions: *mut pg_sys::List,
     /// What makes sure that the path shows just the rows of the table, but for those that entities own.
     proofs: Vec<Condition>,
@@ -81,7 +81,7 @@ impl<'a> RemoteRel<'a> {
     /// # Safety
     /// `rel` must be a relation of the current planning that belongs to this wrapper.
     pub unsafe fn of(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Option<RemoteRel<'a>> {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { RemoteRel::seen(root, rel) }.map(Cow::into_owned)
     }
 
@@ -93,7 +93,7 @@ impl<'a> RemoteRel<'a> {
         root: *mut pg_sys::PlannerInfo,
         rel: *mut pg_sys::RelOptInfo,
     ) -> Option<Cow<'a, RemoteRel<'a>>> {
-        // SAFETY: the caller vouches for the nodes. The state of a parent of other tables is not ours.
+        // SAFETY: the caller guarantees valid planner or executor nodes. The state of a parent of other tables is not ours.
         unsafe {
             if (*rel).fdw_private.is_null() || !(*rel).lateral_relids.is_null() {
                 return None;
@@ -146,7 +146,7 @@ impl<'a> RemoteRel<'a> {
         let own_kind =
             |a: &ForeignTable, b: &ForeignTable| a.options.object.eq_ignore_ascii_case(&b.options.object);
         let deep = !child.path.is_empty() && own_kind(child.table, base);
-        // Pages of rows that have no key can only be told apart by all that the object has, and a join reads less.
+        // Pages of rows that have no key can only be distinguished by all that the object has, and a join reads less.
         let keyed = table.options.row_key.is_some();
         if !keyed || !alike || at_entity || deep || child.optional || !self.push_where {
             return None;
@@ -355,7 +355,7 @@ impl<'a> RemoteRel<'a> {
         expression: *mut pg_sys::Node,
         params: &mut Params,
     ) -> Option<Condition> {
-        // SAFETY: passed through; member sets of a valid expression.
+        // SAFETY: same contract as this function; member sets of a valid expression.
         unsafe {
             let mentioned = pg_sys::pull_varnos(root, expression);
             let mut mine = self
@@ -392,7 +392,7 @@ impl<'a> RemoteRel<'a> {
             may_disregard_case: false,
             depth: 0,
         };
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             let translated = translator.translated(expression);
             let pushed = translated.pushed.as_ref().filter(|pushed| pushed.exact)?;
@@ -414,7 +414,7 @@ pub enum Beyond {
     Owned(OwnedRows),
 }
 
-/// What a path to the table may show beyond its rows; `None`: nothing can tell.
+/// What a path to the table may show beyond its rows; `None`: not known.
 pub fn beyond(table: &ForeignTable) -> Option<Beyond> {
     let declared = table.options.entities;
     if declared == Some(Entities::Off) {
@@ -446,7 +446,7 @@ pub struct JoinState {
 /// # Safety
 /// `rel` must be a join relation of the current planning whose private state is ours or absent.
 pub unsafe fn joined<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a RemoteRel<'a>> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { join_state(rel) }.map(|state| &state.source)
 }
 
@@ -459,7 +459,7 @@ pub unsafe fn join_state<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a JoinSta
     unsafe { (*rel).fdw_private.cast::<JoinState>().as_ref() }
 }
 
-/// Whether the condition is as exact when it is said as it is in the plan: points in time may have to be moved
+/// Whether the condition is as exact when it is sent as it is in the plan: points in time may have to be moved
 /// outward on the way.
 fn stays_exact(table: &ForeignTable, condition: &Condition) -> bool {
     let mut exact = true;

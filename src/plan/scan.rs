@@ -107,7 +107,7 @@ unsafe fn add_path(
     parts: usize,
     pathkeys: *mut pg_sys::List,
 ) {
-    // SAFETY: as the callers.
+    // SAFETY: nodes of the current planning, as for all callers.
     unsafe {
         let cost = cost::scan(
             &state(rel).table,
@@ -130,7 +130,7 @@ unsafe fn add_path(
     }
 }
 
-/// Makes the plan: the query for the gateway, and the conditions to check here.
+/// Makes the plan: the query for the gateway, and the conditions to check locally.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn get_foreign_plan(
     root: *mut pg_sys::PlannerInfo,
@@ -306,7 +306,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
     }
 }
 
-/// What is said when lines are wanted of records that cannot be told apart.
+/// The error when lines are wanted of records that cannot be distinguished.
 fn lines_without_key(table: &ForeignTable) -> Report {
     Report::new(
         PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,

@@ -1,4 +1,4 @@
-//! ORDER BY as the gateway's order: which prefix of the wanted path keys it can be trusted with.
+//! ORDER BY: which prefix of the wanted path keys can be pushed down.
 
 use super::qual::excludes_null;
 use crate::catalog::{Column, ForeignTable, ValueClass};
@@ -49,7 +49,7 @@ pub unsafe fn push(
         assumed: Vec::new(),
     };
     let mut values = Vec::new();
-    // SAFETY: the caller vouches for the list.
+    // SAFETY: the caller guarantees a valid list.
     let wanted = unsafe { PgList::<pg_sys::PathKey>::from_pg(pathkeys) };
     for pathkey in wanted.iter_ptr() {
         pgrx::check_for_interrupts!();
@@ -89,7 +89,7 @@ pub unsafe fn push(
         let never_null = column.not_null
             || table.is_row_key(&column.field)
             || filter.is_some_and(|filter| excludes_null(filter, &column.field));
-        // NULLs last ascending, first descending: as PostgreSQL has it by itself, and as the user vouches for.
+        // NULLs last ascending, first descending: as PostgreSQL has it by itself, and as the user assumes.
         let vouched = table.server.ordering == crate::options::Ordering::Binary && nulls_first == descending;
         if !never_null && vouched {
             order.nullable = true;
@@ -145,7 +145,7 @@ pub unsafe fn push(
 
 /// Whether a path key sorts by what one of these relations has.
 unsafe fn is_of_row(pathkey: *mut pg_sys::PathKey, rows: &[pg_sys::Index]) -> bool {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         rows.iter().any(|relid| {
             let members = crate::compat::equivalence_members((*pathkey).pk_eclass, *relid);
@@ -166,7 +166,7 @@ pub unsafe fn useful_for_merging(
     root: *mut pg_sys::PlannerInfo,
     rel: *mut pg_sys::RelOptInfo,
 ) -> Vec<*mut pg_sys::List> {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         if !(*rel).has_eclass_joins {
             return Vec::new();
@@ -202,7 +202,7 @@ unsafe fn column_of(
     rel: *mut pg_sys::RelOptInfo,
     pathkey: *mut pg_sys::PathKey,
 ) -> Option<(&Column, ValueClass)> {
-    // SAFETY: the caller vouches for the nodes; types are checked before each cast.
+    // SAFETY: the caller guarantees valid planner or executor nodes; types are checked before each cast.
     unsafe {
         let class = (*pathkey).pk_eclass;
         if (*class).ec_has_volatile {
@@ -235,7 +235,7 @@ unsafe fn order_is_ours(
     class: ValueClass,
     pathkey: *mut pg_sys::PathKey,
 ) -> bool {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         if super::qual::family(class).0 != (*pathkey).pk_opfamily {
             return false;
@@ -245,7 +245,7 @@ unsafe fn order_is_ours(
                 table.compares_as_read(class)
             }
             ValueClass::Text => table.orders_text(column, (*(*pathkey).pk_eclass).ec_collation),
-            // False before true is likely, but nobody has said so.
+            // False before true is likely, but is not documented.
             ValueClass::Boolean => false,
         }
     }

@@ -1,4 +1,4 @@
-//! Steps above scans and joins: which of them are offered to the gateway.
+//! Upper paths: which steps above scans and joins are pushed down.
 
 use super::{aggregate, offset};
 use pgrx::{pg_guard, pg_sys};

@@ -1,4 +1,4 @@
-//! What the planner hands to the executor of a pushed aggregate.
+//! What the planner passes to the executor of a pushed aggregate.
 
 use super::transform::ParamTransform;
 use crate::catalog::ValueClass;
@@ -27,7 +27,7 @@ pub struct AggregatePrivate {
     /// A least or greatest value that the verification may show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_row: Option<FirstRow>,
-    /// How they are said to the gateway.
+    /// How they are rendered for the gateway.
     pub dialect: DialectKind,
     /// What the group keys are, in their order.
     pub keys: Vec<ValueClass>,
@@ -63,7 +63,7 @@ pub enum AggregateOutput {
     Average(QueryItem, Option<u16>),
 }
 
-/// The row that tells how many rows there are is the first one in an order, so it shows the least or greatest value as well:
+/// The row that shows how many rows there are is the first one in an order, so it shows the least or greatest value as well:
 /// without a value there, the order may begin with the rows that have none, and only then the query is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstRow {

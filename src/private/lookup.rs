@@ -1,4 +1,4 @@
-//! What a lookup join's plan tells its execution, beside its expressions.
+//! What the planner passes to the executor of a lookup join, beside its expressions.
 
 use super::scan::WantedRows;
 use super::transform::ParamTransform;
@@ -60,11 +60,11 @@ pub struct LookupPrivate {
     pub transforms: Vec<ParamTransform>,
     /// The condition on the rows that may match one outer row.
     pub template: Condition,
-    /// A looser one for texts that cannot be said just as they are.
+    /// A looser one for texts that cannot be expressed exactly.
     pub coarse: Option<Condition>,
-    /// How it is said to the gateway.
+    /// How it is rendered for the gateway.
     pub dialect: DialectKind,
-    /// Rows that will be wanted of the join, when something says so.
+    /// Rows that will be wanted of the join, where known.
     pub wanted: Option<WantedRows>,
     /// What is made of the parameters of `wanted`.
     pub wanted_transforms: Vec<ParamTransform>,

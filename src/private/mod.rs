@@ -1,4 +1,4 @@
-//! What the planner hands to the executor (`fdw_private`, `custom_private`): one serde value in one String node, so that it
+//! What the planner passes to the executor (`fdw_private`, `custom_private`): one serde value in one String node, so that it
 //! survives copies, the plan cache and EXPLAIN. It holds no pointer, no secret, and no OID of a server object.
 
 mod aggregate;
@@ -43,7 +43,7 @@ impl Private {
     /// # Errors
     /// A plan of another version of the extension.
     pub unsafe fn from_list(list: *mut pg_sys::List) -> Result<Private, String> {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { from_list(list) }
     }
 }
@@ -69,7 +69,7 @@ pub fn to_list(value: &impl Serialize) -> Result<*mut pg_sys::List, String> {
 /// # Errors
 /// A plan of another version of the extension.
 pub unsafe fn from_list<T: DeserializeOwned>(list: *mut pg_sys::List) -> Result<T, String> {
-    // SAFETY: the caller vouches for the list.
+    // SAFETY: the caller guarantees a valid list.
     let text = unsafe {
         let nodes = PgList::<pg_sys::String>::from_pg(list);
         let node = nodes

@@ -1,4 +1,4 @@
-//! What the planner hands to the executor of a write.
+//! What the planner passes to the executor of a write.
 
 use intacct::write::Verb;
 use serde::{Deserialize, Serialize};

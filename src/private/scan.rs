@@ -1,4 +1,4 @@
-//! What the planner hands to the executor of a scan.
+//! What the planner passes to the executor of a scan.
 
 use super::transform::ParamTransform;
 use intacct::{AssumedKey, Count, DialectKind, Doubts, Query};
@@ -11,7 +11,7 @@ pub struct ScanPrivate {
     pub query: Query,
     /// What is made of the value of each parameter.
     pub transforms: Vec<ParamTransform>,
-    /// How it is said to the gateway.
+    /// How it is rendered for the gateway.
     pub dialect: DialectKind,
     /// The query is asked once for each part, in this order.
     pub parts: Vec<ScanPart>,
@@ -30,7 +30,7 @@ pub struct ScanPrivate {
     pub any_order: bool,
     /// The keys of an order that rests on the option `ordering`: rows are checked for it.
     pub assumed: Vec<AssumedKey>,
-    /// Rows that will be wanted, when something says so; sizes the first page and is never trusted.
+    /// Rows that will be wanted, where known; sizes the first page and is never trusted.
     pub wanted: Option<WantedRows>,
     /// The scan itself skips and limits: nothing above it does.
     pub finish: Option<Finish>,

@@ -1,4 +1,4 @@
-//! How the value of a parameter becomes what is said to the gateway. The planner chooses the shape, `convert::transform`
+//! Transform of a parameter's value for the gateway. The planner chooses it, `convert::transform`
 //! applies it when the value is known.
 
 pub use intacct::query::text::Letters;
@@ -45,7 +45,7 @@ pub struct CalendarBound {
     pub side: BoundSide,
     /// What the column holds.
     pub target: BoundTarget,
-    /// The session's time zone has a say.
+    /// The session's time zone matters.
     pub zoned: bool,
 }
 
@@ -125,7 +125,7 @@ impl CalendarUnit {
 }
 
 impl ParamTransform {
-    /// Whether the same value is always shaped the same, whatever the session says.
+    /// Whether the same value is always shaped the same, whatever the session's settings.
     pub fn is_immutable(&self) -> bool {
         !matches!(
             self,

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Makes the region reachable; says whether other backends see it too. Main thread only.
+/// Makes the region reachable; returns whether other backends see it too. Main thread only.
 pub fn attach() -> bool {
     let known = *OPEN.read().unwrap_or_else(PoisonError::into_inner);
     let mapped = known.unwrap_or_else(|| {
@@ -20,7 +20,7 @@ pub fn attach() -> bool {
     mapped.is_shared
 }
 
-/// Takes back what this process holds, keeps what it has counted, and lets nobody touch the region any more.
+/// Takes back what this process holds, keeps what it has counted, and closes the region.
 fn close() {
     calls::give_back();
     let open = *OPEN.read().unwrap_or_else(PoisonError::into_inner);

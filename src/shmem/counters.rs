@@ -1,11 +1,11 @@
-//! What was asked of a server, and what came of it.
+//! Counters of requests to a server and of their outcomes.
 
 use intacct::{ErrorKind, Event, Outcome};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How many SQLSTATEs are told apart: more than there are in `error.rs`.
+/// How many SQLSTATEs are distinguished: more than there are in `error.rs`.
 const STATES: usize = 24;
 
 /// Counters that every thread may add to. Zeroed memory is a valid beginning.
@@ -48,7 +48,7 @@ pub struct Snapshot {
     pub retries: u64,
     /// Requests that failed and were not repeated.
     pub failures: u64,
-    /// Requests whose answer nobody waited for: cancelled, out of time, or not needed any more.
+    /// Requests that were abandoned: cancelled, out of time, or not needed any more.
     pub abandoned: u64,
     /// Sessions opened.
     pub sign_ins: u64,

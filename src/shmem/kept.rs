@@ -133,7 +133,7 @@ pub fn load(region: &Region) {
     }
 }
 
-/// Writes what this backend has counted, when it ends. What fails is lost: nobody is there to be told.
+/// Writes what this backend has counted, when it ends. What fails is lost: there is no session left to report it to.
 pub fn save_at_exit(mapped: Mapped) {
     if COUNTED.swap(false, SeqCst) {
         let _ = save(mapped, &[], false);

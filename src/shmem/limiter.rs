@@ -1,10 +1,10 @@
-//! The budget of a server, as the client library asks for it.
+//! The limiter of a server: the client library's shared limit of requests in flight.
 
 use super::region::{Region, Server, ServerSlot, clock, is_alive, with};
 use intacct::Budget;
 use std::time::Duration;
 
-/// The places and the queue of a server, shared by all backends.
+/// The slots and the queue of a server, shared by all backends.
 pub struct ServerLimiter {
     place: ServerSlot,
     /// `max_concurrency`
@@ -12,7 +12,7 @@ pub struct ServerLimiter {
 }
 
 impl ServerLimiter {
-    /// The budget of the server at `place`.
+    /// The limiter of the server at `place`.
     pub fn new(place: ServerSlot, max: usize) -> Self {
         ServerLimiter {
             place,

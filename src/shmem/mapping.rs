@@ -1,4 +1,4 @@
-//! Where the region lies: shared memory where it can be had, else the backend's own.
+//! Memory of the region: shared memory where it can be had, else the backend's own.
 
 use super::kept;
 use super::region::{Mapped, OPEN, Region};
@@ -12,7 +12,7 @@ const NAME: &std::ffi::CStr = match std::ffi::CStr::from_bytes_with_nul(
     Err(_) => panic!("a version holds no NUL"),
 };
 
-// The hooks that were there before ours. Set by the postmaster, before anybody else exists.
+// The hooks that were there before ours. Set by the postmaster, before any backend exists.
 static mut PREVIOUS_REQUEST: pg_sys::shmem_request_hook_type = None;
 static mut PREVIOUS_STARTUP: pg_sys::shmem_startup_hook_type = None;
 
@@ -41,7 +41,7 @@ unsafe extern "C-unwind" fn request() {
     }
 }
 
-/// Also called after a crash, when shared memory is made anew.
+/// Also called after a crash, when shared memory is made again.
 #[pg_guard]
 unsafe extern "C-unwind" fn startup() {
     // SAFETY: called by the postmaster when shared memory has been made; initialising is done under the lock that
@@ -71,7 +71,7 @@ const ADDIN_SHMEM_INIT_LOCK: usize = 21;
 /// Zeroes the region, which is valid, and brings back what was counted before.
 #[pg_guard]
 unsafe extern "C-unwind" fn clear(region: *mut std::ffi::c_void) {
-    // SAFETY: the region is as large as its type, and nobody else uses it yet.
+    // SAFETY: the region is as large as its type, and it is not used elsewhere yet.
     let region = unsafe {
         region.cast::<Region>().write_bytes(0, 1);
         &*region.cast::<Region>()

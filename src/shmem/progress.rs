@@ -1,4 +1,4 @@
-//! What scans are doing, for others to see.
+//! Progress of scans, visible to other backends.
 
 use super::region::{OBJECT_NAME, Scan, Scans, is_alive, with};
 use pgrx::pg_sys;
@@ -17,7 +17,7 @@ pub struct ScanReport {
     pub object: String,
     /// Rows received.
     pub rows: u64,
-    /// Rows that there are, where the gateway has told.
+    /// Total number of rows, where the gateway has returned it.
     pub total: Option<u64>,
     /// Pages received.
     pub pages: u64,
@@ -80,7 +80,7 @@ impl Drop for Tracked {
 }
 
 impl Scans {
-    /// A free place, that of a backend which is no more included.
+    /// A free slot, that of a backend which is no more included.
     fn claim(&self, owner: u64) -> Option<usize> {
         let free = |scan: &Scan| scan.owner.compare_exchange(0, owner, SeqCst, SeqCst).is_ok();
         self.scans.iter().position(free).or_else(|| {

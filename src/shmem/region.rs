@@ -5,7 +5,7 @@ use intacct::calls::CallCount;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{PoisonError, RwLock};
 
-/// Servers that can be told apart, in the whole cluster. Those beyond have no shared counters and no shared budget.
+/// Servers that can be distinguished, in the whole cluster. Those beyond have no shared counters and no shared limiter.
 pub const SERVERS: usize = 512;
 
 /// Everything that is shared.
@@ -17,7 +17,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// The place of a server, taken where it has none; `since`: when counting begins then. None when all are taken.
+    /// The slot of a server, claimed where it has none; `since`: when counting begins then. None when all are taken.
     pub fn claim(&self, key: u64, since: i64) -> Option<usize> {
         let start = (key ^ key >> 32) as usize % SERVERS;
         let mut places = (0..SERVERS).map(|step| (start + step) % SERVERS);
@@ -37,7 +37,7 @@ impl Region {
 /// What is shared about one server of one database.
 #[repr(C)]
 pub struct Server {
-    /// OIDs of database and server; 0: free. A place is never given to another server.
+    /// OIDs of database and server; 0: free. A slot is never given to another server.
     pub key: AtomicU64,
     /// When the first request was counted, in PostgreSQL's own microseconds; 0: the server was dropped, as far as is known.
     pub since: AtomicI64,
@@ -58,7 +58,7 @@ pub struct Mapped {
     pub is_shared: bool,
 }
 
-/// The place of a server in the region.
+/// The slot of a server in the region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerSlot(pub usize);
 

@@ -6,7 +6,7 @@ use super::region::{ServerSlot, key, with};
 use pgrx::pg_sys;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// The place of a server of this database, made at its first use; none when all are taken. Main thread, after
+/// The slot of a server of this database, claimed at its first use; none when all are taken. Main thread, after
 /// [`attach`].
 pub fn slot(server: pg_sys::Oid) -> Option<ServerSlot> {
     // SAFETY: main thread; constant while the backend lives.
@@ -16,7 +16,7 @@ pub fn slot(server: pg_sys::Oid) -> Option<ServerSlot> {
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
     let place = with(|region| {
         let place = region.claim(key, now)?;
-        // It is in use again, or it is a server whose making was not committed when somebody looked for it.
+        // It is in use again, or it is a server whose making was not committed when it was looked up.
         let _ = region.servers[place]
             .since
             .compare_exchange(0, now, SeqCst, SeqCst);
@@ -35,7 +35,7 @@ pub fn count(place: ServerSlot, count: impl FnOnce(&Counters)) {
 pub struct KnownServer {
     /// Its OID; it may have been dropped meanwhile.
     pub server: pg_sys::Oid,
-    /// Its place.
+    /// Its slot.
     pub place: ServerSlot,
     /// Since when there are counters.
     pub since: pg_sys::TimestampTz,
@@ -43,7 +43,7 @@ pub struct KnownServer {
     pub counters: Snapshot,
 }
 
-/// The servers of this database that anybody has asked. Main thread, after [`attach`].
+/// The servers of this database that were sent a request. Main thread, after [`attach`].
 pub fn servers() -> Vec<KnownServer> {
     // SAFETY: as in `place`.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();

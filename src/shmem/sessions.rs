@@ -16,7 +16,7 @@ pub struct MappingShare {
 }
 
 impl MappingShare {
-    /// The place of a mapping of this database; none when all are taken. Main thread, after [`attach`](super::attach).
+    /// The slot of a mapping of this database; none when all are taken. Main thread, after [`attach`](super::attach).
     pub fn of(server: pg_sys::Oid, mapping: pg_sys::Oid) -> Option<MappingShare> {
         // SAFETY: main thread; constant while the backend lives.
         let database = unsafe { pg_sys::MyDatabaseId };
@@ -32,7 +32,7 @@ impl MappingShare {
         })
     }
 
-    /// `None`: the backend exits, or the place has become another mapping's.
+    /// `None`: the backend exits, or the slot has become another mapping's.
     fn with<T>(&self, work: impl FnOnce(&SharedSession) -> T) -> Option<T> {
         with(|region: &Region| {
             let slot = &region.sessions.0[self.index];
@@ -42,7 +42,7 @@ impl MappingShare {
 }
 
 impl Sessions {
-    /// The place of a key: its own, a free one, or one whose session is over.
+    /// The slot of a key: its own, a free one, or one whose session is over.
     fn place(&self, key: u64, now: u64) -> Option<usize> {
         let own = || self.0.iter().position(|slot| slot.key.load(SeqCst) == key);
         if let Some(index) = own() {
@@ -56,7 +56,7 @@ impl Sessions {
         if let Some(index) = took {
             self.0[index].until.store(0, SeqCst);
         }
-        // Two that come together may take a place each; all go by the first.
+        // Two that come together may take a slot each; all go by the first.
         own()
     }
 
@@ -100,7 +100,7 @@ impl SessionShare for MappingShare {
             (holder == 0 || (holder != own && !is_alive(holder)))
                 && slot.claim.compare_exchange(holder, own, SeqCst, SeqCst).is_ok()
         });
-        // Without a place each signs in for itself. The place may have become another's in this very moment.
+        // Without a slot each signs in for itself. The slot may have become another's in this very moment.
         if claimed == Some(true) && self.with(|_| ()).is_none() {
             self.release();
             return true;

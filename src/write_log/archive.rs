@@ -16,7 +16,7 @@ use std::ffi::c_void;
 
 /// Bytes of the file from which a write archives by the way.
 const LARGE: u64 = 1 << 20;
-/// Advisory lock of whoever archives: class, then the database's by itself.
+/// Advisory lock of the archiving backend: class, then the database's by itself.
 const LOCK_CLASS: i32 = 727_021_358;
 
 thread_local! {
@@ -37,7 +37,7 @@ pub fn when_large() {
     }
 }
 
-/// Moves what is settled into the table, unless another backend does so; says how many entries. Main thread only.
+/// Moves what is settled into the table, unless another backend does so; returns how many entries. Main thread only.
 pub fn archive() -> usize {
     move_settled(&log_file())
 }
@@ -64,7 +64,7 @@ fn move_settled(log: &LogFile) -> usize {
             pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
         }
     }
-    // They leave the file at the commit: by then they must be on the disk, whatever synchronous_commit says.
+    // They leave the file at the commit: by then they must be on the disk, whatever synchronous_commit is.
     // SAFETY: main thread inside a transaction; sets a flag of it.
     unsafe { pg_sys::ForceSyncCommit() };
     let count = settled.len();
@@ -152,7 +152,7 @@ pub fn instant(micros: i64) -> Option<TimestampWithTimeZone> {
 unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     match event {
         pg_sys::XactEvent::XACT_EVENT_COMMIT => {
-            // No catalog may be looked at here.
+            // No catalog may be accessed here.
             if let Some((log, moved)) = MOVED.take() {
                 // What stays in the file is moved once more, and then is there already.
                 let _ = log.rewrite(|record| without(record, &moved));

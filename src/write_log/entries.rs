@@ -1,4 +1,4 @@
-//! What a reader makes of the records: one entry for each function, with its outcome.
+//! Entries of the log, as read from its records: one entry for each function, with its outcome.
 
 use super::frame;
 use super::record::{LogHeader, LogRecord, Sent};

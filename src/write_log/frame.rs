@@ -1,4 +1,4 @@
-//! Lines with a length and a checksum: what was torn by a crash, or by a full disk, is told from what is whole.
+//! Lines with a length and a checksum: what was torn by a crash, or by a full disk, is distinguished from what is whole.
 //!
 //! A record is `CHECKSUM LENGTH TEXT` between two line ends. The first one ends whatever a torn record left behind.
 

@@ -1,4 +1,4 @@
-//! Where a server is at home: the cluster and database that it was first written through. A copy of it, be it a base
+//! Home of a server: the cluster and database that it was first written through. A copy of it, be it a base
 //! backup, a promoted standby, a clone or a restored dump, would post to the same company: it must be adopted first.
 
 use super::owner::as_owner;

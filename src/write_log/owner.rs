@@ -1,4 +1,4 @@
-//! What belongs to the extension's owner is written with the owner's rights, whoever writes to Intacct.
+//! What belongs to the extension's owner is written with the owner's rights, whichever role writes to Intacct.
 
 use crate::error::raise_internal;
 use pgrx::pg_sys;

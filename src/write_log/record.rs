@@ -1,4 +1,4 @@
-//! What is in the log, as JSON.
+//! Records of the log, as JSON.
 
 use intacct::write::{LoggedFunction, WriteOutcome};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Who writes to the log: the I/O thread before each request and after each outcome.
+//! Writer of the log: the I/O thread before each request and after each outcome.
 
 use super::directory::is_disk_full;
 use super::file::LogFile;

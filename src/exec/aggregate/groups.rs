@@ -5,7 +5,7 @@ use crate::private::AggregatePrivate;
 use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem, Value};
 use std::collections::HashMap;
 
-/// A cell's place: page and row.
+/// A cell's location: page and row.
 type Spot = (u32, u32);
 
 /// The groups, each with the rows that make it in the answer of each query.
@@ -49,7 +49,7 @@ pub enum Failure {
     Doubt(Doubt),
 }
 
-/// A group key that is equal where SQL says so.
+/// A group key that is equal where SQL takes it for equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum KeyPart {
     Null,
@@ -60,7 +60,7 @@ enum KeyPart {
 }
 
 impl Groups {
-    /// Puts the pages of each query together; `total` is the page that tells the number of rows, where it is to be compared,
+    /// Puts the pages of each query together; `total` is the page that shows the number of rows, where it is to be compared,
     /// `values` the numbers of rows in which fields have values.
     pub fn collect(
         plan: &AggregatePrivate,
@@ -87,7 +87,7 @@ impl Groups {
                     let spot = (page_number as u32, row as u32);
                     let group = match numbers.get(&key) {
                         Some(group) => *group,
-                        // The first query has told all groups.
+                        // The first query has returned all groups.
                         None if query > 0 => return Err(Failure::Doubt(Doubt::Moved)),
                         None => {
                             numbers.insert(key, groups.members.len());

@@ -17,9 +17,9 @@ const MOST_GROUPS: u64 = 200_000;
 pub struct GroupAnswer {
     /// The pages of each query; none when there are more groups than can be read. A query that was spared has no pages.
     pub groups: Option<Vec<Vec<Page>>>,
-    /// A page that tells the number of rows without groups, where it was asked for.
+    /// A page that shows the number of rows without groups, where it was asked for.
     pub total: Option<Page>,
-    /// That number, where the gateway does not tell it and the rows were counted.
+    /// That number, where the gateway does not return it and the rows were counted.
     counted: Option<u64>,
     /// The number of rows in which a field has a value, for each question about one.
     pub values: Vec<u64>,
@@ -28,7 +28,7 @@ pub struct GroupAnswer {
 }
 
 impl GroupAnswer {
-    /// The number of rows without groups, where the gateway told it.
+    /// The number of rows without groups, where the gateway returned it.
     pub fn total(&self) -> Option<u64> {
         let told = self.total.as_ref().and_then(|page| page.total_count);
         told.or(self.counted)
@@ -198,7 +198,7 @@ fn rows_of(page: Option<&Page>) -> Option<u64> {
     page.and_then(|page| page.total_count)
 }
 
-/// The page that tells the number of rows without groups, when no text that the conditions compare has a blank at an edge in any
+/// The page that shows the number of rows without groups, when no text that the conditions compare has a blank at an edge in any
 /// of them: `counted` does not count such rows. So what is as many as the rows of the groups settles both.
 async fn settle_texts(
     client: &Client,
@@ -224,7 +224,7 @@ async fn settle_texts(
     }
 }
 
-/// How many rows the groups of these pages have together; none when a cell cannot be read, which is for the backend to say.
+/// How many rows the groups of these pages have together; none when a cell cannot be read, which the backend reports.
 fn grouped(client: &Client, plan: &AggregatePrivate, pages: &[Page]) -> Option<u64> {
     let reader = cell_reader(Some(client));
     let mut grouped = 0;
@@ -237,7 +237,7 @@ fn grouped(client: &Client, plan: &AggregatePrivate, pages: &[Page]) -> Option<u
     Some(grouped)
 }
 
-/// How many rows have the keys of these groups: that they add up does not tell whether texts were taken for others.
+/// How many rows have the keys of these groups: that they add up does not show whether texts were taken for others.
 async fn confirm(
     client: &Client,
     plan: &AggregatePrivate,
@@ -251,7 +251,7 @@ async fn confirm(
         for row in 0..page.rows() {
             let cells = (0..plan.keys.len()).map(|column| page.cell(row, column));
             if received.add(cells, &reader).is_err() {
-                // The backend says which cell it is.
+                // The backend reports which cell it is.
                 return Ok(Confirmation::Unneeded);
             }
         }
@@ -311,7 +311,7 @@ pub fn verification(plan: &AggregatePrivate) -> Option<Query> {
     Some(total)
 }
 
-/// The number of rows of a query, each of which is read: for a gateway that does not tell it.
+/// The number of rows of a query, each of which is read: for a gateway that does not return it.
 async fn count(
     client: &Client,
     plan: &AggregatePrivate,
@@ -365,7 +365,7 @@ async fn groups(
                 if offset == total {
                     return Ok(Some(pages));
                 }
-                // Some gateways count the rows here and not the groups: whether they are all there, adding up tells.
+                // Some gateways count the rows here and not the groups: whether they are all there, adding up shows.
                 if plan.verify && remaining == Some(0) && pages.len() == 1 {
                     return Ok(Some(pages));
                 }

@@ -1,4 +1,4 @@
-//! The executor's side of aggregates that the gateway computes.
+//! Execution of pushed aggregates.
 
 mod groups;
 mod job;

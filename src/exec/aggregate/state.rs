@@ -1,4 +1,4 @@
-//! What a running aggregate remembers.
+//! Executor state of a pushed aggregate (`fdw_state`).
 
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
 use super::job::{self as ask, GroupAnswer};
@@ -30,7 +30,7 @@ pub struct AggregateState {
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: ScanStats,
     /// Whether [`next`](Self::next) waits for the answer; else it gives nothing while it is not there, and
-    /// [`wait_fd`](Self::wait_fd) tells why.
+    /// [`wait_fd`](Self::wait_fd) shows why.
     pub blocking: bool,
     progress: AggregatePhase,
     /// What was answered for parameters before these; none of an aggregate that has no parameters.
@@ -39,7 +39,7 @@ pub struct AggregateState {
 
 /// Where the aggregate stands.
 enum AggregatePhase {
-    /// Nobody has been asked.
+    /// No request has been sent.
     Idle,
     /// The answer is on its way.
     Asking(Box<Asking>),
@@ -49,9 +49,9 @@ enum AggregatePhase {
         reader: CellReader,
         next: usize,
     },
-    /// Numbers of rows alone: of all, and of those in which fields have values; whether they are still to be handed out.
+    /// Numbers of rows alone: of all, and of those in which fields have values; whether they are still to be returned.
     Count { rows: u64, values: Vec<u64>, row: bool },
-    /// No row matches; whether the row of an aggregate over nothing is still to be handed out.
+    /// No row matches; whether the row of an aggregate over nothing is still to be returned.
     Nothing { row: bool },
     /// The rows are read and grouped here.
     Local,
@@ -79,7 +79,7 @@ struct Cursor<'a> {
 }
 
 impl AggregateState {
-    /// An aggregate that has asked nobody yet; `converters` are those of the slot's columns.
+    /// An aggregate before its first request; `converters` are those of the slot's columns.
     pub fn new(
         table: Rc<ForeignTable>,
         user: pg_sys::Oid,
@@ -104,7 +104,7 @@ impl AggregateState {
     ///
     /// # Safety
     /// `context` must be the scan's expression context, the arrays as long as the tuple descriptor; memory for values
-    /// is taken from the current context. `has_local` says whether there is a local plan.
+    /// is taken from the current context. `has_local`: whether there is a local plan.
     pub unsafe fn next(
         &mut self,
         context: *mut pg_sys::ExprContext,
@@ -113,7 +113,7 @@ impl AggregateState {
         nulls: &mut [bool],
     ) -> bool {
         if matches!(self.progress, AggregatePhase::Idle) {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             self.progress = unsafe { self.start(context, has_local) };
         }
         while let AggregatePhase::Asking(asking) = &mut self.progress {
@@ -179,7 +179,7 @@ impl AggregateState {
                     group: *next,
                 };
                 for (index, output) in self.plan.outputs.iter().enumerate() {
-                    // SAFETY: passed through.
+                    // SAFETY: same contract as this function.
                     match unsafe { cursor.value(*output, &self.converters[index]) } {
                         Ok(value) => {
                             nulls[index] = value.is_none();
@@ -194,7 +194,7 @@ impl AggregateState {
         }
     }
 
-    /// The descriptor that becomes readable when the answer is there; none when it is, or nobody was asked.
+    /// The descriptor that becomes readable when the answer is there; none when it is, or no request was sent.
     pub fn wait_fd(&self) -> Option<RawFd> {
         match &self.progress {
             AggregatePhase::Asking(asking) => Some(asking.answer.descriptor()),
@@ -207,7 +207,7 @@ impl AggregateState {
         matches!(self.progress, AggregatePhase::Local)
     }
 
-    /// Starts over; what is at hand, or on its way, is handed out again when the parameters are the same.
+    /// Starts over; what is at hand, or on its way, is returned again when the parameters are the same.
     pub fn rewind(&mut self, parameters_changed: bool) {
         if parameters_changed {
             return self.stop();
@@ -226,7 +226,7 @@ impl AggregateState {
     }
 
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> AggregatePhase {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.queries.first().and_then(|query| query.filter.as_ref());
         if !self.table.expresses_exactly_at_execution(&bindings, filter) {
@@ -265,7 +265,7 @@ impl AggregateState {
         }
     }
 
-    /// Keeps what the gateway answered; what the local plan says is not known here.
+    /// Keeps what the gateway answered; what the local plan returns is not known here.
     fn remember(&mut self, queries: &[Query], progress: &AggregatePhase) {
         let Some(memory) = &mut self.memory else { return };
         let answer = match progress {
@@ -279,7 +279,7 @@ impl AggregateState {
         memory.keep(Memory::question(queries), answer);
     }
 
-    /// Asks; `doubt` says what was wrong with the answer before.
+    /// Asks; `doubt`: what was wrong with the answer before.
     fn ask(&self, client: Client, plan: AggregatePrivate, doubt: Option<Doubt>) -> AggregatePhase {
         let tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
         let (asked, question, size) = (client.clone(), plan.clone(), self.table.page_size());
@@ -328,7 +328,7 @@ impl AggregateState {
             _ => Ok(groups),
         });
         match collected {
-            // Nothing is wrong, and nothing tells that it is right.
+            // Nothing is wrong, and nothing shows that it is right.
             Ok(_) if confirmed == Confirmation::Impossible => self.local(has_local, None),
             Ok(groups) => self.groups(groups, reader, has_local),
             Err(Failure::Doubt(found)) if doubt.is_none() => self.ask(client, plan, Some(found)),
@@ -393,7 +393,7 @@ impl AggregateState {
                     None => groups.rows(plan, group, &reader).unwrap_or(0),
                 };
                 let mut sums = groups.cells(group, place.query.into(), place.item.into());
-                // A sum of no values is none: what says otherwise was counted at another time.
+                // A sum of no values is none: what differs was counted at another time.
                 if rows == 0 && sums.any(|sum| sum.is_some()) || quotient_is_coarse(sums, rows) {
                     return self.local(has_local, None);
                 }
@@ -412,7 +412,7 @@ impl AggregateState {
         }
     }
 
-    /// Hands over to the local plan, with a WARNING where there is something to say.
+    /// Switches to the local plan, with a WARNING where there is something to say.
     fn local(&self, has_local: bool, warning: Option<Report>) -> AggregatePhase {
         if !has_local {
             raise_internal("an aggregate has no local plan to fall back on");
@@ -472,7 +472,7 @@ impl Cursor<'_> {
             let rows = self.groups.rows(self.plan, self.group, self.reader);
             rows.map_err(|error| (place, error))
         };
-        // SAFETY: passed through; the functions called take what their OIDs say.
+        // SAFETY: same contract as this function; the functions called take what their OIDs stand for.
         unsafe {
             match output {
                 AggregateOutput::Key(item) => {
@@ -522,7 +522,7 @@ impl Cursor<'_> {
     ) -> Result<Option<pg_sys::Datum>, (QueryItem, CellError)> {
         let mut whole: Option<pg_sys::Datum> = None;
         for cell in self.cells(place).flatten() {
-            // SAFETY: passed through; both datums are of the converter's type.
+            // SAFETY: same contract as this function; both datums are of the converter's type.
             unsafe {
                 let next = self.datum(place, cell, converter)?;
                 whole = Some(match whole {
@@ -541,7 +541,7 @@ fn count_datum(rows: u64) -> pg_sys::Datum {
 
 /// One value for two groups that are one.
 unsafe fn combine(merge: Merge, converter: &Converter, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
-    // SAFETY: the caller vouches for the types: sums are numeric, the others as the converter says.
+    // SAFETY: the caller guarantees types: sums are numeric, the others as the converter says.
     unsafe {
         match (merge, converter) {
             (Merge::Add, _) => call2(pg_sys::F_NUMERIC_ADD, a, b),
@@ -561,12 +561,12 @@ unsafe fn combine(merge: Merge, converter: &Converter, a: pg_sys::Datum, b: pg_s
 }
 
 unsafe fn call1(function: u32, a: pg_sys::Datum) -> pg_sys::Datum {
-    // SAFETY: the caller vouches for the argument.
+    // SAFETY: the caller guarantees a valid argument.
     unsafe { pg_sys::OidFunctionCall1Coll(pg_sys::Oid::from(function), pg_sys::InvalidOid, a) }
 }
 
 unsafe fn call2(function: u32, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
-    // SAFETY: the caller vouches for the arguments.
+    // SAFETY: the caller guarantees valid arguments.
     unsafe { pg_sys::OidFunctionCall2Coll(pg_sys::Oid::from(function), pg_sys::InvalidOid, a, b) }
 }
 

@@ -17,7 +17,7 @@ pub struct Batch {
     pub entries: Vec<u32>,
     /// What is asked for them.
     pub conditions: Vec<Condition>,
-    /// One of the keys cannot be said, so all rows are read.
+    /// One of the keys cannot be expressed, so all rows are read.
     pub whole: bool,
     /// The inner side was asked, and its rows are still to be taken in.
     pub pending: bool,

@@ -5,7 +5,7 @@ use crate::exec::explain::{count, parameters, property};
 use pgrx::{PgList, pg_guard, pg_sys};
 use std::ffi::CStr;
 
-/// Shows a lookup join. Contacts nobody.
+/// Shows a lookup join. Sends no request.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn explain(
     node: *mut pg_sys::CustomScanState,

@@ -41,7 +41,7 @@ impl Keys {
     /// # Safety
     /// Main thread; operators of a plan of ours, the node's plan state, the executor's memory context as current one.
     pub unsafe fn prepare(clauses: &[*mut pg_sys::Node], parent: *mut pg_sys::PlanState) -> Keys {
-        // SAFETY: the caller vouches for the nodes; functions are looked up by OID in the catalogs.
+        // SAFETY: the caller guarantees valid planner or executor nodes; functions are looked up by OID in the catalogs.
         unsafe {
             let keys = clauses
                 .iter()
@@ -156,7 +156,7 @@ impl Keys {
                 Side::Outer => key.outer_type,
                 Side::Inner => key.inner_type,
             };
-            // SAFETY: the caller vouches for the values; text and the like is taken out of where it is kept apart.
+            // SAFETY: the caller guarantees valid values; text and the like is taken out of where it is kept apart.
             unsafe {
                 let whole = match kind.length {
                     -1 => {

@@ -21,7 +21,7 @@ use state::Lookup;
 
 struct ScanMethods(pg_sys::CustomScanMethods);
 
-// SAFETY: a static name and a function; nobody writes to the table.
+// SAFETY: a static name and a function; the table is never written.
 unsafe impl Sync for ScanMethods {}
 
 static SCAN_METHODS: ScanMethods = ScanMethods(pg_sys::CustomScanMethods {
@@ -68,7 +68,7 @@ unsafe extern "C-unwind" fn create(plan: *mut pg_sys::CustomScan) -> *mut pg_sys
     }
 }
 
-/// Makes both sides ready, and asks nobody.
+/// Makes both sides ready, and sends no request.
 #[pg_guard]
 unsafe extern "C-unwind" fn begin(
     node: *mut pg_sys::CustomScanState,

@@ -19,7 +19,7 @@ pub struct Node {
 /// # Safety
 /// `node` must be a node of ours.
 pub unsafe fn private(node: *mut pg_sys::CustomScanState) -> LookupPrivate {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe {
         let plan = (*node).ss.ps.plan.cast::<pg_sys::CustomScan>();
         from_list((*plan).custom_private)

@@ -111,7 +111,7 @@ impl Rows {
     /// # Safety
     /// Main thread; a reference that this store has given since it was last cleared.
     pub unsafe fn get(&mut self, row: RowRef) -> Option<(pg_sys::MinimalTuple, RowRef)> {
-        // SAFETY: the caller vouches for the reference.
+        // SAFETY: the caller guarantees a valid reference.
         unsafe {
             match row {
                 RowRef::None => None,

@@ -87,7 +87,7 @@ impl Lookup {
     /// # Safety
     /// A node of ours whose children are ready, the executor's memory context as current one.
     pub unsafe fn prepare(node: *mut pg_sys::CustomScanState, private: LookupPrivate) -> Lookup {
-        // SAFETY: the caller vouches for the node; the plan's expressions are as many as it says.
+        // SAFETY: the caller guarantees a valid node; the plan's expressions are as many as it says.
         unsafe {
             let parent = &raw mut (*node).ss.ps;
             let estate = (*node).ss.ps.state;
@@ -156,7 +156,7 @@ impl Lookup {
     /// # Safety
     /// Main thread, called by the executor.
     pub unsafe fn next(&mut self) -> *mut pg_sys::TupleTableSlot {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             loop {
                 if self.row.is_some() {
@@ -438,7 +438,7 @@ impl Lookup {
     /// # Safety
     /// Main thread.
     pub unsafe fn rewind(&mut self, inner_changed: bool) {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             self.stop();
             if inner_changed {
@@ -473,7 +473,7 @@ impl Lookup {
     /// # Safety
     /// Main thread; the last call.
     pub unsafe fn close(&mut self) {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             for table in &mut self.tables {
                 table.rows.close();

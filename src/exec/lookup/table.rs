@@ -54,7 +54,7 @@ impl Table {
             side: Side::Outer,
             entries: Vec::new(),
             by_hash: HashMap::new(),
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             rows: unsafe { Rows::new(bound) },
             keys_used: 0,
         }
@@ -73,7 +73,7 @@ impl Table {
         self.entries = Vec::new();
         self.by_hash = HashMap::new();
         self.keys_used = 0;
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { self.rows.clear() };
     }
 
@@ -82,7 +82,7 @@ impl Table {
     /// # Safety
     /// Main thread; values of the keys' types.
     pub unsafe fn ask(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], batch: u64) -> Found {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             if let Some(index) = self.find(keys, hash, values, Side::Outer) {
                 let entry = &mut self.entries[index as usize];
@@ -104,7 +104,7 @@ impl Table {
     /// # Safety
     /// As [`ask`](Self::ask), values of the inner side.
     pub unsafe fn entry(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum]) -> u32 {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe {
             match self.find(keys, hash, values, Side::Inner) {
                 Some(entry) => entry,
@@ -116,7 +116,7 @@ impl Table {
     unsafe fn insert(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], batch: u64) -> u32 {
         let index = self.entries.len() as u32;
         let side = self.side;
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let (values, bytes) = unsafe { self.rows.context().switch_to(|_| keys.copy(values, side)) };
         let size = size_of::<Entry>() + ENTRY_OVERHEAD + bytes;
         self.keys_used += size;
@@ -142,7 +142,7 @@ impl Table {
         while let Some(index) = next {
             let entry = &self.entries[index as usize];
             debug_assert_eq!(entry.hash, hash);
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             if unsafe { keys.equal((&entry.values, self.side), (values, side)) } {
                 return Some(index);
             }
@@ -164,7 +164,7 @@ impl Table {
     /// Main thread; a valid tuple.
     pub unsafe fn add(&mut self, entry: u32, tuple: pg_sys::MinimalTuple) {
         let head = self.head(entry);
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         self.entries[entry as usize].head = unsafe { self.rows.add(tuple, head) };
     }
 

@@ -1,4 +1,4 @@
-//! The scan callbacks: begin, iterate, rescan, end.
+//! Executor callbacks of a foreign scan: begin, iterate, rescan, end.
 
 use super::state::{Output, ScanState};
 use crate::catalog::ForeignTable;
@@ -28,7 +28,7 @@ pub unsafe fn state<'a>(node: *mut pg_sys::ForeignScanState) -> Option<&'a mut R
     unsafe { (*node).fdw_state.cast::<Running>().as_mut() }
 }
 
-/// Makes a scan ready. Asks nobody: that happens when the first row is wanted.
+/// Makes a scan ready. Sends no request: that happens when the first row is wanted.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignScanState, flags: i32) {
     if flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as i32 != 0 {
@@ -166,7 +166,7 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                         return slot;
                     }
                     ffi::ExecClearTuple(slot);
-                    // Nobody above the scan sees the row, so nobody else lets go of what it took.
+                    // No node above the scan receives the row, so its resources are released here.
                     pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
                     pgrx::check_for_interrupts!();
                     found = state.next(context, has_local, values, nulls);

@@ -29,7 +29,7 @@ pub struct Job {
     pub meter: Meter,
 }
 
-/// Starts to ask how many rows a query has; nothing comes if the gateway does not say.
+/// Starts to ask how many rows a query has; no item comes if the gateway returns no total count.
 ///
 /// # Errors
 /// When the I/O thread cannot be had.
@@ -88,7 +88,7 @@ impl Job {
         }
     }
 
-    /// Reads the rows of a query. Nothing of them is handed out before what travels beside the first page is judged.
+    /// Reads the rows of a query. Nothing of them is returned before what travels beside the first page is judged.
     async fn read_query(
         &self,
         query: &Query,
@@ -139,7 +139,7 @@ impl Job {
                 let total = match total {
                     Some(total) => total,
                     None if shown => skip,
-                    // The gateway does not tell how many rows there are: no more than were to be skipped.
+                    // The gateway returns no total count: no more than were to be skipped.
                     None => {
                         plan.query.offset = None;
                         intacct::read(&self.client, &plan, async |_| true).await?.rows
@@ -198,7 +198,7 @@ impl Proof<'_, '_> {
 /// The query of one part: its condition on the first key added, that key dropped from the order where it is null.
 pub fn part_query(query: &Query, part: &ScanPart) -> Query {
     let mut query = query.clone();
-    // The statement's LIMIT has sized the first page; how many rows are enough is for the executor to say.
+    // The statement's LIMIT has sized the first page; the executor decides how many rows are enough.
     query.limit = None;
     query.offset = None;
     let condition = match part {
@@ -219,7 +219,7 @@ pub fn part_query(query: &Query, part: &ScanPart) -> Query {
     query
 }
 
-/// Binds the parameters; `None`: no row can match, and nobody needs to be asked.
+/// Binds the parameters; `None`: no row can match, and no request is needed.
 pub fn bind(plan: &ScanPrivate, bindings: &[intacct::Binding]) -> Option<ScanPrivate> {
     let mut plan = plan.clone();
     plan.query.filter = match plan.query.filter {

@@ -18,7 +18,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Reads the lines of a page's rows; asks nobody when the scan shows none. Raises what goes wrong.
+    /// Reads the lines of a page's rows; sends no request when the scan shows none. Raises what goes wrong.
     pub fn of(plan: &ScanPrivate, client: Option<&Client>, page: &Page, received: &mut ScanStats) -> Lines {
         let (false, Some(client), Some(key)) = (plan.lines.is_empty(), client, plan.row_key) else {
             return Lines::default();

@@ -1,4 +1,4 @@
-//! What a running scan remembers.
+//! Executor state of a foreign scan (`fdw_state`).
 
 use super::job::{self, Job};
 use super::lines::Lines;
@@ -52,7 +52,7 @@ pub struct ScanState {
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: ScanStats,
     /// Whether [`next`](Self::next) waits for rows; else it gives none while none are there, and
-    /// [`wait_fd`](Self::wait_fd) tells why.
+    /// [`wait_fd`](Self::wait_fd) shows why.
     pub blocking: bool,
     /// What a lookup join asks for, beside the plan's own condition.
     keys: Option<Condition>,
@@ -79,9 +79,9 @@ struct Left {
 /// Where the scan stands.
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a scan")]
 enum ScanPhase {
-    /// Nobody has been asked.
+    /// No request has been sent.
     Idle,
-    /// A join is computed here.
+    /// A join is computed locally.
     Local,
     /// Reading `page` from `row` on; later pages come from `rest`.
     Reading {
@@ -97,18 +97,18 @@ enum ScanPhase {
 #[derive(Default)]
 struct SharedProgress {
     tracked: Option<Tracked>,
-    /// Rows that the statement wants, where it says so.
+    /// Rows that the statement wants, where known.
     wanted: Option<u64>,
-    /// The first page tells how many rows there are: they are not read in parts.
+    /// The first page shows how many rows there are: they are not read in parts.
     tells: bool,
     rows: u64,
     total: Option<u64>,
-    /// Since when the scan has no row at hand, while somebody else waits for it.
+    /// Since when the scan has no row at hand, while another node waits for it.
     idle: Option<Instant>,
 }
 
 impl SharedProgress {
-    /// Counts a page and tells others.
+    /// Counts a page and publishes it.
     fn add(&mut self, page: &Page, pages: u64) {
         if self.tells && pages == 1 {
             let total = page.total_count.map(|total| total.saturating_sub(page.offset));
@@ -123,7 +123,7 @@ impl SharedProgress {
 }
 
 impl ScanState {
-    /// A scan that has asked nobody yet.
+    /// A scan before its first request.
     pub fn new(
         table: Rc<ForeignTable>,
         user: pg_sys::Oid,
@@ -177,7 +177,7 @@ impl ScanState {
     ///
     /// # Safety
     /// `context` must be the scan's expression context, the arrays at least as long as the tuple descriptor. Values live
-    /// until the next call or in the current memory context. `has_local` says whether there is a local plan.
+    /// until the next call or in the current memory context. `has_local`: whether there is a local plan.
     pub unsafe fn next(
         &mut self,
         context: *mut pg_sys::ExprContext,
@@ -186,7 +186,7 @@ impl ScanState {
         nulls: &mut [bool],
     ) -> bool {
         if matches!(self.progress, ScanPhase::Idle) {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             unsafe { self.start(context, has_local) };
         }
         if matches!(self.left, Some((Left { limit: 0, .. }, _))) {
@@ -203,7 +203,7 @@ impl ScanState {
             if *row < page.rows() {
                 let current = *row;
                 *row += 1;
-                // SAFETY: passed through.
+                // SAFETY: same contract as this function.
                 unsafe { self.fill(current, values, nulls) };
                 return true;
             }
@@ -281,7 +281,7 @@ impl ScanState {
     /// As [`next`](Self::next); the scan must have been asked, and have no local plan.
     pub unsafe fn begin(&mut self, context: *mut pg_sys::ExprContext) {
         if matches!(self.progress, ScanPhase::Idle) {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             unsafe { self.start(context, false) };
         }
         if let ScanPhase::Reading {
@@ -292,7 +292,7 @@ impl ScanState {
         }
     }
 
-    /// Asks how many rows there are whatever keys are asked for, once the scan has begun; `None` where nobody can say.
+    /// Asks how many rows there are whatever keys are asked for, once the scan has begun; `None` where it cannot be determined.
     pub fn count_rows(&self) -> Option<Stream<u64>> {
         let (client, query) = (self.client.clone()?, self.all.clone()?);
         let dialect = self.plan.dialect;
@@ -328,11 +328,11 @@ impl ScanState {
     }
 
     unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.query.filter.as_ref();
         let is_exact = || self.table.expresses_exactly_at_execution(&bindings, filter);
-        // The rows of a join are not checked again, so every condition must be said as it is.
+        // The rows of a join are not rechecked, so every condition must be expressed exactly.
         if self.plan.joined.is_some() && has_local && !is_exact() {
             self.progress = ScanPhase::Local;
             return;
@@ -473,7 +473,7 @@ impl ScanState {
     }
 }
 
-/// What is said when the gateway does not answer a join.
+/// The error when the gateway does not answer a join.
 fn local_join(object: &str, error: &intacct::Error) -> Report {
     Report::new(
         PgSqlErrorCode::ERRCODE_WARNING,

@@ -1,4 +1,4 @@
-//! The facts about the gateway that nobody has confirmed, and what this company shows of each: for bug reports, so without
+//! The facts about the gateway that are not confirmed, and what this company shows of each: for bug reports, so without
 //! any data. `docs/gateway-facts.md` holds them all, by the same numbers.
 
 /// An unconfirmed fact.
@@ -8,11 +8,11 @@ pub struct Fact {
     pub number: u8,
     /// What it is about.
     pub name: &'static str,
-    /// How it is looked at.
+    /// How it is checked.
     pub seen: Seen,
 }
 
-/// How a fact is looked at.
+/// How a fact is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// By requests that read.
@@ -21,7 +21,7 @@ pub enum Seen {
     Not(&'static str),
 }
 
-/// What is looked at.
+/// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observation {
     TextOrder,

@@ -1,4 +1,4 @@
-//! `check`: a connection test that says what works, what does not, and what to do about it.
+//! `check`: a connection test that reports what works, what does not, and what to do about it.
 
 mod deep;
 mod facts;
@@ -17,8 +17,8 @@ use pgrx::prelude::*;
 use std::time::Instant;
 
 /// Tests a server step by step as the current user. Never raises for a step that fails: `ok` is then false, and
-/// the later steps are skipped. `ok` is NULL for a step that was skipped or that did not tell. With `deep`, each fact about
-/// the gateway that nobody has confirmed is listed with what this company shows of it, without any of its data.
+/// the later steps are skipped. `ok` is NULL for a step that was skipped or that is undecided. With `deep`, each
+/// unconfirmed fact about the gateway is listed with what this company shows of it, without any of its data.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn check(
@@ -58,7 +58,7 @@ fn check(
     TableIterator::new(rows.collect::<Vec<_>>())
 }
 
-/// What can be said without contacting anybody.
+/// Steps that send no request.
 fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<intacct::Config> {
     // SAFETY: main thread inside a transaction.
     let user = unsafe { pg_sys::GetUserId() };

@@ -9,7 +9,7 @@ use intacct::{
 };
 use std::time::Instant;
 
-/// Text whose order is looked at: names, as people type them in capitals and in small letters.
+/// Text whose order is checked: names, as people type them in capitals and in small letters.
 pub(super) const NAMES: [(&str, &str); 5] = [
     ("CUSTOMER", "NAME"),
     ("VENDOR", "NAME"),

@@ -1,4 +1,4 @@
-//! The steps of a check, and what became of each.
+//! Steps of a check and their outcomes.
 
 use super::facts::Fact;
 use crate::error::Report;
@@ -80,7 +80,7 @@ impl Step {
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepOutcome {
-    /// Whether it succeeded; none when it was skipped or did not tell.
+    /// Whether it succeeded; none when it was skipped or is undecided.
     pub ok: Option<bool>,
     /// What was found; a failure begins with its SQLSTATE.
     pub detail: String,

@@ -27,7 +27,7 @@ pub async fn run(
     deep: bool,
     emitter: Emitter<StepResult>,
 ) -> Result<(), Error> {
-    // A person waits: what fails twice is worth being told.
+    // A person waits: what fails twice is reported.
     config.max_retries = config.max_retries.min(1);
     let started = Instant::now();
     let client = match Client::new(config) {
@@ -80,7 +80,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Resolves the host and opens a TCP connection, which is closed again; says where it led.
+/// Resolves the host and opens a TCP connection, which is closed again; returns where it led.
 async fn connect(config: &Config) -> Result<String, Error> {
     let failed = |stage, message: String| Error::new(ErrorKind::Connect(stage), message);
     let url = url::Url::parse(&config.url)
@@ -130,7 +130,7 @@ async fn connect(config: &Config) -> Result<String, Error> {
     }
 }
 
-/// Opens a session. One request answers for TLS, sender, user and session, so a failure says which of them was
+/// Opens a session. One request answers for TLS, sender, user and session, so a failure shows which of them was
 /// reached; the time is shown with the session.
 async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
     let config = client.config();
@@ -146,8 +146,8 @@ async fn sign_in(client: &Client, emitter: &Emitter<StepResult>) -> bool {
     let started = Instant::now();
     let session = client.sign_in().await;
     let failed = session.as_ref().err().map(|error| step_of(error.kind()));
-    // The sender's right in the company is looked at together with the user: a refused user leaves it open. So does a
-    // refusal of the whole request, which may come before anybody has looked at the sender.
+    // The sender's right in the company is checked together with the user: a refused user leaves it open. So does a
+    // refusal of the whole request, which may come before the sender is checked.
     let sender = match (failed, &session) {
         (Some(Step::SignIn), Err(error)) if !error.sender_accepted() => {
             StepOutcome::open("undecided: the request was refused as a whole")

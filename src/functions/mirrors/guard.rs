@@ -1,5 +1,5 @@
-//! What keeps refreshes apart: a lock of the session for each mirror, which an error takes with it. And what keeps them
-//! from running the code of others: locks on the tables of a mirror, whose owners are looked at.
+//! Locks of refreshes: a session lock for each mirror, which an error releases. And what keeps them
+//! from running the code of others: locks on the tables of a mirror, whose owners are checked.
 
 use crate::error::{Report, raise};
 use crate::ffi;
@@ -30,7 +30,7 @@ fn mirror_may_commit() -> bool {
     unsafe { pg_sys::SPI_inside_nonatomic_context() }
 }
 
-/// Takes the lock of a mirror of the current user's, without waiting; says whether it was free. It outlives commits and
+/// Takes the lock of a mirror of the current user's, without waiting; returns whether it was free. It outlives commits and
 /// is released by [`mirror_unlock`], by the error that ends the statement, or with the session.
 #[pg_extern(volatile)]
 fn mirror_try_lock(mirror: i32) -> bool {
@@ -104,12 +104,12 @@ fn mirror_lock_target(target: pg_sys::Oid) -> TableIterator<'static, (name!(rela
     TableIterator::new(others.map(|table| (table,)).collect::<Vec<_>>())
 }
 
-/// Locks a foreign table as a reader does, until the transaction ends, and says what of it would run as code of its owner's
+/// Locks a foreign table as a reader does, until the transaction ends, and reports what of it would run as code of its owner's
 /// when the current user reads it: what is computed of each row, and what the planner evaluates before (calls with constant
 /// arguments, in constraints and in statistics). None for a table of the user's own, or of a superuser's.
 #[pg_extern(volatile)]
 fn mirror_lock_source(source: pg_sys::Oid) -> Option<String> {
-    // SAFETY: main thread inside a transaction; the entry is valid until it is closed, and looked at behind the lock.
+    // SAFETY: main thread inside a transaction; the entry is valid until it is closed, and read behind the lock.
     unsafe {
         require_select(source);
         pg_sys::LockRelationOid(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
@@ -131,7 +131,7 @@ fn mirror_lock_source(source: pg_sys::Oid) -> Option<String> {
 /// Main thread inside a transaction.
 unsafe fn require_select(table: pg_sys::Oid) {
     const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;
-    // SAFETY: the caller vouches for the thread; a table that is gone has no name, and nobody may read it.
+    // SAFETY: the caller is on the main thread; a table that is gone has no name, and cannot be read.
     unsafe {
         let user = pg_sys::GetUserId();
         let name = pg_sys::get_rel_name(table);
@@ -154,7 +154,7 @@ unsafe fn require_select(table: pg_sys::Oid) {
 /// # Safety
 /// Main thread; the relation is open and locked.
 unsafe fn code_of(relation: pg_sys::Relation) -> Option<&'static str> {
-    // SAFETY: the caller vouches for the relation; the lists are made in the current memory context.
+    // SAFETY: the caller guarantees a valid relation; the lists are made in the current memory context.
     unsafe {
         let columns = PgTupleDesc::from_pg_copy((*relation).rd_att);
         if columns
@@ -209,7 +209,7 @@ fn tag(mirror: i32) -> pg_sys::LOCKTAG {
     }
 }
 
-/// Asks once to be told of transactions that end in an error.
+/// Registers once for transactions that end in an error.
 fn watch_aborts() {
     if !WATCHING.replace(true) {
         // SAFETY: main thread; the callback lives as long as the library, which is never unloaded.

@@ -1,5 +1,5 @@
 //! Mirrors: local copies of foreign tables that are refreshed. The work is done by the SQL in `sql/mirrors/`; here is
-//! what SQL cannot say.
+//! what SQL cannot express.
 
 mod guard;
 mod remote;

@@ -1,4 +1,4 @@
-//! What a refresh asks the gateway beside rows.
+//! Requests of a refresh beside those for rows.
 
 use super::super::access::{foreign_data_allowed, is_ours};
 use super::super::sessions::timestamp;
@@ -48,7 +48,7 @@ fn mirror_totals(
     ))
 }
 
-/// The field that tells the rows of a foreign table apart; empty where nothing does.
+/// The field that identifies the rows of a foreign table; empty where nothing does.
 #[pg_extern(stable)]
 fn mirror_row_key(source: pg_sys::Oid) -> String {
     readable_table(source).options.row_key.clone().unwrap_or_default()
@@ -97,7 +97,7 @@ fn mirror_session(source: pg_sys::Oid) -> JsonB {
         };
         let zone = match asked.told_zone().await {
             Ok(zone) => Some(zone),
-            // A company that does not tell them shows no timestamps either.
+            // A company that does not return them shows no timestamps either.
             Err(error) if asked.lacks_metadata(&error) => None,
             Err(error) => return Err(error),
         };

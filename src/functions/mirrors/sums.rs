@@ -1,4 +1,4 @@
-//! What all rows of a foreign table add up to, or those of each value of a column: computed by the gateway, or not at all.
+//! Sums over the rows of a foreign table, in all or by a column's values: computed by the gateway, or not at all.
 
 use super::remote::{client, malformed, readable_table, rows_between};
 use crate::error::raise;
@@ -19,7 +19,7 @@ type Group = (Option<String>, Option<i64>, Option<Vec<Option<String>>>);
 
 /// Number of rows of a foreign table and sums of fields; with `grouped`, of each of that field's values, which `kind` says
 /// how to read (`date` or not), and `counted` is the field whose values are counted. Without it two requests, and `counted`
-/// is any field. No row comes where the gateway cannot say it, or what it says does not add up; `sums` is null where it
+/// is any field. No row comes where the gateway cannot express it, or the numbers do not add up; `sums` is null where it
 /// counts but does not add up.
 #[pg_extern(volatile)]
 #[allow(clippy::type_complexity)]
@@ -66,7 +66,7 @@ fn sums_of(fields: &[String]) -> impl Iterator<Item = SelectItem> {
     })
 }
 
-/// All rows: how many there are is what the gateway says of a page, not what it counts of a field.
+/// All rows: how many there are is what the gateway returns with a page, not what it counts of a field.
 async fn whole(
     client: &Client,
     dialect: DialectKind,

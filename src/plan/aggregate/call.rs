@@ -47,7 +47,7 @@ impl AggregateCall {
 /// # Safety
 /// `aggregate` must be a valid node of the current planning.
 pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<AggregateCall> {
-    // SAFETY: the caller vouches for the node; node types are checked before each cast.
+    // SAFETY: the caller guarantees a valid node; node types are checked before each cast.
     unsafe {
         let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
             && !(*aggregate).aggvariadic
@@ -77,7 +77,7 @@ pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> O
             ValueClass::Integer | ValueClass::Decimal | ValueClass::Date | ValueClass::Timestamp => {
                 source.table().compares_as_read(class)
             }
-            // Text has an order of the gateway's own, and a boolean has none that anybody has described.
+            // Text has an order of the gateway's own, and a boolean has none that is documented.
             ValueClass::Text | ValueClass::Boolean => false,
         };
         match function {

@@ -1,4 +1,4 @@
-//! What a grouping asks for: its keys and its aggregates, if the gateway knows all of them.
+//! Keys and aggregates of a grouping, if the gateway supports all of them.
 
 use super::call::{self, AggregateCall};
 use crate::catalog::ValueClass;
@@ -18,7 +18,7 @@ pub struct GroupKey {
     pub class: ValueClass,
     /// Which values of it the gateway may take for one.
     pub kind: GroupKeyKind,
-    /// Whether it may be null, as far as its column says.
+    /// Whether it may be null, as far as its column is declared.
     pub nullable: bool,
 }
 
@@ -46,7 +46,7 @@ impl Grouping {
     ) -> Option<Grouping> {
         let mut grouping = Grouping::default();
         let mut others = PgList::<pg_sys::Node>::new();
-        // SAFETY: the caller vouches for the nodes; marks are as many as expressions where there are any.
+        // SAFETY: the caller guarantees valid planner or executor nodes; marks are as many as expressions where there are any.
         unsafe {
             for (index, expression) in PgList::<pg_sys::Node>::from_pg((*target).exprs)
                 .iter_ptr()
@@ -135,7 +135,7 @@ unsafe fn key(
     mark: pg_sys::Index,
     clause: *mut pg_sys::SortGroupClause,
 ) -> Option<GroupKey> {
-    // SAFETY: the caller vouches for the nodes; catalog look-ups by OID.
+    // SAFETY: the caller guarantees valid planner or executor nodes; catalog look-ups by OID.
     unsafe {
         if !is_a(expression, pg_sys::NodeTag::T_Var) {
             return None;
@@ -166,7 +166,7 @@ unsafe fn key(
                 ValueClass::Date => GroupKeyKind::Date,
                 ValueClass::Timestamp => GroupKeyKind::Moment,
             },
-            // A parent's columns come through a path, on which nobody has declared anything.
+            // A parent's columns come through a path, on which no constraint is declared.
             nullable: !column.column.not_null || !column.member.path.is_empty(),
         })
     }

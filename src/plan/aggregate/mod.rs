@@ -38,7 +38,7 @@ pub unsafe fn add_paths(
     input: *mut pg_sys::RelOptInfo,
     output: *mut pg_sys::RelOptInfo,
 ) {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let distinct = stage == pg_sys::UpperRelationKind::UPPERREL_DISTINCT;
         if let Some(source) = RemoteRel::of(root, input)
@@ -159,7 +159,7 @@ impl PushedAggregate {
             let is_uncounted = |member: &RelMember| {
                 super::relation::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
             };
-            // The first row of an order tells a least or greatest value as well, and needs no verification.
+            // The first row of an order shows a least or greatest value as well, and needs no verification.
             let is_extreme = |(_, call): &(_, AggregateCall)| {
                 matches!(call, AggregateCall::Least(_) | AggregateCall::Greatest(_))
             };
@@ -361,7 +361,7 @@ fn private(
             .iter()
             .all(|(_, call)| matches!(call, AggregateCall::CountRows | AggregateCall::Count(_)));
     let verify = table.server.verify_aggregates && !only_count;
-    // Whether the gateway makes a group of the rows without a key is not documented; only adding up tells.
+    // Whether the gateway makes a group of the rows without a key is not documented; only adding up shows.
     let complete = |key: &grouping::GroupKey| {
         !key.nullable
             || condition
@@ -492,7 +492,7 @@ pub unsafe fn plan(
     target_list: *mut pg_sys::List,
     outer_plan: *mut pg_sys::Plan,
 ) -> *mut pg_sys::ForeignScan {
-    // SAFETY: the caller vouches for the path; an absent list is null.
+    // SAFETY: the caller guarantees a valid path; an absent list is null.
     unsafe {
         let carried = PgList::<pg_sys::List>::from_pg((*best_path).fdw_private);
         let list = |index| carried.get_ptr(index).unwrap_or(std::ptr::null_mut());
@@ -514,7 +514,7 @@ pub unsafe fn plan(
 /// # Safety
 /// `path` must come from [`get_foreign_upper_paths`].
 pub unsafe fn is_async_capable(path: *mut pg_sys::ForeignPath) -> bool {
-    // SAFETY: the caller vouches for the path; the last list is not empty for such a path.
+    // SAFETY: the caller guarantees a valid path; the last list is not empty for such a path.
     let carried = unsafe { PgList::<pg_sys::List>::from_pg((*path).fdw_private) };
     carried.get_ptr(4).is_some_and(|mark| !mark.is_null())
 }
@@ -524,6 +524,6 @@ pub unsafe fn is_async_capable(path: *mut pg_sys::ForeignPath) -> bool {
 /// # Safety
 /// `rel` must be a relation of the current planning.
 pub unsafe fn is_upper(rel: *mut pg_sys::RelOptInfo) -> bool {
-    // SAFETY: the caller vouches for the node.
+    // SAFETY: the caller guarantees a valid node.
     unsafe { (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_UPPER_REL }
 }

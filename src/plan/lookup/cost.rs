@@ -28,7 +28,7 @@ pub unsafe fn lookup(
     keys: &Keys,
     outer: *mut pg_sys::Path,
 ) -> Estimate {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let table = &state.table;
         let distinct = |outer_side: bool, rows: f64| {

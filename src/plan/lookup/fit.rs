@@ -10,7 +10,7 @@ use pgrx::{PgList, is_a, pg_sys};
 /// # Safety
 /// Nodes of the current planning.
 pub unsafe fn fits(sides: &Sides, restrictions: *mut pg_sys::List) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
         let (mut on, mut filter) = split(sides, restrictions);
         let mut nodes = PgList::<pg_sys::Node>::from_pg((*(*sides.joined).reltarget).exprs);
@@ -32,8 +32,8 @@ pub unsafe fn split(
     restrictions: *mut pg_sys::List,
 ) -> (*mut pg_sys::List, *mut pg_sys::List) {
     let (mut on, mut filter) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the caller vouches for the nodes. A sort that keeps the order of equals: conditions of a security barrier
-    // come before those of whoever uses the view.
+    // SAFETY: the caller guarantees valid planner or executor nodes. A sort that keeps the order of equals: conditions of a security barrier
+    // come before those of the role that uses the view.
     unsafe {
         let mut ordered = super::clauses(restrictions);
         ordered.sort_by_key(|clause| (**clause).security_level);

@@ -16,7 +16,7 @@ pub struct Keys {
     pub clauses: Vec<*mut pg_sys::RestrictInfo>,
     /// What the gateway is asked for one outer row; it keeps at least the rows for which all clauses are true.
     pub template: Condition,
-    /// A looser one for texts that cannot be said just as they are: with blanks at the edges, say.
+    /// A looser one for texts that cannot be expressed exactly: with blanks at the edges, say.
     pub coarse: Option<Condition>,
     /// The outer row's values in it.
     pub params: Params,
@@ -33,7 +33,7 @@ impl Keys {
         sides: &Sides,
         restrictions: *mut pg_sys::List,
     ) -> Option<Keys> {
-        // SAFETY: the caller vouches for the nodes.
+        // SAFETY: the caller guarantees valid planner or executor nodes.
         unsafe {
             let mut translator = table.translator(root, sides.inner);
             // The scan's own conditions may disregard case, which keeps more rows; these may not demand it.
@@ -103,7 +103,7 @@ impl Keys {
 /// # Safety
 /// A clause of the join's, of the current planning.
 pub unsafe fn is_outer_left(clause: *mut pg_sys::RestrictInfo, sides: &Sides) -> bool {
-    // SAFETY: the caller vouches for the nodes.
+    // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe { pg_sys::bms_is_subset((*clause).left_relids, (*sides.outer).relids) }
 }
 

@@ -12,7 +12,7 @@ use pgrx::{PgList, is_a, pg_guard, pg_sys};
 
 struct PathMethods(pg_sys::CustomPathMethods);
 
-// SAFETY: a static name and a function; nobody writes to the table.
+// SAFETY: a static name and a function; the table is never written.
 unsafe impl Sync for PathMethods {}
 
 static METHODS: PathMethods = PathMethods(pg_sys::CustomPathMethods {

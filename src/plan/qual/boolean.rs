@@ -45,7 +45,7 @@ pub unsafe fn compare(
     op: CompareOp,
     value: *mut pg_sys::Node,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through; makeBoolExpr allocates in the planner's memory.
+    // SAFETY: same contract as this function; makeBoolExpr allocates in the planner's memory.
     unsafe {
         let value = match op {
             CompareOp::Eq => value,

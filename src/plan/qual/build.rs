@@ -37,7 +37,7 @@ pub fn condition(
 }
 
 /// Whether a comparison with this value keeps exactly SQL's rows. The gateway's clock has whole seconds; whether it is
-/// ambiguous there, and what a parameter holds, only execution tells (`ForeignTable::expresses_exactly_at_execution`).
+/// ambiguous there, and what a parameter holds, only execution shows (`ForeignTable::expresses_exactly_at_execution`).
 pub fn is_exact(translator: &Translator, class: ValueClass, value: &Value) -> bool {
     match (class, value) {
         (ValueClass::Timestamp, value) => translator.table.may_express_exactly(value),

@@ -46,7 +46,7 @@ pub unsafe fn sides(
     collation: pg_sys::Oid,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let commuted = pg_sys::get_commutator(operator);
         for (operator, subject, value) in [(operator, left, right), (commuted, right, left)] {
@@ -71,7 +71,7 @@ unsafe fn one_way(
     collation: pg_sys::Oid,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         if let Some((column, class)) = translator.column(subject)
             && let Some(op) = compare_op(operator, class)
@@ -105,10 +105,10 @@ pub unsafe fn with_column(
     collation: pg_sys::Oid,
 ) -> Option<RemoteCondition> {
     if class == ValueClass::Boolean {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         return unsafe { boolean::compare(translator, column, op, value) };
     }
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let value = match unsafe { translator.operand(value, family(class).1, ParamTransform::Plain) }? {
         Operand::Value(value) => value,
         // Never true: the planner has mostly folded it away, and the rest is rare enough to stay here.
@@ -203,7 +203,7 @@ pub unsafe fn distinct(
 /// Columns of a row comparison that the gateway is asked to compare: each nests the condition deeper.
 const MOST_COMPARED: usize = 16;
 
-/// `(a, b) < (1, 2)`: the first difference decides. A part that cannot be said loosens the rest.
+/// `(a, b) < (1, 2)`: the first difference decides. A part that cannot be expressed loosens the rest.
 ///
 /// # Safety
 /// `expression` must be a valid RowCompareExpr of the current planning.
@@ -219,7 +219,7 @@ pub unsafe fn rows(
         let operators = PgList::<pg_sys::Oid>::from_pg((*expression).opnos);
         let collations = PgList::<pg_sys::Oid>::from_pg((*expression).inputcollids);
         let mut rest: Option<RemoteCondition> = None;
-        // What is left of a longer row loosens the rest, as a part that cannot be said does.
+        // What is left of a longer row loosens the rest, as a part that cannot be expressed does.
         for index in (0..left.len().min(MOST_COMPARED)).rev() {
             let last = index + 1 == left.len();
             let operator = operators.get_oid(index)?;

@@ -36,7 +36,7 @@ pub unsafe fn column<'a>(
     translator: &Translator<'a>,
     expression: *mut pg_sys::Node,
 ) -> Option<(&'a Column, ValueClass)> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { view(translator, expression) }.map(|view| (view.column, view.class))
 }
 
@@ -103,7 +103,7 @@ unsafe fn view<'a>(translator: &Translator<'a>, expression: *mut pg_sys::Node) -
 }
 
 unsafe fn unit_of(expression: *mut pg_sys::Node) -> Option<CalendarUnit> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     CalendarUnit::from_name(&unsafe { super::operand::constant_text(expression) }?)
 }
 
@@ -118,7 +118,7 @@ pub unsafe fn compare(
     value: *mut pg_sys::Node,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let view = view(translator, subject)?;
         let op = if view.year {
@@ -193,7 +193,7 @@ impl Bounds<'_> {
         } else {
             &[pg_sys::DATEOID, pg_sys::TIMESTAMPOID, pg_sys::TIMESTAMPTZOID]
         };
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         match unsafe { translator.operand(self.value, types, shape) }? {
             Operand::Value(value) => Some(value),
             Operand::Null => None,
@@ -207,7 +207,7 @@ impl Bounds<'_> {
         side: BoundSide,
         edge: BoundEdge,
     ) -> Option<RemoteCondition> {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let value = unsafe { self.operand(translator, self.moment(side, edge)) }?;
         condition(translator, &self.view.column.field, op, value, !self.zoned)
     }
@@ -215,7 +215,7 @@ impl Bounds<'_> {
     /// Whether the value is known to lie on the grid, so that equality is the whole range.
     unsafe fn on_grid(&self, translator: &mut Translator) -> bool {
         let kept = translator.params.mark();
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let (start, ceiling) = unsafe {
             (
                 self.operand(translator, self.moment(BoundSide::Low, BoundEdge::Start)),

@@ -43,7 +43,7 @@ pub unsafe fn member(
     array: *mut pg_sys::Node,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through; the array's type is checked before it is read.
+    // SAFETY: same contract as this function; the array's type is checked before it is read.
     unsafe {
         let column = column(translator, subject)?;
         let (op, ..) = meaning((*expression).opno, NUMERIC_OPS)?;
@@ -74,7 +74,7 @@ pub unsafe fn compare(
     value: *mut pg_sys::Node,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let column = column(translator, subject)?;
         let (op, ..) = meaning(operator, NUMERIC_OPS)?;
@@ -87,7 +87,7 @@ pub unsafe fn compare(
         };
         match translator.operand(value, &[pg_sys::NUMERICOID], ParamTransform::Integer(rounding))? {
             Operand::Value(Value::Param(_)) if op == CompareOp::Ne => {
-                // Whether it is whole, and so can be said, shows only at execution.
+                // Whether it is whole, and so can be expressed, shows only at execution.
                 RemoteCondition::superset(not_null(&column.field))
             }
             Operand::Value(value) => condition(translator, &column.field, op, value, true),

@@ -33,7 +33,7 @@ impl Translator<'_> {
             params: Params::default(),
             ..*self
         };
-        // SAFETY: passed through. What is made for parameters must live as long as the planning, while joins may be
+        // SAFETY: same contract as this function. What is made for parameters must live as long as the planning, while joins may be
         // tried out in memory that does not.
         let pushed = unsafe {
             PgMemoryContexts::For((*self.root).planner_cxt).switch_to(|_| translator.truth(expression, false))
@@ -55,7 +55,7 @@ impl Translated {
     pub unsafe fn among(&self, params: &mut Params) -> Option<RemoteCondition> {
         let mut pushed = self.pushed.clone()?;
         if !self.params.is_empty() {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             let numbers = unsafe { params.adopt(&self.params) };
             pushed
                 .condition

@@ -78,7 +78,7 @@ pub unsafe fn translate(
     }
 }
 
-/// The elements of a constant array, or the parameter that the array is until execution; `None`: they cannot be said, or
+/// The elements of a constant array, or the parameter that the array is until execution; `None`: they cannot be expressed, or
 /// what they mean for NULL is not known yet.
 ///
 /// # Safety

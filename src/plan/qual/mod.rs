@@ -1,4 +1,4 @@
-//! SQL conditions into the connector's own: which rows the gateway may leave out.
+//! Pushdown of quals: SQL conditions as conditions of the gateway.
 //!
 //! A [`RemoteCondition`] condition keeps every row for which the SQL expression is true (it may keep more, then it is not
 //! *exact*). All conditions are evaluated locally as well, so a superset costs traffic and never a wrong answer; the
@@ -31,7 +31,7 @@ use pgrx::{PgList, is_a, pg_sys};
 pub struct RemoteCondition {
     /// What is sent.
     pub condition: Condition,
-    /// It keeps exactly the rows that SQL keeps, provided that every parameter can be said just as it is:
+    /// It keeps exactly the rows that SQL keeps, provided that every parameter can be expressed just as it is:
     /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
     /// loosens it, as a clock that is changed nearby does ([`ForeignTable::expresses_exactly_at_execution`]).
     pub exact: bool,
@@ -186,7 +186,7 @@ pub struct Translator<'a> {
     pub depth: usize,
 }
 
-/// Conditions nested deeper than this stay here: nobody writes them by hand, and the plan keeps conditions in a form that
+/// Conditions nested deeper than this stay local: written by hand they are shallow, and the plan keeps conditions in a form that
 /// has an end.
 const MOST_NESTED: usize = 40;
 
@@ -196,7 +196,7 @@ impl Translator<'_> {
     /// # Safety
     /// `expression` must be a planned expression of the current planning.
     pub unsafe fn translate(&mut self, expression: *mut pg_sys::Node) -> Option<RemoteCondition> {
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         unsafe { self.truth(expression, false) }
     }
 
@@ -244,7 +244,7 @@ impl Translator<'_> {
         let mut whole = Several::new();
         let mut complete = true;
         for part in parts.iter_ptr() {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             match unsafe { self.truth(part, negated) } {
                 Some(pushed) => whole.add(pushed),
                 None => complete = false,
@@ -255,12 +255,12 @@ impl Translator<'_> {
             .map(|whole| if complete { whole } else { whole.inexact() })
     }
 
-    /// A disjunction: one part that cannot be pushed keeps the whole of it here.
+    /// A disjunction: one part that cannot be pushed keeps the whole of it local.
     unsafe fn any_of(&mut self, parts: &PgList<pg_sys::Node>, negated: bool) -> Option<RemoteCondition> {
         let mut whole = Several::new();
         let kept = self.params.mark();
         for part in parts.iter_ptr() {
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             let Some(pushed) = (unsafe { self.truth(part, negated) }) else {
                 self.params.forget_after(kept);
                 return None;
@@ -276,7 +276,7 @@ impl Translator<'_> {
     /// Clauses of the current planning that live as long as it does: those of base relations.
     pub unsafe fn translate_all(&mut self, clauses: &[*mut pg_sys::RestrictInfo]) -> Option<RemoteCondition> {
         let kept = self.params.mark();
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let pushed = unsafe { self.conjunction(clauses) }?;
         if !pushed.case_insensitive {
             return Some(pushed);
@@ -290,7 +290,7 @@ impl Translator<'_> {
         }
         self.params.forget_after(kept);
         self.may_disregard_case = false;
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         let pushed = unsafe { self.conjunction(clauses) };
         self.may_disregard_case = true;
         pushed
@@ -301,7 +301,7 @@ impl Translator<'_> {
         let mut complete = true;
         for clause in clauses {
             pgrx::check_for_interrupts!();
-            // SAFETY: passed through.
+            // SAFETY: same contract as this function.
             unsafe {
                 if (**clause).pseudoconstant {
                     continue;
@@ -377,7 +377,7 @@ pub fn survives_folding(table: &ForeignTable, condition: &Condition) -> bool {
     survives
 }
 
-/// Whether disregarding case could change what a condition means, which nobody checks again.
+/// Whether disregarding case could change what a condition means, which is not rechecked.
 fn compares_text(table: &ForeignTable, condition: &Condition) -> bool {
     let mut found = false;
     condition.visit(&mut |part| {
@@ -394,7 +394,7 @@ fn compares_text(table: &ForeignTable, condition: &Condition) -> bool {
 }
 
 /// Whether a pushed conjunction by itself keeps no row in which `field` is null: a comparison with NULL is not true.
-/// Conditions with parameters do not count, since a parameter that cannot be said to the gateway drops them.
+/// Conditions with parameters do not count, since a parameter that cannot be expressed for the gateway drops them.
 pub fn excludes_null(condition: &Condition, field: &str) -> bool {
     match condition {
         Condition::And(parts) => parts.iter().any(|part| excludes_null(part, field)),

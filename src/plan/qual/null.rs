@@ -42,7 +42,7 @@ unsafe fn column_within<'a>(
     translator: &Translator<'a>,
     expression: *mut pg_sys::Node,
 ) -> Option<(&'a Column, ValueClass)> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         translator
             .column(expression)
@@ -78,7 +78,7 @@ pub unsafe fn coalesce(
     collation: pg_sys::Oid,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through; what is made lives in the planner's memory.
+    // SAFETY: same contract as this function; what is made lives in the planner's memory.
     unsafe {
         let (inner, default) = arguments(subject)?;
         let (column, class) = column_within(translator, inner)?;
@@ -130,7 +130,7 @@ pub unsafe fn coalesced_boolean(
     expression: *mut pg_sys::Node,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let (inner, default) = arguments(expression)?;
         let default = constant_truth(default)?;
@@ -161,6 +161,6 @@ unsafe fn constant_truth(expression: *mut pg_sys::Node) -> Option<Option<bool>> 
 }
 
 unsafe fn is_empty_text(expression: *mut pg_sys::Node) -> bool {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { super::operand::constant_text(expression) }.is_some_and(|text| text.is_empty())
 }

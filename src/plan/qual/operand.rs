@@ -1,4 +1,4 @@
-//! The two sides of a comparison: a column of ours, and a value that does not depend on our row.
+//! Operands of a comparison: a column of the foreign table, and a value that does not depend on its row.
 
 use super::Translator;
 use crate::catalog::{Column, ValueClass};
@@ -23,7 +23,7 @@ impl Params {
     /// # Safety
     /// `expression` must be a valid expression node.
     pub unsafe fn number(&mut self, expression: *mut pg_sys::Expr, shape: ParamTransform) -> u32 {
-        // SAFETY: the caller vouches for the node.
+        // SAFETY: the caller guarantees a valid node.
         let fingerprint = unsafe { fingerprint(expression) };
         let alike = self.known.entry(fingerprint).or_default();
         let known = alike.iter().copied().find(|index| {
@@ -46,7 +46,7 @@ impl Params {
     /// The expressions of both must be valid nodes.
     pub(super) unsafe fn adopt(&mut self, others: &Params) -> Vec<u32> {
         let others = others.expressions.iter();
-        // SAFETY: passed through.
+        // SAFETY: same contract as this function.
         others
             .map(|(expression, shape)| unsafe { self.number(*expression, *shape) })
             .collect()
@@ -91,10 +91,10 @@ impl Params {
     }
 }
 
-/// A number that is the same for equal expressions, and mostly another for others. Only what costs little is looked at.
+/// A number that is the same for equal expressions, and mostly another for others. Only what costs little is checked.
 unsafe fn fingerprint(expression: *mut pg_sys::Expr) -> u64 {
     let mut hasher = DefaultHasher::new();
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe { feed(&mut hasher, expression.cast(), DEEPEST) };
     hasher.finish()
 }
@@ -103,7 +103,7 @@ unsafe fn fingerprint(expression: *mut pg_sys::Expr) -> u64 {
 const DEEPEST: usize = 4;
 
 unsafe fn feed(hasher: &mut DefaultHasher, node: *mut pg_sys::Node, depth: usize) {
-    // SAFETY: the caller vouches for the node; types are checked before the casts.
+    // SAFETY: the caller guarantees a valid node; types are checked before the casts.
     unsafe {
         if node.is_null() || depth == 0 {
             return;
@@ -160,7 +160,7 @@ unsafe fn feed(hasher: &mut DefaultHasher, node: *mut pg_sys::Node, depth: usize
 pub enum Operand {
     /// It is NULL: no comparison with it is true.
     Null,
-    /// It can be said to the gateway (or may turn out to be, for a parameter).
+    /// It can be expressed for the gateway (or may turn out to be, for a parameter).
     Value(Value),
 }
 

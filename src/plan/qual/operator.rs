@@ -64,7 +64,7 @@ pub unsafe fn meaning(operator: pg_sys::Oid, family: u32) -> Option<(CompareOp, 
 /// Main thread, inside a transaction.
 pub unsafe fn compare_op(operator: pg_sys::Oid, class: ValueClass) -> Option<CompareOp> {
     let (family, types) = family(class);
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let (op, left, right) = unsafe { meaning(operator, family.into()) }?;
     (types.contains(&left) && types.contains(&right)).then_some(op)
 }

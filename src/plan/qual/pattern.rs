@@ -31,7 +31,7 @@ pub unsafe fn operator(
     collation: pg_sys::Oid,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let (folds, like) = match u32::from(operator) {
             TEXT_LIKE => (false, !negated),
@@ -45,7 +45,7 @@ pub unsafe fn operator(
             _ => return None,
         };
         if let Some((column, lowering)) = lowered(translator, subject) {
-            // Each may fold letters that the other tells apart.
+            // Each may fold letters that the other distinguishes.
             let letters = match letters(lowering) {
                 Letters::FoldedAscii if folds => letters(collation),
                 letters => letters,
@@ -83,7 +83,7 @@ pub unsafe fn operator(
     }
 }
 
-/// A negative; where the gateway cannot say it, the rows that have a value.
+/// A negative; where the gateway cannot express it, the rows that have a value.
 fn representable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<RemoteCondition> {
     match translator.table.dialect().says(&test.sent) {
         true => Some(RemoteCondition::of_text(test)),
@@ -123,7 +123,7 @@ pub unsafe fn lower(
     collation: pg_sys::Oid,
     negated: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         let (column, case) = lowered(translator, subject)?;
         let op = compare_op(operator, ValueClass::Text)?;
@@ -160,7 +160,7 @@ unsafe fn text_column<'a>(
     expression: *mut pg_sys::Node,
     collation: pg_sys::Oid,
 ) -> Option<&'a Column> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     unsafe {
         match translator.column(expression)? {
             (column, ValueClass::Text) if deterministic(collation) => Some(column),
@@ -189,7 +189,7 @@ unsafe fn keeps(
         ParamTransform::Pattern(letters) | ParamTransform::Whole(letters) => letters,
         _ => Letters::Distinct,
     };
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let (value, exact, cased) = unsafe {
         match constant_text(pattern) {
             Some(text) => {
@@ -229,7 +229,7 @@ unsafe fn prefix(
     value: *mut pg_sys::Node,
     like: bool,
 ) -> Option<RemoteCondition> {
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     let constant = unsafe { constant_text(value) };
     if let Some(text) = constant {
         let test = text::starts(&column.field, like, &text, column.is_enum())?;
@@ -241,7 +241,7 @@ unsafe fn prefix(
     if !like {
         return None;
     }
-    // SAFETY: passed through.
+    // SAFETY: same contract as this function.
     match unsafe { translator.operand(value, &[pg_sys::TEXTOID], ParamTransform::Prefix) }? {
         Operand::Value(pattern) => Some(RemoteCondition::new(
             Condition::Like {
