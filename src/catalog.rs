@@ -271,7 +271,7 @@ impl ForeignTable {
         self.options.show_private.unwrap_or(self.server.show_private)
     }
 
-    /// Whether a request for the table's rows says that private ones are wanted. Where the gateway's function has no way
+    /// Whether a request for the table's rows requests private ones. Where the gateway's function has no way
     /// to request them, they are only read if there can be none.
     pub fn asks_private(&self) -> bool {
         self.show_private()
@@ -315,7 +315,7 @@ impl ForeignTable {
     }
 
     /// Whether the gateway can express exactly this value, unless its clock is changed near it: which it is, execution finds out
-    /// ([`expresses_exactly_at_execution`](Self::expresses_exactly_at_execution)), since it takes the changes of every clock to tell.
+    /// ([`expresses_exactly_at_execution`](Self::expresses_exactly_at_execution)), since it depends on the changes of every clock.
     pub fn may_express_exactly(&self, value: &Value) -> bool {
         match value {
             Value::Instant(instant) => instant.subsec_nanosecond() == 0,

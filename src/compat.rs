@@ -157,7 +157,7 @@ pub unsafe fn equivalence_members(
     class: *mut pg_sys::EquivalenceClass,
     #[allow(unused_variables)] relid: pg_sys::Index,
 ) -> Vec<*mut pg_sys::EquivalenceMember> {
-    // SAFETY: the caller guarantees a valid node; the array is as long as its size says.
+    // SAFETY: the caller guarantees a valid node; the array has the length of its size.
     unsafe {
         #[allow(unused_mut)]
         let mut members: Vec<_> = PgList::from_pg((*class).ec_members).iter_ptr().collect();

@@ -1,7 +1,7 @@
 //! Panic hook: errors without backtraces.
 //!
 //! pgrx raises errors as panics, and its panic hook takes a backtrace of each wherever the process's environment asks for
-//! backtraces (`RUST_BACKTRACE=1` in a container, say). It costs a hundred milliseconds and more, and ends in the error's
+//! backtraces (`RUST_BACKTRACE=1` in a container, for example). It costs a hundred milliseconds and more, and ends in the error's
 //! DETAIL, with the paths of the build. An error that is raised on purpose needs none.
 //!
 //! The hook is of this library alone: every library has its own copy of Rust's standard library. The environment is left

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// What this backend has asked of a server. Lives as long as the backend: sessions come and go.
+/// Counters of this backend's requests to a server. They live as long as the backend: sessions come and go.
 struct Own {
     server: pg_sys::Oid,
     since: pg_sys::TimestampTz,
@@ -18,7 +18,7 @@ thread_local! {
     static OWN: RefCell<Vec<Own>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What this backend has asked of a server.
+/// Counters of this backend's requests to a server.
 pub struct OwnCounters {
     /// The server; it may have been dropped meanwhile.
     pub server: pg_sys::Oid,

@@ -1,5 +1,5 @@
 //! Which types hold dates or times: their input and output functions read and write them as the session's settings
-//! `DateStyle` and `TimeZone` say, of which the gateway knows nothing.
+//! `DateStyle` and `TimeZone` require, which the gateway does not have.
 
 use pgrx::pg_sys;
 

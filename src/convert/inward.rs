@@ -253,7 +253,7 @@ impl Narrowed {
         self.precision.is_none() && self.domain.is_none()
     }
 
-    /// Raises what the domain's constraints say.
+    /// Raises what the domain's constraints raise.
     ///
     /// # Safety
     /// `datum` must be of the base type.

@@ -16,7 +16,7 @@ pub struct Jsonb(pub String);
 
 impl IntoDatum for Jsonb {
     fn into_datum(self) -> Option<pg_sys::Datum> {
-        // JSON says a NUL as an escape, which jsonb refuses on its own.
+        // JSON writes a NUL as an escape, which jsonb refuses on its own.
         let text = CString::new(self.0).unwrap_or_default();
         // SAFETY: main thread inside a transaction; both functions copy what they are given.
         unsafe {

@@ -131,7 +131,7 @@ pub unsafe fn binding(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -
     }
 }
 
-/// A text as UTF-8; `None` when the database's encoding is not what it says.
+/// A text as UTF-8; `None` when the database's encoding is not what it declares.
 ///
 /// # Safety
 /// `datum` must be a valid, non-null text.

@@ -22,7 +22,7 @@ extension_sql_file!(
     ]
 );
 
-/// What has been asked of the servers of this database in the whole life of the cluster, crashes excepted. Where backends
+/// Requests to the servers of this database in the whole life of the cluster, crashes excepted. Where backends
 /// share no memory, what others ask is counted when they end. Only of servers that the current user may use, except for
 /// members of `pg_read_all_stats`.
 #[pg_extern(volatile)]

@@ -9,7 +9,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 
-/// What was asked of each server: by this backend since it began, and by all backends where they share memory. Only of
+/// Requests to each server: by this backend since it began, and by all backends where they share memory. Only of
 /// servers that the current user may use, except for members of `pg_read_all_stats`.
 #[pg_extern(volatile, parallel_restricted)]
 #[allow(clippy::type_complexity)]

@@ -1,4 +1,4 @@
-//! Metadata for tools: views for those that list no foreign tables, and comments that say what a column is. The work is done by
+//! Metadata for tools: views for those that list no foreign tables, and comments that describe columns. The work is done by
 //! the SQL in `sql/tools/`.
 
 use pgrx::prelude::*;

@@ -25,7 +25,7 @@ impl Notifier {
     /// Creates the descriptor and accounts for it with PostgreSQL.
     ///
     /// # Errors
-    /// The operating system's error, or `EMFILE` when PostgreSQL says that too many are open.
+    /// The operating system's error, or `EMFILE` when PostgreSQL has too many open.
     pub fn new() -> std::io::Result<Notifier> {
         if !spare(1 + TO_WAIT) {
             return Err(std::io::Error::from_raw_os_error(libc::EMFILE));

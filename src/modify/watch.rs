@@ -1,4 +1,4 @@
-//! A backend that exits while a write is under way: the write is closed, the write log says that the outcome is in doubt,
+//! A backend that exits while a write is under way: the write is closed, the write log records that the outcome is in doubt,
 //! and the server's log has a line for whom it concerns.
 
 use crate::error::Report;

@@ -90,7 +90,7 @@ fn enter<'a>(
     transaction::register(&REGISTERED, Some(transaction_ends), Some(subtransaction_ends));
     let level = level();
     ENTRIES.with_borrow_mut(|entries| {
-        for (row, told) in rows {
+        for (row, returned) in rows {
             let is_of = |entry: &&mut XactEntry| {
                 entry.statement == statement
                     && entry.level == level
@@ -112,8 +112,8 @@ fn enter<'a>(
             let Some(entry) = entries.last_mut() else { continue };
             entry.rows += 1;
             if entry.names.len() < NAMED {
-                let told = || told.first().map(|(field, value)| format!("{field} {value}"));
-                entry.names.extend(row.name().or_else(told));
+                let returned = || returned.first().map(|(field, value)| format!("{field} {value}"));
+                entry.names.extend(row.name().or_else(returned));
             }
         }
     });

@@ -82,7 +82,7 @@ impl OptionError {
         .hint(hint)
     }
 
-    /// A value that the option does not take; `why` says more than what is allowed.
+    /// A value that the option does not take; `why` adds to what is allowed.
     pub fn value(spec: &OptionSpec, value: &str, why: Option<String>) -> Self {
         let shown = if spec.kind.hides(value) {
             String::new()
@@ -179,7 +179,7 @@ impl OptionError {
         ))
     }
 
-    /// The proxy cannot be used as the options say.
+    /// The proxy cannot be used with these options.
     pub fn proxy(error: &intacct::Error) -> Self {
         OptionError::new(OptionErrorKind::InvalidValue, error.to_string()).hint(error.hint())
     }

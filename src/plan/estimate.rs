@@ -102,7 +102,7 @@ pub unsafe fn counted_rows(
     Some(count * rest)
 }
 
-/// The rows that conditions leave of a table that nobody has counted.
+/// The rows that conditions leave of a table without statistics.
 ///
 /// # Safety
 /// As [`counted_rows`].

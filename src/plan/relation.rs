@@ -29,7 +29,7 @@ pub enum Size {
     Guessed,
 }
 
-/// The state made by [`get_foreign_rel_size`].
+/// The state made by [`get_foreign_rel_size`](super::get_foreign_rel_size).
 ///
 /// # Safety
 /// `rel` must be a relation that passed through it in this planning.

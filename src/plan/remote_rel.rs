@@ -128,7 +128,7 @@ impl<'a> RemoteRel<'a> {
 
     /// This source with `parent` reached over `hop`; none when the rows might not be those of a join.
     ///
-    /// With `left`, rows without a parent stay: then nothing may be asked of the parent.
+    /// With `left`, rows without a parent stay: then no condition on the parent may be pushed down.
     pub fn with_parent(mut self, parent: RemoteRel<'a>, hop: Relation, left: bool) -> Option<RemoteRel<'a>> {
         let (table, base) = (self.table(), parent.table());
         let child = self.members.iter().find(|member| member.relid == hop.child)?;
@@ -193,7 +193,7 @@ impl<'a> RemoteRel<'a> {
         Some(self)
     }
 
-    /// The condition that keeps exactly the rows of the source; the outer option says whether there is one that is
+    /// The condition that keeps exactly the rows of the source; the outer option: whether there is one that is
     /// sure to.
     ///
     /// # Safety

@@ -14,7 +14,7 @@ pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
     extra: *mut c_void,
 ) {
     use pg_sys::UpperRelationKind::{UPPERREL_DISTINCT, UPPERREL_FINAL, UPPERREL_GROUP_AGG};
-    // SAFETY: planner callback on the main thread with nodes of the current planning; `extra` is what the stage says.
+    // SAFETY: planner callback on the main thread with nodes of the current planning; `extra` is of the type that the stage defines.
     unsafe {
         match stage {
             UPPERREL_GROUP_AGG | UPPERREL_DISTINCT => aggregate::add_paths(root, stage, input, output),

@@ -15,9 +15,9 @@ pub struct AggregatePrivate {
     pub relation: u16,
     /// The gateway joins.
     pub joined: bool,
-    /// As [`ScanPrivate::doubts`].
+    /// As [`ScanPrivate::doubts`](super::ScanPrivate::doubts).
     pub doubts: Doubts,
-    /// As [`ScanPrivate::transforms`].
+    /// As [`ScanPrivate::transforms`](super::ScanPrivate::transforms).
     pub transforms: Vec<ParamTransform>,
     /// The questions. The first also counts the rows of each group, right behind the keys.
     pub queries: Vec<Query>,
@@ -44,7 +44,7 @@ pub struct AggregatePrivate {
     pub texts: Vec<String>,
     /// Groups are asked in the order of all their keys, so that they may come in several pages.
     pub pages: bool,
-    /// As [`ScanPrivate::need_formatting`].
+    /// As [`ScanPrivate::need_formatting`](super::ScanPrivate::need_formatting).
     pub need_formatting: bool,
 }
 
@@ -55,7 +55,7 @@ pub enum AggregateOutput {
     Key(u16),
     /// The number of rows.
     Rows,
-    /// The number that the question of this number in [`AggregatePrivate::counts`] tells.
+    /// The number that the query of this number in [`AggregatePrivate::counts`] returns.
     Values(u16),
     /// An aggregate.
     Value(QueryItem, Merge),

@@ -44,7 +44,7 @@ pub struct ScanPrivate {
 }
 
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so
-/// the planner says what it wants first.
+/// the planner requests the slices in the wanted order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanPart {
     /// All rows.

@@ -140,7 +140,7 @@ pub fn save_at_exit(mapped: Mapped) {
     }
 }
 
-/// The databases and servers of which there are totals; `is_shared`: what [`attach`](super::attach) returned. Main thread.
+/// The databases and servers of which there are totals; `is_shared`: what [`attach`](fn@super::attach) returned. Main thread.
 pub fn known(is_shared: bool) -> Vec<(u32, u32)> {
     let own = with(totals).unwrap_or_default();
     let kept = if is_shared {
@@ -153,7 +153,7 @@ pub fn known(is_shared: bool) -> Vec<(u32, u32)> {
 }
 
 /// What was counted in all, without what is `gone`; written to the file before it is shown. Where backends share no
-/// memory, this backend's counters and those of backends that have ended. Main thread, after [`attach`](super::attach).
+/// memory, this backend's counters and those of backends that have ended. Main thread, after [`attach`](fn@super::attach).
 ///
 /// # Errors
 /// Of the file system, with the totals that are known all the same.

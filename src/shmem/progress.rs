@@ -33,7 +33,7 @@ pub struct Tracked {
 }
 
 impl Tracked {
-    /// Shows a scan that begins; none when there are too many. Main thread, after [`attach`](super::attach).
+    /// Shows a scan that begins; none when there are too many. Main thread, after [`attach`](fn@super::attach).
     pub fn start(server: pg_sys::Oid, relation: pg_sys::Oid, object: &str) -> Option<Tracked> {
         // SAFETY: main thread: reads the backend's database and the clock.
         let (database, now) = unsafe { (pg_sys::MyDatabaseId, pg_sys::GetCurrentTimestamp()) };
@@ -132,7 +132,7 @@ impl Scan {
     }
 }
 
-/// The scans of this database. Main thread, after [`attach`](super::attach).
+/// The scans of this database. Main thread, after [`attach`](fn@super::attach).
 pub fn running() -> Vec<ScanReport> {
     // SAFETY: main thread; constant while the backend lives.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();

@@ -63,7 +63,7 @@ pub struct Mapped {
 pub struct ServerSlot(pub usize);
 
 /// Does something with the region; nothing comes of it once the backend exits. Callable from any thread after
-/// [`attach`]. `work` must not call PostgreSQL.
+/// [`attach`](fn@super::attach). `work` must not call PostgreSQL.
 pub fn with<T>(work: impl FnOnce(&Region) -> T) -> Option<T> {
     let open = OPEN.read().unwrap_or_else(PoisonError::into_inner);
     open.map(|mapped| work(mapped.region))

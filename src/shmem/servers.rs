@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// The slot of a server of this database, claimed at its first use; none when all are taken. Main thread, after
-/// [`attach`].
+/// [`attach`](fn@super::attach).
 pub fn slot(server: pg_sys::Oid) -> Option<ServerSlot> {
     // SAFETY: main thread; constant while the backend lives.
     let database = unsafe { pg_sys::MyDatabaseId };
@@ -43,7 +43,7 @@ pub struct KnownServer {
     pub counters: Snapshot,
 }
 
-/// The servers of this database that were sent a request. Main thread, after [`attach`].
+/// The servers of this database that were sent a request. Main thread, after [`attach`](fn@super::attach).
 pub fn servers() -> Vec<KnownServer> {
     // SAFETY: as in `place`.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();

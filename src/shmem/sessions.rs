@@ -16,7 +16,7 @@ pub struct MappingShare {
 }
 
 impl MappingShare {
-    /// The slot of a mapping of this database; none when all are taken. Main thread, after [`attach`](super::attach).
+    /// The slot of a mapping of this database; none when all are taken. Main thread, after [`attach`](fn@super::attach).
     pub fn of(server: pg_sys::Oid, mapping: pg_sys::Oid) -> Option<MappingShare> {
         // SAFETY: main thread; constant while the backend lives.
         let database = unsafe { pg_sys::MyDatabaseId };

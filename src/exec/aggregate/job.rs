@@ -30,8 +30,8 @@ pub struct GroupAnswer {
 impl GroupAnswer {
     /// The number of rows without groups, where the gateway returned it.
     pub fn total(&self) -> Option<u64> {
-        let told = self.total.as_ref().and_then(|page| page.total_count);
-        told.or(self.counted)
+        let total = self.total.as_ref().and_then(|page| page.total_count);
+        total.or(self.counted)
     }
 }
 
@@ -108,7 +108,7 @@ async fn ask_all(
     for answer in answers.by_ref().take(plan.counts.len()) {
         counts.push(answer?);
     }
-    let told = match verification {
+    let counted_page = match verification {
         Some(_) => answers.next().transpose()?,
         None => None,
     };
@@ -150,13 +150,13 @@ async fn ask_all(
         found[number] = pages;
     }
     if let Some(first_row) = &plan.first_row
-        && !shows_value(told.as_ref())
+        && !shows_value(counted_page.as_ref())
     {
         let query = &plan.queries[usize::from(first_row.query)];
         found[usize::from(first_row.query)] = groups(client, plan, query, None, page_size).await?;
     }
     let groups: Option<Vec<Vec<Page>>> = found.into_iter().collect();
-    let mut total = told;
+    let mut total = counted_page;
     let confirmed = match (whole(plan), groups.as_ref().and_then(|groups| groups.first())) {
         (Some(whole), Some(pages)) if plan.verify => {
             let grouped = grouped(client, plan, pages);
@@ -373,7 +373,7 @@ async fn groups(
                     return Ok(None);
                 }
             }
-            // Some gateways say that no rows are one group, and send none.
+            // Some gateways count no rows as one group, and send none.
             _ if offset == 0 && plan.keys.is_empty() => return Ok(Some(pages)),
             _ => return Ok(None),
         }

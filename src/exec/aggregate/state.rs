@@ -412,7 +412,7 @@ impl AggregateState {
         }
     }
 
-    /// Switches to the local plan, with a WARNING where there is something to say.
+    /// Switches to the local plan, with a WARNING where there is a reason to report.
     fn local(&self, has_local: bool, warning: Option<Report>) -> AggregatePhase {
         if !has_local {
             raise_internal("an aggregate has no local plan to fall back on");
@@ -541,7 +541,7 @@ fn count_datum(rows: u64) -> pg_sys::Datum {
 
 /// One value for two groups that are one.
 unsafe fn combine(merge: Merge, converter: &Converter, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Datum {
-    // SAFETY: the caller guarantees types: sums are numeric, the others as the converter says.
+    // SAFETY: the caller guarantees types: sums are numeric, the others as the converter expects.
     unsafe {
         match (merge, converter) {
             (Merge::Add, _) => call2(pg_sys::F_NUMERIC_ADD, a, b),

@@ -10,7 +10,7 @@ pub enum Asked {
     Nothing,
     /// A condition.
     When(Condition),
-    /// The gateway cannot be told: all rows are read.
+    /// The gateway cannot express it: all rows are read.
     Everything,
 }
 

@@ -174,7 +174,7 @@ impl Lookup {
         }
     }
 
-    /// Whether a row that was changed meanwhile is checked again: then the sides return one row each, and nobody is asked.
+    /// Whether a row that was changed meanwhile is rechecked (EvalPlanQual): then the sides return one row each, without a request.
     pub(super) unsafe fn is_rechecking(&self) -> bool {
         // SAFETY: see above.
         unsafe { !(*(*self.node).ss.ps.state).es_epq_active.is_null() }

@@ -165,7 +165,7 @@ impl Rows {
     }
 
     unsafe fn read(&mut self, target: *mut c_void, length: usize) {
-        // SAFETY: the store's own file; the caller's memory is as long as it says.
+        // SAFETY: the store's own file; the caller's memory has the length that it declares.
         if unsafe { pg_sys::BufFileRead(self.file, target, length) } != length {
             raise_internal("the temporary file of a lookup join ends too early");
         }

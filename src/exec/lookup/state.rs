@@ -51,7 +51,7 @@ pub enum Whole {
     Unknown,
     /// The gateway is being asked.
     Counting(Stream<u64>),
-    /// It did not say, or the table is too large for the memory.
+    /// It returned no count, or the table is too large for the memory.
     No,
     /// So many calls read it.
     Pages(u64),
@@ -87,7 +87,7 @@ impl Lookup {
     /// # Safety
     /// A node of ours whose children are ready, the executor's memory context as current one.
     pub unsafe fn prepare(node: *mut pg_sys::CustomScanState, private: LookupPrivate) -> Lookup {
-        // SAFETY: the caller guarantees a valid node; the plan's expressions are as many as it says.
+        // SAFETY: the caller guarantees a valid node; the plan's expressions are as many as it declares.
         unsafe {
             let parent = &raw mut (*node).ss.ps;
             let estate = (*node).ss.ps.state;

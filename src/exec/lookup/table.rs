@@ -36,7 +36,7 @@ const ENTRY_OVERHEAD: usize = 16;
 
 /// A key that was looked for.
 pub enum Found {
-    /// Nobody has asked for it yet; or whoever did has not waited for the answer.
+    /// Not requested yet, or requested without waiting for the result.
     New(u32),
     /// It is being asked for by the same batch.
     Asked,

@@ -24,7 +24,7 @@ pub async fn run(client: &Client, emitter: &Emitter<StepResult>) {
                     let numbers: Vec<&str> = error
                         .gateway_errors()
                         .iter()
-                        .map(|told| told.errorno.trim())
+                        .map(|error| error.errorno.trim())
                         .filter(|number| !number.contains(' '))
                         .collect();
                     let state = crate::error::Report::from(&error).sqlstate();

@@ -67,7 +67,7 @@ fn ascending(field: &str) -> Vec<OrderKey> {
     }]
 }
 
-/// A value without what it says: digits as 9, letters as a.
+/// The form of a value without its content: digits as 9, letters as a.
 fn form(cell: &[u8]) -> String {
     let letter = |c: char| match c {
         c if c.is_ascii_digit() => '9',
@@ -552,11 +552,11 @@ impl<'a> Look<'a> {
             return Ok(None);
         };
         let read = page(self.client, &fields(&object, &["RECORDNO"]), 1).await?;
-        let told = |told: bool| if told { "told" } else { "not told" };
+        let returned = |returned: bool| if returned { "returned" } else { "not returned" };
         Ok(Some(format!(
             "totalcount {}, numremaining {}, and they agree",
-            told(read.total_count.is_some()),
-            told(read.remaining.is_some())
+            returned(read.total_count.is_some()),
+            returned(read.remaining.is_some())
         )))
     }
 

@@ -58,7 +58,7 @@ pub async fn run(
     let readable = readable_object(&client).await;
     let may_read = readable.is_ok();
     let outcome = match readable {
-        Ok(told) => StepOutcome::fine(told),
+        Ok(detail) => StepOutcome::fine(detail),
         Err(error) => StepOutcome::failed(error.into()),
     };
     emitter

@@ -82,7 +82,7 @@ fn mirror_requests(source: pg_sys::Oid) -> i64 {
     i64::try_from(requests).unwrap_or(i64::MAX)
 }
 
-/// Where the rows of a foreign table come from, so far as the session and the options of the server tell: gateway, company
+/// Where the rows of a foreign table come from, so far as the session and the options of the server show it: gateway, company
 /// and entity as the sign-in answered them, the clock of its timestamps, and whether private rows are asked for. Signs in
 /// where no session is alive, and asks for the user's preferences where they are not known yet.
 #[pg_extern(volatile)]

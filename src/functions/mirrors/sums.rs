@@ -17,7 +17,7 @@ const MOST_GROUPS: u64 = 100_000;
 /// One group: the value, how many rows, what the fields add up to.
 type Group = (Option<String>, Option<i64>, Option<Vec<Option<String>>>);
 
-/// Number of rows of a foreign table and sums of fields; with `grouped`, of each of that field's values, which `kind` says
+/// Number of rows of a foreign table and sums of fields; with `grouped`, of each of that field's values, which `kind` describes
 /// how to read (`date` or not), and `counted` is the field whose values are counted. Without it two requests, and `counted`
 /// is any field. No row comes where the gateway cannot express it, or the numbers do not add up; `sums` is null where it
 /// counts but does not add up.

@@ -486,7 +486,7 @@ fn private(
 /// Makes the plan of a path of ours.
 ///
 /// # Safety
-/// `best_path` must come from [`get_foreign_upper_paths`].
+/// `best_path` must come from `get_foreign_upper_paths`.
 pub unsafe fn plan(
     best_path: *mut pg_sys::ForeignPath,
     target_list: *mut pg_sys::List,
@@ -512,14 +512,14 @@ pub unsafe fn plan(
 /// Whether a path may be read at the same time as its siblings.
 ///
 /// # Safety
-/// `path` must come from [`get_foreign_upper_paths`].
+/// `path` must come from `get_foreign_upper_paths`.
 pub unsafe fn is_async_capable(path: *mut pg_sys::ForeignPath) -> bool {
     // SAFETY: the caller guarantees a valid path; the last list is not empty for such a path.
     let carried = unsafe { PgList::<pg_sys::List>::from_pg((*path).fdw_private) };
     carried.get_ptr(4).is_some_and(|mark| !mark.is_null())
 }
 
-/// Whether the relation is one that [`get_foreign_upper_paths`] made a path for.
+/// Whether the relation is one that `get_foreign_upper_paths` made a path for.
 ///
 /// # Safety
 /// `rel` must be a relation of the current planning.

@@ -10,13 +10,13 @@ use crate::private::transform::{Letters, ParamTransform};
 use intacct::{CompareOp, Condition, Value};
 use pgrx::{PgList, is_a, pg_sys};
 
-/// Clauses `outer = inner` that can be hashed here and asked of the gateway.
+/// Clauses `outer = inner` that can be hashed locally and pushed down.
 pub struct Keys {
     /// The clauses.
     pub clauses: Vec<*mut pg_sys::RestrictInfo>,
     /// What the gateway is asked for one outer row; it keeps at least the rows for which all clauses are true.
     pub template: Condition,
-    /// A looser one for texts that cannot be expressed exactly: with blanks at the edges, say.
+    /// A looser one for texts that cannot be expressed exactly: for example with blanks at the edges.
     pub coarse: Option<Condition>,
     /// The outer row's values in it.
     pub params: Params,
@@ -107,7 +107,7 @@ pub unsafe fn is_outer_left(clause: *mut pg_sys::RestrictInfo, sides: &Sides) ->
     unsafe { pg_sys::bms_is_subset((*clause).left_relids, (*sides.outer).relids) }
 }
 
-/// Whether a clause says that something of the outer side equals something of the inner side, in a way that can be hashed,
+/// Whether a clause states that an expression of the outer side equals one of the inner side, in a way that can be hashed,
 /// and decides about matches.
 unsafe fn is_key(clause: *mut pg_sys::RestrictInfo, sides: &Sides) -> bool {
     // SAFETY: a clause of the current planning.

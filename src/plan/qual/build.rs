@@ -4,7 +4,7 @@ use super::{RemoteCondition, Translator, not_null};
 use crate::catalog::ValueClass;
 use intacct::{CompareOp, Condition, Value};
 
-/// The condition, if the dialect can say it.
+/// The condition, if the dialect can express it.
 pub fn condition(
     translator: &Translator,
     field: &str,
@@ -28,7 +28,7 @@ pub fn condition(
         value,
     };
     let condition = if op == CompareOp::Ne {
-        // What the gateway does with null under a negative is not documented: said explicitly, it does not matter.
+        // What the gateway does with null under a negative is not documented: with an explicit test, it does not matter.
         Condition::and(Some(condition), not_null(field))
     } else {
         condition

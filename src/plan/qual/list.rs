@@ -92,7 +92,7 @@ pub unsafe fn listed(
     // SAFETY: the node's type is checked before the cast.
     unsafe {
         if !is_a(array, pg_sys::NodeTag::T_Const) {
-            // The negative of an empty array would be true even of null, which nobody knows before execution.
+            // The negative of an empty array would be true even of null, which is known only at execution.
             return (wants_member && translator.is_parameter(array))
                 .then(|| vec![Value::Param(translator.params.number(array.cast(), shape))]);
         }

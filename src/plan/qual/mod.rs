@@ -191,7 +191,7 @@ pub struct Translator<'a> {
 const MOST_NESTED: usize = 40;
 
 impl Translator<'_> {
-    /// The rows for which `expression` is true, as far as the gateway can tell them apart.
+    /// The rows for which `expression` is true, as far as the gateway can distinguish them.
     ///
     /// # Safety
     /// `expression` must be a planned expression of the current planning.
