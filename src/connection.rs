@@ -78,8 +78,8 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         max_calls_per_day: max_calls,
         share_sessions,
     } = options::client_config(server, user)?;
-    let shared_place = shared_place(server);
-    let share = share_sessions && shared_place.is_some();
+    let shared_slot = shared_slot(server);
+    let share = share_sessions && shared_slot.is_some();
     let (client, calls) = match open {
         Some((client, calls, ..))
             if same(client.config(), &config) && client.config().share.is_some() == share =>
@@ -89,15 +89,15 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         }
         _ => {
             // Where backends share no memory, the slot is in this backend's own.
-            let place = shmem::slot(server);
+            let slot = shmem::slot(server);
             config.observer = Some(Arc::new(RequestObserver::new(
                 server,
                 options::server_name(server),
-                place,
+                slot,
             )));
             let max = config.max_concurrency;
             config.budget =
-                shared_place.map(|place| Arc::new(ServerLimiter::new(place, max)) as Arc<dyn Budget>);
+                shared_slot.map(|slot| Arc::new(ServerLimiter::new(slot, max)) as Arc<dyn Budget>);
             config.share = MappingShare::of(server, mapping)
                 .filter(|_| share)
                 .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
@@ -124,7 +124,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
 }
 
 /// The server's slot in the memory that backends share, if they do.
-fn shared_place(server: pg_sys::Oid) -> Option<ServerSlot> {
+fn shared_slot(server: pg_sys::Oid) -> Option<ServerSlot> {
     let is_shared = shmem::attach();
     shmem::slot(server).filter(|_| is_shared)
 }
@@ -138,8 +138,8 @@ pub fn count_calls(
     server: pg_sys::Oid,
     max_calls: u32,
 ) -> Result<Option<Arc<ServerCalls>>, Report> {
-    let calls = shared_place(server)
-        .map(|place| Arc::new(ServerCalls::new(place, server, options::server_name(server))));
+    let calls = shared_slot(server)
+        .map(|slot| Arc::new(ServerCalls::new(slot, server, options::server_name(server))));
     bound(calls.as_deref(), server, max_calls)?;
     config.calls = calls.clone().map(|calls| calls as Arc<dyn CallLimit>);
     Ok(calls)

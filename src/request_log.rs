@@ -46,12 +46,12 @@ pub struct RequestObserver {
     name: String,
     own: &'static Counters,
     /// Where all backends count, or what this one adds to the kept counters.
-    place: Option<ServerSlot>,
+    slot: Option<ServerSlot>,
 }
 
 impl RequestObserver {
     /// The observer for a server; `slot`: its counters among those of all backends. Main thread only.
-    pub fn new(server: pg_sys::Oid, name: String, place: Option<ServerSlot>) -> RequestObserver {
+    pub fn new(server: pg_sys::Oid, name: String, slot: Option<ServerSlot>) -> RequestObserver {
         let own = OWN.with_borrow_mut(|own| {
             if let Some(known) = own.iter().find(|own| own.server == server) {
                 return known.counters;
@@ -66,23 +66,23 @@ impl RequestObserver {
             });
             counters
         });
-        RequestObserver { name, own, place }
+        RequestObserver { name, own, slot }
     }
 }
 
 impl Observer for RequestObserver {
     fn event(&self, event: &Event<'_>) {
         self.own.count(event);
-        if let Some(place) = self.place {
-            shmem::count(place, |counters| counters.count(event));
+        if let Some(slot) = self.slot {
+            shmem::count(slot, |counters| counters.count(event));
         }
         io::log_line(|| line(&self.name, event));
     }
 
     fn pause(&self, time: Duration) {
         self.own.pause(time);
-        if let Some(place) = self.place {
-            shmem::count(place, |counters| counters.pause(time));
+        if let Some(slot) = self.slot {
+            shmem::count(slot, |counters| counters.pause(time));
         }
     }
 }

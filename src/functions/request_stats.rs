@@ -50,18 +50,18 @@ fn request_stats() -> TableIterator<
                 known.server,
                 known.since,
                 known.counters,
-                Some(known.place),
+                Some(known.slot),
             )
         }));
     }
     let rows = all
         .into_iter()
         .filter(|(_, server, ..)| exists(*server) && (sees_all || may_use(*server)))
-        .map(|(scope, server, since, counters, place)| {
+        .map(|(scope, server, since, counters, slot)| {
             let milliseconds = |time: std::time::Duration| time.as_micros() as f64 / 1000.0;
             let errors = errors(&counters);
             let name = server_name(server);
-            let (calls, limit) = calls(server, &name, place);
+            let (calls, limit) = calls(server, &name, slot);
             (
                 name,
                 scope,
@@ -88,10 +88,10 @@ fn request_stats() -> TableIterator<
 }
 
 /// The calls of all backends today, and what this session may have of them.
-fn calls(server: pg_sys::Oid, name: &str, place: Option<ServerSlot>) -> (Option<i64>, Option<i64>) {
+fn calls(server: pg_sys::Oid, name: &str, slot: Option<ServerSlot>) -> (Option<i64>, Option<i64>) {
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let Some(place) = place else { return (None, None) };
-    let used = ServerCalls::new(place, server, name.to_owned()).used();
+    let Some(slot) = slot else { return (None, None) };
+    let used = ServerCalls::new(slot, server, name.to_owned()).used();
     let limit = options::server(server)
         .ok()
         .and_then(|options| guc::max_calls_per_day(options.max_calls_per_day));

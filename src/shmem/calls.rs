@@ -19,7 +19,7 @@ static COUNTED: Mutex<Vec<(ServerSlot, CallFile)>> = Mutex::new(Vec::new());
 
 /// Counts the calls to a server of this database, and bounds them.
 pub struct ServerCalls {
-    place: ServerSlot,
+    slot: ServerSlot,
     name: String,
     /// `max_calls_per_day`; 0: none.
     limit: AtomicU64,
@@ -27,8 +27,8 @@ pub struct ServerCalls {
 }
 
 impl ServerCalls {
-    /// The calls to the server at `place`. Main thread only.
-    pub fn new(place: ServerSlot, server: pg_sys::Oid, name: String) -> Self {
+    /// The calls to the server at `slot`. Main thread only.
+    pub fn new(slot: ServerSlot, server: pg_sys::Oid, name: String) -> Self {
         // SAFETY: main thread; constant while the backend lives.
         let database = unsafe { pg_sys::MyDatabaseId };
         let file = CallFile {
@@ -36,11 +36,11 @@ impl ServerCalls {
             name: format!("{}-{}.calls", database.to_u32(), server.to_u32()),
         };
         let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-        if !counted.iter().any(|(known, _)| *known == place) {
-            counted.push((place, file.clone()));
+        if !counted.iter().any(|(known, _)| *known == slot) {
+            counted.push((slot, file.clone()));
         }
         ServerCalls {
-            place,
+            slot,
             name,
             limit: AtomicU64::new(0),
             file,
@@ -55,7 +55,7 @@ impl ServerCalls {
     /// Calls of today.
     pub fn used(&self) -> u64 {
         with(|region| {
-            region.servers[self.place.0]
+            region.servers[self.slot.0]
                 .calls
                 .used(today(), || self.file.open())
         })
@@ -67,7 +67,7 @@ impl CallLimit for ServerCalls {
     fn spend(&self, calls: u64, exempt: bool) -> Result<(), Error> {
         let limit = Some(self.limit.load(SeqCst)).filter(|limit| *limit > 0);
         let spent = with(|region: &Region| {
-            let count = &region.servers[self.place.0].calls;
+            let count = &region.servers[self.slot.0].calls;
             count.spend(calls, limit, exempt, today(), || self.file.open())
         });
         match spent {
@@ -102,10 +102,10 @@ impl CallLimit for ServerCalls {
 /// Has the files of what this process has counted hold the very counts.
 pub fn give_back() {
     let counted = std::mem::take(&mut *COUNTED.lock().unwrap_or_else(PoisonError::into_inner));
-    for (place, file) in counted {
+    for (slot, file) in counted {
         // What is not given back counts as used.
         with(|region| {
-            let _ = region.servers[place.0].calls.give_back(|| file.open());
+            let _ = region.servers[slot.0].calls.give_back(|| file.open());
         });
     }
 }
@@ -195,10 +195,10 @@ mod tests {
 
     #[test]
     fn a_file_holds_the_last_count_and_damage_is_no_zero() {
-        let place = std::env::temp_dir().join(format!("sage-calls-{}", std::process::id()));
-        std::fs::create_dir_all(&place).expect("a directory");
+        let folder = std::env::temp_dir().join(format!("sage-calls-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a directory");
         let file = CallFile {
-            directory: DataDirectory::of(&place),
+            directory: DataDirectory::of(&folder),
             name: "5-7.calls".into(),
         };
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
                 assert!(file.open().and_then(|mut open| open.read()).is_err(), "{at}");
             }
         }
-        std::fs::remove_dir_all(&place).expect("removed");
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 
     #[test]

@@ -127,8 +127,8 @@ pub fn counted() {
 /// Fills a region that has just been made, and that others will share.
 pub fn load(region: &Region) {
     for total in Home::here().read() {
-        if let Some(place) = region.claim(key(total.database, total.server), total.since) {
-            region.servers[place].counters.add(&total.counters);
+        if let Some(slot) = region.claim(key(total.database, total.server), total.since) {
+            region.servers[slot].counters.add(&total.counters);
         }
     }
 }
@@ -205,8 +205,8 @@ fn save(mapped: Mapped, gone: &[(u32, u32)], durable: bool) -> io::Result<Vec<To
     home.write(all.clone(), durable)?;
     for total in &own {
         let server = region.claim(key(total.database, total.server), total.since);
-        if let Some(place) = server {
-            region.servers[place].counters.subtract(&total.counters);
+        if let Some(slot) = server {
+            region.servers[slot].counters.subtract(&total.counters);
         }
     }
     Ok(all)

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 /// The slots and the queue of a server, shared by all backends.
 pub struct ServerLimiter {
-    place: ServerSlot,
+    slot: ServerSlot,
     /// `max_concurrency`
     max: u32,
 }
 
 impl ServerLimiter {
-    /// The limiter of the server at `place`.
-    pub fn new(place: ServerSlot, max: usize) -> Self {
+    /// The limiter of the server at `slot`.
+    pub fn new(slot: ServerSlot, max: usize) -> Self {
         ServerLimiter {
-            place,
+            slot,
             max: u32::try_from(max).unwrap_or(u32::MAX),
         }
     }
@@ -23,7 +23,7 @@ impl ServerLimiter {
     /// `None`: this backend exits, and its requests are dropped.
     fn with<T>(&self, work: impl FnOnce(&intacct::quota::Quota) -> T) -> Option<T> {
         with(|region: &Region| {
-            let Server { quota, .. } = &region.servers[self.place.0];
+            let Server { quota, .. } = &region.servers[self.slot.0];
             work(quota)
         })
     }

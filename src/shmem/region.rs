@@ -20,9 +20,9 @@ impl Region {
     /// The slot of a server, claimed where it has none; `since`: when counting begins then. None when all are taken.
     pub fn claim(&self, key: u64, since: i64) -> Option<usize> {
         let start = (key ^ key >> 32) as usize % SERVERS;
-        let mut places = (0..SERVERS).map(|step| (start + step) % SERVERS);
-        places.find(|place| {
-            let server = &self.servers[*place];
+        let mut slots = (0..SERVERS).map(|step| (start + step) % SERVERS);
+        slots.find(|slot| {
+            let server = &self.servers[*slot];
             match server.key.compare_exchange(0, key, SeqCst, SeqCst) {
                 Ok(_) => {
                     server.since.store(since, SeqCst);

@@ -14,20 +14,20 @@ pub fn slot(server: pg_sys::Oid) -> Option<ServerSlot> {
     let key = key(database.to_u32(), server.to_u32());
     // SAFETY: main thread; reads the clock.
     let now = unsafe { pg_sys::GetCurrentTimestamp() };
-    let place = with(|region| {
-        let place = region.claim(key, now)?;
+    let slot = with(|region| {
+        let slot = region.claim(key, now)?;
         // It is in use again, or it is a server whose making was not committed when it was looked up.
-        let _ = region.servers[place]
+        let _ = region.servers[slot]
             .since
             .compare_exchange(0, now, SeqCst, SeqCst);
-        Some(place)
+        Some(slot)
     });
-    place?.map(ServerSlot)
+    slot?.map(ServerSlot)
 }
 
-/// Counts something for the server at `place`. Callable from any thread; `count` must not call PostgreSQL.
-pub fn count(place: ServerSlot, count: impl FnOnce(&Counters)) {
-    with(|region| count(&region.servers[place.0].counters));
+/// Counts something for the server at `slot`. Callable from any thread; `count` must not call PostgreSQL.
+pub fn count(slot: ServerSlot, count: impl FnOnce(&Counters)) {
+    with(|region| count(&region.servers[slot.0].counters));
     kept::counted();
 }
 
@@ -36,7 +36,7 @@ pub struct KnownServer {
     /// Its OID; it may have been dropped meanwhile.
     pub server: pg_sys::Oid,
     /// Its slot.
-    pub place: ServerSlot,
+    pub slot: ServerSlot,
     /// Since when there are counters.
     pub since: pg_sys::TimestampTz,
     /// The counters.
@@ -45,15 +45,15 @@ pub struct KnownServer {
 
 /// The servers of this database that were sent a request. Main thread, after [`attach`](fn@super::attach).
 pub fn servers() -> Vec<KnownServer> {
-    // SAFETY: as in `place`.
+    // SAFETY: as in `slot`.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     let list = with(|region| {
-        let known = region.servers.iter().enumerate().filter_map(|(place, server)| {
+        let known = region.servers.iter().enumerate().filter_map(|(slot, server)| {
             let key = server.key.load(SeqCst);
             let since = server.since.load(SeqCst);
             (key != 0 && since != 0 && (key >> 32) as u32 == database).then(|| KnownServer {
                 server: pg_sys::Oid::from(key as u32),
-                place: ServerSlot(place),
+                slot: ServerSlot(slot),
                 since,
                 counters: server.counters.snapshot(),
             })
