@@ -369,8 +369,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
     ('columns', 'columns', NULL, 'Columns to mirror, separated by commas. Default: all. Read when the mirror is created.'),
-    ('key', 'columns', NULL, 'Columns that tell rows apart, separated by commas. Default: that of the row key; empty for none.'),
-    ('period', 'column', NULL, 'Where nothing tells rows apart: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
+    ('key', 'columns', NULL, 'Columns of the row identifier, separated by commas. Default: that of the row key; empty for none.'),
+    ('period', 'column', NULL, 'Where rows have no identifier: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
     ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
@@ -388,7 +388,7 @@ VALUES
     ('rescan_columns', 'columns', NULL, 'With `rescan` `all`: only these columns are read again.'),
     ('rescan_interval', 'interval', '1 day', 'How often.'),
     ('on_drift', 'drift', 'warn', 'What happens when the object has gained or lost fields: `add`, `warn` or `error`.'),
-    ('drift_interval', 'interval', '1 day', 'How often the fields of the object are looked at. Two requests.'),
+    ('drift_interval', 'interval', '1 day', 'How often the fields of the object are checked. Two requests.'),
     ('concurrent', 'concurrent', 'wait', 'What a refresh does while another one runs: `wait` or `skip`.'),
     ('max_requests_per_run', 'count', NULL, 'A refresh stops after about this many requests; the next one goes on.'),
     ('page_rows', 'count', '2000', 'Rows of one transaction of a refresh.'),
@@ -486,7 +486,7 @@ BEGIN
     END LOOP;
     IF sage_intacct.mirror_column_list(options ->> 'rescan_columns') @> ARRAY[(options ->> 'distribute_by')::name] THEN
         RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
-            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is put anew, which takes all its columns.';
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is deleted and reinserted, which takes all its columns.';
     END IF;
     IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
         RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';
@@ -839,12 +839,12 @@ BEGIN
     IF FOUND THEN
         RAISE '% cannot be mirrored: column "%" of its key has type %', source, other.name, other.type
             USING ERRCODE = 'feature_not_supported',
-                HINT = format('Key columns have one of these types: %s. Option "key" names the columns that tell rows apart.',
+                HINT = format('Key columns have one of these types: %s. Option "key" names the columns of the row identifier.',
                               (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(sage_intacct.mirror_key_types()) t));
     ELSIF keys IS NULL THEN
         RAISE '% cannot be mirrored: it has no column with a unique row key', source
             USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', row_key),
-                HINT = 'Option "key" names the columns that tell rows apart; where it is empty, rows are replaced by periods.';
+                HINT = 'Option "key" names the columns of the row identifier; where it is empty, rows are replaced by periods.';
     END IF;
     -- Numbers that the gateway sorts and adds up make pages, and a check that halves.
     IF cardinality(keys) <> 1 OR NOT EXISTS (
@@ -1065,7 +1065,7 @@ DECLARE
     differs text := sage_intacct.mirror_source_differs(m.identity, present);
 BEGIN
     IF differs IS NOT NULL THEN
-        RAISE 'the source of mirror % is another one', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
+        RAISE 'the source of mirror % has changed', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = differs,
             HINT = 'Put the options of the server, its user mapping and the foreign table back; or CALL sage_intacct.refresh_mirror(target, full => true), which compares every row and takes out those that the new source does not have.';
     END IF;
@@ -1083,7 +1083,7 @@ DECLARE
 BEGIN
     PERFORM sage_intacct.mirror_refuse_source(m, present);
     IF m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' THEN
-        RAISE 'the clock of the source of mirror % was changed during the refresh', m.target
+        RAISE 'the time zone of the source of mirror % changed during the refresh', m.target
             USING ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = format('zone: "%s" when the refresh began, "%s" now', m.identity ->> 'zone', present ->> 'zone'),
             HINT = 'The next refresh reads the times again.';
@@ -1207,7 +1207,7 @@ BEGIN
     renewed := sage_intacct.mirror_source_differs(m.identity, present) IS NOT NULL;
     IF renewed OR m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' AND m.identity IS NOT NULL THEN
         IF NOT renewed THEN
-            RAISE WARNING 'the clock of the source of mirror % is another one: every row is read again', m.target
+            RAISE WARNING 'the time zone of the source of mirror % has changed: every row is read again', m.target
                 USING DETAIL = format('zone: "%s" when the mirror was read, "%s" now', m.identity ->> 'zone', present ->> 'zone');
         END IF;
         m.watermark := NULL;
@@ -2773,7 +2773,7 @@ BEGIN
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
             USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = format('The gateway does not show them any more. %s of them are deleted already. Option "max_delete" is "%s".',
+            DETAIL = format('The gateway no longer returns them. %s of them are deleted already. Option "max_delete" is "%s".',
                             m.deleting, sage_intacct.mirror_option(m.options, 'max_delete')),
             HINT = 'If they were deleted at Sage Intacct, CALL sage_intacct.refresh_mirror(target, accept_deletes => true). If not, look at the permissions of the user who reads.';
     END IF;
@@ -2842,7 +2842,7 @@ BEGIN
                 EXIT WHEN more = 0;
             END IF;
             IF try = 3 THEN
-                RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+                RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
                     DETAIL = format('Rows of mirror %s are missing in one answer; in the next one, so are all others that it was asked for.', m.target),
                     HINT = 'No row was deleted. The next refresh asks again.';
             END IF;
@@ -2956,7 +2956,7 @@ BEGIN
     END IF;
     IF short THEN
         IF (task ->> 'again')::integer >= 3 THEN
-            RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+            RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
                 DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
                 HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
         END IF;
@@ -3002,7 +3002,7 @@ BEGIN
     IF NOT short THEN
         RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
     ELSIF (task ->> 'again')::integer >= 3 THEN
-        RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+        RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
             DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
             HINT = 'No row was deleted. The next refresh asks again.';
     END IF;
@@ -3265,7 +3265,7 @@ BEGIN
         UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
         RETURN relation;
     ELSIF known.id IS NOT NULL THEN
-        RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
+        RAISE '% is already a mirror', relation USING ERRCODE = 'duplicate_object',
             HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
     IF made THEN
@@ -3301,7 +3301,7 @@ BEGIN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
     IF shape.keys = '{}' AND options ? 'distribute_by' THEN
-        RAISE '% cannot be distributed: nothing tells its rows apart', foreign_table USING ERRCODE = 'feature_not_supported';
+        RAISE '% cannot be distributed: it has no row identifier', foreign_table USING ERRCODE = 'feature_not_supported';
     END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
         ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
@@ -3633,7 +3633,7 @@ BEGIN
     IF failures IS NOT NULL THEN
         RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
-                HINT := 'SELECT * FROM sage_intacct.mirror_runs tells more.';
+                HINT := 'SELECT * FROM sage_intacct.mirror_runs shows the reasons.';
     END IF;
 END
 $$;
@@ -4006,9 +4006,9 @@ BEGIN
         END LOOP;
     END IF;
     IF failures IS NOT NULL THEN
-        RAISE '% of the mirrors could not be made or loaded', pg_catalog.cardinality(failures)
+        RAISE '% of the mirrors could not be created or loaded', pg_catalog.cardinality(failures)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
-                HINT := 'The others are there. Calling create_mirrors again makes those that are missing; refresh_mirrors loads those that are empty.';
+                HINT := 'The others exist. Call create_mirrors again to create the missing ones; refresh_mirrors loads the empty ones.';
     END IF;
 END
 $$;
@@ -4037,7 +4037,7 @@ SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.targ
         SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
  WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
 
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+COMMENT ON VIEW @extschema@.progress IS 'Running scans and refreshes, their progress and estimated end';
 GRANT SELECT ON @extschema@.progress TO PUBLIC;
 
 -- The tables and columns that Fivetran delivers and that the public dbt package for Sage Intacct reads (fivetran/dbt_sage_intacct
@@ -4513,24 +4513,24 @@ SELECT v.name, jsonb_build_object('foreign_server', s.srvname) AS labels, v.valu
   FROM sage_intacct.metrics_servers s
   LEFT JOIN sage_intacct.request_totals() t ON t.server = s.srvname
  CROSS JOIN LATERAL (VALUES
-        ('sage_intacct_requests_total', t.requests::float8, 'HTTP requests, repetitions included'),
-        ('sage_intacct_retries_total', t.retries, 'Requests that repeat one which failed'),
-        ('sage_intacct_failures_total', t.failures, 'Requests that failed and were not repeated'),
-        ('sage_intacct_abandoned_total', t.abandoned, 'Requests that were cancelled, ran out of time, or whose answer was not needed any more'),
-        ('sage_intacct_throttled_total', (t.errors ->> '53400')::float8, 'Requests that the gateway refused because there were too many, repeated ones included'),
+        ('sage_intacct_requests_total', t.requests::float8, 'HTTP requests, retries included'),
+        ('sage_intacct_retries_total', t.retries, 'Retries of failed requests'),
+        ('sage_intacct_failures_total', t.failures, 'Requests that failed and were not retried'),
+        ('sage_intacct_abandoned_total', t.abandoned, 'Requests that were canceled, timed out, or whose response was no longer needed'),
+        ('sage_intacct_throttled_total', (t.errors ->> '53400')::float8, 'Requests throttled by the gateway, retried ones included'),
         ('sage_intacct_sign_ins_total', t.sign_ins, 'Sessions opened'),
         ('sage_intacct_received_rows_total', t.rows, 'Rows received'),
         ('sage_intacct_sent_bytes_total', t.sent_bytes, 'Bytes of requests'),
         ('sage_intacct_received_bytes_total', t.wire_bytes, 'Bytes of responses as they travelled'),
         ('sage_intacct_decoded_bytes_total', t.decoded_bytes, 'Bytes of responses after decompression'),
         ('sage_intacct_gateway_seconds_total', t.gateway_seconds, 'Time from the first byte of each request to the last of its response'),
-        ('sage_intacct_queued_seconds_total', t.queued_seconds, 'Time that requests waited for their turn'),
-        ('sage_intacct_paused_seconds_total', t.paused_seconds, 'Time that failed requests waited before they were repeated')
+        ('sage_intacct_queued_seconds_total', t.queued_seconds, 'Time that requests waited in the queue'),
+        ('sage_intacct_paused_seconds_total', t.paused_seconds, 'Time that failed requests waited before they were retried')
       ) AS c(name, counted, help)
  CROSS JOIN LATERAL (SELECT c.name, coalesce(c.counted, 0) AS value, c.help) v
 UNION ALL
 SELECT 'sage_intacct_errors_total', jsonb_build_object('foreign_server', t.server, 'sqlstate', e.key), e.value::float8,
-       'Failed requests, repeated ones included, by the SQLSTATE that stands for them', t.since
+       'Failed requests, retried ones included, by SQLSTATE', t.since
   FROM sage_intacct.request_totals() t CROSS JOIN LATERAL jsonb_each_text(t.errors) e
 UNION ALL
 SELECT v.name, jsonb_build_object('foreign_server', s.srvname), coalesce(v.value, 'NaN'), v.help, NULL
@@ -4551,14 +4551,14 @@ UNION ALL
 -- Servers that were dropped stay in the log.
 (WITH counts AS MATERIALIZED (SELECT c.server, c.outcome, sum(c.functions) AS number FROM sage_intacct.write_counts() c GROUP BY c.server, c.outcome)
 SELECT 'sage_intacct_writes', jsonb_build_object('foreign_server', s.name, 'outcome', o.outcome), coalesce(c.number, 0)::float8,
-       'Functions in the write log, by what became of them', NULL
+       'Functions in the write log, by outcome', NULL
   FROM (SELECT srvname AS name FROM sage_intacct.metrics_servers UNION SELECT server FROM counts) s
  CROSS JOIN (VALUES ('stored'), ('not stored'), ('in doubt'), ('under way')) o(outcome)
   LEFT JOIN counts c ON c.server = s.name AND c.outcome = o.outcome)
 UNION ALL
 SELECT 'sage_intacct_write_in_doubt_seconds', jsonb_build_object('foreign_server', f.server),
        extract(epoch FROM clock_timestamp() - min(f.sent))::float8,
-       'How long the oldest write in doubt has been so', NULL
+       'Age of the oldest write in doubt', NULL
   FROM sage_intacct.write_log_file(true) f WHERE f.outcome = 'in doubt' GROUP BY f.server
 UNION ALL
 SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format('%I.%I', n.nspname, c.relname)), coalesce(v.value, 'NaN'), v.help, NULL
@@ -4581,5 +4581,5 @@ SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format(
         ('sage_intacct_mirror_run_changes', (m.inserted + m.updated + m.deleted)::float8, 'Rows that the last refresh inserted, updated or deleted')
       ) AS v(name, value, help);
 
-COMMENT ON VIEW sage_intacct.metrics IS 'What a monitoring system asks for: requests, mirrors, writes';
+COMMENT ON VIEW sage_intacct.metrics IS 'Metrics for monitoring systems: requests, mirrors, writes';
 GRANT SELECT ON sage_intacct.metrics TO PUBLIC;

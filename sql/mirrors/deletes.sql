@@ -82,7 +82,7 @@ BEGIN
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
             USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = format('The gateway does not show them any more. %s of them are deleted already. Option "max_delete" is "%s".',
+            DETAIL = format('The gateway no longer returns them. %s of them are deleted already. Option "max_delete" is "%s".',
                             m.deleting, sage_intacct.mirror_option(m.options, 'max_delete')),
             HINT = 'If they were deleted at Sage Intacct, CALL sage_intacct.refresh_mirror(target, accept_deletes => true). If not, look at the permissions of the user who reads.';
     END IF;
@@ -151,7 +151,7 @@ BEGIN
                 EXIT WHEN more = 0;
             END IF;
             IF try = 3 THEN
-                RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+                RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
                     DETAIL = format('Rows of mirror %s are missing in one answer; in the next one, so are all others that it was asked for.', m.target),
                     HINT = 'No row was deleted. The next refresh asks again.';
             END IF;
@@ -265,7 +265,7 @@ BEGIN
     END IF;
     IF short THEN
         IF (task ->> 'again')::integer >= 3 THEN
-            RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+            RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
                 DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
                 HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
         END IF;
@@ -311,7 +311,7 @@ BEGIN
     IF NOT short THEN
         RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
     ELSIF (task ->> 'again')::integer >= 3 THEN
-        RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+        RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
             DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
             HINT = 'No row was deleted. The next refresh asks again.';
     END IF;

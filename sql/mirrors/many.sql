@@ -309,9 +309,9 @@ BEGIN
         END LOOP;
     END IF;
     IF failures IS NOT NULL THEN
-        RAISE '% of the mirrors could not be made or loaded', pg_catalog.cardinality(failures)
+        RAISE '% of the mirrors could not be created or loaded', pg_catalog.cardinality(failures)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
-                HINT := 'The others are there. Calling create_mirrors again makes those that are missing; refresh_mirrors loads those that are empty.';
+                HINT := 'The others exist. Call create_mirrors again to create the missing ones; refresh_mirrors loads the empty ones.';
     END IF;
 END
 $$;

@@ -8,8 +8,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 VALUES
     ('columns', 'columns', NULL, 'Columns to mirror, separated by commas. Default: all. Read when the mirror is created.'),
-    ('key', 'columns', NULL, 'Columns that tell rows apart, separated by commas. Default: that of the row key; empty for none.'),
-    ('period', 'column', NULL, 'Where nothing tells rows apart: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
+    ('key', 'columns', NULL, 'Columns of the row identifier, separated by commas. Default: that of the row key; empty for none.'),
+    ('period', 'column', NULL, 'Where rows have no identifier: the column by whose periods rows are replaced. Default: the known one; empty for none.'),
     ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
@@ -27,7 +27,7 @@ VALUES
     ('rescan_columns', 'columns', NULL, 'With `rescan` `all`: only these columns are read again.'),
     ('rescan_interval', 'interval', '1 day', 'How often.'),
     ('on_drift', 'drift', 'warn', 'What happens when the object has gained or lost fields: `add`, `warn` or `error`.'),
-    ('drift_interval', 'interval', '1 day', 'How often the fields of the object are looked at. Two requests.'),
+    ('drift_interval', 'interval', '1 day', 'How often the fields of the object are checked. Two requests.'),
     ('concurrent', 'concurrent', 'wait', 'What a refresh does while another one runs: `wait` or `skip`.'),
     ('max_requests_per_run', 'count', NULL, 'A refresh stops after about this many requests; the next one goes on.'),
     ('page_rows', 'count', '2000', 'Rows of one transaction of a refresh.'),
@@ -125,7 +125,7 @@ BEGIN
     END LOOP;
     IF sage_intacct.mirror_column_list(options ->> 'rescan_columns') @> ARRAY[(options ->> 'distribute_by')::name] THEN
         RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
-            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is put anew, which takes all its columns.';
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is deleted and reinserted, which takes all its columns.';
     END IF;
     IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
         RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';

@@ -31,7 +31,7 @@ BEGIN
         UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
         RETURN relation;
     ELSIF known.id IS NOT NULL THEN
-        RAISE '% is a mirror already', relation USING ERRCODE = 'duplicate_object',
+        RAISE '% is already a mirror', relation USING ERRCODE = 'duplicate_object',
             HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
     IF made THEN
@@ -67,7 +67,7 @@ BEGIN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
     IF shape.keys = '{}' AND options ? 'distribute_by' THEN
-        RAISE '% cannot be distributed: nothing tells its rows apart', foreign_table USING ERRCODE = 'feature_not_supported';
+        RAISE '% cannot be distributed: it has no row identifier', foreign_table USING ERRCODE = 'feature_not_supported';
     END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
         ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
@@ -399,7 +399,7 @@ BEGIN
     IF failures IS NOT NULL THEN
         RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
-                HINT := 'SELECT * FROM sage_intacct.mirror_runs tells more.';
+                HINT := 'SELECT * FROM sage_intacct.mirror_runs shows the reasons.';
     END IF;
 END
 $$;

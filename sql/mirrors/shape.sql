@@ -122,12 +122,12 @@ BEGIN
     IF FOUND THEN
         RAISE '% cannot be mirrored: column "%" of its key has type %', source, other.name, other.type
             USING ERRCODE = 'feature_not_supported',
-                HINT = format('Key columns have one of these types: %s. Option "key" names the columns that tell rows apart.',
+                HINT = format('Key columns have one of these types: %s. Option "key" names the columns of the row identifier.',
                               (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(sage_intacct.mirror_key_types()) t));
     ELSIF keys IS NULL THEN
         RAISE '% cannot be mirrored: it has no column with a unique row key', source
             USING ERRCODE = 'feature_not_supported', DETAIL = format('Row key: %s', row_key),
-                HINT = 'Option "key" names the columns that tell rows apart; where it is empty, rows are replaced by periods.';
+                HINT = 'Option "key" names the columns of the row identifier; where it is empty, rows are replaced by periods.';
     END IF;
     -- Numbers that the gateway sorts and adds up make pages, and a check that halves.
     IF cardinality(keys) <> 1 OR NOT EXISTS (

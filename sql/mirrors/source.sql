@@ -60,7 +60,7 @@ DECLARE
     differs text := sage_intacct.mirror_source_differs(m.identity, present);
 BEGIN
     IF differs IS NOT NULL THEN
-        RAISE 'the source of mirror % is another one', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
+        RAISE 'the source of mirror % has changed', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = differs,
             HINT = 'Put the options of the server, its user mapping and the foreign table back; or CALL sage_intacct.refresh_mirror(target, full => true), which compares every row and takes out those that the new source does not have.';
     END IF;
@@ -78,7 +78,7 @@ DECLARE
 BEGIN
     PERFORM sage_intacct.mirror_refuse_source(m, present);
     IF m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' THEN
-        RAISE 'the clock of the source of mirror % was changed during the refresh', m.target
+        RAISE 'the time zone of the source of mirror % changed during the refresh', m.target
             USING ERRCODE = 'object_not_in_prerequisite_state',
             DETAIL = format('zone: "%s" when the refresh began, "%s" now', m.identity ->> 'zone', present ->> 'zone'),
             HINT = 'The next refresh reads the times again.';
@@ -202,7 +202,7 @@ BEGIN
     renewed := sage_intacct.mirror_source_differs(m.identity, present) IS NOT NULL;
     IF renewed OR m.identity ->> 'zone' IS DISTINCT FROM present ->> 'zone' AND m.identity IS NOT NULL THEN
         IF NOT renewed THEN
-            RAISE WARNING 'the clock of the source of mirror % is another one: every row is read again', m.target
+            RAISE WARNING 'the time zone of the source of mirror % has changed: every row is read again', m.target
                 USING DETAIL = format('zone: "%s" when the mirror was read, "%s" now', m.identity ->> 'zone', present ->> 'zone');
         END IF;
         m.watermark := NULL;

@@ -16,24 +16,24 @@ SELECT v.name, jsonb_build_object('foreign_server', s.srvname) AS labels, v.valu
   FROM sage_intacct.metrics_servers s
   LEFT JOIN sage_intacct.request_totals() t ON t.server = s.srvname
  CROSS JOIN LATERAL (VALUES
-        ('sage_intacct_requests_total', t.requests::float8, 'HTTP requests, repetitions included'),
-        ('sage_intacct_retries_total', t.retries, 'Requests that repeat one which failed'),
-        ('sage_intacct_failures_total', t.failures, 'Requests that failed and were not repeated'),
-        ('sage_intacct_abandoned_total', t.abandoned, 'Requests that were cancelled, ran out of time, or whose answer was not needed any more'),
-        ('sage_intacct_throttled_total', (t.errors ->> '53400')::float8, 'Requests that the gateway refused because there were too many, repeated ones included'),
+        ('sage_intacct_requests_total', t.requests::float8, 'HTTP requests, retries included'),
+        ('sage_intacct_retries_total', t.retries, 'Retries of failed requests'),
+        ('sage_intacct_failures_total', t.failures, 'Requests that failed and were not retried'),
+        ('sage_intacct_abandoned_total', t.abandoned, 'Requests that were canceled, timed out, or whose response was no longer needed'),
+        ('sage_intacct_throttled_total', (t.errors ->> '53400')::float8, 'Requests throttled by the gateway, retried ones included'),
         ('sage_intacct_sign_ins_total', t.sign_ins, 'Sessions opened'),
         ('sage_intacct_received_rows_total', t.rows, 'Rows received'),
         ('sage_intacct_sent_bytes_total', t.sent_bytes, 'Bytes of requests'),
         ('sage_intacct_received_bytes_total', t.wire_bytes, 'Bytes of responses as they travelled'),
         ('sage_intacct_decoded_bytes_total', t.decoded_bytes, 'Bytes of responses after decompression'),
         ('sage_intacct_gateway_seconds_total', t.gateway_seconds, 'Time from the first byte of each request to the last of its response'),
-        ('sage_intacct_queued_seconds_total', t.queued_seconds, 'Time that requests waited for their turn'),
-        ('sage_intacct_paused_seconds_total', t.paused_seconds, 'Time that failed requests waited before they were repeated')
+        ('sage_intacct_queued_seconds_total', t.queued_seconds, 'Time that requests waited in the queue'),
+        ('sage_intacct_paused_seconds_total', t.paused_seconds, 'Time that failed requests waited before they were retried')
       ) AS c(name, counted, help)
  CROSS JOIN LATERAL (SELECT c.name, coalesce(c.counted, 0) AS value, c.help) v
 UNION ALL
 SELECT 'sage_intacct_errors_total', jsonb_build_object('foreign_server', t.server, 'sqlstate', e.key), e.value::float8,
-       'Failed requests, repeated ones included, by the SQLSTATE that stands for them', t.since
+       'Failed requests, retried ones included, by SQLSTATE', t.since
   FROM sage_intacct.request_totals() t CROSS JOIN LATERAL jsonb_each_text(t.errors) e
 UNION ALL
 SELECT v.name, jsonb_build_object('foreign_server', s.srvname), coalesce(v.value, 'NaN'), v.help, NULL
@@ -54,14 +54,14 @@ UNION ALL
 -- Servers that were dropped stay in the log.
 (WITH counts AS MATERIALIZED (SELECT c.server, c.outcome, sum(c.functions) AS number FROM sage_intacct.write_counts() c GROUP BY c.server, c.outcome)
 SELECT 'sage_intacct_writes', jsonb_build_object('foreign_server', s.name, 'outcome', o.outcome), coalesce(c.number, 0)::float8,
-       'Functions in the write log, by what became of them', NULL
+       'Functions in the write log, by outcome', NULL
   FROM (SELECT srvname AS name FROM sage_intacct.metrics_servers UNION SELECT server FROM counts) s
  CROSS JOIN (VALUES ('stored'), ('not stored'), ('in doubt'), ('under way')) o(outcome)
   LEFT JOIN counts c ON c.server = s.name AND c.outcome = o.outcome)
 UNION ALL
 SELECT 'sage_intacct_write_in_doubt_seconds', jsonb_build_object('foreign_server', f.server),
        extract(epoch FROM clock_timestamp() - min(f.sent))::float8,
-       'How long the oldest write in doubt has been so', NULL
+       'Age of the oldest write in doubt', NULL
   FROM sage_intacct.write_log_file(true) f WHERE f.outcome = 'in doubt' GROUP BY f.server
 UNION ALL
 SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format('%I.%I', n.nspname, c.relname)), coalesce(v.value, 'NaN'), v.help, NULL
@@ -84,5 +84,5 @@ SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format(
         ('sage_intacct_mirror_run_changes', (m.inserted + m.updated + m.deleted)::float8, 'Rows that the last refresh inserted, updated or deleted')
       ) AS v(name, value, help);
 
-COMMENT ON VIEW sage_intacct.metrics IS 'What a monitoring system asks for: requests, mirrors, writes';
+COMMENT ON VIEW sage_intacct.metrics IS 'Metrics for monitoring systems: requests, mirrors, writes';
 GRANT SELECT ON sage_intacct.metrics TO PUBLIC;

@@ -70,7 +70,7 @@ SELECT 'refresh', r.pid, s.srvname, coalesce(o.object, upper(f.relname)), m.targ
         SELECT max(option_value) AS object FROM pg_options_to_table(t.ftoptions) WHERE option_name = 'object') o
  WHERE has_table_privilege(m.target, 'SELECT') OR pg_has_role('pg_read_all_stats', 'USAGE');
 
-COMMENT ON VIEW @extschema@.progress IS 'What reads from Intacct now, how far it has come, and when it will be done';
+COMMENT ON VIEW @extschema@.progress IS 'Running scans and refreshes, their progress and estimated end';
 GRANT SELECT ON @extschema@.progress TO PUBLIC;
 ",
     name = "progress",

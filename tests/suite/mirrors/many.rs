@@ -152,7 +152,7 @@ fn one_that_fails_does_not_keep_the_others_back() {
         .batch_execute("CALL sage_intacct.create_mirrors('acme', 'finance')")
         .expect_err("two cannot be made");
     let error = failed.as_db_error().expect("an error of the server");
-    assert_eq!(error.message(), "2 of the mirrors could not be made or loaded");
+    assert_eq!(error.message(), "2 of the mirrors could not be created or loaded");
     let detail = error.detail().unwrap_or_default();
     assert!(detail.contains("acme.nameless cannot be mirrored"), "{detail}");
     assert!(detail.contains("finance.absent: "), "{detail}");

@@ -24,7 +24,7 @@ fn assert_stops(client: &mut Client, difference: &str) {
     let error = error.as_db_error().expect("an error of the server");
     assert_eq!(
         (error.code().code(), error.message()),
-        ("55000", "the source of mirror finance.customer is another one")
+        ("55000", "the source of mirror finance.customer has changed")
     );
     assert!(
         error.detail().is_some_and(|detail| detail.contains(difference)),
@@ -38,7 +38,7 @@ fn assert_stops(client: &mut Client, difference: &str) {
     assert_eq!(
         lines(
             client,
-            "SELECT last_outcome, complete, last_error ~ 'another one' FROM sage_intacct.mirrors"
+            "SELECT last_outcome, complete, last_error ~ 'has changed' FROM sage_intacct.mirrors"
         ),
         "failed - t"
     );
