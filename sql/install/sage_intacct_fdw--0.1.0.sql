@@ -512,11 +512,11 @@ SELECT bool_and(t IS NULL OR t BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 
 $$;
 
 CREATE TABLE sage_intacct.mirror_registry (
-    -- Given by the sequence alone: nobody can take a number that another mirror will get.
+    -- Given by the sequence alone: no number can be taken that another mirror will get.
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     -- The local table.
     target regclass NOT NULL UNIQUE,
-    -- The foreign table; its name finds it again when it was dropped and imported anew.
+    -- The foreign table; its name finds it again when it was dropped and imported again.
     source regclass NOT NULL,
     source_name text NOT NULL,
     -- Quoted: the name of a role is read as an identifier, and "Ann" is not ann.
@@ -551,7 +551,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     refreshed_at timestamptz,
     -- Whether the last check found the gateway's number of rows and sum of keys; null when it could not be made.
     complete boolean,
-    -- Whether nothing but a sweep tells of deleted rows.
+    -- Whether only a sweep finds deleted rows.
     blind boolean NOT NULL DEFAULT false,
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
@@ -587,7 +587,7 @@ CREATE INDEX ON sage_intacct.mirror_history (mirror, id);
 SELECT pg_extension_config_dump('sage_intacct.mirror_registry', '');
 SELECT pg_extension_config_dump('sage_intacct.mirror_registry_id_seq', '');
 
--- What comes in is checked, whoever brings it. (What is in already is not: a row whose options are not valid any more can
+-- What comes in is checked, whatever its source. (What is in already is not: a row whose options are not valid any more can
 -- still be shown, altered and dropped.)
 CREATE FUNCTION sage_intacct.mirror_validate()
 RETURNS trigger
@@ -649,8 +649,8 @@ SELECT sage_intacct.mirror_later(done, coalesce(sage_intacct.mirror_option(optio
 $$;
 
 -- Takes out what drop_mirror has ended, and whose table is gone; of the mirror given, runs that its owner no longer wants
--- to remember. With the rights of the extension's owner, since nobody else may delete: it takes no more than that, whoever
--- calls it, and waits for nobody.
+-- to remember. With the rights of the extension's owner, since no other role may delete: it takes no more than that, whichever role
+-- calls it, and waits for no lock.
 CREATE FUNCTION sage_intacct.mirror_purge(mirror integer DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -681,7 +681,7 @@ SELECT r.*
 -- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
 SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
-       -- After a refresh that did not come to its end nobody knows.
+       -- After a refresh that did not come to its end it is unknown.
        CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
        m.watermark,
        clock_timestamp() - m.refreshed_at AS lag,
@@ -715,7 +715,7 @@ SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r
 
 GRANT SELECT ON sage_intacct.mirrors, sage_intacct.mirror_runs TO PUBLIC;
 
--- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
+-- The shape of a mirror, from the catalogs: its columns, and which of them are row identifier, header and time of change.
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
 -- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
@@ -782,7 +782,7 @@ SELECT a.attnum, a.attname,
  ORDER BY a.attnum
 $$;
 
--- Where the rows come from and how they are told apart. Raises what makes a mirror impossible.
+-- Where the rows come from and how they are identified. Raises what makes a mirror impossible.
 CREATE FUNCTION sage_intacct.mirror_shape(
     source regclass, target regclass, options jsonb, gone name[],
     OUT server name, OUT object text, OUT docparid text, OUT show_private text,
@@ -951,7 +951,7 @@ SELECT CASE
 $$;
 
 -- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
--- older than it looks: in the server's zone, or, where none is declared, in that of whoever's clock the gateway shows.
+-- older than it looks: in the server's zone, or, where none is declared, in that of the clock that the gateway shows.
 CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
 RETURNS interval
 LANGUAGE plpgsql STABLE
@@ -972,7 +972,7 @@ AS $$
 SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
 $$;
 
--- A condition that tells whether a row of the target (t) differs from one of the page (s) in these columns: in what they
+-- A condition that shows whether a row of the target (t) differs from one of the page (s) in these columns: in what they
 -- print, or, of numbers, in value. It is the same whatever the search_path, and whatever operators a column's type has: two
 -- texts that an operator calls equal (citext) may well be different texts.
 CREATE FUNCTION sage_intacct.mirror_differs(source regclass, target regclass, columns name[])
@@ -1029,7 +1029,7 @@ BEGIN
 END
 $$;
 
--- The columns that tell the rows of a mirror apart.
+-- The columns that identify the rows of a mirror.
 CREATE FUNCTION sage_intacct.mirror_keys(shape record)
 RETURNS name[]
 LANGUAGE plpgsql IMMUTABLE
@@ -1170,7 +1170,7 @@ BEGIN
                 m.gone := m.gone || known.name;
             END IF;
         ELSIF shared ? known.name THEN
-            -- Another field fills it, or it was made anew.
+            -- Another field fills it, or it was recreated.
             m.mapping := m.mapping || jsonb_build_object(known.name, shared -> known.name);
             again := again || known.name;
         ELSE
@@ -1227,11 +1227,11 @@ BEGIN
 END
 $$;
 
--- What a refresh has to do: tasks in their order. A task is a JSON object; `do` says which:
+-- What a refresh has to do: tasks in their order. A task is a JSON object; `do` names it:
 --
 --   drift                         compares the fields of the object with those known
 --   load {after, width, top}      first load, slice by slice of the key
---   deletes                       takes rows out that AUDITHISTORY says are deleted
+--   deletes                       takes rows out that AUDITHISTORY lists as deleted
 --   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
 --   lines {from, after, …}        lines of the headers changed since
 --   changed {from}                where nothing is unique: the periods of rows created or changed since
@@ -1312,7 +1312,7 @@ END
 $$;
 
 -- The tasks of a refresh that begins now: what an earlier one left, and what it would do by itself, each once. Pages that are
--- read stay read; what had not begun, and a search for a difference, which the check begins anew, is not queued twice. Where
+-- read stay read; what had not begun, and a search for a difference, which the check restarts, is not queued twice. Where
 -- runs end after so many requests, a list is worked off before the next one is made, or no run would ever come to its end.
 CREATE FUNCTION sage_intacct.mirror_agenda(m sage_intacct.mirror, "full" boolean)
 RETURNS jsonb
@@ -1591,7 +1591,7 @@ BEGIN
 END
 $$;
 
--- The gateway's groups by period go into a temporary table. False where it cannot tell them.
+-- The gateway's groups by period go into a temporary table. False where it does not return them.
 CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, OUT told boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -1662,7 +1662,7 @@ BEGIN
 END
 $$;
 
--- Every row, a scope at a time: of the whole object, where its periods cannot be told.
+-- Every row, a scope at a time: of the whole object, where its periods are not known.
 CREATE FUNCTION sage_intacct.mirror_fetch_every_period(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -1717,7 +1717,7 @@ DECLARE
     read bigint := 0;
     result jsonb;
 BEGIN
-    -- Values that the gateway has not told of: it has been asked just now, and could not be asked for all others but one by one.
+    -- Values that the gateway has not returned: it was queried just now, and all others could only be requested one by one.
     IF NOT scope ? 'except' THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s',
                        sage_intacct.mirror_names(shape.columns), m.source, sage_intacct.mirror_scope(shape, scope));
@@ -1900,7 +1900,7 @@ BEGIN
 END
 $$;
 
--- The largest time of change among the rows of a table. What lies more than a day ahead is a mistake of somebody's clock.
+-- The largest time of change among the rows of a table. What lies more than a day ahead is due to a wrong clock.
 CREATE FUNCTION sage_intacct.mirror_newest(relation text, modified name, created name, condition text DEFAULT 'true')
 RETURNS timestamptz
 LANGUAGE plpgsql
@@ -2083,7 +2083,7 @@ BEGIN
 END
 $$;
 
--- Rows deleted, as AUDITHISTORY tells. It is believed only where the gateway does not show the row any more: a key may have
+-- Rows deleted, from AUDITHISTORY. It is used only where the gateway no longer returns the row: a key may have
 -- been given to another row since, and the trail may be ahead of the rows.
 CREATE FUNCTION sage_intacct.mirror_fetch_deletes(m sage_intacct.mirror, shape record)
 RETURNS jsonb
@@ -2127,7 +2127,7 @@ BEGIN
         PERFORM sage_intacct.mirror_header_table(shape);
         INSERT INTO pg_temp.sage_intacct_keys
             SELECT unnest(listed::bigint[]) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed::bigint[]);
-        -- Where nothing tells lines apart, what the gateway still shows of such a header is read, and stays.
+        -- Where lines have no identifier, what the gateway still shows of such a header is read, and stays.
         IF shape.keys = '{}' THEN
             EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (ARRAY(SELECT k FROM pg_temp.sage_intacct_keys))',
                            sage_intacct.mirror_names(shape.columns), m.source, shape.link);
@@ -2226,7 +2226,7 @@ BEGIN
     IF headers IS NOT NULL THEN
         wanted := ARRAY[format('%I = ANY (%L::bigint[])', shape.link, headers)];
     END IF;
-    -- A line may be changed without its header. Its own time of change is looked at once.
+    -- A line may be changed without its header. Its own time of change is read once.
     IF shape.modified IS NOT NULL AND NOT task ? 'after' THEN
         wanted := wanted || sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz);
     END IF;
@@ -2251,7 +2251,7 @@ BEGIN
 END
 $$;
 
--- Where nothing tells lines apart, a line that was changed without its header brings all lines of that header. Its key joins
+-- Where lines have no identifier, a line that was changed without its header brings all lines of that header. Its key joins
 -- those of the changed ones. Returns how many rows were read beside those of the page.
 CREATE FUNCTION sage_intacct.mirror_fetch_sisters(m sage_intacct.mirror, shape record)
 RETURNS bigint
@@ -2396,7 +2396,7 @@ BEGIN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
     ELSIF round >= 4 THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
-            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or somebody else changes the mirror',
+            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or another session changes the mirror',
                           m.target, here.rows, there.rows));
     END IF;
     RETURN jsonb_build_object('next', jsonb_build_array(
@@ -2407,7 +2407,7 @@ END
 $$;
 
 -- A range where the gateway has `rows` rows whose keys add up to `sum`: nothing is to be done, or all keys are read, or each half
--- is looked at. Keys are never used again, so what differs shows in one of both numbers.
+-- is checked. Keys are never used again, so what differs shows in one of both numbers.
 CREATE FUNCTION sage_intacct.mirror_fetch_halve(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -2518,7 +2518,7 @@ BEGIN
         whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
-        -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
+        -- Citus does not let the distribution column be assigned: a row that has another value there is deleted and reinserted.
         IF whole AND distributed <> ALL (shape.keys) THEN
             moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
                             same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
@@ -2548,7 +2548,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     lost bigint := counts[1];
-    -- A row that is put anew has changed.
+    -- A row that is deleted and reinserted has changed.
     changed bigint := counts[2] + counts[3];
     gained bigint := counts[4] - counts[2];
 BEGIN
@@ -2572,7 +2572,7 @@ BEGIN
     END IF;
     UPDATE sage_intacct.mirror r
        SET todo = m.todo,
-           -- Where nothing tells rows apart, one that has changed is put anew.
+           -- Where rows have no identifier, a changed one is deleted and reinserted.
            deleting = m.deleting + CASE WHEN answer #>> '{remove,by}' = 'gone' THEN lost ELSE greatest(lost - gained, 0) END,
             mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
@@ -2692,7 +2692,7 @@ $$;
 -- Which rows a refresh may delete. Every task that finds rows gone ends here: an answer in which a row is missing is a reason to
 -- ask again, not to delete. Between mirror_fetch and the commit, mirror_confirm looks a second time at the rows that would go,
 -- by their keys, together with some that are known to be there; what is shown in either answer, or was in another answer of the
--- same refresh, stays. And there is a brake for more deletes than anybody expects.
+-- same refresh, stays. And there is a brake for unexpectedly many deletes.
 
 -- Keys that the gateway has shown during this refresh, and keys of the rows that are to go.
 CREATE FUNCTION sage_intacct.mirror_prepare_deletes(m sage_intacct.mirror)
@@ -2735,7 +2735,7 @@ END
 $$;
 
 -- How many rows the target has, if so many more deleted ones are too many for one refresh; else null. `deleting` counts on until
--- a refresh comes to its end: one that begins anew where another was stopped has no more to spend.
+-- a refresh comes to its end: one that restarts where another was stopped has no more to spend.
 CREATE FUNCTION sage_intacct.mirror_too_many(m sage_intacct.mirror, gone bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -2753,7 +2753,7 @@ BEGIN
 END
 $$;
 
--- Raises if so many more rows are too many, or all that there are: where no row is left, none tells a gateway that shows nothing
+-- Raises if so many more rows are too many, or all that there are: where no row is left, none distinguishes a gateway that shows nothing
 -- from one that has nothing. Rows that the trail lists are known to be deleted.
 CREATE FUNCTION sage_intacct.mirror_brake(m sage_intacct.mirror, gone bigint, accept boolean)
 RETURNS void
@@ -2969,7 +2969,7 @@ BEGIN
 END
 $$;
 
--- The same where nothing tells rows apart: a scope that would lose rows is read a second time. As many must come as before, or
+-- The same where rows have no identifier: a scope that would lose rows is read a second time. As many must come as before, or
 -- the task is done again.
 CREATE FUNCTION sage_intacct.mirror_confirm_scope(m sage_intacct.mirror, shape record, answer jsonb, accept boolean, short boolean)
 RETURNS jsonb
@@ -2988,7 +2988,7 @@ BEGIN
         EXECUTE format('SELECT count(*) FROM %s WHERE %s', m.target, scope) INTO here;
         SELECT count(*) INTO there FROM pg_temp.sage_intacct_page;
         IF here > there THEN
-            -- Values that were not told of are asked for by their names: a scope of all others is not said to the gateway.
+            -- Values that were not returned are requested by their names: a scope of all others is not sent to the gateway.
             IF sage_intacct.mirror_scope_of(answer) ? 'except' THEN
                 scope := format('%I = ANY (%s)', shape.period, sage_intacct.mirror_key_list(m.target::text, shape.period, 'WHERE ' || scope));
             END IF;
@@ -3068,8 +3068,8 @@ BEGIN
 END
 $$;
 
--- A condition that tells whether a row of the target (t) and one of a temporary table (s) have the same key. Texts are the same if
--- their bytes are, whatever the collation of the target's column says.
+-- A condition that shows whether a row of the target (t) and one of a temporary table (s) have the same key. Texts are the same if
+-- their bytes are, whatever the collation of the target's column.
 CREATE FUNCTION sage_intacct.mirror_matches(target regclass, keys name[])
 RETURNS text
 LANGUAGE sql STABLE
@@ -3376,7 +3376,7 @@ DECLARE
     base bigint;
 BEGIN
     SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror;
-    -- A foreign table that was imported anew has another OID.
+    -- A foreign table that was imported again has another OID.
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
         m.source := coalesce(to_regclass(m.source_name), m.source);
     END IF;
@@ -3446,7 +3446,7 @@ BEGIN
 END
 $$;
 
--- A field may have gone: what on_drift says about that is asked first.
+-- A field may have gone: on_drift is checked first.
 CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
 RETURNS void
 LANGUAGE sql
@@ -3455,7 +3455,7 @@ AS $$
 UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id = mirror
 $$;
 
--- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` tells it.
+-- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` describes it.
 CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $$
@@ -3553,7 +3553,7 @@ BEGIN
 END
 $$;
 
--- Raises what mirror_refresh tells.
+-- Raises what mirror_refresh returns.
 CREATE FUNCTION sage_intacct.mirror_raise(failure jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -3778,7 +3778,7 @@ BEGIN
 END
 $$;
 
--- Reads the rows of several small mirrors side by side into a temporary table, whose first column says whose row it is.
+-- Reads the rows of several small mirrors side by side into a temporary table, whose first column is the number of the row's mirror.
 CREATE FUNCTION sage_intacct.mirror_read_all(members jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -3814,7 +3814,7 @@ END
 $$;
 
 -- Groups of new mirrors whose rows are read side by side: those with no more rows than a page has, and an empty table. How many
--- are under way at once, the server's option max_concurrency says; a group is as large as its columns fit into one table.
+-- are under way at once, the server's option max_concurrency limits; a group is as large as its columns fit into one table.
 CREATE FUNCTION sage_intacct.mirror_groups(mirrors integer[])
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -3955,7 +3955,7 @@ BEGIN
     END LOOP;
     wanted := pg_catalog.cardinality(made);
     IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
-        -- Side by side. Where that fails, each is tried by itself below, and says what is wrong.
+        -- Side by side. Where that fails, each is tried by itself below, and reports what is wrong.
         BEGIN
             groups := sage_intacct.mirror_groups(made);
         EXCEPTION WHEN OTHERS THEN
@@ -4127,7 +4127,7 @@ SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
 $$;
 
 -- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
--- they copy, and other relations, which are taken for what their name says.
+-- they copy, and other relations, which are taken for what their name stands for.
 CREATE FUNCTION sage_intacct.view_sources(schema name)
 RETURNS TABLE (relation regclass, name name, kind text, described regclass, object text, server name)
 LANGUAGE sql STABLE
@@ -4149,7 +4149,7 @@ SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(
  WHERE n.nspname = schema AND (c.relkind <> 'f' OR h.proname = 'sage_intacct_fdw_handler')
 $$;
 
--- The columns of such a relation, with their fields and labels; `described` is the foreign table that says so.
+-- The columns of such a relation, with their fields and labels; `described` is the foreign table that defines them.
 CREATE FUNCTION sage_intacct.view_columns(relation regclass, described regclass)
 RETURNS TABLE (number smallint, name name, type oid, field text, label text)
 LANGUAGE sql STABLE
@@ -4409,7 +4409,7 @@ CREATE TABLE sage_intacct.write_log_retention (
 INSERT INTO sage_intacct.write_log_retention DEFAULT VALUES;
 
 -- The cluster and the database that a server was first written through, or was adopted by later: the last row counts.
--- Without a sequence: what a dump brings must not meet numbers that are given anew.
+-- Without a sequence: what a dump brings must not meet numbers that are assigned again.
 CREATE TABLE sage_intacct.server_home (
     server name NOT NULL,
     server_oid oid NOT NULL,

@@ -69,7 +69,7 @@ BEGIN
         whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
-        -- Citus does not let the distribution column be assigned: a row that has another value there is put anew.
+        -- Citus does not let the distribution column be assigned: a row that has another value there is deleted and reinserted.
         IF whole AND distributed <> ALL (shape.keys) THEN
             moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
                             same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
@@ -99,7 +99,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     lost bigint := counts[1];
-    -- A row that is put anew has changed.
+    -- A row that is deleted and reinserted has changed.
     changed bigint := counts[2] + counts[3];
     gained bigint := counts[4] - counts[2];
 BEGIN
@@ -123,7 +123,7 @@ BEGIN
     END IF;
     UPDATE sage_intacct.mirror r
        SET todo = m.todo,
-           -- Where nothing tells rows apart, one that has changed is put anew.
+           -- Where rows have no identifier, a changed one is deleted and reinserted.
            deleting = m.deleting + CASE WHEN answer #>> '{remove,by}' = 'gone' THEN lost ELSE greatest(lost - gained, 0) END,
             mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,

@@ -1,7 +1,7 @@
 -- Which rows a refresh may delete. Every task that finds rows gone ends here: an answer in which a row is missing is a reason to
 -- ask again, not to delete. Between mirror_fetch and the commit, mirror_confirm looks a second time at the rows that would go,
 -- by their keys, together with some that are known to be there; what is shown in either answer, or was in another answer of the
--- same refresh, stays. And there is a brake for more deletes than anybody expects.
+-- same refresh, stays. And there is a brake for unexpectedly many deletes.
 
 -- Keys that the gateway has shown during this refresh, and keys of the rows that are to go.
 CREATE FUNCTION sage_intacct.mirror_prepare_deletes(m sage_intacct.mirror)
@@ -44,7 +44,7 @@ END
 $$;
 
 -- How many rows the target has, if so many more deleted ones are too many for one refresh; else null. `deleting` counts on until
--- a refresh comes to its end: one that begins anew where another was stopped has no more to spend.
+-- a refresh comes to its end: one that restarts where another was stopped has no more to spend.
 CREATE FUNCTION sage_intacct.mirror_too_many(m sage_intacct.mirror, gone bigint)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -62,7 +62,7 @@ BEGIN
 END
 $$;
 
--- Raises if so many more rows are too many, or all that there are: where no row is left, none tells a gateway that shows nothing
+-- Raises if so many more rows are too many, or all that there are: where no row is left, none distinguishes a gateway that shows nothing
 -- from one that has nothing. Rows that the trail lists are known to be deleted.
 CREATE FUNCTION sage_intacct.mirror_brake(m sage_intacct.mirror, gone bigint, accept boolean)
 RETURNS void
@@ -278,7 +278,7 @@ BEGIN
 END
 $$;
 
--- The same where nothing tells rows apart: a scope that would lose rows is read a second time. As many must come as before, or
+-- The same where rows have no identifier: a scope that would lose rows is read a second time. As many must come as before, or
 -- the task is done again.
 CREATE FUNCTION sage_intacct.mirror_confirm_scope(m sage_intacct.mirror, shape record, answer jsonb, accept boolean, short boolean)
 RETURNS jsonb
@@ -297,7 +297,7 @@ BEGIN
         EXECUTE format('SELECT count(*) FROM %s WHERE %s', m.target, scope) INTO here;
         SELECT count(*) INTO there FROM pg_temp.sage_intacct_page;
         IF here > there THEN
-            -- Values that were not told of are asked for by their names: a scope of all others is not said to the gateway.
+            -- Values that were not returned are requested by their names: a scope of all others is not sent to the gateway.
             IF sage_intacct.mirror_scope_of(answer) ? 'except' THEN
                 scope := format('%I = ANY (%s)', shape.period, sage_intacct.mirror_key_list(m.target::text, shape.period, 'WHERE ' || scope));
             END IF;
@@ -377,8 +377,8 @@ BEGIN
 END
 $$;
 
--- A condition that tells whether a row of the target (t) and one of a temporary table (s) have the same key. Texts are the same if
--- their bytes are, whatever the collation of the target's column says.
+-- A condition that shows whether a row of the target (t) and one of a temporary table (s) have the same key. Texts are the same if
+-- their bytes are, whatever the collation of the target's column.
 CREATE FUNCTION sage_intacct.mirror_matches(target regclass, keys name[])
 RETURNS text
 LANGUAGE sql STABLE

@@ -85,7 +85,7 @@ BEGIN
 END
 $$;
 
--- The largest time of change among the rows of a table. What lies more than a day ahead is a mistake of somebody's clock.
+-- The largest time of change among the rows of a table. What lies more than a day ahead is due to a wrong clock.
 CREATE FUNCTION sage_intacct.mirror_newest(relation text, modified name, created name, condition text DEFAULT 'true')
 RETURNS timestamptz
 LANGUAGE plpgsql
@@ -268,7 +268,7 @@ BEGIN
 END
 $$;
 
--- Rows deleted, as AUDITHISTORY tells. It is believed only where the gateway does not show the row any more: a key may have
+-- Rows deleted, from AUDITHISTORY. It is used only where the gateway no longer returns the row: a key may have
 -- been given to another row since, and the trail may be ahead of the rows.
 CREATE FUNCTION sage_intacct.mirror_fetch_deletes(m sage_intacct.mirror, shape record)
 RETURNS jsonb
@@ -312,7 +312,7 @@ BEGIN
         PERFORM sage_intacct.mirror_header_table(shape);
         INSERT INTO pg_temp.sage_intacct_keys
             SELECT unnest(listed::bigint[]) EXCEPT SELECT recordno FROM pg_temp.sage_intacct_header WHERE recordno = ANY (listed::bigint[]);
-        -- Where nothing tells lines apart, what the gateway still shows of such a header is read, and stays.
+        -- Where lines have no identifier, what the gateway still shows of such a header is read, and stays.
         IF shape.keys = '{}' THEN
             EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (ARRAY(SELECT k FROM pg_temp.sage_intacct_keys))',
                            sage_intacct.mirror_names(shape.columns), m.source, shape.link);
@@ -411,7 +411,7 @@ BEGIN
     IF headers IS NOT NULL THEN
         wanted := ARRAY[format('%I = ANY (%L::bigint[])', shape.link, headers)];
     END IF;
-    -- A line may be changed without its header. Its own time of change is looked at once.
+    -- A line may be changed without its header. Its own time of change is read once.
     IF shape.modified IS NOT NULL AND NOT task ? 'after' THEN
         wanted := wanted || sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz);
     END IF;
@@ -436,7 +436,7 @@ BEGIN
 END
 $$;
 
--- Where nothing tells lines apart, a line that was changed without its header brings all lines of that header. Its key joins
+-- Where lines have no identifier, a line that was changed without its header brings all lines of that header. Its key joins
 -- those of the changed ones. Returns how many rows were read beside those of the page.
 CREATE FUNCTION sage_intacct.mirror_fetch_sisters(m sage_intacct.mirror, shape record)
 RETURNS bigint
@@ -581,7 +581,7 @@ BEGIN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', true, 'blind', false, 'rows', here.rows));
     ELSIF round >= 4 THEN
         RETURN jsonb_build_object('set', jsonb_build_object('complete', false, 'rows', here.rows),
-            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or somebody else changes the mirror',
+            'say', format('mirror %s has %s rows and the gateway shows %s: its rows come and go, or another session changes the mirror',
                           m.target, here.rows, there.rows));
     END IF;
     RETURN jsonb_build_object('next', jsonb_build_array(
@@ -592,7 +592,7 @@ END
 $$;
 
 -- A range where the gateway has `rows` rows whose keys add up to `sum`: nothing is to be done, or all keys are read, or each half
--- is looked at. Keys are never used again, so what differs shows in one of both numbers.
+-- is checked. Keys are never used again, so what differs shows in one of both numbers.
 CREATE FUNCTION sage_intacct.mirror_fetch_halve(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql

@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 
--- Reads the rows of several small mirrors side by side into a temporary table, whose first column says whose row it is.
+-- Reads the rows of several small mirrors side by side into a temporary table, whose first column is the number of the row's mirror.
 CREATE FUNCTION sage_intacct.mirror_read_all(members jsonb)
 RETURNS void
 LANGUAGE plpgsql
@@ -117,7 +117,7 @@ END
 $$;
 
 -- Groups of new mirrors whose rows are read side by side: those with no more rows than a page has, and an empty table. How many
--- are under way at once, the server's option max_concurrency says; a group is as large as its columns fit into one table.
+-- are under way at once, the server's option max_concurrency limits; a group is as large as its columns fit into one table.
 CREATE FUNCTION sage_intacct.mirror_groups(mirrors integer[])
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -258,7 +258,7 @@ BEGIN
     END LOOP;
     wanted := pg_catalog.cardinality(made);
     IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
-        -- Side by side. Where that fails, each is tried by itself below, and says what is wrong.
+        -- Side by side. Where that fails, each is tried by itself below, and reports what is wrong.
         BEGIN
             groups := sage_intacct.mirror_groups(made);
         EXCEPTION WHEN OTHERS THEN

@@ -102,7 +102,7 @@ BEGIN
 END
 $$;
 
--- The gateway's groups by period go into a temporary table. False where it cannot tell them.
+-- The gateway's groups by period go into a temporary table. False where it does not return them.
 CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, OUT told boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -173,7 +173,7 @@ BEGIN
 END
 $$;
 
--- Every row, a scope at a time: of the whole object, where its periods cannot be told.
+-- Every row, a scope at a time: of the whole object, where its periods are not known.
 CREATE FUNCTION sage_intacct.mirror_fetch_every_period(m sage_intacct.mirror, shape record, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -228,7 +228,7 @@ DECLARE
     read bigint := 0;
     result jsonb;
 BEGIN
-    -- Values that the gateway has not told of: it has been asked just now, and could not be asked for all others but one by one.
+    -- Values that the gateway has not returned: it was queried just now, and all others could only be requested one by one.
     IF NOT scope ? 'except' THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s',
                        sage_intacct.mirror_names(shape.columns), m.source, sage_intacct.mirror_scope(shape, scope));

@@ -1,8 +1,8 @@
--- What a refresh has to do: tasks in their order. A task is a JSON object; `do` says which:
+-- What a refresh has to do: tasks in their order. A task is a JSON object; `do` names it:
 --
 --   drift                         compares the fields of the object with those known
 --   load {after, width, top}      first load, slice by slice of the key
---   deletes                       takes rows out that AUDITHISTORY says are deleted
+--   deletes                       takes rows out that AUDITHISTORY lists as deleted
 --   changes {from, after, …}      rows created or changed since `from`, page by page in the order of the key
 --   lines {from, after, …}        lines of the headers changed since
 --   changed {from}                where nothing is unique: the periods of rows created or changed since
@@ -83,7 +83,7 @@ END
 $$;
 
 -- The tasks of a refresh that begins now: what an earlier one left, and what it would do by itself, each once. Pages that are
--- read stay read; what had not begun, and a search for a difference, which the check begins anew, is not queued twice. Where
+-- read stay read; what had not begun, and a search for a difference, which the check restarts, is not queued twice. Where
 -- runs end after so many requests, a list is worked off before the next one is made, or no run would ever come to its end.
 CREATE FUNCTION sage_intacct.mirror_agenda(m sage_intacct.mirror, "full" boolean)
 RETURNS jsonb

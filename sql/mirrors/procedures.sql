@@ -142,7 +142,7 @@ DECLARE
     base bigint;
 BEGIN
     SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror;
-    -- A foreign table that was imported anew has another OID.
+    -- A foreign table that was imported again has another OID.
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.source) THEN
         m.source := coalesce(to_regclass(m.source_name), m.source);
     END IF;
@@ -212,7 +212,7 @@ BEGIN
 END
 $$;
 
--- A field may have gone: what on_drift says about that is asked first.
+-- A field may have gone: on_drift is checked first.
 CREATE FUNCTION sage_intacct.mirror_look_for_drift(mirror integer)
 RETURNS void
 LANGUAGE sql
@@ -221,7 +221,7 @@ AS $$
 UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id = mirror
 $$;
 
--- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` tells it.
+-- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` describes it.
 CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
 LANGUAGE plpgsql
 AS $$
@@ -319,7 +319,7 @@ BEGIN
 END
 $$;
 
--- Raises what mirror_refresh tells.
+-- Raises what mirror_refresh returns.
 CREATE FUNCTION sage_intacct.mirror_raise(failure jsonb)
 RETURNS void
 LANGUAGE plpgsql

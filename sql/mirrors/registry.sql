@@ -16,11 +16,11 @@ SELECT bool_and(t IS NULL OR t BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 
 $$;
 
 CREATE TABLE sage_intacct.mirror_registry (
-    -- Given by the sequence alone: nobody can take a number that another mirror will get.
+    -- Given by the sequence alone: no number can be taken that another mirror will get.
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     -- The local table.
     target regclass NOT NULL UNIQUE,
-    -- The foreign table; its name finds it again when it was dropped and imported anew.
+    -- The foreign table; its name finds it again when it was dropped and imported again.
     source regclass NOT NULL,
     source_name text NOT NULL,
     -- Quoted: the name of a role is read as an identifier, and "Ann" is not ann.
@@ -55,7 +55,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     refreshed_at timestamptz,
     -- Whether the last check found the gateway's number of rows and sum of keys; null when it could not be made.
     complete boolean,
-    -- Whether nothing but a sweep tells of deleted rows.
+    -- Whether only a sweep finds deleted rows.
     blind boolean NOT NULL DEFAULT false,
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
@@ -91,7 +91,7 @@ CREATE INDEX ON sage_intacct.mirror_history (mirror, id);
 SELECT pg_extension_config_dump('sage_intacct.mirror_registry', '');
 SELECT pg_extension_config_dump('sage_intacct.mirror_registry_id_seq', '');
 
--- What comes in is checked, whoever brings it. (What is in already is not: a row whose options are not valid any more can
+-- What comes in is checked, whatever its source. (What is in already is not: a row whose options are not valid any more can
 -- still be shown, altered and dropped.)
 CREATE FUNCTION sage_intacct.mirror_validate()
 RETURNS trigger
@@ -153,8 +153,8 @@ SELECT sage_intacct.mirror_later(done, coalesce(sage_intacct.mirror_option(optio
 $$;
 
 -- Takes out what drop_mirror has ended, and whose table is gone; of the mirror given, runs that its owner no longer wants
--- to remember. With the rights of the extension's owner, since nobody else may delete: it takes no more than that, whoever
--- calls it, and waits for nobody.
+-- to remember. With the rights of the extension's owner, since no other role may delete: it takes no more than that, whichever role
+-- calls it, and waits for no lock.
 CREATE FUNCTION sage_intacct.mirror_purge(mirror integer DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -185,7 +185,7 @@ SELECT r.*
 -- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
 SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
-       -- After a refresh that did not come to its end nobody knows.
+       -- After a refresh that did not come to its end it is unknown.
        CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
        m.watermark,
        clock_timestamp() - m.refreshed_at AS lag,

@@ -1,4 +1,4 @@
--- What the catalogs say about a mirror: which columns it has, and which of them tell row, header and time of change.
+-- The shape of a mirror, from the catalogs: its columns, and which of them are row identifier, header and time of change.
 
 -- What is known of objects beyond their fields: for lines, the field with the key of their header, the header's object and
 -- the header's time of creation; for the others, the field that AUDITHISTORY names a deleted row by. Objects that are
@@ -65,7 +65,7 @@ SELECT a.attnum, a.attname,
  ORDER BY a.attnum
 $$;
 
--- Where the rows come from and how they are told apart. Raises what makes a mirror impossible.
+-- Where the rows come from and how they are identified. Raises what makes a mirror impossible.
 CREATE FUNCTION sage_intacct.mirror_shape(
     source regclass, target regclass, options jsonb, gone name[],
     OUT server name, OUT object text, OUT docparid text, OUT show_private text,
@@ -234,7 +234,7 @@ SELECT CASE
 $$;
 
 -- How far behind the watermark to read. Around a change of the clock for daylight saving, a local time may be an hour
--- older than it looks: in the server's zone, or, where none is declared, in that of whoever's clock the gateway shows.
+-- older than it looks: in the server's zone, or, where none is declared, in that of the clock that the gateway shows.
 CREATE FUNCTION sage_intacct.mirror_overlap(m sage_intacct.mirror)
 RETURNS interval
 LANGUAGE plpgsql STABLE
@@ -255,7 +255,7 @@ AS $$
 SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type
 $$;
 
--- A condition that tells whether a row of the target (t) differs from one of the page (s) in these columns: in what they
+-- A condition that shows whether a row of the target (t) differs from one of the page (s) in these columns: in what they
 -- print, or, of numbers, in value. It is the same whatever the search_path, and whatever operators a column's type has: two
 -- texts that an operator calls equal (citext) may well be different texts.
 CREATE FUNCTION sage_intacct.mirror_differs(source regclass, target regclass, columns name[])

@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 
--- The columns that tell the rows of a mirror apart.
+-- The columns that identify the rows of a mirror.
 CREATE FUNCTION sage_intacct.mirror_keys(shape record)
 RETURNS name[]
 LANGUAGE plpgsql IMMUTABLE
@@ -165,7 +165,7 @@ BEGIN
                 m.gone := m.gone || known.name;
             END IF;
         ELSIF shared ? known.name THEN
-            -- Another field fills it, or it was made anew.
+            -- Another field fills it, or it was recreated.
             m.mapping := m.mapping || jsonb_build_object(known.name, shared -> known.name);
             again := again || known.name;
         ELSE

@@ -11,7 +11,7 @@ SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
 $$;
 
 -- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
--- they copy, and other relations, which are taken for what their name says.
+-- they copy, and other relations, which are taken for what their name stands for.
 CREATE FUNCTION sage_intacct.view_sources(schema name)
 RETURNS TABLE (relation regclass, name name, kind text, described regclass, object text, server name)
 LANGUAGE sql STABLE
@@ -33,7 +33,7 @@ SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(
  WHERE n.nspname = schema AND (c.relkind <> 'f' OR h.proname = 'sage_intacct_fdw_handler')
 $$;
 
--- The columns of such a relation, with their fields and labels; `described` is the foreign table that says so.
+-- The columns of such a relation, with their fields and labels; `described` is the foreign table that defines them.
 CREATE FUNCTION sage_intacct.view_columns(relation regclass, described regclass)
 RETURNS TABLE (number smallint, name name, type oid, field text, label text)
 LANGUAGE sql STABLE

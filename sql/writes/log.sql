@@ -32,7 +32,7 @@ CREATE TABLE sage_intacct.write_log_retention (
 INSERT INTO sage_intacct.write_log_retention DEFAULT VALUES;
 
 -- The cluster and the database that a server was first written through, or was adopted by later: the last row counts.
--- Without a sequence: what a dump brings must not meet numbers that are given anew.
+-- Without a sequence: what a dump brings must not meet numbers that are assigned again.
 CREATE TABLE sage_intacct.server_home (
     server name NOT NULL,
     server_oid oid NOT NULL,
