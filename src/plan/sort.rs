@@ -1,4 +1,4 @@
-//! ORDER BY: which prefix of the wanted path keys can be pushed down.
+//! ORDER BY pushdown: which prefix of the wanted path keys the gateway can sort by, and NULL placement.
 
 use super::qual::excludes_null;
 use crate::catalog::{Column, ForeignTable, ValueClass};
@@ -90,8 +90,8 @@ pub unsafe fn push(
             || table.is_row_key(&column.field)
             || filter.is_some_and(|filter| excludes_null(filter, &column.field));
         // NULLs last ascending, first descending: as PostgreSQL has it by itself, and as the user assumes.
-        let vouched = table.server.ordering == crate::options::Ordering::Binary && nulls_first == descending;
-        if !never_null && vouched {
+        let assumed = table.server.ordering == crate::options::Ordering::Binary && nulls_first == descending;
+        if !never_null && assumed {
             order.nullable = true;
         } else if !never_null {
             // Where the gateway puts nulls is not documented. For the first key they are read apart from the rest;
