@@ -44,3 +44,35 @@ pub unsafe fn store(slot: *mut pg_sys::TupleTableSlot, values: &mut [pg_sys::Dat
         pg_sys::ExecForceStoreHeapTuple(tuple, slot, true);
     }
 }
+
+/// Copies columns from the row of a scan into the slot of the statement's row.
+///
+/// # Safety
+/// Both slots must be valid, `scanned` must hold a row; `columns` are numbers in the first and in the second.
+pub unsafe fn carry(
+    slot: *mut pg_sys::TupleTableSlot,
+    scanned: *mut pg_sys::TupleTableSlot,
+    columns: &[(i16, i16)],
+) {
+    if columns.is_empty() {
+        return;
+    }
+    // SAFETY: the caller guarantees valid slots; `store` copies the values.
+    unsafe {
+        let natts = (*(*slot).tts_tupleDescriptor).natts as usize;
+        let empty = u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
+        let (mut values, mut nulls) = match empty {
+            true => (vec![pg_sys::Datum::from(0); natts], vec![true; natts]),
+            false => {
+                let (values, nulls) = attributes(slot);
+                (values.to_vec(), nulls.to_vec())
+            }
+        };
+        let (source, missing) = attributes(scanned);
+        for (attnum, place) in columns {
+            values[*attnum as usize - 1] = source[*place as usize - 1];
+            nulls[*attnum as usize - 1] = missing[*place as usize - 1];
+        }
+        store(slot, &mut values, &mut nulls);
+    }
+}

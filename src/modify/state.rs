@@ -5,7 +5,7 @@ use super::limit::RowLimit;
 use super::returning::ReturningColumn;
 use super::row::{Outbound, Outgoing, WriteRow, key_text, merged, output, writable};
 use super::send::Unsent;
-use super::slot::{attributes, store, type_of};
+use super::slot::{attributes, carry, type_of};
 use super::target::TargetTable;
 use super::{commit_queue, dry_run, interrupt, outcome, plan, send, xact_log};
 use crate::convert::outward;
@@ -318,7 +318,7 @@ impl WriteState {
             if !self.dry_run {
                 self.show(slot, &known, &written);
             }
-            self.carry(slot, scanned, self.identity.as_slice());
+            carry(slot, scanned, self.identity.as_slice());
             self.compute(slot);
         }
         !self.dry_run
@@ -348,7 +348,7 @@ impl WriteState {
             unmodified,
         });
         // SAFETY: same contract as this function.
-        unsafe { self.carry(slot, scanned, &self.carried) };
+        unsafe { carry(slot, scanned, &self.carried) };
         !self.dry_run
     }
 
@@ -619,36 +619,6 @@ impl WriteState {
                 .detail("With match_unmodified, a row is written only if it has not been modified since it was read.")
                 .hint("Exclude the row with IS NOT NULL, or set the server option match_unmodified to off."),
             ),
-        }
-    }
-
-    /// Copies columns from the row of a scan into the slot of the statement's row.
-    unsafe fn carry(
-        &self,
-        slot: *mut pg_sys::TupleTableSlot,
-        scanned: *mut pg_sys::TupleTableSlot,
-        columns: &[(i16, i16)],
-    ) {
-        if columns.is_empty() {
-            return;
-        }
-        // SAFETY: the caller guarantees valid slots; `store` copies the values.
-        unsafe {
-            let natts = (*(*slot).tts_tupleDescriptor).natts as usize;
-            let empty = u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
-            let (mut values, mut nulls) = match empty {
-                true => (vec![pg_sys::Datum::from(0); natts], vec![true; natts]),
-                false => {
-                    let (values, nulls) = attributes(slot);
-                    (values.to_vec(), nulls.to_vec())
-                }
-            };
-            let (source, missing) = attributes(scanned);
-            for (attnum, place) in columns {
-                values[*attnum as usize - 1] = source[*place as usize - 1];
-                nulls[*attnum as usize - 1] = missing[*place as usize - 1];
-            }
-            store(slot, &mut values, &mut nulls);
         }
     }
 
