@@ -1,9 +1,8 @@
 //! Log lines of the I/O thread: they cross as data and are reported by the backend when it next wakes.
 
-use once_cell::sync::Lazy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Lines kept between two wakes of the backend; more are counted and dropped.
 const CAPACITY: usize = 1000;
@@ -14,7 +13,7 @@ struct LogLines {
     dropped: AtomicU64,
 }
 
-static LINES: Lazy<LogLines> = Lazy::new(|| {
+static LINES: LazyLock<LogLines> = LazyLock::new(|| {
     let (sender, receiver) = sync_channel(CAPACITY);
     LogLines {
         sender,
