@@ -32,7 +32,7 @@ uninstall: ## remove the installed files again
 extension-sql: setup ## rewrite sql/install from the sources; commit it with the change
 	@scripts/extension-sql
 
-lint: setup ## formatting and clippy, warnings are errors
+lint: setup ## formatting, clippy, rustdoc, floor plan, glossary, Markdown: warnings are errors
 	@scripts/lint
 
 format: ## format the Rust sources

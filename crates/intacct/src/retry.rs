@@ -1,4 +1,4 @@
-//! When a read is tried again, and how long it waits.
+//! Retry of requests: which failures are retried, and how long the backoff is.
 
 use crate::error::classify::Retry;
 use crate::error::{Error, ErrorKind};

@@ -1,4 +1,4 @@
-//! What became of changes whose answer was lost, found out by reading.
+//! Duplicate decision: whether a change whose answer was lost is stored already, found out by reading.
 //!
 //! A created record is looked for by its natural key, an updated or deleted one by the key that addressed it. A record
 //! that is found is ours only if it equals what was sent, lines included, and was created after it was sent, by the
