@@ -1413,12 +1413,12 @@ $$;
 
 -- What an aggregate of the gateway's is asked for: number of rows and sums, of all rows or of each value of a column. The
 -- statement is null where it cannot say it. `mirror_local` is the same of the target.
-CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, OUT statement text, OUT counted name, OUT measures name[])
+CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, summed boolean DEFAULT true, OUT statement text, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    measures := array_remove(sage_intacct.mirror_measures(m.source, shape.columns), grouped);
+    measures := CASE WHEN summed THEN array_remove(sage_intacct.mirror_measures(m.source, shape.columns), grouped) ELSE '{}' END;
     counted := coalesce(sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(measures || grouped, NULL)),
                         sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(ARRAY[grouped], NULL)));
     measures := array_remove(measures, counted);
@@ -1591,8 +1591,9 @@ BEGIN
 END
 $$;
 
--- The gateway's groups by period go into a temporary table. False where it does not return them.
-CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, OUT told boolean, OUT counted name, OUT measures name[])
+-- The gateway's groups by period go into a temporary table, with their sums if these are wanted. False where it does not return
+-- them.
+CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT told boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -1605,7 +1606,7 @@ BEGIN
     IF shape.period IS NULL THEN
         RETURN;
     END IF;
-    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape, shape.period);
+    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape, shape.period, summed);
     IF asked.statement IS NOT NULL THEN
         EXECUTE 'CREATE TEMP TABLE sage_intacct_groups AS ' || asked.statement;
         counted := asked.counted;
@@ -1638,7 +1639,7 @@ DECLARE
     there record;
     scopes jsonb;
 BEGIN
-    SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape);
+    SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape, true);
     IF NOT there.told THEN
         RETURN CASE WHEN task ? 'differs' THEN jsonb_build_object('next', '[{"do": "all"}]'::jsonb) ELSE '{}' END;
     END IF;
@@ -1690,7 +1691,8 @@ DECLARE
     scopes jsonb;
     used boolean;
 BEGIN
-    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape)) THEN
+    -- Where everything is read, numbers of rows are enough to cut it.
+    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
         scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_groups', most, false);
         -- Some gateways make no group of rows without a value.
         IF NOT scopes @> '[{"none": true}]' THEN
@@ -1749,6 +1751,7 @@ DECLARE
     most bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
     scopes jsonb;
     newest timestamptz;
+    came bigint;
 BEGIN
     task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_changed ON COMMIT DROP AS SELECT %s AS place, %s FROM %s WHERE %s',
@@ -1758,10 +1761,12 @@ BEGIN
     EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS SELECT place, count(*) AS rows FROM (
                         SELECT place FROM pg_temp.sage_intacct_changed) c GROUP BY place');
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
+    SELECT count(*) INTO came FROM pg_temp.sage_intacct_changed;
     DROP TABLE pg_temp.sage_intacct_changed, pg_temp.sage_intacct_differing;
     task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, newest)));
     -- The watermark moves when the periods have been read.
-    RETURN jsonb_build_object('next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]') FROM jsonb_array_elements(scopes) s)
+    RETURN jsonb_build_object('came', came,
+        'next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]') FROM jsonb_array_elements(scopes) s)
         || jsonb_build_array(task || '{"do": "passed"}'));
 END
 $$;
@@ -2247,7 +2252,7 @@ BEGIN
                                   'next', jsonb_build_array(task));
     END IF;
     RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
-                              'set', sage_intacct.mirror_passed(m, task));
+                              'came', coalesce(cardinality(headers), 0), 'set', sage_intacct.mirror_passed(m, task));
 END
 $$;
 
@@ -3050,10 +3055,11 @@ DECLARE
     there bigint;
     here bigint;
 BEGIN
-    IF task ->> 'do' NOT IN ('changes', 'lines') OR answer ? 'next' THEN
+    IF task ->> 'do' NOT IN ('changes', 'lines', 'changed') OR answer ? 'next' AND task ->> 'do' <> 'changed' THEN
         RETURN true;
     END IF;
-    EXECUTE format('SELECT count(*) FROM pg_temp.%I', CASE WHEN lines THEN 'sage_intacct_keys' ELSE 'sage_intacct_page' END) INTO here;
+    -- Rows that were asked for because of what came do not count.
+    here := coalesce((answer ->> 'came')::bigint, (SELECT count(*) FROM pg_temp.sage_intacct_page));
     IF here > 0 AND NOT task ?| ARRAY['after', 'late', 'rescan'] THEN
         RETURN true;
     END IF;
@@ -3062,7 +3068,8 @@ BEGIN
         THEN format('SELECT count(*) FROM pg_temp.sage_intacct_header WHERE %s AND %s',
                     sage_intacct.mirror_since('modified', 'created', since), sage_intacct.mirror_range('recordno', task))
         ELSE format('SELECT count(*) FROM %s WHERE %s AND %s', m.source,
-                    sage_intacct.mirror_since(shape.modified, shape.created, since), sage_intacct.mirror_range(shape.key, task)) END INTO there;
+                    sage_intacct.mirror_since(shape.modified, shape.created, since),
+                    CASE WHEN shape.key IS NULL THEN 'true' ELSE sage_intacct.mirror_range(shape.key, task) END) END INTO there;
     -- Rows that came meanwhile are found by the next refresh.
     RETURN there <= here;
 END

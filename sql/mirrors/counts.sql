@@ -36,12 +36,12 @@ $$;
 
 -- What an aggregate of the gateway's is asked for: number of rows and sums, of all rows or of each value of a column. The
 -- statement is null where it cannot say it. `mirror_local` is the same of the target.
-CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, OUT statement text, OUT counted name, OUT measures name[])
+CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, summed boolean DEFAULT true, OUT statement text, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    measures := array_remove(sage_intacct.mirror_measures(m.source, shape.columns), grouped);
+    measures := CASE WHEN summed THEN array_remove(sage_intacct.mirror_measures(m.source, shape.columns), grouped) ELSE '{}' END;
     counted := coalesce(sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(measures || grouped, NULL)),
                         sage_intacct.mirror_counted(m.source, m.target, shape, array_remove(ARRAY[grouped], NULL)));
     measures := array_remove(measures, counted);

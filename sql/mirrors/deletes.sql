@@ -359,10 +359,11 @@ DECLARE
     there bigint;
     here bigint;
 BEGIN
-    IF task ->> 'do' NOT IN ('changes', 'lines') OR answer ? 'next' THEN
+    IF task ->> 'do' NOT IN ('changes', 'lines', 'changed') OR answer ? 'next' AND task ->> 'do' <> 'changed' THEN
         RETURN true;
     END IF;
-    EXECUTE format('SELECT count(*) FROM pg_temp.%I', CASE WHEN lines THEN 'sage_intacct_keys' ELSE 'sage_intacct_page' END) INTO here;
+    -- Rows that were asked for because of what came do not count.
+    here := coalesce((answer ->> 'came')::bigint, (SELECT count(*) FROM pg_temp.sage_intacct_page));
     IF here > 0 AND NOT task ?| ARRAY['after', 'late', 'rescan'] THEN
         RETURN true;
     END IF;
@@ -371,7 +372,8 @@ BEGIN
         THEN format('SELECT count(*) FROM pg_temp.sage_intacct_header WHERE %s AND %s',
                     sage_intacct.mirror_since('modified', 'created', since), sage_intacct.mirror_range('recordno', task))
         ELSE format('SELECT count(*) FROM %s WHERE %s AND %s', m.source,
-                    sage_intacct.mirror_since(shape.modified, shape.created, since), sage_intacct.mirror_range(shape.key, task)) END INTO there;
+                    sage_intacct.mirror_since(shape.modified, shape.created, since),
+                    CASE WHEN shape.key IS NULL THEN 'true' ELSE sage_intacct.mirror_range(shape.key, task) END) END INTO there;
     -- Rows that came meanwhile are found by the next refresh.
     RETURN there <= here;
 END

@@ -432,7 +432,7 @@ BEGIN
                                   'next', jsonb_build_array(task));
     END IF;
     RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
-                              'set', sage_intacct.mirror_passed(m, task));
+                              'came', coalesce(cardinality(headers), 0), 'set', sage_intacct.mirror_passed(m, task));
 END
 $$;
 

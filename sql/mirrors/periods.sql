@@ -102,8 +102,9 @@ BEGIN
 END
 $$;
 
--- The gateway's groups by period go into a temporary table. False where it does not return them.
-CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, OUT told boolean, OUT counted name, OUT measures name[])
+-- The gateway's groups by period go into a temporary table, with their sums if these are wanted. False where it does not return
+-- them.
+CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT told boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -116,7 +117,7 @@ BEGIN
     IF shape.period IS NULL THEN
         RETURN;
     END IF;
-    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape, shape.period);
+    SELECT * INTO asked FROM sage_intacct.mirror_aggregate(m, shape, shape.period, summed);
     IF asked.statement IS NOT NULL THEN
         EXECUTE 'CREATE TEMP TABLE sage_intacct_groups AS ' || asked.statement;
         counted := asked.counted;
@@ -149,7 +150,7 @@ DECLARE
     there record;
     scopes jsonb;
 BEGIN
-    SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape);
+    SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape, true);
     IF NOT there.told THEN
         RETURN CASE WHEN task ? 'differs' THEN jsonb_build_object('next', '[{"do": "all"}]'::jsonb) ELSE '{}' END;
     END IF;
@@ -201,7 +202,8 @@ DECLARE
     scopes jsonb;
     used boolean;
 BEGIN
-    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape)) THEN
+    -- Where everything is read, numbers of rows are enough to cut it.
+    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
         scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_groups', most, false);
         -- Some gateways make no group of rows without a value.
         IF NOT scopes @> '[{"none": true}]' THEN
@@ -260,6 +262,7 @@ DECLARE
     most bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
     scopes jsonb;
     newest timestamptz;
+    came bigint;
 BEGIN
     task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_changed ON COMMIT DROP AS SELECT %s AS place, %s FROM %s WHERE %s',
@@ -269,10 +272,12 @@ BEGIN
     EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS SELECT place, count(*) AS rows FROM (
                         SELECT place FROM pg_temp.sage_intacct_changed) c GROUP BY place');
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
+    SELECT count(*) INTO came FROM pg_temp.sage_intacct_changed;
     DROP TABLE pg_temp.sage_intacct_changed, pg_temp.sage_intacct_differing;
     task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, newest)));
     -- The watermark moves when the periods have been read.
-    RETURN jsonb_build_object('next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]') FROM jsonb_array_elements(scopes) s)
+    RETURN jsonb_build_object('came', came,
+        'next', (SELECT coalesce(jsonb_agg(jsonb_build_object('do', 'period', 'scope', s)), '[]') FROM jsonb_array_elements(scopes) s)
         || jsonb_build_array(task || '{"do": "passed"}'));
 END
 $$;

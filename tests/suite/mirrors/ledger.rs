@@ -109,3 +109,54 @@ fn what_nothing_tells_is_found_by_period() {
     assert_eq!(last_run(&mut client, "gldetail"), "done 1 0 1");
     assert_equal(&mut client, "gldetail");
 }
+
+/// A replica that lags behind answers the query for changes with nothing. What was read beside it must not hide that: a changed
+/// line of its own, or nothing at all.
+#[test]
+fn changes_that_a_replica_does_not_show_are_asked_for_again() {
+    for alone in [false, true] {
+        let name = format!("mirror_ledger_lagging_{alone}");
+        let (company, mut client) = sized_company(&name, "gldetail", &[("GLDETAIL", 1500)]);
+        mirror(&mut client, "gldetail", "{}");
+        let batches = batches(&company, 6);
+        let (own, others) = batches.split_last().expect("batches");
+        let list = others.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let mut changes = vec![
+            json!({ "update": { "object": "GLDETAIL", "where": format!("BATCHKEY IN ({list})"),
+                                "values": { "DESCRIPTION": "changed" }, "silent": true } }),
+            json!({ "update": { "object": "GLBATCH", "keys": others, "values": { "BATCH_TITLE": "changed" } } }),
+        ];
+        if alone {
+            changes.push(
+                json!({ "update": { "object": "GLDETAIL", "values": { "DESCRIPTION": "alone" },
+                "where": format!("_ROW IN (SELECT min(_ROW) FROM t_GLDETAIL WHERE BATCHKEY = {own})") } }),
+            );
+        }
+        company.gateway.change(json!(changes));
+        company.gateway.faults(
+            r#"{"match": {"function": "query", "object": "GLBATCH"}, "times": 1, "action": "lagging"}"#,
+        );
+        refresh(&mut client, "gldetail");
+        assert_equal(&mut client, "gldetail");
+    }
+}
+
+/// The same where periods of changed rows are read.
+#[test]
+fn changed_periods_that_a_replica_does_not_show_are_asked_for_again() {
+    let (company, mut client) = sized_company(
+        "mirror_periods_lagging",
+        "glaccountbalance",
+        &[("GLACCOUNTBALANCE", 300)],
+    );
+    mirror(&mut client, "glaccountbalance", "{}");
+    company.gateway.change(json!([
+        // No sum shows it.
+        { "update": { "object": "GLACCOUNTBALANCE", "where": "_ROW % 7 = 3", "values": { "CURRENCY": "CHF" } } }
+    ]));
+    company.gateway.faults(
+        r#"{"match": {"function": "query", "object": "GLACCOUNTBALANCE"}, "times": 1, "action": "lagging"}"#,
+    );
+    refresh(&mut client, "glaccountbalance");
+    assert_equal(&mut client, "glaccountbalance");
+}
