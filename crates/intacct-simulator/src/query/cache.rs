@@ -66,6 +66,8 @@ struct Shelf<K, V> {
     clock: u64,
     total: usize,
     capacity: usize,
+    /// What is being computed: whoever wants the same meanwhile waits for it.
+    computed: HashMap<K, Arc<Mutex<()>>>,
 }
 
 impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
@@ -75,6 +77,7 @@ impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
             clock: 0,
             total: 0,
             capacity,
+            computed: HashMap::new(),
         })
     }
 
@@ -187,8 +190,16 @@ fn lookup<K: Eq + Hash + Clone, V>(
     if let Some(found) = lock().find(&name, &versions) {
         return Ok(found);
     }
-    let value = Arc::new(compute()?);
-    let weight = weight(&value);
-    lock().add(name, value.clone(), weight, versions);
+    // Pages that are asked for at once need the same list: it is made by one of them.
+    let turn = lock().computed.entry(name.clone()).or_default().clone();
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = lock().find(&name, &versions) {
+        return Ok(found);
+    }
+    let value = compute();
+    let mut shelf = lock();
+    shelf.computed.remove(&name);
+    let value = Arc::new(value?);
+    shelf.add(name, value.clone(), weight(&value), versions);
     Ok(value)
 }
