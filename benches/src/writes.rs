@@ -5,7 +5,7 @@ use crate::gateway::Gateway;
 use crate::report::Report;
 use postgres::Client;
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub fn run(report: &mut Report) {
 
 /// Rounds, in each of which the log is once on the disk and once in memory: whatever else the machine does meets both.
 const ROUNDS: usize = 15;
-/// Single writes, and appends to a file beside the log, of a round.
+/// Single writes of a round.
 const SINGLE: usize = 20;
 /// Rounds of COPY.
 const COPIES: usize = 3;
@@ -67,13 +67,17 @@ fn write_log(report: &mut Report, client: &mut Client, rows: &str, gateway: &Gat
         .get(0);
     let place = Place::new(PathBuf::from(data).join("sage_intacct"));
     // Whatever is read and cached at first is not what is compared.
-    single(client, "WARM-");
+    single(client, "WARM-", || {});
     copy(client, &rows.replace("BENCH-", "WARM-"));
     let (mut syncs, mut on_disk, mut in_memory) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        syncs.extend(fdatasync(&place.directory));
-        on_disk.extend(single(client, &format!("DISK-{round}-")));
-        place.in_memory(|| in_memory.extend(single(client, &format!("MEMORY-{round}-"))));
+        on_disk.extend(single(client, &format!("DISK-{round}-"), || {}));
+        let mut probe = Probe::new(&place.kept);
+        place.in_memory(|| {
+            in_memory.extend(single(client, &format!("MEMORY-{round}-"), || {
+                syncs.push(probe.sync())
+            }));
+        });
     }
     report.goal(
         "single INSERT: what the log on the disk adds",
@@ -135,27 +139,38 @@ impl Drop for Place {
     }
 }
 
-/// The times of appends of a record's size and their fdatasync.
-fn fdatasync(directory: &Path) -> Vec<Duration> {
-    let path = directory.join("bench");
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&path)
-        .expect("a file beside the log");
-    let times = (0..SINGLE).map(|_| {
-        let began = Instant::now();
-        file.write_all(&[b'x'; 900]).expect("written");
-        file.sync_data().expect("synchronized");
-        began.elapsed()
-    });
-    let times = times.collect();
-    let _ = fs::remove_file(&path);
-    times
+/// A file beside the log, which is synchronized as often as the log: between two statements and not in a loop, where disk and
+/// processor never rest and a synchronization takes half the time.
+struct Probe {
+    path: PathBuf,
+    file: File,
 }
 
-/// The times of INSERTs of one row.
-fn single(client: &mut Client, prefix: &str) -> Vec<Duration> {
+impl Probe {
+    /// `kept`: the directory of the log while the log is in memory.
+    fn new(kept: &Path) -> Probe {
+        let path = kept.with_file_name("sage_intacct_bench");
+        let file = File::create(&path).expect("a file beside the log");
+        Probe { path, file }
+    }
+
+    /// The time of an append of a record's size and its fdatasync.
+    fn sync(&mut self) -> Duration {
+        let began = Instant::now();
+        self.file.write_all(&[b'x'; 900]).expect("written");
+        self.file.sync_data().expect("synchronized");
+        began.elapsed()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The times of INSERTs of one row. `after` is called after each and is not counted.
+fn single(client: &mut Client, prefix: &str, mut after: impl FnMut()) -> Vec<Duration> {
     let statement = client
         .prepare("INSERT INTO acme.customer (customerid, name) VALUES ($1, 'x')")
         .expect("a statement");
@@ -164,7 +179,9 @@ fn single(client: &mut Client, prefix: &str) -> Vec<Duration> {
         client
             .execute(&statement, &[&format!("{prefix}single-{number}")])
             .expect("a row is stored");
-        began.elapsed()
+        let time = began.elapsed();
+        after();
+        time
     });
     times.collect()
 }
