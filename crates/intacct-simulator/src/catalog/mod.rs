@@ -1,6 +1,6 @@
 //! What a company knows: objects, their fields and the many-to-one relations between them.
 //!
-//! The definitions are text files under `objects/` (format: [`parse`]), because an object is a list of fields
+//! The definitions are text files under `objects/` (format: module `parse`), because an object is a list of fields
 //! and nothing else; `lookup`, `inspect`, the generator and the SQL planner all read this one description.
 
 pub mod legacy;

@@ -192,7 +192,7 @@ trait Dialect {
 
 /// The function element alone, without credentials. A parameter that is not bound is shown as `$1`.
 ///
-/// Fails with [`ErrorKind::Unsupported`] for what the dialect cannot say.
+/// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for what the dialect cannot say.
 pub fn render_function(
     kind: DialectKind,
     query: &Query,

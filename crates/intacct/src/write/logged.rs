@@ -92,7 +92,7 @@ pub struct LoggedFunction {
     #[serde(rename = "w", default)]
     pub fields: Vec<String>,
     /// For each record four characters a field, by which a value can be recognised but not found out: see
-    /// [`fingerprint`]. Empty where a record gives values that are not compared.
+    /// `fingerprint`. Empty where a record gives values that are not compared.
     #[serde(rename = "m", default)]
     pub marks: Vec<String>,
     /// SHA-256 of the function's element.

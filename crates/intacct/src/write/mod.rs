@@ -1,9 +1,9 @@
 //! Writing: create, update and delete records, never twice.
 //!
-//! [`write`] takes [`Change`]s in order, packs them into functions of up to 100 records and functions into operations
+//! [`write()`] takes [`Change`]s in order, packs them into functions of up to 100 records and functions into operations
 //! that are executed whole or not at all, and sends one operation after the other. Every function has a control id of
 //! its own that the gateway executes at most once. What became of an operation whose answer was lost is found out by
-//! reading: see [`readback`] for the rules.
+//! reading: see `readback` for the rules.
 
 mod address;
 mod as_read;
