@@ -34,6 +34,15 @@ impl Report {
         self
     }
 
+    /// The same with a failure as DETAIL: its message, then its own DETAIL.
+    pub fn cause(self, error: &intacct::Error) -> Self {
+        let detail = error.detail();
+        match detail.is_empty() {
+            true => self.detail(error.to_string()),
+            false => self.detail(format!("{error}\n{detail}")),
+        }
+    }
+
     /// The same with a HINT.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();

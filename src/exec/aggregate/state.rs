@@ -365,7 +365,7 @@ impl AggregateState {
                 plan.queries[0].object
             ),
         )
-        .detail(format!("{error} {}", error.detail()))
+        .cause(&error)
         .hint("Set the server option push_aggregates to off if this happens often.");
         self.local(has_local, Some(report))
     }

@@ -479,6 +479,6 @@ fn local_join(object: &str, error: &intacct::Error) -> Report {
         PgSqlErrorCode::ERRCODE_WARNING,
         format!("Sage Intacct did not join {object}; its tables are read one by one"),
     )
-    .detail(format!("{error} {}", error.detail()))
+    .cause(error)
     .hint("Set the server option push_joins to off if this happens often.")
 }
