@@ -34,7 +34,7 @@ fn apply_table_comments(foreign_table: pg_sys::Oid) -> i64 {
     let Some(name) = name else {
         raise(Report::new(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("there is no table with OID {}", foreign_table.to_u32()),
+            format!("table with OID {} does not exist", foreign_table.to_u32()),
         ))
     };
     write(foreign_table, &name)

@@ -26,9 +26,11 @@ fn query(
         other => raise(
             Report::new(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("there is no query type \"{other}\""),
+                format!("invalid query type \"{other}\""),
             )
-            .hint("It is list (any number of records) or single (one record with its lines)."),
+            .hint(
+                "The query type must be list (any number of records) or single (one record with its lines).",
+            ),
         ),
     };
     foreign_data_allowed();

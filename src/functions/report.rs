@@ -39,9 +39,9 @@ fn read_report(
             other => raise(
                 Report::new(
                     PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                    format!("missing_elements cannot be \"{other}\""),
+                    format!("invalid value for missing_elements: \"{other}\""),
                 )
-                .hint("It is error or null."),
+                .hint("It must be error or null."),
             ),
         },
     };

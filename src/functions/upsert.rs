@@ -92,7 +92,7 @@ fn key(target: &TargetTable) -> &Column {
                 "upsert() finds existing rows by a natural key of {}.",
                 target.table.options.object
             ))
-            .hint("Set the column option key to on for a column that Intacct keeps unique."),
+            .hint("Set the column option key to on for a column that is unique in Sage Intacct."),
         ),
     }
 }
@@ -106,7 +106,7 @@ fn read(rows: Value, target: &TargetTable, key: &Column) -> Rows {
     let rows = match rows {
         Value::Array(rows) => rows,
         row @ Value::Object(_) => vec![row],
-        _ => raise(wrong("the rows are not an array of objects".into())),
+        _ => raise(wrong("rows must be an array of objects".into())),
     };
     let names: Vec<&str> = target
         .table

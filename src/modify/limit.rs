@@ -41,8 +41,8 @@ impl RowLimit {
                 ))
                 .detail("The first rows would be stored before it is known how many there are.")
                 .hint(
-                    "Leave out RETURNING of columns that Intacct fills in, ON CONFLICT and AFTER ROW triggers, or set \
-                     max_rows_per_statement to 0.",
+                    "Leave out RETURNING of columns that Sage Intacct fills in, ON CONFLICT and AFTER ROW triggers, \
+                     or set max_rows_per_statement to 0.",
                 ),
         );
     }
@@ -72,9 +72,9 @@ impl RowLimit {
                     format!("the statement writes more than {} rows", self.most),
                 )
                 .detail(
-                    "The server option or the setting max_rows_per_statement bounds it. Nothing was sent.",
+                    "The server option or the setting max_rows_per_statement limits it. Nothing was sent.",
                 )
-                .hint("Write fewer rows at once, or raise max_rows_per_statement."),
+                .hint("Write fewer rows in one statement, or raise max_rows_per_statement."),
             );
         }
     }

@@ -293,7 +293,7 @@ pub fn merged(target: &TargetTable, cells: Vec<(&Outbound, Outgoing)>) -> Vec<(S
                 Report::new(
                     PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                     format!(
-                        "columns \"{}\" and \"{}\" of foreign table \"{}\" give one field two values",
+                        "columns \"{}\" and \"{}\" of foreign table \"{}\" set one field to two values",
                         known.name(),
                         column.name(),
                         target.name

@@ -90,7 +90,7 @@ impl TargetTable {
             report
                 .detail("Option updatable of the foreign table is off.")
                 .hint(format!(
-                    "ALTER FOREIGN TABLE {} OPTIONS (SET updatable 'on') allows to write.",
+                    "ALTER FOREIGN TABLE {} OPTIONS (SET updatable 'on') allows writes.",
                     quote_identifier(&self.name)
                 ))
         } else {
@@ -177,7 +177,7 @@ impl TargetTable {
         };
         if let Some(constant) = &column.constant {
             return report(
-                "is not in Intacct: the column has option constant",
+                "does not exist in Sage Intacct: the column has option constant",
                 &format!("Leave the column out, or give it the value that every row has, \"{constant}\"."),
             );
         }
@@ -187,7 +187,7 @@ impl TargetTable {
                 if creating {
                     "Leave the column out; RETURNING shows the assigned number."
                 } else {
-                    "A row keeps its record number: name the row in WHERE."
+                    "A row keeps its record number: select the row in WHERE."
                 },
             );
         }
@@ -199,14 +199,14 @@ impl TargetTable {
         }
         if column.generated.is_some() {
             return report(
-                "is not in Intacct: the column is generated",
+                "does not exist in Sage Intacct: the column is generated",
                 "Leave the column out.",
             );
         }
         if column.read_only {
             report(
-                "is computed by Intacct: the column has option read_only",
-                "Leave the column out. If Intacct does take a value, set the column option read_only to off.",
+                "is computed by Sage Intacct: the column has option read_only",
+                "Leave the column out. If Sage Intacct accepts a value, set the column option read_only to off.",
             );
         }
     }
@@ -251,7 +251,7 @@ pub fn server_not_updatable(report: Report, server: pg_sys::Oid) -> Report {
             "Option updatable of server \"{name}\" is off; an option of a foreign table does not override that."
         ))
         .hint(format!(
-            "ALTER SERVER {} OPTIONS (SET updatable 'on') allows to write to its tables.",
+            "ALTER SERVER {} OPTIONS (SET updatable 'on') allows writes to its tables.",
             quote_identifier(&name)
         ))
 }

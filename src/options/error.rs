@@ -226,7 +226,7 @@ impl OptionError {
                 OptionErrorKind::File,
                 format!("could not read the file of option \"{name}\": {why}"),
             )
-            .hint("Ask the owner of the server, who can look at the option."),
+            .hint("Ask the owner of the server, who can see the option."),
         }
     }
 }
