@@ -10,7 +10,7 @@ use std::ffi::CStr;
 pub enum Switch {
     /// The server's option.
     Default,
-    /// Left to the gateway, where it gives the same answer.
+    /// Pushed down, where it gives the same answer.
     On,
     /// Done here.
     Off,
@@ -237,7 +237,7 @@ pub fn init() {
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sage_intacct".as_ptr()) };
 }
 
-/// What is left to the gateway for this server in this session.
+/// What is pushed down for this server in this session.
 pub fn push_switches(server: &ServerOptions) -> PushSwitches {
     let effective = |setting: &GucSetting<Switch>, option: bool| match setting.get() {
         Switch::Default => option,

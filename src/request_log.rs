@@ -41,7 +41,7 @@ pub fn own() -> Vec<OwnCounters> {
     })
 }
 
-/// Told of the requests to one server, on the I/O thread.
+/// Observer of the requests to one server, on the I/O thread.
 pub struct RequestObserver {
     name: String,
     own: &'static Counters,

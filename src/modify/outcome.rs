@@ -52,7 +52,7 @@ pub fn report(failure: &WriteFailure, rows: &[WriteRow], before: usize, left_out
 /// Warnings that are reported one by one; more are counted only.
 const WARNED: usize = 10;
 
-/// Tells what is wrong though Sage Intacct has accepted the rows: nothing of it is undone. `before` as in [`report`].
+/// Reports what is wrong though Sage Intacct has accepted the rows: nothing of it is undone. `before` as in [`report`].
 pub fn warn(warnings: &[(usize, intacct::Error)], rows: &[WriteRow], before: usize) {
     for (index, error) in warnings.iter().take(WARNED) {
         let mut report = Report::from(error);

@@ -174,7 +174,7 @@ impl WriteState {
         None
     }
 
-    /// Tells that a row is written and cannot be shown.
+    /// Reports that a row is written and cannot be shown.
     fn warn(&self, mut report: Report) {
         let written = format!(
             "The row of \"{}\" is written; what could not be read is shown as NULL.",

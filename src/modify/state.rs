@@ -80,7 +80,7 @@ enum Mode {
 pub struct WriteContext {
     /// The user whose mapping is used.
     pub user: pg_sys::Oid,
-    /// Tells the statement from others that run.
+    /// Distinguishes the statement from others that run.
     pub statement: usize,
     /// Places of the columns that the scan carries for the write, by number of the column.
     pub places: Vec<(i16, i16)>,

@@ -56,7 +56,7 @@ impl OptionError {
         self
     }
 
-    /// A name that this level does not know.
+    /// A name that is not supported at this level.
     pub fn unknown(level: OptionLevel, name: &str) -> Self {
         let names: Vec<&str> = level.specs().map(|spec| spec.name).collect();
         let elsewhere = super::spec::SPECS

@@ -107,7 +107,7 @@ pub fn read_for_server(option: &str, path: &str, server_oid: pg_sys::Oid) -> Res
         );
         return Err(OptionError::may_not_read(option, why));
     }
-    // Everybody sees the options of a server.
+    // The options of a server are visible to every role.
     read(path, MAX_CERTIFICATE_BYTES).map_err(|why| OptionError::file(option, Some(path), &why))
 }
 

@@ -23,7 +23,7 @@ pub enum WriteMode {
     OnCommit,
 }
 
-/// Which classes of work are left to the gateway.
+/// Which classes of work are pushed down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushSwitches {
     /// Conditions.
@@ -72,7 +72,7 @@ pub struct ServerOptions {
     pub time_zone: Option<String>,
     /// Whose word counts on the gateway's order.
     pub ordering: Ordering,
-    /// What is left to the gateway.
+    /// What is pushed down.
     pub push: PushSwitches,
     /// LEFT joins along dotted paths too.
     pub push_left_joins: bool,

@@ -57,7 +57,7 @@ pub unsafe fn lookup(
         // When the lists have cost what reading the table does, it is read.
         let whole = (inner_rows / page).ceil().max(1.0);
         let calls = match state.size {
-            // Nobody knows how large the table is; keys that are known bound what is read.
+            // The size of the table is unknown; keys that are known bound what is read.
             Size::Guessed => UNKNOWN_AGGREGATE * calls.min(whole),
             Size::Analyzed | Size::Counted(_) => calls.min(2.0 * whole + 3.0),
         };
