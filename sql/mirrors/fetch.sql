@@ -399,6 +399,7 @@ DECLARE
     newest timestamptz;
     wanted text[];
     read bigint := 0;
+    remove jsonb := '{"by": "lines"}';
 BEGIN
     PERFORM sage_intacct.mirror_header_table(shape);
     task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
@@ -423,15 +424,17 @@ BEGIN
     INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(headers);
     IF shape.keys = '{}' THEN
         read := read + sage_intacct.mirror_fetch_sisters(m, shape);
+        IF EXISTS (SELECT 1 FROM pg_temp.sage_intacct_keys WHERE k IS NULL) THEN
+            remove := remove || '{"without": true}';
+        END IF;
     END IF;
     task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
         'seen', greatest((task ->> 'seen')::timestamptz, newest,
             sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF cardinality(headers) >= page THEN
-        RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
-                                  'next', jsonb_build_array(task));
+        RETURN jsonb_build_object('put', true, 'remove', remove, 'read', read, 'next', jsonb_build_array(task));
     END IF;
-    RETURN jsonb_build_object('put', true, 'remove', jsonb_build_object('by', 'lines'), 'read', read,
+    RETURN jsonb_build_object('put', true, 'remove', remove, 'read', read,
                               'came', coalesce(cardinality(headers), 0), 'set', sage_intacct.mirror_passed(m, task));
 END
 $$;
@@ -447,19 +450,25 @@ DECLARE
     others bigint[];
     before bigint;
     read bigint;
+    without boolean;
 BEGIN
+    EXECUTE format('SELECT count(*) > 0 FROM pg_temp.sage_intacct_page WHERE %I IS NULL', shape.link) INTO without;
     EXECUTE format('SELECT array_agg(DISTINCT %1$I) FROM pg_temp.sage_intacct_page
                      WHERE %1$I IS NOT NULL AND %1$I NOT IN (SELECT k FROM pg_temp.sage_intacct_keys)', shape.link) INTO others;
-    -- Lines of no header are compared by the check alone.
+    -- A line of no header brings all lines of none: a key that is null is theirs.
     EXECUTE format('DELETE FROM pg_temp.sage_intacct_page WHERE %1$I IS NULL OR %1$I = ANY ($1)', shape.link) USING coalesce(others, '{}');
     GET DIAGNOSTICS before = ROW_COUNT;
-    IF others IS NULL THEN
+    IF others IS NULL AND NOT without THEN
         RETURN 0;
     END IF;
-    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
-                   sage_intacct.mirror_names(shape.columns), m.source, shape.link, others);
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %s', sage_intacct.mirror_names(shape.columns), m.source,
+                   concat_ws(' OR ', format('%I = ANY (%L::bigint[])', shape.link, coalesce(others, '{}')),
+                             CASE WHEN without THEN quote_ident(shape.link) || ' IS NULL' END));
     GET DIAGNOSTICS read = ROW_COUNT;
     INSERT INTO pg_temp.sage_intacct_keys SELECT unnest(others);
+    IF without THEN
+        INSERT INTO pg_temp.sage_intacct_keys VALUES (NULL);
+    END IF;
     RETURN read - before;
 END
 $$;

@@ -18,7 +18,9 @@ DECLARE
     type text := '::pg_catalog.' || quote_ident(shape.period_type);
 BEGIN
     RETURN CASE
-        WHEN scope ? 'lines' THEN format('%I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)', shape.link)
+        WHEN scope ? 'lines' THEN format(CASE WHEN scope ? 'without'
+            THEN '(%1$I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys) OR %1$I IS NULL)'
+            ELSE '%1$I OPERATOR(pg_catalog.=) ANY (SELECT k FROM pg_temp.sage_intacct_keys)' END, shape.link)
         WHEN scope ? 'none' THEN period || ' IS NULL'
         WHEN scope ? 'values' THEN format('%s OPERATOR(pg_catalog.=) ANY (%L%s[])', period, ARRAY(SELECT jsonb_array_elements_text(scope -> 'values')), type)
         WHEN scope ? 'except' THEN format('%s OPERATOR(pg_catalog.<>) ALL (%L%s[])', period, ARRAY(SELECT jsonb_array_elements_text(scope -> 'except')), type)
@@ -288,7 +290,7 @@ RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT CASE answer #>> '{remove,by}' WHEN 'scope' THEN answer #> '{remove,scope}' WHEN 'lines' THEN '{"lines": true}' ELSE '{}' END
+SELECT CASE answer #>> '{remove,by}' WHEN 'scope' THEN answer #> '{remove,scope}' WHEN 'lines' THEN (answer -> 'remove') || '{"lines": true}' ELSE '{}' END
 $$;
 
 -- What rows print, numbers in their shortest form: rows are the same if this is. It is the same whatever the search_path.

@@ -160,3 +160,36 @@ fn changed_periods_that_a_replica_does_not_show_are_asked_for_again() {
     refresh(&mut client, "glaccountbalance");
     assert_equal(&mut client, "glaccountbalance");
 }
+
+/// A line of no batch is followed by its own time of change.
+#[test]
+fn lines_of_no_batch_are_followed() {
+    let (company, mut client) = sized_company("mirror_ledger_alone", "gldetail", &[("GLDETAIL", 600)]);
+    let line = json!({ "insert": { "object": "GLDETAIL", "values": { "BATCHKEY": null, "ENTRY_DATE": "2024-03-05",
+        "AMOUNT": 5, "DESCRIPTION": "twin", "WHENMODIFIED": null, "AUWHENCREATED": "2024-01-01 00:00:00" } } });
+    company
+        .gateway
+        .change(json!([line.clone(), line.clone(), line.clone()]));
+    mirror(&mut client, "gldetail", "{}");
+    assert_equal(&mut client, "gldetail");
+    // One of three equal rows; then the other two; then one goes beside a change of another.
+    for (which, change) in [
+        (
+            "_ROW IN (SELECT min(_ROW) FROM t_GLDETAIL WHERE BATCHKEY IS NULL)",
+            "first",
+        ),
+        ("BATCHKEY IS NULL AND DESCRIPTION = 'twin'", "others"),
+    ] {
+        company.gateway.change(json!([
+            { "update": { "object": "GLDETAIL", "where": which, "values": { "DESCRIPTION": change } } }
+        ]));
+        refresh(&mut client, "gldetail");
+        assert_equal(&mut client, "gldetail");
+    }
+    company.gateway.change(json!([
+        { "delete": { "object": "GLDETAIL", "where": "BATCHKEY IS NULL AND DESCRIPTION = 'first'", "silent": true } },
+        { "update": { "object": "GLDETAIL", "where": "BATCHKEY IS NULL AND DESCRIPTION = 'others'", "values": { "DESCRIPTION": "last" } } },
+    ]));
+    refresh(&mut client, "gldetail");
+    assert_equal(&mut client, "gldetail");
+}
