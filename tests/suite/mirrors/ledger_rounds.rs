@@ -334,7 +334,8 @@ fn ledgers_are_true_after_every_refresh() {
                     "SELECT complete FROM sage_intacct.mirrors WHERE target = 'finance.{table}'::regclass"
                 ),
             );
-            if !differences.is_empty() && complete == "f" {
+            // Where the check was refused it is not known.
+            if !differences.is_empty() && complete != "t" {
                 doubted += 1;
                 continue;
             }
