@@ -255,7 +255,9 @@ impl ForeignTable {
 
     /// How the object is read.
     pub fn dialect(&self) -> DialectKind {
-        self.options.function.unwrap_or(self.server.dtd_version.dialect())
+        self.options
+            .function
+            .unwrap_or(DialectKind::for_version(self.server.dtd_version))
     }
 
     /// Rows of a page, clamped to what the dialect allows.
@@ -327,7 +329,7 @@ impl ForeignTable {
     fn expresses_all_exactly(&self, bindings: &[Binding]) -> bool {
         bindings.iter().all(|binding| match binding {
             Binding::Null => true,
-            Binding::Unsayable => false,
+            Binding::NotRepresentable => false,
             Binding::Value(value) => self.expresses_exactly(value),
             Binding::List(values) => {
                 values.len() <= MOST_LISTED
@@ -339,7 +341,7 @@ impl ForeignTable {
     /// Whether the gateway can express exactly this value: a point in time depends on its clock.
     fn expresses_exactly(&self, value: &Value) -> bool {
         match value {
-            Value::Instant(instant) => self.clock.says_exactly(*instant),
+            Value::Instant(instant) => self.clock.represents_exactly(*instant),
             _ => true,
         }
     }

@@ -6,7 +6,7 @@ use crate::io;
 use crate::options::{self, ClientConfig, FileStamp};
 use crate::request_log::RequestObserver;
 use crate::shmem::{self, MappingShare, ServerCalls, ServerLimiter, ServerSlot};
-use intacct::{Budget, CallLimit, Client, Config, DialectKind, PageRequest, Query, SessionShare};
+use intacct::{CallLimit, Client, Config, DialectKind, PageRequest, Query, SessionShare, SharedLimiter};
 use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -96,8 +96,8 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
                 slot,
             )));
             let max = config.max_concurrency;
-            config.budget =
-                shared_slot.map(|slot| Arc::new(ServerLimiter::new(slot, max)) as Arc<dyn Budget>);
+            config.limiter =
+                shared_slot.map(|slot| Arc::new(ServerLimiter::new(slot, max)) as Arc<dyn SharedLimiter>);
             config.share = MappingShare::of(server, mapping)
                 .filter(|_| share)
                 .map(|share| Arc::new(share) as Arc<dyn SessionShare>);

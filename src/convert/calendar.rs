@@ -19,7 +19,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Main thread; `datum` must be valid, not null, and of type `type_oid`.
 pub unsafe fn bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Binding {
     // SAFETY: same contract as this function.
-    unsafe { try_bound(datum, type_oid, moment) }.map_or(Binding::Unsayable, Binding::Value)
+    unsafe { try_bound(datum, type_oid, moment) }.map_or(Binding::NotRepresentable, Binding::Value)
 }
 
 unsafe fn try_bound(datum: pg_sys::Datum, type_oid: pg_sys::Oid, moment: CalendarBound) -> Option<Value> {

@@ -124,9 +124,9 @@ pub unsafe fn binding(datum: pg_sys::Datum, null: bool, type_oid: pg_sys::Oid) -
     unsafe {
         let element = pg_sys::get_element_type(type_oid);
         if element == pg_sys::InvalidOid {
-            value(datum, type_oid).map_or(Binding::Unsayable, Binding::Value)
+            value(datum, type_oid).map_or(Binding::NotRepresentable, Binding::Value)
         } else {
-            array(datum, element).map_or(Binding::Unsayable, Binding::List)
+            array(datum, element).map_or(Binding::NotRepresentable, Binding::List)
         }
     }
 }

@@ -20,7 +20,7 @@ pub unsafe fn bind(
     if null {
         // A comparison with NULL is never true, unless the condition was made for NULL.
         return match shape {
-            ParamTransform::Nullable => Binding::Unsayable,
+            ParamTransform::Nullable => Binding::NotRepresentable,
             _ => Binding::Null,
         };
     }
@@ -33,7 +33,7 @@ pub unsafe fn bind(
             ParamTransform::CalendarBound(moment) => return calendar::bound(datum, type_oid, moment),
             ParamTransform::Integer(_) if type_oid == pg_sys::NUMERICARRAYOID => {
                 let Some(elements) = outward::array(datum, pg_sys::NUMERICOID) else {
-                    return Binding::Unsayable;
+                    return Binding::NotRepresentable;
                 };
                 let element = |element: Option<Value>| element.and_then(|number| whole_number(&number));
                 return Binding::List(elements.into_iter().map(element).collect());
@@ -42,7 +42,7 @@ pub unsafe fn bind(
                 let digits = pg_sys::OidOutputFunctionCall(pg_sys::Oid::from(pg_sys::F_NUMERIC_OUT), datum);
                 let number = CStr::from_ptr(digits).to_str().ok().and_then(Value::number);
                 pg_sys::pfree(digits.cast());
-                return number.map_or(Binding::Unsayable, |number| whole(&number, rounding));
+                return number.map_or(Binding::NotRepresentable, |number| whole(&number, rounding));
             }
             ParamTransform::Pattern(letters) => {
                 outward::text(datum).and_then(|text| pattern::coarse(&text, letters))
@@ -52,7 +52,7 @@ pub unsafe fn bind(
             }
             ParamTransform::Prefix => outward::text(datum).and_then(|text| pattern::starting_with(&text)),
         };
-        made.map_or(Binding::Unsayable, |pattern| {
+        made.map_or(Binding::NotRepresentable, |pattern| {
             Binding::Value(Value::Text(pattern.text))
         })
     }
@@ -70,11 +70,11 @@ pub fn whole_number(number: &Value) -> Option<Value> {
 /// whole number equals.
 fn whole(number: &Value, rounding: Rounding) -> Binding {
     let Value::Number(digits) = number else {
-        return Binding::Unsayable;
+        return Binding::NotRepresentable;
     };
     let (integral, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let Ok(integral) = integral.parse::<i64>() else {
-        return Binding::Unsayable;
+        return Binding::NotRepresentable;
     };
     let negative = digits.starts_with('-');
     let rounded = match rounding {
@@ -86,7 +86,7 @@ fn whole(number: &Value, rounding: Rounding) -> Binding {
     };
     rounded
         .and_then(|rounded| Value::number(&rounded.to_string()))
-        .map_or(Binding::Unsayable, Binding::Value)
+        .map_or(Binding::NotRepresentable, Binding::Value)
 }
 
 #[cfg(test)]
@@ -107,7 +107,10 @@ mod tests {
         assert_eq!(whole("-0.5", Rounding::Ceiling), "0");
         assert_eq!(whole("7", Rounding::Exact), "7");
         assert_eq!(whole("7.5", Rounding::Exact), "Null");
-        assert_eq!(whole("9223372036854775807.5", Rounding::Ceiling), "Unsayable");
-        assert_eq!(whole("1e30", Rounding::Floor), "Unsayable");
+        assert_eq!(
+            whole("9223372036854775807.5", Rounding::Ceiling),
+            "NotRepresentable"
+        );
+        assert_eq!(whole("1e30", Rounding::Floor), "NotRepresentable");
     }
 }

@@ -59,7 +59,7 @@ impl Parameters {
                     let mut null = false;
                     match ffi::evaluate(*state, context, &mut null) {
                         Some(datum) => transform::bind(datum, null, *type_oid, *shape),
-                        None => Binding::Unsayable,
+                        None => Binding::NotRepresentable,
                     }
                 }
             })

@@ -4,7 +4,7 @@ use super::access::{callers_client, foreign_data_allowed, usable_server};
 use crate::convert::json::Jsonb;
 use crate::error::{Report, notice, raise};
 use crate::{io, options};
-use intacct::statement::{self, QueryType, Sent, Settings};
+use intacct::connector_sql::{self, QueryType, Sent, Settings};
 use pgrx::iter::SetOfIterator;
 use pgrx::prelude::*;
 
@@ -43,7 +43,7 @@ fn query(
     let client = callers_client(server);
     let text = statement.to_owned();
     let stream = io::stream(QUEUED, move |emitter| async move {
-        statement::run(&client, &text, &settings, async |sent| emitter.send(sent).await).await
+        connector_sql::run(&client, &text, &settings, async |sent| emitter.send(sent).await).await
     });
     SetOfIterator::new(Rows {
         stream: stream.unwrap_or_else(|error| raise(error)),

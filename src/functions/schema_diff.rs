@@ -55,7 +55,9 @@ fn table_changes(relid: pg_sys::Oid) -> Vec<TableChange> {
     let server = usable_server(&options::server_name(server));
     let client = connection::client(server, user).unwrap_or_else(|error| raise(error));
     let existing = existing(relid);
-    let kind = table.function.unwrap_or(client.config().dtd_version.dialect());
+    let kind = table
+        .function
+        .unwrap_or(DialectKind::for_version(client.config().dtd_version));
     let columns = existing.clone();
     let asked = io::run(move || async move {
         let definition = client

@@ -142,7 +142,7 @@ async fn describe(
         }
         definition.fields.retain(|field| !field.custom);
     }
-    let settled_key = client.config().dtd_version.dialect().settled_key(&object);
+    let settled_key = DialectKind::for_version(client.config().dtd_version).settled_key(&object);
     Ok(Ok(Described {
         wanted,
         definition,

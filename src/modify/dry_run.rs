@@ -5,7 +5,7 @@ use super::row::WriteRow;
 use super::send::zone;
 use crate::error::{Report, raise};
 use crate::io;
-use intacct::write::{Change, Journal, WriteFailure, WriteOptions, preview};
+use intacct::write::{Change, WriteFailure, WriteOptions, WriteProgress, preview};
 use intacct::{Client, Error};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub fn show(client: &Client, rows: &Arc<Vec<WriteRow>>, options: WriteOptions) {
         Ok(Err((row, error))) => {
             let failure = WriteFailure {
                 first_failing: row,
-                ..Journal::new().failure(error)
+                ..WriteProgress::new().failure(error)
             };
             raise(outcome::report(&failure, rows, 0, &[]))
         }

@@ -2,7 +2,7 @@
 
 use crate::error::{Report, raise};
 use crate::ffi;
-use intacct::write::Journal;
+use intacct::write::WriteProgress;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::cell::Cell;
 
@@ -13,15 +13,15 @@ pub struct Cancelled;
 /// Looks for interrupts in the wait for a write of so many rows. A terminate closes the write, so that nothing leaves any
 /// more, and does not return, unless all rows are stored already: then the caller notes them first. A cancel is left to
 /// the caller. Both stay pending. All others are served.
-pub fn look(journal: &Journal, rows: usize) -> Option<Cancelled> {
+pub fn look(progress: &WriteProgress, rows: usize) -> Option<Cancelled> {
     // SAFETY: main thread; flags that signal handlers set.
     unsafe {
         if pg_sys::InterruptPending == 0 || pg_sys::InterruptHoldoffCount != 0 {
             return None;
         }
         if pg_sys::ProcDiePending != 0 {
-            journal.close();
-            if journal.certain() == rows {
+            progress.close();
+            if progress.certain() == rows {
                 return Some(Cancelled);
             }
         } else if pg_sys::QueryCancelPending != 0 && pg_sys::QueryCancelHoldoffCount == 0 {

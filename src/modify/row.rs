@@ -5,7 +5,7 @@ use crate::catalog::Column;
 use crate::convert::outward;
 use crate::error::{Report, raise};
 use intacct::GatewayZone;
-use intacct::query::is_storable;
+use intacct::dialect::is_storable;
 use intacct::write::{Change, Verb, WriteTarget, WriteValue};
 use jiff::civil;
 use pgrx::{PgSqlErrorCode, pg_sys};

@@ -6,7 +6,7 @@ use super::watch;
 use crate::io;
 use crate::write_log::Writer;
 use intacct::write::{
-    Change, Journal, RowWritten, Verb, WriteFailure, WriteOptions, Written, check_unmodified, write,
+    Change, RowWritten, Verb, WriteFailure, WriteOptions, WriteProgress, Written, check_unmodified, write,
 };
 use intacct::{Client, Error, ErrorKind, GatewayZone};
 use pgrx::pg_sys;
@@ -36,8 +36,8 @@ pub fn send(
 ) -> Result<Written, Box<Unsent>> {
     // A cancel that has arrived already is an ordinary one.
     pgrx::check_for_interrupts!();
-    let journal = Journal::with_log(Arc::new(Writer::new(server, client.config())));
-    let (client, inside) = (client.clone(), journal.clone());
+    let progress = WriteProgress::with_log(Arc::new(Writer::new(server, client.config())));
+    let (client, inside) = (client.clone(), progress.clone());
     let sent = rows.clone();
     let job = move || async move {
         let zone = match zone(&client, &sent).await {
@@ -54,17 +54,17 @@ pub fn send(
         }
         Ok(write(&client, &changes, &options, &inside).await)
     };
-    let _watch = watch::over(&journal);
-    let failure = match io::run_or(job, || interrupt::look(&journal, rows.len())) {
+    let _watch = watch::over(&progress);
+    let failure = match io::run_or(job, || interrupt::look(&progress, rows.len())) {
         Ok(Ok(Ok(written))) => return Ok(written),
         Ok(Ok(Err(failure))) => return Err(Box::new(Unsent::Failed(failure))),
         Ok(Err(Cancelled)) => {
-            journal.close();
-            journal.failure(Error::new(ErrorKind::Interrupted, interrupt::reason()))
+            progress.close();
+            progress.failure(Error::new(ErrorKind::Interrupted, interrupt::reason()))
         }
         Err(error) => {
-            journal.close();
-            return Err(Box::new(Unsent::Failed(journal.failure(error))));
+            progress.close();
+            return Err(Box::new(Unsent::Failed(progress.failure(error))));
         }
     };
     match failure.possible.is_empty() && failure.certain.len() == rows.len() {

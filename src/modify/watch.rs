@@ -2,28 +2,28 @@
 //! and the server's log has a line for whom it concerns.
 
 use crate::error::Report;
-use intacct::write::Journal;
+use intacct::write::WriteProgress;
 use intacct::{Error, ErrorKind};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::cell::{Cell, RefCell};
 
 thread_local! {
-    static UNDER_WAY: RefCell<Option<Journal>> = const { RefCell::new(None) };
+    static UNDER_WAY: RefCell<Option<WriteProgress>> = const { RefCell::new(None) };
     static HOOK_PID: Cell<u32> = const { Cell::new(0) };
 }
 
 /// While this lives, a write is under way.
-pub struct Watch(Journal);
+pub struct Watch(WriteProgress);
 
 /// Watches over a write.
-pub fn over(journal: &Journal) -> Watch {
+pub fn over(progress: &WriteProgress) -> Watch {
     let pid = std::process::id();
     if HOOK_PID.replace(pid) != pid {
         // SAFETY: main thread; the callback takes no argument and lives as long as the library.
         unsafe { pg_sys::before_shmem_exit(Some(backend_exits), pg_sys::Datum::from(0)) };
     }
-    UNDER_WAY.replace(Some(journal.clone()));
-    Watch(journal.clone())
+    UNDER_WAY.replace(Some(progress.clone()));
+    Watch(progress.clone())
 }
 
 impl Drop for Watch {
@@ -38,9 +38,9 @@ impl Drop for Watch {
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn backend_exits(_code: i32, _argument: pg_sys::Datum) {
-    let Some(journal) = UNDER_WAY.take() else { return };
-    journal.close();
-    let failure = journal.failure(Error::new(ErrorKind::Internal, "the backend was terminated"));
+    let Some(progress) = UNDER_WAY.take() else { return };
+    progress.close();
+    let failure = progress.failure(Error::new(ErrorKind::Internal, "the backend was terminated"));
     if failure.possible.is_empty() {
         return;
     }

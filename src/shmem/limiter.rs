@@ -1,7 +1,7 @@
 //! The limiter of a server: the client library's shared limit of requests in flight.
 
 use super::region::{Region, Server, ServerSlot, clock, is_alive, with};
-use intacct::Budget;
+use intacct::SharedLimiter;
 use std::time::Duration;
 
 /// The slots and the queue of a server, shared by all backends.
@@ -21,7 +21,7 @@ impl ServerLimiter {
     }
 
     /// `None`: this backend exits, and its requests are dropped.
-    fn with<T>(&self, work: impl FnOnce(&intacct::quota::Quota) -> T) -> Option<T> {
+    fn with<T>(&self, work: impl FnOnce(&intacct::limiter::Slots) -> T) -> Option<T> {
         with(|region: &Region| {
             let Server { quota, .. } = &region.servers[self.slot.0];
             work(quota)
@@ -29,7 +29,7 @@ impl ServerLimiter {
     }
 }
 
-impl Budget for ServerLimiter {
+impl SharedLimiter for ServerLimiter {
     fn join(&self) -> u64 {
         self.with(|quota| quota.join(std::process::id(), clock()))
             .unwrap_or(0)

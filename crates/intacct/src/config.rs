@@ -1,8 +1,7 @@
 //! What a client needs to know of a gateway and of its user.
 
-use crate::budget::Budget;
 use crate::calls::CallLimit;
-use crate::dialect::DialectKind;
+use crate::limiter::SharedLimiter;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
 use crate::secret::Secret;
@@ -21,19 +20,11 @@ pub enum DtdVersion {
 }
 
 impl DtdVersion {
-    /// As the control block says it.
+    /// As the control block names it.
     pub fn as_str(self) -> &'static str {
         match self {
             DtdVersion::V2_1 => "2.1",
             DtdVersion::V3_0 => "3.0",
-        }
-    }
-
-    /// The function that reads where nothing else is said.
-    pub fn dialect(self) -> DialectKind {
-        match self {
-            DtdVersion::V2_1 => DialectKind::GetList,
-            DtdVersion::V3_0 => DialectKind::Query,
         }
     }
 }
@@ -110,8 +101,8 @@ pub struct Config {
     pub caps: Caps,
     /// Who is told of each request.
     pub observer: Option<Arc<dyn Observer>>,
-    /// A budget that others draw on too, beside `max_concurrency`, which bounds this client.
-    pub budget: Option<Arc<dyn Budget>>,
+    /// A limiter that other processes share, beside `max_concurrency`, which bounds this client.
+    pub limiter: Option<Arc<dyn SharedLimiter>>,
     /// Who counts calls and bounds them.
     pub calls: Option<Arc<dyn CallLimit>>,
     /// Where a session is kept that others use too.
@@ -150,7 +141,7 @@ impl Config {
             proxy: None,
             caps: Caps::default(),
             observer: None,
-            budget: None,
+            limiter: None,
             calls: None,
             share: None,
         }

@@ -2,9 +2,9 @@
 
 use crate::config::Caps;
 use crate::query::SelectItem;
+use crate::response::{Answer, Expected, Extent, RowColumns, parse};
 use crate::xml::columns::Columns;
-use crate::xml::response::{Answer, Expected, Extent, RowColumns, parse};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 /// The rows of a response to a request with one function.
 pub fn page(body: &[u8], select: &[SelectItem]) -> Option<Page> {

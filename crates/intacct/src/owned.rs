@@ -14,14 +14,12 @@
 //! small query asks for rows with a blank at an edge of it ([`with_blank_edges`](crate::query::text::with_blank_edges)): if
 //! there are none, the gateway took no text for another.
 
-use crate::client::Client;
+use crate::client::{Client, KnownForm, OwnedRows};
 use crate::error::{Error, ErrorKind};
 use crate::query::text::with_blank_edges;
 use crate::query::{AggregateFunction, Condition, Count, Query, SelectItem};
-use crate::xml::rows::Page;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use crate::xml::page::Page;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The field that names the entity that owns a row.
 const ENTITY: &str = "MEGAENTITYID";
@@ -29,18 +27,6 @@ const ENTITY: &str = "MEGAENTITYID";
 /// Why the gateway's comparison of text is not relied on.
 pub const TEXTS_IN_DOUBT: &str =
     "texts that its conditions compare may have blanks at their edges, which the gateway may disregard";
-
-/// After this time an object of which nothing could be proven is asked again.
-const UNDECIDED_FOR: Duration = Duration::from_secs(300);
-
-/// What becomes of rows whose parent belongs to an entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub enum OwnedRows {
-    /// A direct query does not show such parents, so the rows are left out.
-    Hidden,
-    /// A direct query shows all such parents, so the rows stay.
-    Shown,
-}
 
 /// An object that a query reaches by a path, and whose rows entities may own.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -115,15 +101,15 @@ impl<'a> Attempts<'a> {
         for parent in &owned.parents {
             let known = client.known_owned().of(&parent.object, show_private);
             forms.push(match known {
-                Some(Known::Undecided) => return Err(undecided(parent, "this was found a moment ago")),
+                Some(KnownForm::Undecided) => return Err(undecided(parent, "this was found a moment ago")),
                 // Rows that stay without a parent cannot be left out.
-                Some(Known::Holds(OwnedRows::Hidden)) if parent.optional => {
+                Some(KnownForm::Holds(OwnedRows::Hidden)) if parent.optional => {
                     return Err(undecided(
                         parent,
                         "rows of entities are hidden from a direct query",
                     ));
                 }
-                Some(Known::Holds(form)) => form,
+                Some(KnownForm::Holds(form)) => form,
                 None => parent.first,
             });
         }
@@ -158,8 +144,8 @@ impl<'a> Attempts<'a> {
             let holds = evidence.parents[index].judge(&groups);
             let known = self.client.known_owned();
             match holds {
-                Ok(form) => known.note(&parent.object, evidence.show_private, Known::Holds(form)),
-                Err(_) => known.note(&parent.object, evidence.show_private, Known::Undecided),
+                Ok(form) => known.note(&parent.object, evidence.show_private, KnownForm::Holds(form)),
+                Err(_) => known.note(&parent.object, evidence.show_private, KnownForm::Undecided),
             }
             match holds {
                 Ok(form) if form == self.forms[index] => {}
@@ -374,43 +360,6 @@ fn groups(answer: &Result<Page, Error>) -> Option<Groups> {
         }
     }
     complete.then_some(groups)
-}
-
-/// What is known of the rows of an object that entities own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    Holds(OwnedRows),
-    Undecided,
-}
-
-/// What a client has found out, by object and whether private rows were asked for. It says what is tried first, and
-/// proves nothing.
-#[derive(Debug, Default)]
-pub(crate) struct KnownOwned {
-    objects: Mutex<HashMap<(String, bool), (Known, Instant)>>,
-}
-
-impl KnownOwned {
-    fn of(&self, object: &str, show_private: bool) -> Option<Known> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, at) = objects.get(&(object.to_ascii_uppercase(), show_private))?;
-        (*known != Known::Undecided || at.elapsed() < UNDECIDED_FOR).then_some(*known)
-    }
-
-    fn note(&self, object: &str, show_private: bool, known: Known) {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.insert(
-            (object.to_ascii_uppercase(), show_private),
-            (known, Instant::now()),
-        );
-    }
-
-    pub(crate) fn forget(&self) {
-        self.objects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
 }
 
 #[cfg(test)]

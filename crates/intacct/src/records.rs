@@ -3,11 +3,11 @@
 use crate::client::Client;
 use crate::config::DtdVersion;
 use crate::dialect::get_list;
+use crate::dialect::get_list::rows;
 use crate::dialect::legacy::LegacyObject;
 use crate::error::{Error, ErrorKind};
 use crate::query::Query;
 use crate::xml::escape::push_element;
-use crate::xml::listing;
 use crate::xml::tree::Element;
 
 /// Keys of one request (documented bound of `read` and `readByName`).
@@ -94,9 +94,9 @@ impl Record {
     fn take_legacy(&mut self, object: &LegacyObject, document: &Element, row: &Element) {
         for field in &object.fields {
             let text = field
-                .places
+                .paths
                 .iter()
-                .find_map(|place| listing::at(place, if place.outer { document } else { row }));
+                .find_map(|place| rows::at(place, if place.outer { document } else { row }));
             let text = text.filter(|text| !text.is_empty());
             self.fields.push((field.name.to_owned(), FieldValue::Text(text)));
         }

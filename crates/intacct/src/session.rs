@@ -1,6 +1,6 @@
 //! The session of a client: opened once, shared, renewed before it ends.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use reqwest::Url;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -139,6 +139,17 @@ impl Session {
     pub(crate) fn expires(&self) -> Option<jiff::Timestamp> {
         self.life().expires
     }
+}
+
+/// Whether the gateway has refused the session itself, or everything that it stands for.
+pub(crate) fn ends_session(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidSession
+            | ErrorKind::SignInRefused
+            | ErrorKind::SenderNotAuthorized
+            | ErrorKind::CompanyUnavailable
+    )
 }
 
 /// The one session of a client.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use intacct::write::{Change, Journal, Verb, WriteOptions, WriteTarget, WriteValue, write};
+use intacct::write::{Change, Verb, WriteOptions, WriteProgress, WriteTarget, WriteValue, write};
 use intacct::{Client, Config, DialectKind, PageRequest, Query, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -350,7 +350,7 @@ async fn assert_write(name: &str, changes: &[Change]) {
         &gateway.client(),
         changes,
         &WriteOptions::default(),
-        &Journal::new(),
+        &WriteProgress::new(),
     )
     .await
     .expect("written");

@@ -15,7 +15,8 @@ mod company;
 use company::Company;
 use fastrand::Rng;
 use intacct::write::{
-    Change, Journal, OnDuplicate, Verb, WriteFailure, WriteOptions, WriteTarget, WriteValue, Written, write,
+    Change, OnDuplicate, Verb, WriteFailure, WriteOptions, WriteProgress, WriteTarget, WriteValue, Written,
+    write,
 };
 use intacct::{Backoff, Client, Error, ErrorKind};
 use serde_json::json;
@@ -434,13 +435,13 @@ async fn run(number: u64, seed: u64, company: Company, tally: Arc<Mutex<Tally>>)
     }));
     let answering = Arc::clone(&script);
     let gateway = Gateway::start_raw(move |request| answering.lock().expect("no panic").reply(request)).await;
-    let journal = Journal::new();
+    let progress = WriteProgress::new();
     let client = client(&gateway);
-    let writing = write(&client, &run.changes, &run.options, &journal);
+    let writing = write(&client, &run.changes, &run.options, &progress);
     let ended = tokio::select! {
         biased;
         ended = writing => ended,
-        () = cut.notified() => Err(journal.failure(Error::new(ErrorKind::Refused, "canceled"))),
+        () = cut.notified() => Err(progress.failure(Error::new(ErrorKind::Refused, "canceled"))),
     };
     let mut script = script.lock().expect("no panic");
     script.finish();

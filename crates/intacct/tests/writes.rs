@@ -7,8 +7,8 @@ mod company;
 
 use company::Company;
 use intacct::write::{
-    Change, Journal, OnDuplicate, RowWritten, Verb, WriteFailure, WriteOptions, WriteTarget, WriteValue,
-    Written, write,
+    Change, OnDuplicate, RowWritten, Verb, WriteFailure, WriteOptions, WriteProgress, WriteTarget,
+    WriteValue, Written, write,
 };
 use intacct::{Client, ErrorKind};
 use serde_json::json;
@@ -110,7 +110,7 @@ impl World {
             batch_size,
             on_duplicate: OnDuplicate::Fail,
         };
-        write(&self.client, changes, &options, &Journal::new()).await
+        write(&self.client, changes, &options, &WriteProgress::new()).await
     }
 
     fn writes(&self) -> Vec<String> {
@@ -484,7 +484,7 @@ async fn duplicates_can_be_left_out() {
         batch_size: 100,
         on_duplicate: OnDuplicate::Skip,
     };
-    let written = write(&world.client, &changes, &options, &Journal::new())
+    let written = write(&world.client, &changes, &options, &WriteProgress::new())
         .await
         .expect("written");
     assert_eq!(stored(&written.rows), [true, false, true, true, true]);
@@ -493,20 +493,20 @@ async fn duplicates_can_be_left_out() {
     world.lose(&[Lost::Answer]);
     let mut changes = customers(10, 3);
     changes[2].cells[0].1 = text("C-00002");
-    let written = write(&world.client, &changes, &options, &Journal::new())
+    let written = write(&world.client, &changes, &options, &WriteProgress::new())
         .await
         .expect("found");
     assert_eq!(stored(&written.rows), [true, true, false]);
     world.lose(&[Lost::Request]);
     let mut changes = customers(20, 3);
     changes[1].cells[0].1 = text("C-00003");
-    let written = write(&world.client, &changes, &options, &Journal::new())
+    let written = write(&world.client, &changes, &options, &WriteProgress::new())
         .await
         .expect("sent again");
     assert_eq!(stored(&written.rows), [true, false, true]);
     let mut changes = customers(30, 3);
     changes[1].cells.push(("TERMNAME".into(), text("nope")));
-    let failure = write(&world.client, &changes, &options, &Journal::new())
+    let failure = write(&world.client, &changes, &options, &WriteProgress::new())
         .await
         .expect_err("refused");
     assert_eq!((failure.certain, failure.first_failing), (vec![0, 2], Some(1)));
@@ -524,13 +524,13 @@ async fn a_dropped_write_tells_what_is_known() {
             ..WriteOptions::default()
         },
     );
-    let journal = Journal::new();
-    let nobody = journal.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
+    let progress = WriteProgress::new();
+    let nobody = progress.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
     assert_eq!(
         (nobody.error.kind(), nobody.possible.len()),
         (&ErrorKind::Refused, 0)
     );
-    let writing = write(&world.client, &changes, &options, &journal);
+    let writing = write(&world.client, &changes, &options, &progress);
     let second = async {
         while world.writes().len() < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -540,7 +540,7 @@ async fn a_dropped_write_tells_what_is_known() {
         _ = writing => panic!("the second operation is not answered"),
         () = second => {}
     }
-    let failure = journal.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
+    let failure = progress.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
     assert_eq!(failure.error.kind(), &ErrorKind::OutcomeUnknown);
     assert_eq!(
         failure.error.to_string(),

@@ -576,7 +576,7 @@ fn bind(plan: &AggregatePrivate, bindings: &[Binding]) -> Option<AggregatePrivat
     for query in plan.queries.iter_mut().chain(&mut plan.counts) {
         *query = query.bind(&mut |number| {
             let binding = bindings.get(number as usize - 1);
-            binding.cloned().unwrap_or(Binding::Unsayable)
+            binding.cloned().unwrap_or(Binding::NotRepresentable)
         })?;
     }
     Some(plan)

@@ -19,12 +19,12 @@ impl Asked {
     pub fn of(private: &LookupPrivate, bindings: &[Binding]) -> Asked {
         let mut binding = |number: u32| {
             let index = number as usize - 1;
-            let binding = bindings.get(index).cloned().unwrap_or(Binding::Unsayable);
+            let binding = bindings.get(index).cloned().unwrap_or(Binding::NotRepresentable);
             match (&binding, private.transforms.get(index)) {
                 // What is no whole number of eight bytes equals none.
-                (Binding::Unsayable, Some(ParamTransform::Integer(Rounding::Exact))) => Binding::Null,
-                _ if private.dialect.says_binding(&binding) => binding,
-                _ => Binding::Unsayable,
+                (Binding::NotRepresentable, Some(ParamTransform::Integer(Rounding::Exact))) => Binding::Null,
+                _ if private.dialect.can_express_binding(&binding) => binding,
+                _ => Binding::NotRepresentable,
             }
         };
         let bound = match (private.template.bind(&mut binding), &private.coarse) {

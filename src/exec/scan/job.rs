@@ -227,9 +227,9 @@ pub fn bind(plan: &ScanPrivate, bindings: &[intacct::Binding]) -> Option<ScanPri
         Some(filter) => match filter.bind(&mut |number| {
             let binding = bindings.get(number as usize - 1);
             binding
-                .filter(|binding| plan.dialect.says_binding(binding))
+                .filter(|binding| plan.dialect.can_express_binding(binding))
                 .cloned()
-                .unwrap_or(intacct::Binding::Unsayable)
+                .unwrap_or(intacct::Binding::NotRepresentable)
         }) {
             Bound::Always => None,
             Bound::Never => return None,

@@ -3,7 +3,7 @@
 use super::outcome::{Step, StepOutcome, StepResult};
 use super::{deep, observe};
 use crate::io::Emitter;
-use intacct::{Client, Config, ConnectStage, Error, ErrorKind, PageRequest, Query, SelectItem};
+use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest, Query, SelectItem};
 use std::time::Instant;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -236,7 +236,7 @@ fn step_of(kind: &ErrorKind) -> Step {
 
 /// The first common object that the user may read, in words.
 async fn readable_object(client: &Client) -> Result<String, Error> {
-    let kind = client.config().dtd_version.dialect();
+    let kind = DialectKind::for_version(client.config().dtd_version);
     let mut refused: Vec<&str> = Vec::new();
     let mut last = None;
     for object in COMMON_OBJECTS {

@@ -95,7 +95,7 @@ fn mirror_session(source: pg_sys::Oid) -> JsonB {
             Some(session) => session,
             None => asked.sign_in().await?,
         };
-        let zone = match asked.told_zone().await {
+        let zone = match asked.gateway_zone().await {
             Ok(zone) => Some(zone),
             // A company that does not return them shows no timestamps either.
             Err(error) if asked.lacks_metadata(&error) => None,

@@ -60,13 +60,13 @@ impl Keys {
             }
             let template = template?;
             let either = Condition::Or(vec![template.clone(), template.clone()]);
-            if !dialect.says(&either) || !dialect.capabilities().operators.in_list {
+            if !dialect.can_express(&either) || !dialect.capabilities().operators.in_list {
                 return None;
             }
             let coarse = coarse(table, &template, &mut translator.params);
             let coarse = coarse.filter(|coarse| {
                 let either = Condition::Or(vec![coarse.clone(), template.clone()]);
-                dialect.says(&either)
+                dialect.can_express(&either)
             });
             Some(Keys {
                 clauses: found,

@@ -32,7 +32,7 @@ pub struct RemoteCondition {
     /// What is sent.
     pub condition: Condition,
     /// It keeps exactly the rows that SQL keeps, provided that every parameter can be expressed just as it is:
-    /// [`Binding::Unsayable`](intacct::Binding::Unsayable) drops a condition at execution, and a fraction of a second
+    /// [`Binding::NotRepresentable`](intacct::Binding::NotRepresentable) drops a condition at execution, and a fraction of a second
     /// loosens it, as a clock that is changed nearby does ([`ForeignTable::expresses_exactly_at_execution`]).
     pub exact: bool,
     /// It keeps enough rows only if the gateway disregards case, in the whole request.
@@ -230,7 +230,7 @@ impl Translator<'_> {
             let dialect = self.table.dialect();
             let pushed = leaf(self, expression, negated)
                 .filter(|pushed| self.may_disregard_case || !pushed.case_insensitive)
-                .filter(|pushed| dialect.says(&pushed.condition))
+                .filter(|pushed| dialect.can_express(&pushed.condition))
                 .filter(|pushed| self.depth + depth(&pushed.condition) <= MOST_NESTED);
             if pushed.is_none() {
                 self.params.forget_after(kept);

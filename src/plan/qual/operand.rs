@@ -210,7 +210,7 @@ impl<'a> Translator<'a> {
                 return match transform::bind((*constant).constvalue, false, (*constant).consttype, shape) {
                     Binding::Null => Some(Operand::Null),
                     Binding::Value(value) => Some(Operand::Value(value)),
-                    Binding::List(_) | Binding::Unsayable => None,
+                    Binding::List(_) | Binding::NotRepresentable => None,
                 };
             }
             if !self.is_parameter(expression) {

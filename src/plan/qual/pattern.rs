@@ -85,7 +85,7 @@ pub unsafe fn operator(
 
 /// A negative; where the gateway cannot express it, the rows that have a value.
 fn representable(translator: &Translator, column: &Column, test: text::TextTest) -> Option<RemoteCondition> {
-    match translator.table.dialect().says(&test.sent) {
+    match translator.table.dialect().can_express(&test.sent) {
         true => Some(RemoteCondition::of_text(test)),
         false => RemoteCondition::superset(super::not_null(&column.field)),
     }

@@ -1,14 +1,20 @@
 //! How a query is said to the gateway. Each dialect declares what it can say; a planner asks and never assumes.
 
+mod capabilities;
 pub(crate) mod get_list;
 pub mod legacy;
 mod query;
 mod read_by_query;
+mod wall_clock;
 
+pub use capabilities::{Capabilities, Operators, PageRequest, RenderContext};
+pub use wall_clock::is_storable;
+
+use crate::config::DtdVersion;
 use crate::error::Error;
-use crate::formatting::GatewayZone;
-use crate::query::{Binding, CompareOp, Condition, Query, Value};
+use crate::query::{Binding, Condition, Query, Value};
 use crate::schema::DataType;
+use capabilities::Dialect;
 
 /// The gateway functions that read rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -22,6 +28,14 @@ pub enum DialectKind {
 }
 
 impl DialectKind {
+    /// The function that reads rows for requests of this version.
+    pub fn for_version(version: DtdVersion) -> DialectKind {
+        match version {
+            DtdVersion::V3_0 => DialectKind::Query,
+            DtdVersion::V2_1 => DialectKind::GetList,
+        }
+    }
+
     /// Name of the gateway's function.
     pub fn function(self) -> &'static str {
         match self {
@@ -68,11 +82,11 @@ impl DialectKind {
     }
 
     /// Whether a condition on fields that [compare](Self::compares) can be said.
-    pub fn says(self, condition: &Condition) -> bool {
+    pub fn can_express(self, condition: &Condition) -> bool {
         let operators = &self.capabilities().operators;
         let operator = match condition {
             Condition::And(parts) | Condition::Or(parts) => {
-                return parts.iter().all(|part| self.says(part));
+                return parts.iter().all(|part| self.can_express(part));
             }
             Condition::Compare { op, .. } => operators.compare.contains(op),
             Condition::CompareFields { .. } => false,
@@ -90,20 +104,24 @@ impl DialectKind {
                 true => operators.is_not_null,
             },
         };
-        operator && condition.values().into_iter().all(|value| self.says_value(value))
+        operator
+            && condition
+                .values()
+                .into_iter()
+                .all(|value| self.can_express_value(value))
     }
 
     /// Whether what a parameter is bound to can be said.
-    pub fn says_binding(self, binding: &Binding) -> bool {
+    pub fn can_express_binding(self, binding: &Binding) -> bool {
         match binding {
-            Binding::Value(value) => self.says_value(value),
-            Binding::List(values) => values.iter().flatten().all(|value| self.says_value(value)),
-            Binding::Null | Binding::Unsayable => true,
+            Binding::Value(value) => self.can_express_value(value),
+            Binding::List(values) => values.iter().flatten().all(|value| self.can_express_value(value)),
+            Binding::Null | Binding::NotRepresentable => true,
         }
     }
 
     /// Whether a value can be said. Of a parameter that is known when it is bound.
-    pub fn says_value(self, value: &Value) -> bool {
+    pub fn can_express_value(self, value: &Value) -> bool {
         let capabilities = self.capabilities();
         match value {
             Value::Text(text) => capabilities.backslash || !text.contains('\\'),
@@ -111,83 +129,6 @@ impl DialectKind {
             _ => true,
         }
     }
-}
-
-/// The operators of conditions that a dialect can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operators {
-    /// Comparisons of a field with a value.
-    pub compare: &'static [CompareOp],
-    /// `in (…)`
-    pub in_list: bool,
-    /// `not in (…)`
-    pub not_in_list: bool,
-    /// `like`
-    pub like: bool,
-    /// `not like`
-    pub not_like: bool,
-    /// `between`
-    pub between: bool,
-    /// `is null`
-    pub is_null: bool,
-    /// `is not null`
-    pub is_not_null: bool,
-}
-
-/// What a dialect can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Conditions.
-    pub operators: Operators,
-    /// An order that rests on nothing but the values.
-    pub order: bool,
-    /// Aggregates and grouping.
-    pub aggregates: bool,
-    /// Fields of related objects by path.
-    pub dotted: bool,
-    /// Text compared without regard to case, for the whole query.
-    pub case_insensitive_option: bool,
-    /// Rows private to an entity.
-    pub show_private: bool,
-    /// Skipping rows.
-    pub offset: bool,
-    /// Largest page, rows.
-    pub max_page: u32,
-    /// Values of one `in`; longer lists are split by the dialect.
-    pub max_in: usize,
-    /// Pages tell how many rows match in all.
-    pub total_count: bool,
-    /// Enumerations are compared by the labels that rows show.
-    pub enums: bool,
-    /// Truth values can be compared.
-    pub booleans: bool,
-    /// Text with a backslash can be said.
-    pub backslash: bool,
-}
-
-/// What rendering depends on beside the query.
-#[derive(Debug, Clone)]
-pub struct RenderContext {
-    /// Zone in which points in time are said.
-    pub zone: GatewayZone,
-}
-
-/// Which part of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageRequest {
-    /// Rows at most.
-    pub size: u32,
-    /// Rows skipped.
-    pub offset: u64,
-}
-
-/// A way of saying queries.
-trait Dialect {
-    /// What can be said.
-    fn capabilities(&self) -> &'static Capabilities;
-
-    /// The function element for one page of the answer.
-    fn function(&self, query: &Query, page: &PageRequest, context: &RenderContext) -> Result<String, Error>;
 }
 
 /// The function element alone, without credentials. A parameter that is not bound is shown as `$1`.

@@ -3,7 +3,7 @@
 //! Grammar: the vendor's page on queries and `api.xsd` (element `query`). It has no NOT, takes `and` and `or` of two
 //! parts or more, and at most 1000 values in an `in`.
 
-use super::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
+use super::capabilities::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
 use crate::error::{Error, ErrorKind};
 use crate::query::{CompareOp, Condition, Query, SelectItem, Value, write_us_date, write_us_datetime};
 use crate::xml::escape::{IllegalCharacter, push_element};

@@ -4,8 +4,8 @@
 //! escape is documented, so a backslash cannot be said. Booleans are `'T'` and `'F'`. Enumerations are compared by
 //! their codes, not by the labels that rows show: a caller must keep conditions on them to itself.
 
+use super::capabilities::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
 use super::query::whole_seconds;
-use super::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
 use crate::error::{Error, ErrorKind};
 use crate::query::{CompareOp, Condition, Query, SelectItem, Value, write_us_date};
 use crate::xml::escape::{IllegalCharacter, push_element};

@@ -5,8 +5,7 @@
 //! the gateway may repeat, is masked before; the correction decides nothing.
 
 use super::texts::Masked;
-use super::{Error, ErrorKind, GatewayError};
-use crate::xml::response::Level;
+use super::{Error, ErrorKind, GatewayError, Level};
 
 /// Whether a read that failed may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +93,7 @@ fn hint(writes: bool, kind: &ErrorKind, said: &[Said<'_>]) -> Option<&'static st
 /// Whether a refusal of a whole request precedes the execution of any function, provably: sender, user and the form of
 /// the request are checked before. Trouble of the gateway and texts that are not known prove nothing.
 pub(crate) fn precedes_execution(level: Level, error: &Error) -> bool {
-    if level == Level::Function || says_executed(error.gateway_errors(), &[], &[]) {
+    if level == Level::Function || reports_executed(error.gateway_errors(), &[], &[]) {
         return false;
     }
     let limited = |error: &GatewayError| error.errorno.trim().eq_ignore_ascii_case("GW-0010");
@@ -141,7 +140,7 @@ fn is_of_execution(error: &GatewayError) -> bool {
 pub(crate) const ROLLED_BACK: &str = "XL03000009";
 
 /// Whether the gateway says that functions with these control ids were executed before.
-pub(crate) fn says_executed(errors: &[GatewayError], control_ids: &[String], sent: &[&str]) -> bool {
+pub(crate) fn reports_executed(errors: &[GatewayError], control_ids: &[String], sent: &[&str]) -> bool {
     errors.iter().any(|error| {
         let texts = [&error.errorno, &error.description, &error.description2];
         let names_one = |text: &&&String| {
@@ -681,7 +680,7 @@ mod tests {
                     description2: text.clone(),
                     ..GatewayError::default()
                 }];
-                assert!(!says_executed(&gateway, &ids, sent), "{text}");
+                assert!(!reports_executed(&gateway, &ids, sent), "{text}");
             }
         }
     }
@@ -853,7 +852,7 @@ mod tests {
             ("Cannot find term with key 'control id'", false),
         ] {
             assert_eq!(
-                says_executed(&errors("XL03000006", text), &ids, &[]),
+                reports_executed(&errors("XL03000006", text), &ids, &[]),
                 expected,
                 "{text}"
             );
@@ -864,9 +863,12 @@ mod tests {
             "This bill was already completed",
             "The reconciliation has already been completed",
         ] {
-            assert!(!says_executed(&errors("BL03000018", text), &ids, &[]), "{text}");
+            assert!(
+                !reports_executed(&errors("BL03000018", text), &ids, &[]),
+                "{text}"
+            );
         }
-        assert!(says_executed(
+        assert!(reports_executed(
             &errors("BL03000018", "Function 7 was already executed and completed."),
             &ids,
             &[]

@@ -1,6 +1,6 @@
 //! What to do about each kind of failure.
 
-use super::{ConnectStage, ErrorKind};
+use super::kind::{ConnectStage, ErrorKind};
 
 /// The usual remedy; empty when there is none to give.
 pub(super) fn hint(kind: &ErrorKind) -> &'static str {

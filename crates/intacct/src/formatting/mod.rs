@@ -3,9 +3,11 @@
 mod cells;
 mod changes;
 pub(crate) mod reading;
+mod same;
 mod zone;
 
 pub use cells::{CellError, CellReader};
+pub(crate) use same::is_same;
 pub use zone::GatewayZone;
 
 use crate::error::{Error, ErrorKind};

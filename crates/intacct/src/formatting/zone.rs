@@ -73,7 +73,7 @@ impl GatewayZone {
 
     /// Whether a comparison with this very instant can be expressed: the gateway keeps whole seconds only, and near a
     /// change of the clock it may understand another moment.
-    pub fn says_exactly(&self, instant: Timestamp) -> bool {
+    pub fn represents_exactly(&self, instant: Timestamp) -> bool {
         instant.subsec_nanosecond() == 0 && self.blur(instant).is_zero()
     }
 }
@@ -157,7 +157,7 @@ mod tests {
             (told(3600), "2024-10-27T00:30:00Z", false),
             (told(3600), "2024-07-27T00:30:00Z", true),
         ] {
-            assert_eq!(zone.says_exactly(at(instant)), exact, "{zone:?} {instant}");
+            assert_eq!(zone.represents_exactly(at(instant)), exact, "{zone:?} {instant}");
         }
     }
 

@@ -5,10 +5,10 @@
 //! So an answer costs no request more than one that is read page after page, whatever gaps the keys have, and its rows
 //! keep their order.
 
-use super::{Flying, MAX_WAITING_BYTES, Reader, UnderWay};
+use super::reader::{Flying, GROWTH, MAX_WAITING_BYTES, Reader, UnderWay};
 use crate::error::Error;
 use crate::query::Query;
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use futures_util::stream::StreamExt;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -249,7 +249,7 @@ impl<'a> Ahead<'a> {
     }
 
     fn grow(&mut self) {
-        self.size = self.size.saturating_mul(super::GROWTH).min(self.max_size);
+        self.size = self.size.saturating_mul(GROWTH).min(self.max_size);
     }
 }
 

@@ -7,7 +7,7 @@
 use super::order::{compare_moments, compare_numbers};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Query, SelectItem};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 

@@ -7,11 +7,13 @@
 
 use super::ahead::Ahead;
 use super::order::Keys;
-use super::{ReadSummary, Reader, Seen, UnderWay, ranges};
+use super::ranges;
+use super::reader::{ReadSummary, Reader, UnderWay};
+use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::reading;
 use crate::query::{Condition, OrderKey, Query, Value};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use futures_util::future::try_join;
 
 /// The values of the keys of a row.

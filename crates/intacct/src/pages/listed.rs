@@ -4,12 +4,11 @@
 //! sorts text is not documented. So each page shows the last element of the page before once more, no key may come
 //! twice, and in the end there must be as many keys as the gateway counts: what moved while it was read is an error.
 
-use super::{GROWTH, ReadSummary, Reader};
+use super::reader::{GROWTH, ReadSummary, Reader};
 use crate::dialect::get_list;
 use crate::error::{Error, ErrorKind};
 use crate::query::Query;
-use crate::xml::listing::Listing;
-use crate::xml::rows::Page;
+use crate::xml::page::{Listing, Page};
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

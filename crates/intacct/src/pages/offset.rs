@@ -2,10 +2,10 @@
 //! it is not the same row, rows moved in between.
 
 use super::ahead::Ahead;
-use super::{ReadSummary, Reader, UnderWay};
+use super::reader::{ReadSummary, Reader, UnderWay};
 use crate::error::{Error, ErrorKind};
 use crate::query::{OrderKey, Query, SelectItem};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 pub(super) async fn read(
     reader: Reader<'_>,

@@ -6,7 +6,7 @@
 
 use crate::formatting::reading;
 use crate::query::{CompareOp, Condition, OrderKey, Query, SelectItem, Value};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use std::cmp::Ordering;
 
 /// The key columns of a page.

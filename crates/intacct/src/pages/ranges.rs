@@ -5,10 +5,11 @@
 //! nothing that changes elsewhere shifts. A request that comes free takes over half of what the largest part still has
 //! before it, so the parts find their sizes however the keys are spread. Rows come in no order.
 
-use super::{Flying, MAX_WAITING_BYTES, ReadSummary, Reader, Seen, UnderWay};
+use super::reader::{Flying, MAX_WAITING_BYTES, ReadSummary, Reader, UnderWay};
+use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::query::{CompareOp, Condition, OrderKey, Query, Value};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use futures_util::stream::StreamExt;
 use std::collections::VecDeque;
 

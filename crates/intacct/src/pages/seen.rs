@@ -1,6 +1,6 @@
 //! Row keys that were handed out: in an order other than the key's, a row that changes may come up again.
 
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use roaring::RoaringTreemap;
 use std::collections::HashSet;
 

@@ -1,8 +1,8 @@
 //! Pages of a result that the gateway stores (`readByQuery`, then `readMore`): stable, but read once and forward only.
 
-use super::{ReadSummary, Reader};
+use super::reader::{ReadSummary, Reader};
 use crate::error::{Error, ErrorKind};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 /// Later pages have the size of the first: a small one would cost many requests.
 const MIN_PAGE: u32 = 100;

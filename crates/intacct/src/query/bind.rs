@@ -19,7 +19,7 @@ pub enum Binding {
     List(Vec<Option<Value>>),
     /// A value that the gateway cannot be told faithfully: the condition on it keeps every row, and the caller sorts
     /// them out itself.
-    Unsayable,
+    NotRepresentable,
 }
 
 /// What is left of a condition once its parameters are known.
@@ -51,7 +51,7 @@ impl Condition {
                     op: *op,
                     value,
                 }),
-                Scalar::Unsayable => Bound::Always,
+                Scalar::NotRepresentable => Bound::Always,
                 Scalar::Many(values) if *op == CompareOp::Eq => membership(field, values, false),
                 Scalar::Many(_) => Bound::When(self.clone()),
             },
@@ -66,12 +66,12 @@ impl Condition {
                     pattern,
                     negated: *negated,
                 }),
-                Scalar::Unsayable => Bound::Always,
+                Scalar::NotRepresentable => Bound::Always,
                 Scalar::Many(_) => Bound::When(self.clone()),
             },
             Condition::Between { field, low, high } => match (scalar(low, f), scalar(high, f)) {
                 (Scalar::Null, _) | (_, Scalar::Null) => Bound::Never,
-                (Scalar::Unsayable, _) | (_, Scalar::Unsayable) => Bound::Always,
+                (Scalar::NotRepresentable, _) | (_, Scalar::NotRepresentable) => Bound::Always,
                 (Scalar::One(low), Scalar::One(high)) if compare(&low, &high) == Some(Ordering::Greater) => {
                     Bound::Never
                 }
@@ -95,7 +95,7 @@ impl Condition {
                         Scalar::Null => elements.push(None),
                         Scalar::One(value) => elements.push(Some(value)),
                         Scalar::Many(list) => elements.extend(list),
-                        Scalar::Unsayable => return Bound::Always,
+                        Scalar::NotRepresentable => return Bound::Always,
                     }
                 }
                 membership(field, elements, *negated)
@@ -155,7 +155,7 @@ enum Scalar {
     Null,
     One(Value),
     Many(Vec<Option<Value>>),
-    Unsayable,
+    NotRepresentable,
 }
 
 fn scalar(value: &Value, f: Lookup<'_>) -> Scalar {
@@ -164,7 +164,7 @@ fn scalar(value: &Value, f: Lookup<'_>) -> Scalar {
             Binding::Null => Scalar::Null,
             Binding::Value(value) => Scalar::One(value),
             Binding::List(list) => Scalar::Many(list),
-            Binding::Unsayable => Scalar::Unsayable,
+            Binding::NotRepresentable => Scalar::NotRepresentable,
         },
         constant => Scalar::One(constant.clone()),
     }

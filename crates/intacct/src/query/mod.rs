@@ -5,14 +5,12 @@
 
 mod bind;
 mod display;
-mod instants;
 mod literal;
 mod parse;
 pub mod text;
 
 pub(crate) use bind::compare_numbers;
 pub use bind::{Binding, Bound, MOST_LISTED, ends};
-pub use instants::is_storable;
 pub(crate) use literal::{write_us_date, write_us_datetime};
 pub use parse::SyntaxError;
 

@@ -5,7 +5,7 @@ use crate::error::classify::Retry;
 use crate::error::{Error, ErrorKind};
 use crate::query::{Query, SelectItem};
 use crate::retry::Failed;
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 /// A page as it was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ fn counts(page: &Page, asked: AskedPage<'_>) -> Result<(), String> {
     }
     let (total, remaining, offset) = match &page.listing {
         Some(list) => (Some(list.total), None, list.start),
-        None if page.offset_told => (page.total_count, page.remaining, page.offset),
+        None if page.offset_reported => (page.total_count, page.remaining, page.offset),
         None => (page.total_count, page.remaining, asked.offset),
     };
     if sent == 0
@@ -122,7 +122,7 @@ mod tests {
         let (total, offset, remaining) = told;
         let mut page = Page::of_cells(&cells);
         (page.total_count, page.remaining) = (total, remaining);
-        (page.offset, page.offset_told) = (offset.unwrap_or(0), offset.is_some());
+        (page.offset, page.offset_reported) = (offset.unwrap_or(0), offset.is_some());
         page
     }
 

@@ -1,10 +1,10 @@
 //! Answers that are none: pages of a front end, bare statuses, broken documents.
 
 use crate::error::classify::{Retry, refusal};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Level};
+use crate::response::Answer;
 use crate::retry::{Failed, Fate};
-use crate::xml::response::{Answer, Level};
-use crate::xml::scanner::ParseError;
+use crate::xml::parse_error::ParseError;
 use std::time::Duration;
 
 /// How far into a body its kind is looked for.

@@ -1,89 +1,51 @@
 //! Logical requests: functions go out under a session, answers come back; failures are tried again.
 
 mod agreement;
+mod call;
 mod clock;
 mod failure;
 mod run;
 
 use crate::call_bound;
 use crate::calls::is_exempt;
-use crate::config::{Config, DtdVersion};
+use crate::config::Config;
 use crate::endpoint;
 use crate::error::classify::{Retry, precedes_execution, refusal};
-use crate::error::{Error, ErrorKind};
-use crate::gate::Gate;
+use crate::error::{Error, ErrorKind, Level};
+use crate::limiter::Limiter;
 use crate::mask::Mask;
 use crate::observer::{Event, Outcome};
 use crate::proxy::Proxy;
+use crate::response::{Answer, Expected, Extent, Failure, Response, parse};
 use crate::retry::{Backoff, Failed, Fate};
+use crate::sealed_session::{self, Claim};
 use crate::secret::Secret;
-use crate::session::{Session, SessionSlot};
-use crate::share::{self, Claim, SessionShare, ends_session};
+use crate::session::{Session, SessionSlot, ends_session};
+use crate::share::SessionShare;
 use crate::stats::Counters;
 use crate::transport::{Received, Transport};
-use crate::write::Journal;
 use crate::xml::envelope::{Authentication, Envelope, Function};
-use crate::xml::response::{Answer, Expected, Extent, Failure, Level, Response, RowColumns, parse};
-use crate::xml::scanner::ParseError;
+use crate::xml::parse_error::ParseError;
 pub(crate) use agreement::{AskedPage, missing_element};
+pub(crate) use call::{Call, CallFunction, Departed, SendGuard, Writing};
 use clock::Clock;
 use failure::{by_status, http_failure, looks_like_html, looks_like_response, passing, unreadable, web_page};
 use reqwest::Url;
 use run::Run;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// How often it is looked whether another process has signed in.
 const LOOK_AGAIN: Duration = Duration::from_millis(4);
-
-/// Functions that travel in one request. The first is the one that the request is about.
-pub(crate) struct Call<'a> {
-    pub function: &'a str,
-    pub object: Option<&'a str>,
-    pub dtd_version: DtdVersion,
-    pub functions: Vec<CallFunction<'a>>,
-}
-
-/// One of them.
-pub(crate) struct CallFunction<'a> {
-    /// The function element.
-    pub body: String,
-    /// The columns of its rows; `None` for an answer as a tree.
-    pub columns: Option<RowColumns<'a>>,
-    /// The page that it asks for, which the answer must agree with.
-    pub page: Option<AskedPage<'a>>,
-    /// How much it may answer.
-    pub extent: Extent,
-    /// What it counts for in a contract: one for a page or a definition, one for each record that it writes.
-    pub calls: u64,
-}
-
-impl Call<'_> {
-    /// Calls in the whole request.
-    fn calls(&self) -> u64 {
-        self.functions.iter().map(|function| function.calls).sum()
-    }
-}
-
-/// What makes a call one that writes.
-pub(crate) struct Writing<'a> {
-    /// All functions or none.
-    pub transaction: bool,
-    /// Records that it writes.
-    pub records: usize,
-    /// Control ids of the functions: the same in every try, so that the gateway can tell a repetition.
-    pub ids: &'a [String],
-    /// The gate that each try passes, which knows whether the gateway may have executed the call.
-    pub journal: &'a Journal,
-}
 
 /// Sends requests for one user of one company.
 pub(crate) struct Requester {
     pub config: Config,
     url: Url,
     transport: Transport,
-    gate: Gate,
+    limiter: Limiter,
     pub session: SessionSlot,
     pub counters: Counters,
     /// What the gateway's clock is ahead of this machine's.
@@ -107,7 +69,7 @@ impl Requester {
             Ok(Requester {
                 url: endpoint::configured(&config.url)?,
                 transport: Transport::new(&config)?,
-                gate: Gate::new(config.max_concurrency, config.budget.clone()),
+                limiter: Limiter::new(config.max_concurrency, config.limiter.clone()),
                 session: SessionSlot::default(),
                 counters: Counters::default(),
                 clock: Clock::default(),
@@ -148,14 +110,14 @@ impl Requester {
             return Ok(session);
         }
         let session = self.sign_in().await?;
-        if let Some(number) = share::leave(share, &self.config, &session, self.clock_offset()) {
+        if let Some(number) = sealed_session::leave(share, &self.config, &session, self.clock_offset()) {
             session.set_number(number);
         }
         Ok(session)
     }
 
     fn take(&self, share: &dyn SessionShare) -> Option<Session> {
-        let (session, clock) = share::take(share, &self.config)?;
+        let (session, clock) = sealed_session::take(share, &self.config)?;
         if let Some(offset) = clock {
             self.clock.set(offset);
         }
@@ -177,17 +139,17 @@ impl Requester {
                 calls: 0,
             }],
         };
-        let mut run = Run::new(self, self.config.request_timeout);
+        let mut run = Run::new(self.backoff, self.config.max_retries, self.config.request_timeout);
         let ended = timeout_at(run.deadline, async {
             loop {
                 match self.try_sign_in(&call, &mut run).await {
                     Ok(session) => return Ok(session),
-                    Err(failed) => run.pause(self, failed).await?,
+                    Err(failed) => self.pause(&mut run, failed).await?,
                 }
             }
         });
         let ended = ended.await;
-        run.end(self, &call, ended)
+        self.end(run, &call, ended)
     }
 
     async fn try_sign_in(&self, call: &Call<'_>, run: &mut Run) -> Result<Session, Failed> {
@@ -303,7 +265,7 @@ impl Requester {
     }
 
     /// Sends a request that writes. It is repeated only while the gateway provably executed nothing of it. The answers
-    /// hold refusals too; after an error, `writing.journal` tells whether the gateway may have executed it.
+    /// hold refusals too; after an error, `writing.guard` knows whether the gateway may have executed it.
     pub(crate) async fn write(&self, call: &Call<'_>, writing: &Writing<'_>) -> Result<Vec<Answer>, Error> {
         let (_, answers) = self.call_as(call, Some(writing)).await?;
         Ok(answers)
@@ -319,17 +281,50 @@ impl Requester {
             Some(_) => self.config.write_timeout,
             None => self.config.request_timeout,
         };
-        let mut run = Run::new(self, limit);
+        let mut run = Run::new(self.backoff, self.config.max_retries, limit);
         let ended = timeout_at(run.deadline, async {
             loop {
                 match self.try_call(call, &mut run, writing).await {
                     Ok(answers) => return Ok((run.control_id.clone(), answers)),
-                    Err(failed) => run.pause(self, failed).await?,
+                    Err(failed) => self.pause(&mut run, failed).await?,
                 }
             }
         });
         let ended = ended.await;
-        run.end(self, call, ended)
+        self.end(run, call, ended)
+    }
+
+    /// Waits for the next try, or gives up.
+    async fn pause(&self, run: &mut Run, failed: Failed) -> Result<(), Error> {
+        let retry = failed.retry;
+        let wait = run.next_wait(failed)?;
+        self.counters.count(|stats| stats.retries += 1);
+        if retry == Retry::Slower {
+            // Others shall not run into the same refusal meanwhile.
+            self.limiter.hold(wait);
+        }
+        if let Some(observer) = &self.config.observer {
+            observer.pause(wait);
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn end<T>(
+        &self,
+        mut run: Run,
+        call: &Call<'_>,
+        ended: Result<Result<T, Error>, Elapsed>,
+    ) -> Result<T, Error> {
+        run.end(ended).map_err(|error| {
+            self.counters.count(|stats| stats.failures += 1);
+            error.at(
+                &self.config.company_id,
+                call.object,
+                call.function,
+                &run.control_id,
+            )
+        })
     }
 
     async fn try_call(
@@ -395,7 +390,7 @@ impl Requester {
             .document(call, authentication, control_id, &ids, writing)
             .map_err(|error| Failed::finally(error).not_run())?;
         let joined = Instant::now();
-        let _pass = self.gate.enter().await;
+        let _pass = self.limiter.enter().await;
         call_bound::spend(call.calls()).map_err(|error| Failed::finally(error).not_run())?;
         if let Some(limit) = &self.config.calls {
             let calls = writing.map_or(call.functions.len(), |writing| writing.records);
@@ -406,7 +401,7 @@ impl Requester {
         let departure = match writing {
             Some(writing) => Some(
                 writing
-                    .journal
+                    .guard
                     .depart(self.clock_offset())
                     .map_err(|error| Failed::finally(error).not_run())?,
             ),
@@ -604,8 +599,8 @@ impl Attempt<'_> {
         self.ended = true;
         let slower = matches!(ended, Err(failed) if failed.retry == Retry::Slower);
         match ended {
-            Ok(_) => self.requester.gate.went_well(),
-            Err(_) if slower => self.requester.gate.slow_down(self.start),
+            Ok(_) => self.requester.limiter.went_well(),
+            Err(_) if slower => self.requester.limiter.slow_down(self.start),
             Err(_) => {}
         }
         self.requester.counters.count(|stats| {

@@ -1,9 +1,7 @@
 //! The tries of one logical request, within its time.
 
-use super::{Call, Requester};
 use crate::error::Error;
-use crate::error::classify::Retry;
-use crate::retry::{Failed, Tries, timed_out};
+use crate::retry::{Backoff, Failed, Tries, timed_out};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
@@ -23,13 +21,13 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(requester: &Requester, limit: Duration) -> Self {
+    pub(super) fn new(backoff: Backoff, max_retries: u32, limit: Duration) -> Self {
         let deadline = Instant::now() + limit;
         Run {
             control_id: uuid::Uuid::new_v4().to_string(),
             limit,
             deadline,
-            tries: Tries::new(requester.backoff, requester.config.max_retries, deadline),
+            tries: Tries::new(backoff, max_retries, deadline),
             number: 0,
             sent: Instant::now(),
             last: None,
@@ -41,39 +39,19 @@ impl Run {
         self.tries.has_next(failed)
     }
 
-    /// Waits for the next try, or gives up.
-    pub(super) async fn pause(&mut self, requester: &Requester, failed: Failed) -> Result<(), Error> {
-        let Some(wait) = self.tries.next_wait(&failed) else {
-            return Err(failed.error);
-        };
-        requester.counters.count(|stats| stats.retries += 1);
-        if failed.retry == Retry::Slower {
-            // Others shall not run into the same refusal meanwhile.
-            requester.gate.hold(wait);
+    /// How long to wait for the next try; the error where there is none.
+    pub(super) fn next_wait(&mut self, failed: Failed) -> Result<Duration, Error> {
+        match self.tries.next_wait(&failed) {
+            Some(wait) => {
+                self.last = Some(failed.error);
+                Ok(wait)
+            }
+            None => Err(failed.error),
         }
-        if let Some(observer) = &requester.config.observer {
-            observer.pause(wait);
-        }
-        self.last = Some(failed.error);
-        tokio::time::sleep(wait).await;
-        Ok(())
     }
 
-    pub(super) fn end<T>(
-        self,
-        requester: &Requester,
-        call: &Call<'_>,
-        ended: Result<Result<T, Error>, Elapsed>,
-    ) -> Result<T, Error> {
-        let ended = ended.unwrap_or_else(|_| Err(timed_out(self.limit, self.last)));
-        ended.map_err(|error| {
-            requester.counters.count(|stats| stats.failures += 1);
-            error.at(
-                &requester.config.company_id,
-                call.object,
-                call.function,
-                &self.control_id,
-            )
-        })
+    /// How the request ended, within its time or not.
+    pub(super) fn end<T>(&mut self, ended: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        ended.unwrap_or_else(|_| Err(timed_out(self.limit, self.last.take())))
     }
 }

@@ -1,16 +1,11 @@
 //! What a company has: objects, fields and relations.
 
 mod class;
-pub(crate) mod known;
 mod lines;
 mod read;
-mod removed;
-mod survey;
 
 pub(crate) use class::Class;
-pub use known::is_keyless;
 pub use lines::owned_lines;
-pub use survey::{Entity, Readable, concerns_one_object};
 
 /// An object type of the company, as `inspect` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,4 +126,51 @@ pub struct Relationship {
     pub kind: String,
     /// Field that holds the key of the related object.
     pub related_by: String,
+}
+
+/// An entity of a shared company that the user may sign in at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entity {
+    /// Its id, for the option `location_id`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Record number of its LOCATIONENTITY.
+    pub record_no: String,
+    /// Base currency.
+    pub currency: String,
+    /// First month of the fiscal year.
+    pub first_fiscal_month: String,
+    /// First month of the tax year.
+    pub first_tax_month: String,
+    /// First day of the week.
+    pub week_start: String,
+}
+
+/// Objects whose rows have no field that is unique.
+const KEYLESS: [&str; 2] = ["GLDETAIL", "GLACCOUNTBALANCE"];
+
+/// Whether the rows of an object have no key, as those of views.
+pub fn is_keyless(object: &str) -> bool {
+    KEYLESS.iter().any(|name| name.eq_ignore_ascii_case(object))
+}
+
+impl ObjectDefinition {
+    /// The field of this name; an exact spelling goes before one that differs in case.
+    pub fn field(&self, name: &str) -> Option<&FieldDefinition> {
+        let exact = self.fields.iter().find(|field| field.id == name);
+        exact.or_else(|| {
+            self.fields
+                .iter()
+                .find(|field| field.id.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// The field that is unique and ordered: RECORDNO, or `id` of the company's own objects; none for views.
+    pub fn row_key(&self) -> Option<&FieldDefinition> {
+        if is_keyless(&self.name) {
+            return None;
+        }
+        self.field("RECORDNO").or_else(|| self.field("id"))
+    }
 }

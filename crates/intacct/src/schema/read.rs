@@ -1,6 +1,6 @@
 //! The answers of `lookup` and `inspect`.
 
-use super::{DataType, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
+use super::{DataType, Entity, FieldDefinition, ObjectDefinition, ObjectName, Relationship};
 use crate::error::{Error, ErrorKind};
 use crate::xml::tree::Element;
 
@@ -91,6 +91,21 @@ impl ObjectName {
     }
 }
 
+impl Entity {
+    pub(crate) fn read(element: &Element) -> Entity {
+        let text = |name: &str| element.text_of(name).to_owned();
+        Entity {
+            id: text("id"),
+            name: text("name"),
+            record_no: text("recordno"),
+            currency: text("currency"),
+            first_fiscal_month: text("firstfiscalmonth"),
+            first_tax_month: text("firstfiscaltaxmonth"),
+            week_start: text("weekstart"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +158,21 @@ mod tests {
             names,
             [("APADJUSTMENT", "AP Adjustment"), ("CUSTOMER", "CUSTOMER")]
         );
+    }
+
+    #[test]
+    fn entities_are_read_whatever_the_case() {
+        let data = parse(
+            b"<data><entity><id>E1</id><Name>First</Name><recordno>7</recordno><currency/></entity></data>",
+            &Caps::default(),
+        );
+        let data = data.expect("well-formed");
+        let entities: Vec<Entity> = data.children_named("entity").map(Entity::read).collect();
+        assert_eq!(entities.len(), 1);
+        assert_eq!(
+            (&entities[0].id, &entities[0].name, &entities[0].record_no),
+            (&"E1".to_owned(), &"First".to_owned(), &"7".to_owned())
+        );
+        assert_eq!(entities[0].currency, "");
     }
 }

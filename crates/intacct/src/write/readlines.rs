@@ -1,10 +1,9 @@
 //! Owned lines of a record, compared with those that were sent.
 
-use super::readback::is_same;
 use super::{Change, WriteValue, lines};
 use crate::client::Client;
 use crate::error::Error;
-use crate::formatting::CellReader;
+use crate::formatting::{CellReader, is_same};
 use crate::records::{FieldValue, KeyKind, Record};
 use serde_json::{Map, Value};
 

@@ -1,9 +1,9 @@
 //! What became of an operation whose answer was lost or contradicts itself: found out by reading, and by one more try
 //! under the same control ids, which the gateway executes at most once.
 
+use super::attempt::{Attempt, Run};
 use super::operation::Operation;
 use super::readback::{Age, Seen, look, may_be_repeated};
-use super::run::{Attempt, Run};
 use super::verdict::Ended;
 use super::{RowWritten, Verb, WriteFailure};
 use crate::error::{Error, ErrorKind};
@@ -168,7 +168,7 @@ impl Run<'_> {
     pub(super) fn unknown(&self, lost: Error, also: &str) -> WriteFailure {
         let message = format!("the outcome of the write is not known: {lost}, {also}");
         let error = lost.with_kind(ErrorKind::OutcomeUnknown).with_message(message);
-        self.journal.failure(error)
+        self.progress.failure(error)
     }
 }
 

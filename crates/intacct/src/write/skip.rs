@@ -1,10 +1,10 @@
 //! Records that are left out when they are there already: each is a function of its own, executed for itself.
 
+use super::attempt::{Attempt, Run};
 use super::fetch::{fetch, fetch_folded};
 use super::operation::Operation;
 use super::readback::{Age, Seen, looked_for, may_be_repeated};
 use super::recover::done;
-use super::run::{Attempt, Run};
 use super::verdict::{Ended, Judged, folded, words};
 use super::{Change, RowWritten, WriteFailure, WriteTarget};
 use crate::client::Client;
@@ -156,16 +156,16 @@ impl Run<'_> {
                 }
             }
         }
-        self.journal.partly(&certain, &possible);
+        self.progress.partly(&certain, &possible);
         match (doubtful, refused) {
             (Some(error), _) => {
                 let message = format!("the outcome of the write is not known: {error}");
                 let error = error.with_kind(ErrorKind::OutcomeUnknown).with_message(message);
-                self.journal.failure(error)
+                self.progress.failure(error)
             }
             (None, Some((error, row))) => self.refuse(error, Some(row)),
             (None, None) => self
-                .journal
+                .progress
                 .failure(Error::new(ErrorKind::Internal, "no row failed")),
         }
     }

@@ -1,6 +1,6 @@
 //! Which function writes which object.
 
-use super::Verb;
+use super::verb::Verb;
 use crate::error::{Error, ErrorKind};
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -4,9 +4,9 @@ use super::legacy;
 use super::operation::{Operation, Unit};
 use super::{Change, RowWritten, Verb, WriteValue};
 use crate::config::Config;
-use crate::error::classify::{ROLLED_BACK, proves_failure, refusal_of, says_executed};
-use crate::error::{Error, ErrorKind, GatewayError};
-use crate::xml::response::{Answer, Level};
+use crate::error::classify::{ROLLED_BACK, proves_failure, refusal_of, reports_executed};
+use crate::error::{Error, ErrorKind, GatewayError, Level};
+use crate::response::Answer;
 use crate::xml::tree::Element;
 use std::collections::BTreeSet;
 
@@ -111,7 +111,7 @@ impl Judge<'_> {
     fn executed(&self, unit: &Unit, answer: &Answer) -> bool {
         match answer {
             Answer::Failure(errors) | Answer::Partial(errors) => {
-                says_executed(errors, std::slice::from_ref(&unit.control_id), &self.sent(unit))
+                reports_executed(errors, std::slice::from_ref(&unit.control_id), &self.sent(unit))
             }
             _ => false,
         }

@@ -2,7 +2,7 @@
 //!
 //! A few bytes on the wire can announce millions of elements: the cap on the body bounds the text, not what becomes of it.
 
-use super::scanner::ParseError;
+use super::parse_error::ParseError;
 
 /// What is left of the memory for one response.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! Reads tokens of an untrusted document, within the caps.
 
 use super::allowance::Allowance;
+use super::parse_error::ParseError;
 use crate::config::Caps;
 use quick_xml::Reader;
 use quick_xml::errors::{IllFormedError, SyntaxError};
@@ -8,26 +9,7 @@ use quick_xml::events::{BytesStart, Event};
 use std::borrow::Cow;
 
 /// What an allocation costs at least, beside the bytes of a text in it.
-pub(super) const BLOCK: usize = 32;
-
-/// Why a document is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ParseError {
-    /// It ends too early: worth another try.
-    Truncated(String),
-    /// It is not what the protocol says.
-    Malformed(String),
-    /// It is whole, and not for the request.
-    Foreign(String),
-    /// It goes beyond a cap.
-    TooLarge(String),
-}
-
-impl ParseError {
-    pub(crate) fn malformed(what: impl Into<String>) -> Self {
-        ParseError::Malformed(what.into())
-    }
-}
+pub(crate) const BLOCK: usize = 32;
 
 /// One token. Comments, processing instructions and the declaration are passed over.
 pub(crate) enum Token<'a> {

@@ -5,8 +5,9 @@
 //! that are not UTF-8) is left to the tokens: the template accepts nothing that they refuse, and finds the same cells.
 
 use super::columns::{Columns, Target};
-use super::rows::Page;
-use super::scanner::{ParseError, Scanner};
+use super::page::Page;
+use super::parse_error::ParseError;
+use super::scanner::Scanner;
 use memchr::{memchr, memchr2, memmem};
 
 /// How often the rows of a page are taken as a template: where each has another form, little is won.

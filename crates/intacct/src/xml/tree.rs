@@ -1,6 +1,7 @@
 //! Small parts of responses as trees: everything but rows.
 
-use super::scanner::{BLOCK, ParseError, Scanner, Token, push_cleaned};
+use super::parse_error::ParseError;
+use super::scanner::{BLOCK, Scanner, Token, push_cleaned};
 #[cfg(test)]
 use crate::config::Caps;
 use quick_xml::events::BytesStart;

@@ -33,14 +33,14 @@ pub struct LegacyField {
     /// Type of its values.
     pub data_type: DataType,
     /// Where it stands, most likely place first.
-    pub places: Vec<Place>,
+    pub paths: Vec<ElementPath>,
     /// A condition on it can be sent.
     filtered: bool,
 }
 
 /// A path of elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ElementPath {
     /// It starts at the document around the line, not at the line.
     pub outer: bool,
     /// Element names, outermost first.
@@ -63,14 +63,14 @@ impl LegacyObject {
     }
 
     /// Where a field of 3.0 stands; `CUSTOMFIELDS.x` is one of the company's own.
-    pub fn places(&self, field: &str) -> Option<Vec<Place>> {
+    pub fn paths(&self, field: &str) -> Option<Vec<ElementPath>> {
         if let Some(known) = self.field(field) {
-            return Some(known.places.clone());
+            return Some(known.paths.clone());
         }
         let element = self.custom?;
         let (prefix, name) = field.split_once('.')?;
         prefix.eq_ignore_ascii_case(CUSTOM_FIELDS).then(|| {
-            vec![Place {
+            vec![ElementPath {
                 outer: false,
                 path: vec![element.to_owned()],
                 custom: Some(name.to_owned()),
@@ -143,7 +143,7 @@ impl LegacyObject {
 impl LegacyField {
     /// The outermost element of the first place.
     fn element(&self) -> Option<&str> {
-        self.places.first()?.path.first().map(String::as_str)
+        self.paths.first()?.path.first().map(String::as_str)
     }
 }
 
@@ -194,21 +194,21 @@ fn add_field(object: &mut LegacyObject, line: &'static str) {
         object.custom = Some(second);
         return;
     }
-    let places: Vec<&str> = words.collect();
+    let paths: Vec<&str> = words.collect();
     let plain = |place: &&str| !place.contains(['.', '^', '-']);
     object.fields.push(LegacyField {
         name,
         data_type: DataType::from_name(second),
         // What filters make of the lines of a document is not known.
-        filtered: object.lines.is_empty() && places.iter().all(plain),
-        places: places.into_iter().map(place).collect(),
+        filtered: object.lines.is_empty() && paths.iter().all(plain),
+        paths: paths.into_iter().map(place).collect(),
     });
 }
 
-fn place(text: &str) -> Place {
+fn place(text: &str) -> ElementPath {
     let outer = text.starts_with('^');
     let path = text.trim_start_matches(['^', '-']);
-    Place {
+    ElementPath {
         outer,
         path: path.split('.').map(str::to_owned).collect(),
         custom: None,
@@ -233,7 +233,7 @@ mod tests {
                 object.key
             );
             for field in &object.fields {
-                assert!(!field.places.is_empty(), "{}.{}", object.name, field.name);
+                assert!(!field.paths.is_empty(), "{}.{}", object.name, field.name);
                 assert!(
                     !matches!(field.data_type, DataType::Other(_)),
                     "{}.{}",
@@ -254,15 +254,15 @@ mod tests {
         assert_eq!(invoice.filtered("WHENCREATED"), Some("datecreated"));
         assert_eq!(invoice.row_key(), "key");
         assert_eq!(invoice.filtered("BILLTOPAYTOCONTACTNAME"), None);
-        assert_eq!(invoice.places("RECORDTYPE"), None);
-        assert_eq!(invoice.places("CUSTOMFIELDS.Region_Code"), None);
+        assert_eq!(invoice.paths("RECORDTYPE"), None);
+        assert_eq!(invoice.paths("CUSTOMFIELDS.Region_Code"), None);
         let line = LegacyObject::find("ARINVOICEITEM").expect("an object");
         assert_eq!(line.lines, ["invoiceitems", "lineitem"]);
         assert_eq!(line.filtered("AMOUNT"), None);
-        assert!(line.places("RECORDKEY").expect("a place")[0].outer);
+        assert!(line.paths("RECORDKEY").expect("a place")[0].outer);
         let customer = LegacyObject::find("CUSTOMER").expect("an object");
         assert_eq!(
-            customer.places("CUSTOMFIELDS.Region_Code").expect("a place")[0]
+            customer.paths("CUSTOMFIELDS.Region_Code").expect("a place")[0]
                 .custom
                 .as_deref(),
             Some("Region_Code")
@@ -294,7 +294,7 @@ mod tests {
         let mut missing = Vec::new();
         for object in OBJECTS.iter() {
             for field in &object.fields {
-                for place in &field.places {
+                for place in &field.paths {
                     let lines = if place.outer {
                         &[][..]
                     } else {

@@ -91,7 +91,7 @@ fn limit_and_offset_are_bound() {
 
 #[test]
 fn what_cannot_be_said_keeps_every_row() {
-    let unsayable = [Binding::Unsayable];
+    let unsayable = [Binding::NotRepresentable];
     for condition in [
         "A = $1",
         "A not in (1, $1)",

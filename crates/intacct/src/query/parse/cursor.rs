@@ -1,6 +1,6 @@
 //! Walks over the text of a query: words, names, numbers and literals.
 
-use super::SyntaxError;
+use super::syntax_error::SyntaxError;
 use crate::query::Value;
 
 /// Words that cannot be a name without quotes where they would end a literal or start a clause.

@@ -1,8 +1,10 @@
 //! The text form, read.
 
 mod cursor;
+mod syntax_error;
 
 pub(crate) use cursor::needs_quotes;
+pub use syntax_error::SyntaxError;
 
 use super::{AggregateFunction, CompareOp, Condition, Count, OrderKey, Query, SelectItem, Value};
 use cursor::Cursor;
@@ -10,26 +12,6 @@ use std::str::FromStr;
 
 /// Brackets inside each other, at most: bounds the stack.
 const MAX_DEPTH: usize = 50;
-
-/// Text that is not of the connector's SELECT syntax.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("syntax error at line {line}, column {column}: expected {expected}, found {found}")]
-pub struct SyntaxError {
-    /// Line of the mistake, from 1.
-    pub line: usize,
-    /// Column of the mistake in characters, from 1.
-    pub column: usize,
-    /// What could have stood there.
-    pub expected: String,
-    /// What stands there.
-    pub found: String,
-}
-
-impl From<SyntaxError> for crate::error::Error {
-    fn from(error: SyntaxError) -> Self {
-        crate::error::Error::new(crate::error::ErrorKind::Syntax, error.to_string())
-    }
-}
 
 impl FromStr for Query {
     type Err = SyntaxError;

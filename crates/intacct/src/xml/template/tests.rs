@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Caps;
 use crate::query::SelectItem;
-use crate::xml::rows::Bounds;
+use crate::xml::page::Bounds;
 use crate::xml::scanner::Token;
 use proptest::prelude::*;
 

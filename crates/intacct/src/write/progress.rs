@@ -7,6 +7,7 @@
 use super::WriteFailure;
 use super::logged::{LoggedFunction, LoggedRequest, WriteLog, WriteOutcome};
 use crate::error::{Error, ErrorKind};
+use crate::requests::{Departed, SendGuard};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A record of what a write did so far. Clones share it: keep one outside of the future that writes, and ask it when
 /// the future was dropped.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(Arc<Inner>);
+pub struct WriteProgress(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -51,23 +52,23 @@ enum Phase {
 }
 
 /// A request that has left.
-pub(crate) struct Departure<'a> {
-    journal: &'a Journal,
+struct Departure<'a> {
+    progress: &'a WriteProgress,
     before: Phase,
 }
 
-impl Departure<'_> {
+impl Departed for Departure<'_> {
     /// The gateway executed nothing of it, provably.
-    pub(crate) fn not_run(self) {
-        self.journal.state().phase = self.before;
+    fn not_run(&self) {
+        self.progress.state().phase = self.before;
         if self.before == Phase::Open {
-            self.journal
+            self.progress
                 .log(|_| (WriteOutcome::NotStored, "the gateway executed nothing"));
         }
     }
 }
 
-impl Journal {
+impl WriteProgress {
     /// An empty one; each write needs its own.
     pub fn new() -> Self {
         Self::default()
@@ -75,7 +76,7 @@ impl Journal {
 
     /// An empty one that has a record written before each request leaves.
     pub fn with_log(log: Arc<dyn WriteLog>) -> Self {
-        Journal(Arc::new(Inner {
+        WriteProgress(Arc::new(Inner {
             state: Mutex::default(),
             log: Some(log),
         }))
@@ -177,12 +178,26 @@ impl Journal {
         };
     }
 
-    /// The gate: a request of the current operation leaves now, unless that is not wanted any more. `clock_offset` is
-    /// what the gateway's clock is ahead of this machine's, in milliseconds, where it is known.
-    ///
-    /// # Errors
-    /// The gate is closed, or the record that must be written before cannot be.
-    pub(crate) fn depart(&self, clock_offset: Option<i64>) -> Result<Departure<'_>, Error> {
+    fn log(&self, outcome: impl Fn(&LoggedFunction) -> (WriteOutcome, &'static str)) {
+        let Some(log) = &self.0.log else { return };
+        let functions = self.state().functions.clone();
+        let outcomes: Vec<_> = functions
+            .iter()
+            .map(|function| {
+                let (outcome, reason) = outcome(function);
+                (function.control_id.as_str(), outcome, reason)
+            })
+            .collect();
+        log.ended(&outcomes);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SendGuard for WriteProgress {
+    fn depart(&self, clock_offset: Option<i64>) -> Result<Box<dyn Departed + '_>, Error> {
         let unwanted = || Error::new(ErrorKind::Internal, "the write is not wanted any more");
         if let Some(log) = &self.0.log {
             let (functions, transaction) = {
@@ -208,27 +223,10 @@ impl Journal {
             return Err(unwanted());
         }
         let before = std::mem::replace(&mut state.phase, Phase::Sent);
-        Ok(Departure {
-            journal: self,
+        Ok(Box::new(Departure {
+            progress: self,
             before,
-        })
-    }
-
-    fn log(&self, outcome: impl Fn(&LoggedFunction) -> (WriteOutcome, &'static str)) {
-        let Some(log) = &self.0.log else { return };
-        let functions = self.state().functions.clone();
-        let outcomes: Vec<_> = functions
-            .iter()
-            .map(|function| {
-                let (outcome, reason) = outcome(function);
-                (function.control_id.as_str(), outcome, reason)
-            })
-            .collect();
-        log.ended(&outcomes);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }))
     }
 }
 

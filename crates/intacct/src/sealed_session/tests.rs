@@ -1,4 +1,5 @@
 use super::*;
+use crate::share::Sealed;
 use std::sync::Mutex;
 
 #[derive(Default)]

@@ -1,40 +1,19 @@
 //! Rows of `get_list`: elements inside of elements, dates in three parts, lines inside of their document.
 
-use super::rows::{Bounds, Page};
-use super::scanner::{BLOCK, ParseError, Scanner, Token};
-use super::tree::{Element, read_element};
-use crate::dialect::get_list::{places, selected};
-use crate::dialect::legacy::{LegacyObject, Place};
+use super::{paths, selected};
+use crate::dialect::legacy::{ElementPath, LegacyObject};
 use crate::error::Error;
 use crate::query::SelectItem;
+use crate::xml::page::{Bounds, Listing, Page};
+use crate::xml::parse_error::ParseError;
+use crate::xml::scanner::{Scanner, Token};
+use crate::xml::tree::{Element, read_element};
 
 /// The select list, prepared for reading the rows of a list.
 #[derive(Debug)]
 pub(crate) struct ListColumns {
     object: &'static LegacyObject,
-    places: Vec<Vec<Place>>,
-}
-
-/// What a list tells of its place in the whole. Elements are counted, not the lines inside of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Listing {
-    /// Elements that match in all.
-    pub total: u64,
-    /// Elements before these.
-    pub start: u64,
-    /// The key of each element.
-    pub keys: Vec<String>,
-    /// Rows that the first element made.
-    pub first_rows: usize,
-    /// Bytes of the keys.
-    key_bytes: usize,
-}
-
-impl Listing {
-    /// Bytes of memory in use.
-    fn held_bytes(&self) -> usize {
-        self.key_bytes + self.keys.len() * (size_of::<String>() + BLOCK)
-    }
+    paths: Vec<Vec<ElementPath>>,
 }
 
 /// The `listtype` element, which stands before the data.
@@ -74,10 +53,10 @@ impl ListType {
 impl ListColumns {
     /// Fails for what the object does not show.
     pub(crate) fn new(object: &'static LegacyObject, select: &[SelectItem]) -> Result<ListColumns, Error> {
-        let places = select.iter().map(|item| places(object, selected(item)?));
+        let paths = select.iter().map(|item| paths(object, selected(item)?));
         Ok(ListColumns {
             object,
-            places: places.collect::<Result<_, _>>()?,
+            paths: paths.collect::<Result<_, _>>()?,
         })
     }
 
@@ -88,7 +67,7 @@ impl ListColumns {
         list: Option<ListType>,
         bounds: Bounds,
     ) -> Result<Page, ParseError> {
-        let mut page = Page::of_columns(self.places.len());
+        let mut page = Page::of_columns(self.paths.len());
         let mut listing = Listing::default();
         let whole = scanner.allowance;
         loop {
@@ -123,7 +102,7 @@ impl ListColumns {
 
     /// A page without rows.
     pub(crate) fn empty(&self, list: Option<ListType>) -> Result<Page, ParseError> {
-        self.finish(Page::of_columns(self.places.len()), Listing::default(), list)
+        self.finish(Page::of_columns(self.paths.len()), Listing::default(), list)
     }
 
     fn add(&self, element: &Element, page: &mut Page, listing: &mut Listing) -> Result<(), ParseError> {
@@ -136,7 +115,7 @@ impl ListColumns {
                 .collect();
         }
         for line in lines {
-            page.push_row(self.places.iter().map(|places| cell(places, element, line)))?;
+            page.push_row(self.paths.iter().map(|paths| cell(paths, element, line)))?;
         }
         if listing.keys.is_empty() {
             listing.first_rows = page.rows() - before;
@@ -173,22 +152,22 @@ impl ListColumns {
         }
         page.count = page.rows() as u64;
         page.offset = list.start;
-        page.offset_told = true;
+        page.offset_reported = true;
         page.listing = Some(listing);
         Ok(page)
     }
 }
 
-/// The text at the first of these places that is there; an empty one is none.
-fn cell(places: &[Place], element: &Element, line: &Element) -> Option<String> {
-    let found = places
+/// The text at the first of these paths that is there; an empty one is none.
+fn cell(paths: &[ElementPath], element: &Element, line: &Element) -> Option<String> {
+    let found = paths
         .iter()
         .find_map(|place| at(place, if place.outer { element } else { line }));
     found.filter(|text| !text.is_empty())
 }
 
 /// What stands at a place; a date in parts as `YYYY-MM-DD`.
-pub(crate) fn at(place: &Place, row: &Element) -> Option<String> {
+pub(crate) fn at(place: &ElementPath, row: &Element) -> Option<String> {
     let mut element = row;
     for step in &place.path {
         element = element.child(step)?;

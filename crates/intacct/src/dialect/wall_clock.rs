@@ -1,9 +1,9 @@
 //! Dates and times in conditions as the gateway can be told them: points in time become readings of its wall clock, and
 //! what lies outside its calendar is decided without it.
 
-use super::{Bound, CompareOp, Condition, Query, Value};
-use crate::dialect::DialectKind;
+use super::DialectKind;
 use crate::formatting::GatewayZone;
+use crate::query::{Bound, CompareOp, Condition, Query, Value};
 use jiff::civil::{Date, DateTime, date};
 use jiff::{SignedDuration, Timestamp};
 

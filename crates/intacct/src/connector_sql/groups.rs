@@ -8,7 +8,7 @@ use crate::json;
 use crate::query::{AggregateFunction, SelectItem, Value};
 use crate::schema::Class;
 use crate::schema::DataType;
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 

@@ -1,60 +1,10 @@
 //! Definitions that a client remembers, so that a statement does not pay for a lookup each time.
 
-use super::{FieldDefinition, ObjectDefinition};
-use crate::client::Client;
+use super::Client;
 use crate::error::{Error, ErrorKind};
 use crate::nearest::nearest;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// After so long a definition is asked for anew: administrators add fields at any time.
-const FRESH: Duration = Duration::from_secs(300);
-
-/// An object as typed and the transaction definition.
-type Key = (String, String);
-
-/// What is known of the objects of a company.
-#[derive(Debug, Default)]
-pub(crate) struct KnownObjects {
-    definitions: Mutex<HashMap<Key, Known>>,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    asked: Instant,
-    definition: Arc<ObjectDefinition>,
-    /// Fields that `lookup` lists and `query` refuses.
-    refused: Vec<String>,
-}
-
-impl KnownObjects {
-    fn fresh(&self, key: &Key) -> Option<Known> {
-        let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = definitions.get(key);
-        known.filter(|known| known.asked.elapsed() < FRESH).cloned()
-    }
-
-    fn remember(&self, key: Key, definition: Arc<ObjectDefinition>) {
-        let known = Known {
-            asked: Instant::now(),
-            definition,
-            refused: Vec::new(),
-        };
-        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        definitions.insert(key, known);
-    }
-
-    fn forget_one(&self, key: &Key) {
-        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        definitions.remove(key);
-    }
-
-    pub(crate) fn forget(&self) {
-        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        definitions.clear();
-    }
-}
+use crate::schema::ObjectDefinition;
+use std::sync::{Arc, PoisonError};
 
 impl Client {
     /// The definition of an object whose name is matched without regard to case; remembered for five minutes.
@@ -146,33 +96,5 @@ impl Client {
         if let Some(known) = known.get_mut(&key) {
             known.refused.extend_from_slice(fields);
         }
-    }
-}
-
-/// Objects whose rows have no field that is unique.
-const KEYLESS: [&str; 2] = ["GLDETAIL", "GLACCOUNTBALANCE"];
-
-/// Whether the rows of an object have no key, as those of views.
-pub fn is_keyless(object: &str) -> bool {
-    KEYLESS.iter().any(|name| name.eq_ignore_ascii_case(object))
-}
-
-impl ObjectDefinition {
-    /// The field of this name; an exact spelling goes before one that differs in case.
-    pub fn field(&self, name: &str) -> Option<&FieldDefinition> {
-        let exact = self.fields.iter().find(|field| field.id == name);
-        exact.or_else(|| {
-            self.fields
-                .iter()
-                .find(|field| field.id.eq_ignore_ascii_case(name))
-        })
-    }
-
-    /// The field that is unique and ordered: RECORDNO, or `id` of the company's own objects; none for views.
-    pub fn row_key(&self) -> Option<&FieldDefinition> {
-        if is_keyless(&self.name) {
-            return None;
-        }
-        self.field("RECORDNO").or_else(|| self.field("id"))
     }
 }

@@ -1,26 +1,16 @@
 //! The response document: did each level succeed, and what did each function answer.
 
-use super::allowance::Allowance;
-use super::columns::Columns;
-use super::escape::unescape_html;
-use super::listing::{ListColumns, ListType};
-use super::rows::{Bounds, Page};
-use super::scanner::{ParseError, Scanner, Token};
-use super::tree::{Element, opened, read_element};
 use crate::config::Caps;
-use crate::error::GatewayError;
+use crate::dialect::get_list::rows::{ListColumns, ListType};
+use crate::error::{GatewayError, Level};
+use crate::xml::allowance::Allowance;
+use crate::xml::columns::Columns;
+use crate::xml::escape::unescape_html;
+use crate::xml::page::{Bounds, Page};
+use crate::xml::parse_error::ParseError;
+use crate::xml::scanner::{Scanner, Token};
+use crate::xml::tree::{Element, opened, read_element};
 use quick_xml::events::BytesStart;
-
-/// The level at which the gateway refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// The sender; nothing was executed.
-    Control,
-    /// The user; nothing was executed.
-    Authentication,
-    /// One function.
-    Function,
-}
 
 /// A function of the request.
 pub(crate) struct Expected<'a> {

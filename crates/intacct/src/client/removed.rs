@@ -1,6 +1,6 @@
 //! Fields that a query names and the object does not have: what a refusal that names no field mostly comes from.
 
-use crate::client::Client;
+use super::Client;
 use crate::dialect::DialectKind;
 use crate::error::classify::DATABASE;
 use crate::error::{Error, ErrorKind};

@@ -1,7 +1,7 @@
 //! Statements that list records.
 
 use super::check::Check;
-use super::{Sent, Statement, cell_reader, distinct, member};
+use super::statement::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::formatting::CellReader;
@@ -9,7 +9,7 @@ use crate::json;
 use crate::pages::{ReadPlan, read};
 use crate::query::{Condition, Count, SelectItem};
 use crate::schema::DataType;
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 pub(super) async fn run(
     client: &Client,

@@ -143,7 +143,7 @@ impl Splitter<'_> {
                 None => self.with_value(leaf, field),
             };
         }
-        if !self.can.operators.compare.contains(&op) || !self.is_sayable(field, value) {
+        if !self.can.operators.compare.contains(&op) || !self.is_representable(field, value) {
             return self.with_value(leaf, field);
         }
         match (class, op, value) {
@@ -182,7 +182,7 @@ impl Splitter<'_> {
         }
         let said = !values.is_empty()
             && class != Class::Boolean
-            && values.iter().all(|value| self.is_sayable(field, value))
+            && values.iter().all(|value| self.is_representable(field, value))
             && !values.iter().any(|value| matches!(value, Value::Instant(_)));
         match (negated, class) {
             // Points in time may be told by readings around them.
@@ -224,7 +224,7 @@ impl Splitter<'_> {
 
     /// A test of text. Rows are looked at again all the same: what blanks at the end of values do is not documented.
     fn text(&self, leaf: &Condition, field: &str, test: TextTest) -> Split {
-        if !self.kind.says(&test.sent) {
+        if !self.kind.can_express(&test.sent) {
             return self.with_value(leaf, field);
         }
         Split {
@@ -254,7 +254,7 @@ impl Splitter<'_> {
     }
 
     /// Whether the gateway can be told a value and takes it as it is meant.
-    fn is_sayable(&self, field: &str, value: &Value) -> bool {
+    fn is_representable(&self, field: &str, value: &Value) -> bool {
         let data_type = self.names.type_of(field);
         match value {
             Value::Text(text) => text::is_sendable(text),

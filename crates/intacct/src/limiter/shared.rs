@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Says who may send a request now. Called from the tasks that send: no method may block.
 ///
 /// The places and the queue must survive a holder that vanishes without leaving.
-pub trait Budget: Send + Sync {
-    /// Joins the queue for one request. What is returned identifies it until [`leave`](Budget::leave).
+pub trait SharedLimiter: Send + Sync {
+    /// Joins the queue for one request. What is returned identifies it until [`leave`](SharedLimiter::leave).
     fn join(&self) -> u64;
 
     /// Takes a place, if one is free, it is this ticket's turn, and the gateway has not asked to wait.

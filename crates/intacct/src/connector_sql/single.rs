@@ -1,6 +1,7 @@
 //! Statements about one record, read whole: with the lines that it owns.
 
-use super::{Sent, Statement, cell_reader, rows};
+use super::rows;
+use super::statement::{Sent, Statement, cell_reader};
 use crate::client::Client;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind};

@@ -5,7 +5,7 @@ use super::names::Names;
 use crate::formatting::{CellError, CellReader};
 use crate::query::{CompareOp, Condition, SelectItem, Value, compare_numbers};
 use crate::schema::Class;
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 use std::cmp::Ordering;
 
 /// A condition with the columns of a page in place of fields, and constants that can be compared.

@@ -1,10 +1,10 @@
 //! What a user can see of a company: which objects, and which entities.
 
-use crate::client::Client;
+use super::Client;
 use crate::dialect::{DialectKind, PageRequest};
 use crate::error::{Error, ErrorKind};
 use crate::query::{Query, SelectItem};
-use crate::xml::tree::Element;
+use crate::schema::Entity;
 
 /// Whether an object can be read.
 #[derive(Debug, Clone)]
@@ -20,30 +20,11 @@ pub enum Readable {
     No(Error),
 }
 
-/// An entity of a shared company that the user may sign in at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Entity {
-    /// Its id, for the option `location_id`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Record number of its LOCATIONENTITY.
-    pub record_no: String,
-    /// Base currency.
-    pub currency: String,
-    /// First month of the fiscal year.
-    pub first_fiscal_month: String,
-    /// First month of the tax year.
-    pub first_tax_month: String,
-    /// First day of the week.
-    pub week_start: String,
-}
-
 impl Client {
     /// Asks for one row of an object, to learn whether it can be read and how many rows it has: one request, two for
     /// the company's own objects.
     pub async fn survey(&self, object: &str, show_private: bool) -> Result<Readable, Error> {
-        let kind = self.config().dtd_version.dialect();
+        let kind = DialectKind::for_version(self.config().dtd_version);
         let page = PageRequest { size: 1, offset: 0 };
         let mut refusal = None;
         let keys = match kind.settled_key(object) {
@@ -136,21 +117,6 @@ impl Client {
     }
 }
 
-impl Entity {
-    fn read(element: &Element) -> Entity {
-        let text = |name: &str| element.text_of(name).to_owned();
-        Entity {
-            id: text("id"),
-            name: text("name"),
-            record_no: text("recordno"),
-            currency: text("currency"),
-            first_fiscal_month: text("firstfiscalmonth"),
-            first_tax_month: text("firstfiscaltaxmonth"),
-            week_start: text("weekstart"),
-        }
-    }
-}
-
 /// Whether an error is about this object alone, so that the others can still be looked at.
 pub fn concerns_one_object(error: &Error) -> bool {
     matches!(
@@ -161,27 +127,4 @@ pub fn concerns_one_object(error: &Error) -> bool {
             | ErrorKind::Refused
             | ErrorKind::Unsupported
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Caps;
-    use crate::xml::tree::parse;
-
-    #[test]
-    fn entities_are_read_whatever_the_case() {
-        let data = parse(
-            b"<data><entity><id>E1</id><Name>First</Name><recordno>7</recordno><currency/></entity></data>",
-            &Caps::default(),
-        );
-        let data = data.expect("well-formed");
-        let entities: Vec<Entity> = data.children_named("entity").map(Entity::read).collect();
-        assert_eq!(entities.len(), 1);
-        assert_eq!(
-            (&entities[0].id, &entities[0].name, &entities[0].record_no),
-            (&"E1".to_owned(), &"First".to_owned(), &"7".to_owned())
-        );
-        assert_eq!(entities[0].currency, "");
-    }
 }

@@ -1,6 +1,6 @@
 //! How many requests are in flight at once.
 
-use crate::budget::Budget;
+use super::shared::SharedLimiter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,11 +15,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(4);
 
 /// A limit that halves when the gateway asks to slow down and grows back by and by. Behind it there may be a budget
 /// that others draw on too.
-pub(crate) struct Gate {
+pub(crate) struct Limiter {
     state: Mutex<State>,
     freed: Notify,
     max: usize,
-    shared: Option<Arc<dyn Budget>>,
+    shared: Option<Arc<dyn SharedLimiter>>,
 }
 
 struct State {
@@ -33,25 +33,25 @@ struct State {
 }
 
 /// The right to one request; given back when dropped.
-pub(crate) struct Pass<'a> {
+pub(crate) struct Permit<'a> {
     // The place in the shared budget goes first.
-    _place: Option<Place<'a>>,
-    _turn: Turn<'a>,
+    _shared: Option<SharedPermit<'a>>,
+    _local: LocalPermit<'a>,
 }
 
 /// A place within the limit of this client.
-struct Turn<'a>(&'a Gate);
+struct LocalPermit<'a>(&'a Limiter);
 
 /// A place in the shared budget, or in the queue for it.
-struct Place<'a> {
-    budget: &'a dyn Budget,
+struct SharedPermit<'a> {
+    budget: &'a dyn SharedLimiter,
     ticket: u64,
 }
 
-impl Gate {
-    pub(crate) fn new(max: usize, shared: Option<Arc<dyn Budget>>) -> Self {
+impl Limiter {
+    pub(crate) fn new(max: usize, shared: Option<Arc<dyn SharedLimiter>>) -> Self {
         let max = max.max(1);
-        Gate {
+        Limiter {
             state: Mutex::new(State {
                 in_flight: 0,
                 limit: max,
@@ -70,32 +70,32 @@ impl Gate {
     }
 
     /// Waits for a turn.
-    pub(crate) async fn enter(&self) -> Pass<'_> {
+    pub(crate) async fn enter(&self) -> Permit<'_> {
         let turn = self.turn().await;
         while let Some(until) = self.held_until() {
             tokio::time::sleep_until(until).await;
         }
         let Some(budget) = self.shared.as_deref() else {
-            return Pass {
-                _place: None,
-                _turn: turn,
+            return Permit {
+                _shared: None,
+                _local: turn,
             };
         };
-        let place = Place {
+        let place = SharedPermit {
             ticket: budget.join(),
             budget,
         };
         while !budget.try_enter(place.ticket) {
             tokio::time::sleep(ASK_AGAIN).await;
         }
-        Pass {
-            _place: Some(place),
-            _turn: turn,
+        Permit {
+            _shared: Some(place),
+            _local: turn,
         }
     }
 
     /// Waits for a place within the limit of this client.
-    async fn turn(&self) -> Turn<'_> {
+    async fn turn(&self) -> LocalPermit<'_> {
         loop {
             let freed = self.freed.notified();
             {
@@ -106,7 +106,7 @@ impl Gate {
                         // Two places freed at once leave one notice only: pass it on.
                         self.freed.notify_one();
                     }
-                    return Turn(self);
+                    return LocalPermit(self);
                 }
             }
             freed.await;
@@ -162,14 +162,14 @@ impl Gate {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for LocalPermit<'_> {
     fn drop(&mut self) {
         self.0.state().in_flight -= 1;
         self.0.freed.notify_one();
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for SharedPermit<'_> {
     fn drop(&mut self) {
         self.budget.leave(self.ticket);
     }
@@ -189,14 +189,14 @@ mod tests {
 
     #[test]
     fn the_limit_holds_and_a_waiter_gets_the_place() {
-        let gate = Gate::new(2, None);
-        let Poll::Ready(first) = poll(pin!(gate.enter())) else {
+        let limiter = Limiter::new(2, None);
+        let Poll::Ready(first) = poll(pin!(limiter.enter())) else {
             panic!("first must enter")
         };
-        let Poll::Ready(_second) = poll(pin!(gate.enter())) else {
+        let Poll::Ready(_second) = poll(pin!(limiter.enter())) else {
             panic!("second must enter")
         };
-        let mut third = pin!(gate.enter());
+        let mut third = pin!(limiter.enter());
         assert!(poll(third.as_mut()).is_pending());
         drop(first);
         assert!(poll(third).is_ready());
@@ -204,12 +204,12 @@ mod tests {
 
     #[test]
     fn a_waiter_that_gives_up_passes_its_turn_on() {
-        let gate = Gate::new(1, None);
-        let Poll::Ready(first) = poll(pin!(gate.enter())) else {
+        let limiter = Limiter::new(1, None);
+        let Poll::Ready(first) = poll(pin!(limiter.enter())) else {
             panic!("first must enter")
         };
-        let mut second = Box::pin(gate.enter());
-        let mut third = pin!(gate.enter());
+        let mut second = Box::pin(limiter.enter());
+        let mut third = pin!(limiter.enter());
         assert!(poll(second.as_mut()).is_pending());
         assert!(poll(third.as_mut()).is_pending());
         drop(first);
@@ -219,41 +219,41 @@ mod tests {
 
     #[test]
     fn it_halves_and_grows_back() {
-        let gate = Gate::new(4, None);
+        let limiter = Limiter::new(4, None);
         let burst = Instant::now();
-        gate.slow_down(burst);
-        gate.slow_down(burst);
-        gate.slow_down(burst);
-        assert_eq!(gate.state().limit, 2, "a burst counts once");
-        gate.slow_down(Instant::now());
-        gate.slow_down(Instant::now());
-        assert_eq!(gate.state().limit, 1);
+        limiter.slow_down(burst);
+        limiter.slow_down(burst);
+        limiter.slow_down(burst);
+        assert_eq!(limiter.state().limit, 2, "a burst counts once");
+        limiter.slow_down(Instant::now());
+        limiter.slow_down(Instant::now());
+        assert_eq!(limiter.state().limit, 1);
         for _ in 0..SUCCESSES_TO_GROW * 5 {
-            gate.went_well();
+            limiter.went_well();
         }
-        assert_eq!(gate.state().limit, 4);
+        assert_eq!(limiter.state().limit, 4);
     }
 
     #[tokio::test]
     async fn nobody_enters_while_it_is_held() {
-        let gate = Gate::new(4, None);
+        let limiter = Limiter::new(4, None);
         let start = Instant::now();
-        gate.hold(Duration::from_millis(60));
-        gate.hold(Duration::from_millis(5));
-        drop(gate.enter().await);
+        limiter.hold(Duration::from_millis(60));
+        limiter.hold(Duration::from_millis(5));
+        drop(limiter.enter().await);
         assert!(start.elapsed() >= Duration::from_millis(60));
-        assert!(poll(pin!(gate.enter())).is_ready());
+        assert!(poll(pin!(limiter.enter())).is_ready());
     }
 
     /// One place, which the ticket in it holds.
     #[derive(Default)]
-    struct OnePlace {
+    struct OneSlot {
         last: AtomicU64,
         holder: AtomicU64,
         left: AtomicU64,
     }
 
-    impl Budget for OnePlace {
+    impl SharedLimiter for OneSlot {
         fn join(&self) -> u64 {
             self.last.fetch_add(1, Ordering::SeqCst) + 1
         }
@@ -278,11 +278,11 @@ mod tests {
 
     #[tokio::test]
     async fn two_clients_share_a_budget() {
-        let budget = Arc::new(OnePlace::default());
-        let gates = [(); 2].map(|()| Gate::new(4, Some(budget.clone())));
-        let first = gates[0].enter().await;
+        let budget = Arc::new(OneSlot::default());
+        let limiters = [(); 2].map(|()| Limiter::new(4, Some(budget.clone())));
+        let first = limiters[0].enter().await;
         {
-            let mut gives_up = pin!(gates[0].enter());
+            let mut gives_up = pin!(limiters[0].enter());
             assert!(poll(gives_up.as_mut()).is_pending());
         }
         assert_eq!(
@@ -290,7 +290,7 @@ mod tests {
             1,
             "who gives up leaves the queue"
         );
-        let mut second = pin!(gates[1].enter());
+        let mut second = pin!(limiters[1].enter());
         assert!(
             tokio::time::timeout(ASK_AGAIN * 3, second.as_mut())
                 .await

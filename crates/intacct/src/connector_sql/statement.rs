@@ -1,20 +1,8 @@
-//! Runs statements of the connector's SELECT syntax: names and types by lookup, what the gateway can say is said to
-//! it, the rest is looked at here, row by row as the pages come.
-//!
-//! Order is the gateway's own, in `order_by` as in `<` of text. Everything that is compared here compares text by its
-//! characters' numbers.
+//! A statement whose names are the gateway's, and what is asked of the gateway for it.
 
-mod aggregate;
-mod check;
-mod decimal;
-mod groups;
-mod like;
-mod names;
-mod rows;
-mod single;
-mod split;
-mod values;
-
+use super::names::Names;
+use super::split::{self, Split};
+use super::values;
 use crate::client::Client;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind};
@@ -23,9 +11,7 @@ use crate::json;
 use crate::pages::Paging;
 use crate::query::{Count, OrderKey, Query, SelectItem, text};
 use crate::schema::{Class, DataType};
-use crate::xml::rows::Page;
-use names::Names;
-use split::Split;
+use crate::xml::page::Page;
 
 /// How many records a statement is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,40 +42,22 @@ pub enum Sent {
     Rows(Vec<String>),
 }
 
-/// Runs a statement and hands what comes to `emit`, until it ends or `emit` says false. Can be dropped at any await.
-///
-/// Fails with [`ErrorKind::Syntax`], [`ErrorKind::UnknownObject`] or [`ErrorKind::UnknownFields`] for what the
-/// statement says wrong, with [`ErrorKind::Cell`] for a cell that is not of its field's type, and with what the
-/// gateway refuses.
-pub async fn run(
-    client: &Client,
-    text: &str,
-    settings: &Settings,
-    emit: impl AsyncFnMut(Sent) -> bool,
-) -> Result<(), Error> {
-    let statement = Statement::prepare(client, text, settings).await?;
-    let company = &client.config().company_id;
-    let object = statement.query.object.clone();
-    let ended = match settings.query_type {
-        QueryType::Single => single::run(client, statement, emit).await,
-        QueryType::List if statement.has_aggregates() => aggregate::run(client, statement, emit).await,
-        QueryType::List => rows::run(client, statement, emit).await,
-    };
-    ended.map_err(|error| error.at(company, Some(&object), "query", ""))
-}
-
 /// A statement whose names are the gateway's.
-struct Statement {
-    query: Query,
+pub(super) struct Statement {
+    pub(super) query: Query,
     /// The object as the user typed it.
-    typed: String,
-    names: Names,
-    kind: DialectKind,
-    page_size: u32,
+    pub(super) typed: String,
+    pub(super) names: Names,
+    pub(super) kind: DialectKind,
+    pub(super) page_size: u32,
 }
 
 impl Statement {
-    async fn prepare(client: &Client, text: &str, settings: &Settings) -> Result<Statement, Error> {
+    pub(super) async fn prepare(
+        client: &Client,
+        text: &str,
+        settings: &Settings,
+    ) -> Result<Statement, Error> {
         // The object decides which bare words are fields, so its name is read first.
         let first: Query = text.parse()?;
         let definition = client
@@ -103,11 +71,11 @@ impl Statement {
                 .map_err(|error| error.at(&client.config().company_id, Some(&first.object), "query", ""))?;
             if values::has_readings(filter) && !client.zone().is_steady() {
                 // Near a change of the clock the gateway may understand another moment than the rows are shown with.
-                values::place(filter, &client.told_zone().await?);
+                values::place(filter, &client.gateway_zone().await?);
             }
         }
         query.show_private |= settings.show_private;
-        let kind = client.config().dtd_version.dialect();
+        let kind = DialectKind::for_version(client.config().dtd_version);
         if !kind.capabilities().show_private {
             query.show_private &= first.show_private;
         }
@@ -120,17 +88,17 @@ impl Statement {
         })
     }
 
-    fn has_aggregates(&self) -> bool {
+    pub(super) fn has_aggregates(&self) -> bool {
         let is_aggregate = |item: &SelectItem| matches!(item, SelectItem::Aggregate { .. });
         self.query.select.iter().any(is_aggregate)
     }
 
-    fn split(&self) -> Split {
+    pub(super) fn split(&self) -> Split {
         split::split(&self.query, &self.names, self.kind)
     }
 
     /// The fields of text that the gateway tests in a way which blanks at the edges of values may change.
-    fn texts_in_doubt(&self, split: &Split) -> Vec<String> {
+    pub(super) fn texts_in_doubt(&self, split: &Split) -> Vec<String> {
         let is_free_text = |field: &str| {
             let data_type = self.names.type_of(field);
             Class::of(&data_type) == Class::Text && data_type != DataType::Enum
@@ -140,23 +108,23 @@ impl Statement {
             .unwrap_or_default()
     }
 
-    fn limit(&self) -> Result<Option<u64>, Error> {
+    pub(super) fn limit(&self) -> Result<Option<u64>, Error> {
         self.query.limit.map(number).transpose()
     }
 
-    fn offset(&self) -> Result<u64, Error> {
+    pub(super) fn offset(&self) -> Result<u64, Error> {
         self.query.offset.map_or(Ok(0), number)
     }
 
     /// The field by which pages follow each other.
-    fn row_key(&self) -> Option<String> {
+    pub(super) fn row_key(&self) -> Option<String> {
         let own = || self.names.object.row_key().map(|field| field.id.clone());
         let settled = self.kind.settled_key(&self.query.object);
         settled.map(str::to_owned).or_else(own)
     }
 
     /// What is asked of the gateway for rows with these fields, and how its pages follow each other.
-    fn told(&self, split: &Split, select: Vec<SelectItem>) -> (Query, Paging) {
+    pub(super) fn told(&self, split: &Split, select: Vec<SelectItem>) -> (Query, Paging) {
         let mut told = Query {
             select,
             filter: split.told.clone(),
@@ -192,7 +160,7 @@ impl Statement {
     }
 
     /// Whether reading these columns depends on the user's formatting preferences.
-    fn needs_formatting(&self, select: &[SelectItem]) -> bool {
+    pub(super) fn needs_formatting(&self, select: &[SelectItem]) -> bool {
         select.iter().any(|item| {
             let data_type = self.names.type_of(item.field());
             !(data_type.is_text() || data_type.is_integer() || data_type == DataType::Boolean)
@@ -200,7 +168,7 @@ impl Statement {
     }
 
     /// The error for a cell that is not what its type says.
-    fn bad_cell(
+    pub(super) fn bad_cell(
         &self,
         select: &[SelectItem],
         page: &Page,
@@ -225,7 +193,7 @@ impl Statement {
 }
 
 /// A row count that is a number.
-fn number(count: Count) -> Result<u64, Error> {
+pub(super) fn number(count: Count) -> Result<u64, Error> {
     match count {
         Count::Number(number) => Ok(number),
         Count::Param(number) => Err(Error::new(
@@ -237,7 +205,7 @@ fn number(count: Count) -> Result<u64, Error> {
 }
 
 /// The reader of cells, for what is known of the user's formatting by now.
-fn cell_reader(client: &Client) -> CellReader {
+pub(super) fn cell_reader(client: &Client) -> CellReader {
     // Only statements that read nothing which depends on it come here without knowing it.
     let formatting = client.known_formatting().unwrap_or_else(|| UserFormatting {
         locale: "en_US.UTF-8".into(),
@@ -249,7 +217,7 @@ fn cell_reader(client: &Client) -> CellReader {
 }
 
 /// An item's name in the answer, as the start of a JSON member.
-fn member(item: &SelectItem) -> String {
+pub(super) fn member(item: &SelectItem) -> String {
     let mut out = String::new();
     match item {
         SelectItem::Field(field) => json::push_text(&mut out, field),
@@ -260,7 +228,7 @@ fn member(item: &SelectItem) -> String {
 }
 
 /// The items without those that repeat another.
-fn distinct(items: &[SelectItem]) -> Vec<SelectItem> {
+pub(super) fn distinct(items: &[SelectItem]) -> Vec<SelectItem> {
     let mut kept: Vec<SelectItem> = Vec::with_capacity(items.len());
     for item in items {
         if !kept.contains(item) {

@@ -4,9 +4,11 @@
 //! joined by logicals of two parts or more; its operators are `=`, `!=`, `<`, `<=`, `>`, `>=` and `like`. The schema of
 //! 3.0 knows `is null` as well, but asks for a value with it, and 2.1 does not list it: it is not used.
 
-use super::legacy::{LegacyObject, Place};
+pub(crate) mod rows;
+
+use super::capabilities::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
+use super::legacy::{ElementPath, LegacyObject};
 use super::query::whole_seconds;
-use super::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
 use crate::error::{Error, ErrorKind};
 use crate::query::{CompareOp, Condition, Query, SelectItem, Value, write_us_date};
 use crate::xml::escape::{IllegalCharacter, push_element, push_text};
@@ -66,8 +68,8 @@ pub(crate) fn object(query: &Query) -> Result<&'static LegacyObject, Error> {
 }
 
 /// Where a field of the query's object stands in a row.
-pub(crate) fn places(object: &LegacyObject, field: &str) -> Result<Vec<Place>, Error> {
-    object.places(field).ok_or_else(|| {
+pub(crate) fn paths(object: &LegacyObject, field: &str) -> Result<Vec<ElementPath>, Error> {
+    object.paths(field).ok_or_else(|| {
         Error::new(
             ErrorKind::UnknownFields(vec![field.to_owned()]),
             format!("get_list shows no field {field} of {}", object.name),
@@ -218,9 +220,9 @@ impl Writer<'_> {
         let mut elements = vec![self.object.row_key().to_owned()];
         let mut plain = self.object.lines.is_empty();
         for item in &query.select {
-            for place in places(self.object, selected(item)?)? {
-                plain &= place.path.len() == 1 && place.custom.is_none();
-                let element = &place.path[0];
+            for path in paths(self.object, selected(item)?)? {
+                plain &= path.path.len() == 1 && path.custom.is_none();
+                let element = &path.path[0];
                 if !elements.contains(element) {
                     elements.push(element.clone());
                 }
@@ -307,7 +309,7 @@ impl Writer<'_> {
 
     fn expression(&mut self, field: &str, operator: &str, value: &Value) -> Result<(), Error> {
         // Says first whether there is such a field at all.
-        places(self.object, field)?;
+        paths(self.object, field)?;
         let element = self.object.filtered(field).ok_or_else(|| {
             unsupported(format!(
                 "get_list takes no condition on field {field} of {}",

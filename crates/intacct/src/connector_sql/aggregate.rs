@@ -4,7 +4,7 @@ use super::check::Check;
 use super::groups::{Failure, Groups, Output, Source};
 use super::rows::add_fields;
 use super::split::Split;
-use super::{Sent, Statement, cell_reader, distinct, member};
+use super::statement::{Sent, Statement, cell_reader, distinct, member};
 use crate::client::Client;
 use crate::dialect::PageRequest;
 use crate::error::{Error, ErrorKind};
@@ -14,7 +14,7 @@ use crate::query::text::without_blank_edges;
 use crate::query::{AggregateFunction, Condition, Count, Query, SelectItem};
 use crate::received::{Confirmation, GroupKeyKind, ReceivedKeys};
 use crate::schema::{Class, DataType};
-use crate::xml::rows::Page;
+use crate::xml::page::Page;
 
 pub(super) async fn run(
     client: &Client,

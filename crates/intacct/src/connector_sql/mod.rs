@@ -1,0 +1,45 @@
+//! Runs statements of the connector's SELECT syntax: names and types by lookup, what the gateway can say is said to
+//! it, the rest is looked at here, row by row as the pages come.
+//!
+//! Order is the gateway's own, in `order_by` as in `<` of text. Everything that is compared here compares text by its
+//! characters' numbers.
+
+mod aggregate;
+mod check;
+mod decimal;
+mod groups;
+mod like;
+mod names;
+mod rows;
+mod single;
+mod split;
+mod statement;
+mod values;
+
+pub use statement::{QueryType, Sent, Settings};
+
+use crate::client::Client;
+use crate::error::Error;
+use statement::Statement;
+
+/// Runs a statement and hands what comes to `emit`, until it ends or `emit` says false. Can be dropped at any await.
+///
+/// Fails with [`ErrorKind::Syntax`], [`ErrorKind::UnknownObject`] or [`ErrorKind::UnknownFields`] for what the
+/// statement says wrong, with [`ErrorKind::Cell`] for a cell that is not of its field's type, and with what the
+/// gateway refuses.
+pub async fn run(
+    client: &Client,
+    text: &str,
+    settings: &Settings,
+    emit: impl AsyncFnMut(Sent) -> bool,
+) -> Result<(), Error> {
+    let statement = Statement::prepare(client, text, settings).await?;
+    let company = &client.config().company_id;
+    let object = statement.query.object.clone();
+    let ended = match settings.query_type {
+        QueryType::Single => single::run(client, statement, emit).await,
+        QueryType::List if statement.has_aggregates() => aggregate::run(client, statement, emit).await,
+        QueryType::List => rows::run(client, statement, emit).await,
+    };
+    ended.map_err(|error| error.at(company, Some(&object), "query", ""))
+}
