@@ -18,6 +18,13 @@ pub fn run_each(client: &mut Client, sql: &str) {
     }
 }
 
+/// Statements under a `statement_timeout` of their own: sent as one message, they are one transaction, and the setting
+/// ends with it. A `SET` before them would also hold for what a test does next, which a busy machine may not finish in
+/// the time.
+pub fn within(timeout: &str, sql: &str) -> String {
+    format!("SET LOCAL statement_timeout = '{timeout}'; {sql}")
+}
+
 /// The rows of a statement, each as its columns between `separator`, with `null` in the place of NULL.
 #[track_caller]
 pub fn texts(client: &mut Client, sql: &str, separator: &str, null: &str) -> Vec<String> {

@@ -170,11 +170,11 @@ fn cancel_ends_the_pause_before_a_retry() {
 #[test]
 fn statement_timeout_ends_a_wait() {
     let company = stalling("timeout", || Answer::Stall);
-    let mut client = company.connect();
-    client
-        .batch_execute("SET statement_timeout = '200ms'")
-        .expect("a setting");
-    let result = spawn_query(client, "SELECT count(*) FROM customer");
+    let client = company.connect();
+    let result = spawn_query(
+        client,
+        "SET LOCAL statement_timeout = '200ms'; SELECT count(*) FROM customer",
+    );
     let (mut client, code) = result.recv_timeout(LIMIT).expect("the statement ends");
     assert_eq!(code, Some(SqlState::QUERY_CANCELED));
     company.gateway.tap.pass();

@@ -18,7 +18,7 @@ fn companies(name: &str) -> (Company, Client) {
     let company = Company::start(name);
     let mut client = company.connect();
     let url = company.gateway.url();
-    let mut statements = String::from("SET statement_timeout = '60s';");
+    let mut statements = String::from("SET statement_timeout = '120s';");
     for number in 1..=SERVERS {
         statements += &format!(
             "CREATE SERVER c{number} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{url}');

@@ -8,6 +8,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::within;
 
 /// A count, as the gateway and as PostgreSQL alone evaluate the condition.
 fn counts(client: &mut Client, condition: &str) -> (i64, i64) {
@@ -192,7 +193,7 @@ fn a_cancel_while_answers_arrive_is_a_cancel() {
     for statement in statements {
         // Times from before the first answer to behind the last.
         for tenths in (1..400).step_by(9) {
-            let sql = format!("SET statement_timeout = '{}us'; {statement}", 100 * tenths);
+            let sql = within(&format!("{}us", 100 * tenths), statement);
             match client.simple_query(&sql) {
                 Ok(_) => answered += 1,
                 Err(error) => {
@@ -209,7 +210,7 @@ fn a_cancel_while_answers_arrive_is_a_cancel() {
     }
     assert!(cancelled > 0, "{cancelled} cancelled, {answered} answered");
     client
-        .batch_execute("SET statement_timeout = 0; SELECT count(*) FROM customer")
+        .batch_execute("SELECT count(*) FROM customer")
         .expect("the backend works on");
 }
 
@@ -241,11 +242,8 @@ fn planning_can_be_cancelled() {
     for condition in conditions {
         let mut sql = String::from("EXPLAIN (COSTS off) SELECT name FROM customer WHERE ");
         sql.write_str(&condition).expect("a string");
-        client
-            .batch_execute("SET statement_timeout = '1s'")
-            .expect("a setting");
         let start = Instant::now();
-        let outcome = client.batch_execute(&sql);
+        let outcome = client.batch_execute(&within("1s", &sql));
         let head = &condition[..60];
         assert!(start.elapsed() < PATIENCE, "{head}: {:?}", start.elapsed());
         if let Err(error) = outcome {
@@ -274,7 +272,7 @@ fn errors_say_nothing_of_how_the_library_was_built() {
     );
     for statement in [
         "SELECT * FROM customer WHERE 1 / (recordno - recordno) = 1",
-        "SET statement_timeout = '1ms'; SELECT c.name, pg_sleep(0.01) FROM customer c",
+        &within("1ms", "SELECT c.name, pg_sleep(0.01) FROM customer c"),
         "CREATE SERVER other FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company 'x')",
         "SELECT * FROM sage_intacct.query('acme', 'select')",
         "SELECT * FROM sage_intacct.query('nowhere', 'select A from B')",
@@ -293,8 +291,5 @@ fn errors_say_nothing_of_how_the_library_was_built() {
                 "{statement}: {error:?}"
             );
         }
-        client
-            .batch_execute("SET statement_timeout = 0")
-            .expect("a setting");
     }
 }

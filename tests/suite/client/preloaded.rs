@@ -55,7 +55,7 @@ impl Shared {
     pub fn connect(&self) -> Client {
         let mut client = preloaded().connect(&self.database);
         client
-            .batch_execute("SET statement_timeout = '60s'; SET sage_intacct.push_aggregates = off")
+            .batch_execute("SET statement_timeout = '120s'; SET sage_intacct.push_aggregates = off")
             .expect("settings");
         client
     }

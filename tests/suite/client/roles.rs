@@ -333,7 +333,7 @@ fn what_is_no_regular_file_is_not_waited_for() {
         .batch_execute(
             "CREATE FOREIGN TABLE customer (recordno bigint) SERVER acme;
              ALTER USER MAPPING FOR CURRENT_USER SERVER acme OPTIONS (DROP password, ADD password_file '/dev/null');
-             SET statement_timeout = '20s'",
+             SET statement_timeout = '120s'",
         )
         .expect("objects");
     let path = |name: &str| files.path.join(name);

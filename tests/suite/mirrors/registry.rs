@@ -58,7 +58,7 @@ CALL sage_intacct.create_mirror('acme.customer', 'finance.hers', '{\"load\": \"o
 DROP TABLE finance.hers;
 BEGIN; UPDATE sage_intacct.mirror SET rows = 7; SELECT FROM sage_intacct.mirror FOR UPDATE",
     );
-    run(&mut admin, "SET statement_timeout = '20s'");
+    run(&mut admin, "SET statement_timeout = '120s'");
     refresh(&mut admin, "customer");
     run(
         &mut admin,

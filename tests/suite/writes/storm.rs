@@ -12,6 +12,7 @@ use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::environment::number;
+use sage_intacct_fdw_tests::sql::within;
 
 use super::common::{Notices, company, lines, watched};
 
@@ -232,14 +233,9 @@ fn a_storm_of_timeouts() {
     for write in 0..Storm::writes() {
         let id = format!("ST{write:06}");
         let limit = storm.rng.u64(1..=WITHIN / 1000 + 1);
-        client
-            .batch_execute(&format!("SET statement_timeout = {limit}"))
-            .expect("a setting");
-        let result = client.batch_execute(&format!(
-            "INSERT INTO customer (customerid, name) VALUES ('{id}', 'x')"
-        ));
+        let insert = format!("INSERT INTO customer (customerid, name) VALUES ('{id}', 'x')");
+        let result = client.batch_execute(&within(&format!("{limit}ms"), &insert));
         storm.note(&mut client, id, result, &notices);
-        let _ = client.batch_execute("SET statement_timeout = 0");
         storm.company.gateway.forget_requests();
     }
     storm.reckon();
