@@ -27,6 +27,11 @@ use statement::Statement;
 /// Fails with [`ErrorKind::Syntax`], [`ErrorKind::UnknownObject`] or [`ErrorKind::UnknownFields`] for what the
 /// statement says wrong, with [`ErrorKind::Cell`] for a cell that is not of its field's type, and with what the
 /// gateway refuses.
+///
+/// [`ErrorKind::Syntax`]: crate::ErrorKind::Syntax
+/// [`ErrorKind::UnknownObject`]: crate::ErrorKind::UnknownObject
+/// [`ErrorKind::UnknownFields`]: crate::ErrorKind::UnknownFields
+/// [`ErrorKind::Cell`]: crate::ErrorKind::Cell
 pub async fn run(
     client: &Client,
     text: &str,

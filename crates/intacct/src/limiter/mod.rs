@@ -1,4 +1,4 @@
-//! How many requests are in flight at once: within this client ([`Limiter`]), and among the processes that share a
+//! How many requests are in flight at once: within this client (`Limiter`), and among the processes that share a
 //! company ([`SharedLimiter`], with [`Slots`] as its memory).
 
 mod local;

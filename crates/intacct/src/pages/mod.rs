@@ -29,6 +29,9 @@ use reader::Reader;
 /// whatever else changes; no row key comes twice. Fails with [`ErrorKind::Malformed`] when the gateway's pages do not
 /// follow each other as asked, and with [`ErrorKind::Moved`] when rows without a key changed place between two pages: no
 /// row is lost or doubled in silence.
+///
+/// [`ErrorKind::Malformed`]: crate::ErrorKind::Malformed
+/// [`ErrorKind::Moved`]: crate::ErrorKind::Moved
 pub async fn read(
     client: &Client,
     plan: &ReadPlan,
