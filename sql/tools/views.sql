@@ -93,10 +93,8 @@ WITH known AS (SELECT * FROM sage_intacct.view_sources(schema) WHERE kind <> 'ot
      origin AS (SELECT n.nspname FROM known k JOIN pg_class c ON c.oid = k.described JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE k.kind = 'mirror' LIMIT 1)
 SELECT CASE WHEN EXISTS (SELECT FROM origin) THEN
-            (SELECT string_agg(CASE WHEN o IN ('GLDETAIL', 'GLACCOUNTBALANCE')
-                        THEN format('CREATE MATERIALIZED VIEW %I.%I AS SELECT * FROM %I.%I;', schema, lower(o), nspname, lower(o))
-                        ELSE format('CALL sage_intacct.create_mirror(%L, %L);', format('%I.%I', nspname, lower(o)), format('%I.%I', schema, lower(o)))
-                    END, ' ' ORDER BY o) FROM unnest(missing) o, origin)
+            (SELECT string_agg(format('CALL sage_intacct.create_mirror(%L, %L);', format('%I.%I', nspname, lower(o)),
+                                      format('%I.%I', schema, lower(o))), ' ' ORDER BY o) FROM unnest(missing) o, origin)
        ELSE format('IMPORT FOREIGN SCHEMA intacct LIMIT TO (%s) FROM SERVER %s INTO %I;', (SELECT list FROM tables),
                 coalesce((SELECT quote_ident(server) FROM known WHERE server IS NOT NULL LIMIT 1), '...'), schema)
        END
