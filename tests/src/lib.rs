@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod company;
 pub mod environment;
+pub mod examples;
 pub mod process;
 pub mod psql;
 pub mod sql;

@@ -14,18 +14,21 @@ use crate::cluster;
 /// # Panics
 /// If psql cannot be started or the connection is lost.
 pub fn run_file(database: &str, file: &Path, variables: &[(&str, &str)]) -> String {
+    run(database, file, variables, &["-a", "-P", "null=NULL"])
+}
+
+/// The same without the statements, and with psql's own null, which is empty.
+///
+/// # Panics
+/// As [`run_file`].
+pub fn run_quietly(database: &str, file: &Path, variables: &[(&str, &str)]) -> String {
+    run(database, file, variables, &[])
+}
+
+fn run(database: &str, file: &Path, variables: &[(&str, &str)], options: &[&str]) -> String {
     let mut command = cluster::program("psql");
-    command.args([
-        "-X",
-        "-a",
-        "-q",
-        "-d",
-        database,
-        "-P",
-        "pager=off",
-        "-P",
-        "null=NULL",
-    ]);
+    command.args(["-X", "-q", "-d", database, "-P", "pager=off"]);
+    command.args(options);
     for (name, value) in variables {
         command.arg("-v").arg(format!("{name}={value}"));
     }

@@ -3,6 +3,7 @@
 
 mod client;
 mod differential;
+mod examples;
 mod golden;
 mod mirrors;
 mod monitoring;
