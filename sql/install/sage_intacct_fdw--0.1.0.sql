@@ -331,7 +331,7 @@ CREATE FOREIGN DATA WRAPPER sage_intacct_fdw
     HANDLER sage_intacct_fdw_handler
     VALIDATOR sage_intacct_fdw_validator;
 
--- Whoever may use a server may call its functions; each of them checks the right on the server.
+-- Roles that may use a server may call its functions; each of them checks the right on the server.
 GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
 
 -- What tools show of a column is its comment, and IMPORT FOREIGN SCHEMA cannot write any: an event trigger does, with the rights
@@ -497,7 +497,7 @@ $$;
 -- Which mirrors there are, how far each has come, and what its refreshes did. Every refresh commits its state here page
 -- by page: after a crash, the next one goes on.
 --
--- Nobody but the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
+-- Only the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
 -- out. Procedures that commit run with the rights of their caller; they read and write through the views below, each of
 -- which shows one's own rows. The views grant columns, not whole rows: a right to UPDATE or DELETE a relation is a right to
 -- LOCK it, and who locks the registry stops every refresh.
@@ -1411,8 +1411,8 @@ BEGIN
 END
 $$;
 
--- What an aggregate of the gateway's is asked for: number of rows and sums, of all rows or of each value of a column. The
--- statement is null where it cannot say it. `mirror_local` is the same of the target.
+-- An aggregate by the gateway: number of rows and sums, of all rows or of each value of a column. The statement is null
+-- where the gateway cannot express it. `mirror_local` is the same of the target.
 CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, summed boolean DEFAULT true, OUT statement text, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -1595,7 +1595,7 @@ $$;
 
 -- The gateway's groups by period go into a temporary table, with their sums if these are wanted. False where it does not return
 -- them.
-CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT told boolean, OUT counted name, OUT measures name[])
+CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT answered boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -1603,7 +1603,7 @@ AS $$
 DECLARE
     asked record;
 BEGIN
-    told := false;
+    answered := false;
     DROP TABLE IF EXISTS pg_temp.sage_intacct_groups;
     IF shape.period IS NULL THEN
         RETURN;
@@ -1614,7 +1614,7 @@ BEGIN
         counted := asked.counted;
         measures := asked.measures;
         -- A table without rows has no groups either, and is read in one go.
-        told := EXISTS (SELECT FROM pg_temp.sage_intacct_groups);
+        answered := EXISTS (SELECT FROM pg_temp.sage_intacct_groups);
     END IF;
 END
 $$;
@@ -1642,7 +1642,7 @@ DECLARE
     scopes jsonb;
 BEGIN
     SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape, true);
-    IF NOT there.told THEN
+    IF NOT there.answered THEN
         RETURN CASE WHEN task ? 'differs' THEN jsonb_build_object('next', '[{"do": "all"}]'::jsonb) ELSE '{}' END;
     END IF;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS
@@ -1694,7 +1694,7 @@ DECLARE
     used boolean;
 BEGIN
     -- Where everything is read, numbers of rows are enough to cut it.
-    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
+    IF (SELECT answered FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
         scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_groups', most, false);
         -- Some gateways make no group of rows without a value.
         IF NOT scopes @> '[{"none": true}]' THEN
@@ -3457,7 +3457,7 @@ BEGIN
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
         UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started), deleting = 0 WHERE t.id = mirror;
-        -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
+        -- Every role may listen: the name of a table is no secret, how many invoices were written today may be.
         PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
     PERFORM sage_intacct.mirror_purge(mirror);
@@ -3481,7 +3481,7 @@ DECLARE
     m sage_intacct.mirror;
     run bigint;
     answer pg_catalog.jsonb;
-    budget bigint;
+    most bigint;
     base bigint;
     used bigint := 0;
     going boolean := true;
@@ -3509,7 +3509,7 @@ BEGIN
     BEGIN
         run := sage_intacct.mirror_begin(m.id, "full");
         SELECT r.requests INTO used FROM sage_intacct.mirror_run r WHERE r.id OPERATOR(pg_catalog.=) run;
-        budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
+        most := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
         going := false;
@@ -3525,7 +3525,7 @@ BEGIN
             base := coalesce(base, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) used);
             used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             -- A run does one thing at least.
-            IF used OPERATOR(pg_catalog.>=) budget AND stepped THEN
+            IF used OPERATOR(pg_catalog.>=) most AND stepped THEN
                 going := false;
             ELSE
                 stepped := true;

@@ -34,8 +34,8 @@ BEGIN
 END
 $$;
 
--- What an aggregate of the gateway's is asked for: number of rows and sums, of all rows or of each value of a column. The
--- statement is null where it cannot say it. `mirror_local` is the same of the target.
+-- An aggregate by the gateway: number of rows and sums, of all rows or of each value of a column. The statement is null
+-- where the gateway cannot express it. `mirror_local` is the same of the target.
 CREATE FUNCTION sage_intacct.mirror_aggregate(m sage_intacct.mirror, shape record, grouped name DEFAULT NULL, summed boolean DEFAULT true, OUT statement text, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp

@@ -106,7 +106,7 @@ $$;
 
 -- The gateway's groups by period go into a temporary table, with their sums if these are wanted. False where it does not return
 -- them.
-CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT told boolean, OUT counted name, OUT measures name[])
+CREATE FUNCTION sage_intacct.mirror_read_groups(m sage_intacct.mirror, shape record, summed boolean, OUT answered boolean, OUT counted name, OUT measures name[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -114,7 +114,7 @@ AS $$
 DECLARE
     asked record;
 BEGIN
-    told := false;
+    answered := false;
     DROP TABLE IF EXISTS pg_temp.sage_intacct_groups;
     IF shape.period IS NULL THEN
         RETURN;
@@ -125,7 +125,7 @@ BEGIN
         counted := asked.counted;
         measures := asked.measures;
         -- A table without rows has no groups either, and is read in one go.
-        told := EXISTS (SELECT FROM pg_temp.sage_intacct_groups);
+        answered := EXISTS (SELECT FROM pg_temp.sage_intacct_groups);
     END IF;
 END
 $$;
@@ -153,7 +153,7 @@ DECLARE
     scopes jsonb;
 BEGIN
     SELECT * INTO there FROM sage_intacct.mirror_read_groups(m, shape, true);
-    IF NOT there.told THEN
+    IF NOT there.answered THEN
         RETURN CASE WHEN task ? 'differs' THEN jsonb_build_object('next', '[{"do": "all"}]'::jsonb) ELSE '{}' END;
     END IF;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS
@@ -205,7 +205,7 @@ DECLARE
     used boolean;
 BEGIN
     -- Where everything is read, numbers of rows are enough to cut it.
-    IF (SELECT told FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
+    IF (SELECT answered FROM sage_intacct.mirror_read_groups(m, shape, false)) THEN
         scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_groups', most, false);
         -- Some gateways make no group of rows without a value.
         IF NOT scopes @> '[{"none": true}]' THEN

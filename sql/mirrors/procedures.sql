@@ -205,7 +205,7 @@ BEGIN
     SELECT * INTO m FROM sage_intacct.mirror t WHERE t.id = mirror;
     IF mirror_end.outcome = 'done' THEN
         UPDATE sage_intacct.mirror t SET refreshed_at = coalesce(t.begun_at, r.started), deleting = 0 WHERE t.id = mirror;
-        -- Everybody may listen: the name of a table is no secret, how many invoices were written today may be.
+        -- Every role may listen: the name of a table is no secret, how many invoices were written today may be.
         PERFORM pg_notify('sage_intacct_mirror', jsonb_build_object('mirror', m.target::text)::text);
     END IF;
     PERFORM sage_intacct.mirror_purge(mirror);
@@ -229,7 +229,7 @@ DECLARE
     m sage_intacct.mirror;
     run bigint;
     answer pg_catalog.jsonb;
-    budget bigint;
+    most bigint;
     base bigint;
     used bigint := 0;
     going boolean := true;
@@ -257,7 +257,7 @@ BEGIN
     BEGIN
         run := sage_intacct.mirror_begin(m.id, "full");
         SELECT r.requests INTO used FROM sage_intacct.mirror_run r WHERE r.id OPERATOR(pg_catalog.=) run;
-        budget := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
+        most := sage_intacct.mirror_option(m.options, 'max_requests_per_run');
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
         going := false;
@@ -273,7 +273,7 @@ BEGIN
             base := coalesce(base, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) used);
             used := greatest(used, sage_intacct.mirror_requests(m.source) OPERATOR(pg_catalog.-) base);
             -- A run does one thing at least.
-            IF used OPERATOR(pg_catalog.>=) budget AND stepped THEN
+            IF used OPERATOR(pg_catalog.>=) most AND stepped THEN
                 going := false;
             ELSE
                 stepped := true;

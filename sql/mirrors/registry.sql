@@ -1,7 +1,7 @@
 -- Which mirrors there are, how far each has come, and what its refreshes did. Every refresh commits its state here page
 -- by page: after a crash, the next one goes on.
 --
--- Nobody but the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
+-- Only the extension's owner has rights on the tables, and they carry no row-level security, which would keep pg_dump
 -- out. Procedures that commit run with the rights of their caller; they read and write through the views below, each of
 -- which shows one's own rows. The views grant columns, not whole rows: a right to UPDATE or DELETE a relation is a right to
 -- LOCK it, and who locks the registry stops every refresh.

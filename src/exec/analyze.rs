@@ -168,7 +168,7 @@ impl Former {
                     continue;
                 }
                 if !column.is_field() {
-                    // Generated columns are not in Intacct. Nobody searches by lines, which would cost a request for
+                    // Generated columns are not in Intacct. Statistics of lines are of no use, and would cost a request for
                     // every hundred rows.
                     continue;
                 }

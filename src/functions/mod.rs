@@ -52,7 +52,7 @@ CREATE FOREIGN DATA WRAPPER sage_intacct_fdw
     HANDLER sage_intacct_fdw_handler
     VALIDATOR sage_intacct_fdw_validator;
 
--- Whoever may use a server may call its functions; each of them checks the right on the server.
+-- Roles that may use a server may call its functions; each of them checks the right on the server.
 GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
 ",
     name = "foreign_data_wrapper",

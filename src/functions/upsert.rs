@@ -65,7 +65,7 @@ fn target(table: pg_sys::Oid) -> TargetTable {
             .hint("Ordinary tables have INSERT ... ON CONFLICT DO UPDATE."),
         );
     }
-    // Nobody has locked it for a function that is given an OID.
+    // It is not locked yet for a function that is given an OID.
     // SAFETY: main thread inside a transaction.
     unsafe { pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32) };
     TargetTable::load(table)

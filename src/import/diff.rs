@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_and_lost_fields_are_told() {
+    fn changed_and_lost_fields_are_reported() {
         let columns = [
             existing("a", "A", "text", "TEXT"),
             existing("b", "B", "numeric", "DECIMAL"),

@@ -72,7 +72,7 @@ fn only_what_is_named_is_described_and_nothing_is_read_without_a_probe() {
     assert_eq!(names(&fetched), objects);
     assert_eq!(asked("lookup", &objects), 2);
     assert_eq!(asked("query", &objects), 0);
-    // Nobody names it in any test.
+    // No test names it.
     assert_eq!(asked("lookup", &["TAXDETAIL"]), 0);
 }
 

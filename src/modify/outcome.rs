@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_what_is_stored_and_which_row_failed() {
+    fn a_refusal_shows_what_is_stored_and_which_row_failed() {
         let report = report(&failure(vec![], vec![], Some(1)), &rows(3), 100, &[7]);
         assert_eq!(
             report.detail,

@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(unknown.sqlstate(), "HV00D");
         let missing = Report::from(OptionError::missing(OptionLevel::Server, "company_id"));
         assert_eq!(missing.sqlstate(), "HV00J");
-        let nobody = Report::from(OptionError::no_user_mapping("bob", "acme"));
-        assert_eq!(nobody.sqlstate(), "42704");
+        let missing_mapping = Report::from(OptionError::no_user_mapping("bob", "acme"));
+        assert_eq!(missing_mapping.sqlstate(), "42704");
     }
 }

@@ -48,7 +48,7 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
             return;
         }
         let local = pg_sys::GetExistingLocalJoinPath(joined);
-        // A row of the object that is asked has one parent at most: without statistics the planner does not know.
+        // A row of the object that is asked has one parent at most: without statistics the planner cannot see that.
         let asked = source.members[0].relid as i32;
         let child = if pg_sys::bms_is_member(asked, (*outer).relids) {
             outer

@@ -31,7 +31,7 @@ fn close() {
     with(|region| {
         for server in &region.servers {
             if server.key.load(SeqCst) != 0 {
-                server.quota.release(process);
+                server.limiter.release(process);
             }
         }
         region.scans.release(process);

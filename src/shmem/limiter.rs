@@ -1,6 +1,6 @@
 //! The limiter of a server: the client library's shared limit of requests in flight.
 
-use super::region::{Region, Server, ServerSlot, clock, is_alive, with};
+use super::region::{Region, ServerSlot, clock, is_alive, with};
 use intacct::SharedLimiter;
 use std::time::Duration;
 
@@ -22,40 +22,37 @@ impl ServerLimiter {
 
     /// `None`: this backend exits, and its requests are dropped.
     fn with<T>(&self, work: impl FnOnce(&intacct::limiter::Slots) -> T) -> Option<T> {
-        with(|region: &Region| {
-            let Server { quota, .. } = &region.servers[self.slot.0];
-            work(quota)
-        })
+        with(|region: &Region| work(&region.servers[self.slot.0].limiter))
     }
 }
 
 impl SharedLimiter for ServerLimiter {
     fn join(&self) -> u64 {
-        self.with(|quota| quota.join(std::process::id(), clock()))
+        self.with(|slots| slots.join(std::process::id(), clock()))
             .unwrap_or(0)
     }
 
     fn try_enter(&self, ticket: u64) -> bool {
-        self.with(|quota| quota.try_enter(ticket, self.max, clock(), is_alive))
+        self.with(|slots| slots.try_enter(ticket, self.max, clock(), is_alive))
             .unwrap_or(false)
     }
 
     fn leave(&self, ticket: u64) {
-        self.with(|quota| quota.leave(ticket));
+        self.with(|slots| slots.leave(ticket));
     }
 
     fn went_well(&self) {
-        self.with(|quota| quota.went_well(self.max));
+        self.with(|slots| slots.went_well(self.max));
     }
 
     fn slow_down(&self, age: Duration) {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let now = clock();
-        self.with(|quota| quota.slow_down(self.max, now, now.saturating_sub(age)));
+        self.with(|slots| slots.slow_down(self.max, now, now.saturating_sub(age)));
     }
 
     fn hold(&self, time: Duration) {
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.with(|quota| quota.hold(clock().saturating_add(time)));
+        self.with(|slots| slots.hold(clock().saturating_add(time)));
     }
 }

@@ -43,7 +43,7 @@ pub struct Server {
     pub since: AtomicI64,
     pub counters: Counters,
     pub calls: CallCount,
-    pub quota: intacct::limiter::Slots,
+    pub limiter: intacct::limiter::Slots,
 }
 
 /// The region while it may be touched. It is closed when the backend exits: dynamic shared memory is unmapped then,

@@ -3,10 +3,10 @@
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
-use crate::settings::{ClockOrder, DateFormat, Numbers, Readings, RepeatedHour, ToldOffset};
+use crate::settings::{ClockOrder, DateFormat, Numbers, Readings, RepeatedHour, ReportedOffset};
 use crate::store::functions::push_decimal;
 
-/// A user's formatting preferences, as `readUserFormatting` tells them.
+/// A user's formatting preferences, as `readUserFormatting` reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preferences {
     /// `en_US.UTF-8` and the like.
@@ -241,9 +241,9 @@ pub fn gmt_offset(preferences: &Preferences, readings: &Readings, zone: &str) ->
                     .to_zoned(zone.clone())
                     .map_or(0, |z| z.offset().seconds())
             };
-            match readings.told_offset {
-                ToldOffset::Standard => at(1).min(at(7)),
-                ToldOffset::Summer => at(1).max(at(7)),
+            match readings.reported_offset {
+                ReportedOffset::Standard => at(1).min(at(7)),
+                ReportedOffset::Summer => at(1).max(at(7)),
             }
         }),
     };
@@ -338,7 +338,7 @@ mod tests {
         let mut readings = Readings::default();
         let offset = |readings: &Readings| gmt_offset(&Preferences::default(), readings, "Europe/Berlin");
         assert_eq!(offset(&readings), "+01:00");
-        readings.told_offset = ToldOffset::Summer;
+        readings.reported_offset = ReportedOffset::Summer;
         assert_eq!(offset(&readings), "+02:00");
     }
 

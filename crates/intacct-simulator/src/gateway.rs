@@ -76,7 +76,7 @@ impl Answer {
 pub struct Parsed {
     /// The document, or the control-level failure that answers it.
     pub request: Result<Request, Box<(Control, Fault)>>,
-    /// Company id, where the document or its session tells.
+    /// Company id, where the document or its session names it.
     pub company: String,
     /// User id, likewise.
     pub user: String,
@@ -204,7 +204,7 @@ impl Gateway {
         self.url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells the gateway where it listens.
+    /// Sets the URL where the gateway listens.
     pub fn set_url(&self, url: String) {
         *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
     }

@@ -103,8 +103,8 @@ switches! {
     partial_success: PartialSuccess { Prefix = "prefix", Each = "each" };
     /// Whether requests of dtdversion 3.0 are taken, or 2.1 is all that there is.
     dtd_3_0: Dtd30 { Taken = "taken", Refused = "refused" };
-    /// Which offset of a zone with daylight saving `readUserFormatting` tells.
-    told_offset: ToldOffset { Standard = "standard", Summer = "summer" };
+    /// Which offset of a zone with daylight saving `readUserFormatting` reports.
+    reported_offset: ReportedOffset { Standard = "standard", Summer = "summer" };
     /// Which of the two moments a filter means by a reading that the clock shows twice.
     repeated_hour: RepeatedHour { First = "first", Second = "second" };
     /// Whether timestamps are compared and sorted as points in time, or as the clock shows them.

@@ -3,8 +3,8 @@
 //! A call is what a contract counts: a function that reads (each page is one), a record that is written. Calls are counted
 //! before they are sent. A day is one of UTC.
 //!
-//! The store is not written for each call but for blocks of them: it holds at least what the memory says, so that whoever
-//! begins from the store, after a crash, counts too many calls rather than too few. Day, calls used and calls left of the
+//! The store is not written for each call but for blocks of them: it holds at least what the memory says, so that a
+//! start from the store, after a crash, counts too many calls rather than too few. Day, calls used and calls left of the
 //! block are one atomic word: they change together or not at all. Zeroed memory is a count that has not begun.
 
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub(crate) fn is_exempt() -> bool {
     EXEMPT.try_with(|()| ()).is_ok()
 }
 
-/// Keeps a day and its calls over a crash. Whoever has one is alone with it until it is dropped.
+/// Keeps a day and its calls over a crash. An instance is the only one for its store until it is dropped.
 pub trait CallStore {
     /// The day that was stored last, and its calls; none when nothing was.
     ///
@@ -249,7 +249,7 @@ impl CallCount {
         if now.day != day || now.left >= calls {
             return Ok(());
         }
-        // Nobody adds to what is stored meanwhile: `used` and `left` of others move against each other.
+        // Nothing is added to what is stored meanwhile: `used` and `left` of others move against each other.
         let more = calls + block;
         store.write(day, now.stored() + more, true)?;
         loop {

@@ -91,7 +91,7 @@ pub struct Config {
     pub max_retries: u32,
     /// Requests in flight at once.
     pub max_concurrency: usize,
-    /// Zone of the gateway's timestamps; none takes the offset that `readUserFormatting` tells.
+    /// Zone of the gateway's timestamps; none takes the offset that `readUserFormatting` reports.
     pub time_zone: Option<jiff::tz::TimeZone>,
     /// Certificates (PEM) trusted beside the public roots.
     pub ca_pem: Option<Vec<u8>>,
@@ -99,7 +99,7 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// Bounds on responses.
     pub caps: Caps,
-    /// Who is told of each request.
+    /// Observer of each request.
     pub observer: Option<Arc<dyn Observer>>,
     /// A limiter that other processes share, beside `max_concurrency`, which bounds this client.
     pub limiter: Option<Arc<dyn SharedLimiter>>,

@@ -1,8 +1,8 @@
-//! Who is told of each request.
+//! Observers of requests.
 
 use std::time::Duration;
 
-/// Told of every attempt of every request, from the task that made it: must not block.
+/// Receives every attempt of every request, on the task that made it: must not block.
 pub trait Observer: Send + Sync {
     /// One attempt ended.
     fn event(&self, event: &Event<'_>);
@@ -51,6 +51,6 @@ pub enum Outcome<'a> {
     Retry(&'a crate::Error),
     /// Failed for good.
     Failure(&'a crate::Error),
-    /// Nobody waits for the answer any more: cancelled, or out of time.
+    /// The request was abandoned: cancelled, or out of time.
     Abandoned,
 }

@@ -10,7 +10,7 @@
 //! - [`Shown`](OwnedRows::Shown) keeps them. Proven when a direct query shows as many owned rows of each entity as one that asks
 //!   for private rows too, and the path leads to rows of no other entity.
 //!
-//! Nobody looks again at the rows of a join, or at those that are counted. So where their conditions compare text, one more
+//! The rows of a join, and those that are counted, are not rechecked. So where their conditions compare text, one more
 //! small query asks for rows with a blank at an edge of it ([`with_blank_edges`](crate::query::text::with_blank_edges)): if
 //! there are none, the gateway took no text for another.
 
@@ -194,7 +194,7 @@ fn formed(query: &Query, parents: &[OwnedParent], forms: &[OwnedRows]) -> Query 
     query
 }
 
-/// The queries that prove a form, and which of them tell what of which parent.
+/// The queries that prove a form, and which of them is evidence for which parent.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The queries, in the order of their answers. Each is answered by one page of groups.
@@ -259,7 +259,7 @@ impl Evidence {
 }
 
 impl ParentEvidence {
-    /// The form that holds, as far as the answers tell.
+    /// The form that holds, as far as the answers show.
     fn judge(&self, groups: &[Option<Groups>]) -> Result<OwnedRows, &'static str> {
         let answer = |index: usize| groups.get(index).and_then(Option::as_ref);
         let direct = answer(self.direct).ok_or("its rows by entity cannot be counted")?;

@@ -34,7 +34,7 @@ impl Proxy {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse("must start with http:// or https://"));
         }
-        // An @ after the host is in a path, and nobody would look for it there.
+        // An @ after the host is in a path, where a login is not expected.
         if !url.username().is_empty() || url.password().is_some() || address.contains('@') {
             return Err(refuse("must not hold credentials"));
         }
@@ -53,7 +53,7 @@ impl Proxy {
     /// The same with credentials (Basic).
     ///
     /// # Errors
-    /// They would travel in the clear: only a proxy that is reached by TLS, or on this machine, is told them.
+    /// They would travel in the clear: only a proxy that is reached by TLS, or on this machine, gets them.
     pub fn with_login(
         mut self,
         user: impl Into<String>,
@@ -152,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_told_only_where_nobody_else_hears_it() {
-        for (address, told) in [
+    fn a_password_is_sent_only_where_it_cannot_be_overheard() {
+        for (address, sent) in [
             ("https://proxy.example:3128", true),
             ("http://localhost:3128", true),
             ("http://127.0.0.7:3128", true),
@@ -163,7 +163,7 @@ mod tests {
             ("http://localhost.example:3128", false),
         ] {
             let proxy = Proxy::new(address).and_then(|proxy| proxy.with_login("user", "hunter2"));
-            assert_eq!(proxy.is_ok(), told, "{address}");
+            assert_eq!(proxy.is_ok(), sent, "{address}");
             assert!(!format!("{proxy:?}").contains("hunter2"), "{proxy:?}");
         }
     }

@@ -42,8 +42,8 @@ pub enum GroupKeyKind {
 pub struct ReceivedKeys {
     keys: Vec<(String, GroupKeyKind)>,
     groups: HashSet<Vec<Option<Value>>>,
-    /// A key that the gateway cannot be told.
-    unsayable: bool,
+    /// Some key has no representation in a query.
+    not_representable: bool,
 }
 
 /// How many rows have the keys that were received.
@@ -53,7 +53,7 @@ pub enum Confirmation {
     Unneeded,
     /// So many.
     Rows(u64),
-    /// It cannot be told.
+    /// The keys cannot be expressed.
     Impossible,
 }
 
@@ -63,7 +63,7 @@ impl ReceivedKeys {
         ReceivedKeys {
             keys,
             groups: HashSet::new(),
-            unsayable: false,
+            not_representable: false,
         }
     }
 
@@ -96,7 +96,7 @@ impl ReceivedKeys {
                         .map(Value::Instant)
                 }
             };
-            self.unsayable |= value.is_none();
+            self.not_representable |= value.is_none();
             group.push(value);
         }
         self.groups.insert(group);
@@ -117,7 +117,7 @@ impl ReceivedKeys {
         if self.groups.is_empty() || !self.keys.iter().any(|(_, kind)| is_text(kind)) {
             return Ok(Confirmation::Unneeded);
         }
-        let conditions = match self.unsayable || rows.case_insensitive {
+        let conditions = match self.not_representable || rows.case_insensitive {
             true => return Ok(Confirmation::Impossible),
             false => self.conditions(),
         };
@@ -232,8 +232,8 @@ fn is_null(field: &str) -> Condition {
 /// Text that the gateway compares as it stands, as far as is known.
 fn is_plain(value: &Value) -> bool {
     let Value::Text(text) = value else { return true };
-    let unsayable = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    !text.is_empty() && text.trim() == text && !text.chars().any(unsayable)
+    let is_lost = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    !text.is_empty() && text.trim() == text && !text.chars().any(is_lost)
 }
 
 #[cfg(test)]
@@ -327,12 +327,12 @@ mod tests {
     fn what_cannot_be_compared_is_not() {
         for text in ["a ", " a", "a\u{1}", "\u{a0}a"] {
             assert!(
-                received(&[("NAME", GroupKeyKind::Text)], &[&[text]]).unsayable,
+                received(&[("NAME", GroupKeyKind::Text)], &[&[text]]).not_representable,
                 "{text:?}"
             );
         }
         let listed = received(&[("STATE", GroupKeyKind::Listed)], &[&["Paid"]]);
-        assert!(!listed.unsayable && listed.blanks().is_none());
+        assert!(!listed.not_representable && listed.blanks().is_none());
         let free = received(
             &[("STATE", GroupKeyKind::Listed), ("NAME", GroupKeyKind::Text)],
             &[&["Paid", "x"]],

@@ -223,7 +223,7 @@ mod tests {
     use crate::xml::tree::parse;
 
     #[test]
-    fn lines_and_nested_fields_are_told_apart() {
+    fn lines_and_nested_fields_are_distinguished() {
         let data = parse(
             b"<arinvoice><RECORDNO>12</RECORDNO><NOTE/><CONTACT><EMAIL1>a@x</EMAIL1><MAILADDRESS><CITY>B</CITY>\
               </MAILADDRESS></CONTACT><ARINVOICEITEMS><arinvoiceitem><LINE_NO>1</LINE_NO></arinvoiceitem>\

@@ -240,16 +240,16 @@ impl Answer {
         let is_status =
             |element: &&Element| element.child("STATUS").is_some() && element.child("REPORTID").is_some();
         let status = data.children.iter().find(is_status);
-        let told = |name: &str| {
+        let text_of = |name: &str| {
             let of = status.unwrap_or(data);
             Some(of.text_of(name).to_owned()).filter(|text| !text.is_empty())
         };
         let number = |name: &str| -> Result<Option<u64>, Error> {
-            let told = data
+            let text = data
                 .attribute(name)
                 .map(str::trim)
                 .filter(|text| !text.is_empty());
-            told.map(|text| text.parse::<u64>())
+            text.map(|text| text.parse::<u64>())
                 .transpose()
                 .map_err(|_| malformed(format!("attribute {name} of a report's page is not a number")))
         };
@@ -264,8 +264,8 @@ impl Answer {
             (row.name.clone(), fields.collect())
         };
         let answer = Answer {
-            report_id: told("REPORTID").or_else(|| data.attribute("reportId").map(str::to_owned)),
-            status: told("STATUS"),
+            report_id: text_of("REPORTID").or_else(|| data.attribute("reportId").map(str::to_owned)),
+            status: text_of("STATUS"),
             // Beside a status the numbers are not about rows.
             remaining: number("numremaining")?.filter(|_| status.is_none()),
             rows,
@@ -401,7 +401,7 @@ mod tests {
             ]),
             None
         );
-        assert_eq!(run(&[(1000, None); 9]), None, "full pages that tell no number");
+        assert_eq!(run(&[(1000, None); 9]), None, "full pages that report no number");
         assert_eq!(
             run(&[
                 (10, Some(7)),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let pending =
             "<data><report_results><REPORTID>R1</REPORTID><STATUS>PENDING</STATUS></report_results></data>";
         let pending = answer(pending).expect("an answer");

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a session may be used that has no end, as far as the gateway tells.
+/// How long a session may be used for which the gateway reports no end.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// What is sealed.

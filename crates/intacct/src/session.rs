@@ -25,7 +25,7 @@ pub(crate) struct Session {
 
 #[derive(Clone, Copy, Default)]
 struct Life {
-    /// On our clock; `None` while the gateway tells no end.
+    /// On our clock; `None` while the gateway reports no end.
     renew_at: Option<Instant>,
     /// On the gateway's clock.
     expires: Option<jiff::Timestamp>,
@@ -96,7 +96,7 @@ impl Session {
         Some(self.number.load(SeqCst)).filter(|number| *number > 0)
     }
 
-    /// How long it may be used from now; none while the gateway tells no end.
+    /// How long it may be used from now; none while the gateway reports no end.
     pub(crate) fn life_left(&self) -> Option<Duration> {
         let at = self.life().renew_at?;
         Some(at.saturating_duration_since(Instant::now()))

@@ -29,7 +29,7 @@ pub trait SessionShare: Send + Sync {
 /// A session as it is kept.
 #[derive(Clone)]
 pub struct Sealed {
-    /// Tells it from those before.
+    /// Distinguishes it from those before.
     pub number: u64,
     /// What [`SessionShare::leave`] was given.
     pub bytes: Vec<u8>,

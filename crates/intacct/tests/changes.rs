@@ -248,7 +248,7 @@ struct Schedule {
     only_active: bool,
     /// By the limit, in this direction, those without one first or last.
     by_limit: Option<(bool, bool)>,
-    /// Nobody relies on the order.
+    /// Nothing relies on the order.
     any_order: bool,
 }
 

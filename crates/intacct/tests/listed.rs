@@ -184,9 +184,9 @@ async fn answers_that_are_no_lists_are_refused() {
     }
 }
 
-/// Formatting is asked for by a function of 3.0. Where the company refuses that, the zone vouches for it.
+/// Formatting is asked for by a function of 3.0. Where the company refuses that, the zone declares it.
 #[tokio::test]
-async fn formatting_is_asked_for_or_vouched_for() {
+async fn formatting_is_requested_or_declared() {
     let refusing = || {
         Gateway::start(|request| match request.contains("<dtdversion>3.0") {
             true => Reply::xml(control_failure("XL03000003", "not a supported version")),
@@ -201,7 +201,7 @@ async fn formatting_is_asked_for_or_vouched_for() {
     let mut config = old(&gateway);
     config.time_zone = Some(jiff::tz::TimeZone::UTC);
     let client = gateway.client_with(config);
-    assert!(client.formatting().await.expect("vouched for").check().is_ok());
+    assert!(client.formatting().await.expect("declared").check().is_ok());
     // 3.0 has no such way out.
     let gateway = Gateway::start(|_| Reply::xml(control_failure("XL03000003", "no"))).await;
     let mut config = gateway.config();

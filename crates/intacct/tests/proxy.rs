@@ -1,4 +1,4 @@
-//! A proxy on the way: what it is told, and what it is not.
+//! A proxy on the way: what it is sent, and what it is not.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn certified() -> (Arc<rustls::ServerConfig>, Vec<u8>) {
     (Arc::new(tls), pem)
 }
 
-/// A proxy that makes tunnels, or answers as it is told.
+/// A proxy that makes tunnels, or answers as the test says.
 struct Tunnels {
     port: u16,
     /// Everything that it was sent before a tunnel stood, and the bytes that went through tunnels to the gateway.
@@ -212,14 +212,14 @@ async fn a_proxy_that_refuses_is_named_and_its_words_are_clean() {
             "{all}"
         );
     }
-    // Nobody there.
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = nobody.local_addr().expect("bound").port();
-    drop(nobody);
+    // A port without a listener.
+    let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = unused.local_addr().expect("bound").port();
+    drop(unused);
     let mut config = gateway.config();
     config.proxy = Some(Proxy::new(&format!("http://127.0.0.1:{port}")).expect("an address"));
     config.max_retries = 0;
-    let error = page(&gateway.client_with(config)).await.expect_err("nobody");
+    let error = page(&gateway.client_with(config)).await.expect_err("no listener");
     assert_eq!(error.kind(), &ErrorKind::Connect(ConnectStage::Tcp), "{error}");
     assert!(error.to_string().contains("proxy"), "{error}");
     assert!(gateway.requests().is_empty());

@@ -164,7 +164,7 @@ async fn rows_behind_the_largest_key_known_are_read_too() {
 }
 
 #[tokio::test]
-async fn nothing_is_split_where_somebody_relies_on_the_order() {
+async fn nothing_is_split_where_the_order_matters() {
     let all: Vec<u64> = (1..=300).collect();
     let gateway = telling_no_counts(all.clone()).await;
     let mut plan = plan(12, 4);

@@ -245,7 +245,7 @@ async fn passing_trouble_is_overcome() {
 }
 
 #[tokio::test]
-async fn final_failures_are_told_at_once_and_whole() {
+async fn final_failures_are_reported_at_once_and_whole() {
     let cases: Vec<(ErrorKind, Make)> = vec![
         (
             ErrorKind::SenderRefused,
@@ -342,7 +342,7 @@ async fn final_failures_are_told_at_once_and_whole() {
 }
 
 #[tokio::test]
-async fn trouble_that_does_not_pass_is_told_after_the_last_try() {
+async fn trouble_that_does_not_pass_is_reported_after_the_last_try() {
     let gateway = Gateway::start(|_| Reply::status(503, "text/plain", "")).await;
     let mut config = gateway.config();
     config.max_retries = 3;
@@ -422,7 +422,7 @@ async fn the_session_is_used_at_the_endpoint_that_it_names() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_failure_to_connect() {
+async fn a_closed_port_is_a_failure_to_connect() {
     let gateway = replying([]).await;
     let mut config = gateway.config();
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -609,7 +609,7 @@ fn futures_can_be_sent_to_another_thread() {
 async fn an_answer_to_another_request_is_refused_whatever_it_says() {
     let foreign = |status: &str| {
         format!(
-            "<response><control><status>{status}</status><controlid>somebody-elses</controlid></control></response>"
+            "<response><control><status>{status}</status><controlid>foreign</controlid></control></response>"
         )
     };
     let answer = |request: &str, control_id: &str| {
@@ -621,7 +621,7 @@ async fn an_answer_to_another_request_is_refused_whatever_it_says() {
         )
     };
     for make in [
-        reply(move |request| Reply::xml(answer(request, "somebody-elses"))),
+        reply(move |request| Reply::xml(answer(request, "foreign"))),
         // A refusal of another request does not prove that this one was refused.
         reply(move |_| Reply::xml(foreign("failure"))),
         reply(move |_| Reply::status(400, "application/xml", foreign("failure"))),

@@ -220,7 +220,7 @@ impl Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Kind {
     Create,
-    /// Rows that nothing tells apart.
+    /// Rows without a natural key.
     CreateUnkeyed,
     CreateSkipping,
     Update,
@@ -245,7 +245,7 @@ struct Run {
     options: WriteOptions,
     /// Rows that the gateway has to refuse, or to leave out.
     bad: HashSet<usize>,
-    /// Those of them of which an equal record of somebody else is there.
+    /// Those of them of which an equal record of another writer is there.
     theirs: HashSet<usize>,
 }
 
@@ -372,7 +372,7 @@ impl Run {
     }
 
     fn check(&self, company: &Company, ended: &Result<Written, WriteFailure>) -> Result<(), String> {
-        // A record of somebody else is never ours, however equal.
+        // A record of another writer is never ours, however equal.
         let counts: Vec<usize> = (0..self.changes.len())
             .map(|row| self.stored(company, row) - usize::from(self.theirs.contains(&row)))
             .collect();

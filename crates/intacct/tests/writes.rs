@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::*;
 
-/// A company, a gateway in front of it that can be told to lose answers, and a client.
+/// A company, a gateway in front of it that loses answers on request, and a client.
 struct World {
     company: Company,
     gateway: Gateway,
@@ -435,7 +435,7 @@ async fn the_second_try_may_be_refused_for_the_same_reason_as_the_first() {
 }
 
 #[tokio::test]
-async fn a_record_of_somebody_else_is_not_taken_for_ours() {
+async fn a_record_of_another_writer_is_not_taken_for_ours() {
     let world = World::new().await;
     let before = world.count("CUSTOMER", "1 = 1");
     let mut changes = customers(0, 1);
@@ -514,7 +514,7 @@ async fn duplicates_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn a_dropped_write_tells_what_is_known() {
+async fn a_dropped_write_reports_what_is_known() {
     let world = World::new().await;
     world.lose(&[Lost::Answered, Lost::Silence]);
     let (changes, options) = (
@@ -525,9 +525,9 @@ async fn a_dropped_write_tells_what_is_known() {
         },
     );
     let progress = WriteProgress::new();
-    let nobody = progress.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
+    let unsent = progress.failure(intacct::Error::new(ErrorKind::Refused, "canceled"));
     assert_eq!(
-        (nobody.error.kind(), nobody.possible.len()),
+        (unsent.error.kind(), unsent.possible.len()),
         (&ErrorKind::Refused, 0)
     );
     let writing = write(&world.client, &changes, &options, &progress);

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions_are_told_apart_by_their_conditions() {
+    fn questions_differ_by_their_conditions() {
         let query = |text: &str| text.parse::<Query>().expect("a query");
         let question = |text: &str| Memory::question(&[query(text)]);
         let one = question("select count(RECORDNO) from T where A = 'x'");

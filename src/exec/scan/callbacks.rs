@@ -194,7 +194,7 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
     }
 }
 
-/// Whether a row passes the conditions that are checked here.
+/// Whether a row passes the local conditions.
 unsafe fn passes(node: *mut pg_sys::ForeignScanState, slot: *mut pg_sys::TupleTableSlot) -> bool {
     // SAFETY: the conditions were made ready by the executor; the current memory context is the per-tuple one.
     unsafe {

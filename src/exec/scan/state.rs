@@ -100,7 +100,7 @@ struct SharedProgress {
     /// Rows that the statement wants, where known.
     wanted: Option<u64>,
     /// The first page shows how many rows there are: they are not read in parts.
-    tells: bool,
+    counts: bool,
     rows: u64,
     total: Option<u64>,
     /// Since when the scan has no row at hand, while another node waits for it.
@@ -110,7 +110,7 @@ struct SharedProgress {
 impl SharedProgress {
     /// Counts a page and publishes it.
     fn add(&mut self, page: &Page, pages: u64) {
-        if self.tells && pages == 1 {
+        if self.counts && pages == 1 {
             let total = page.total_count.map(|total| total.saturating_sub(page.offset));
             self.total = total.map(|total| total.min(self.wanted.unwrap_or(u64::MAX)));
         }
@@ -385,7 +385,7 @@ impl ScanState {
                     _ => page_size,
                 };
                 shown.wanted = wanted;
-                shown.tells = matches!(plan.parts[..], [ScanPart::Whole]);
+                shown.counts = matches!(plan.parts[..], [ScanPart::Whole]);
                 shown.tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.query.object);
                 self.client = Some(client.clone());
                 let job = Job {

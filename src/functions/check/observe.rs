@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sorts_alike_either_way_tells_nothing() {
+    fn what_sorts_alike_either_way_shows_nothing() {
         assert_eq!(judge(&["Apple", "Banana", "Cherry"]), TextOrder::Open);
         assert_eq!(judge(&[]), TextOrder::Open);
     }

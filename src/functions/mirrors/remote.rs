@@ -71,7 +71,7 @@ fn mirror_clock_change(source: pg_sys::Oid, at: Option<i64>) -> Option<i64> {
         _ if most == 0 => 0,
         GatewayZone::Named(_) => most.max(HOUR),
         // No company lives where the clocks are moved by more.
-        GatewayZone::Told(_) | GatewayZone::Fixed(_) => HOUR,
+        GatewayZone::Reported(_) | GatewayZone::Fixed(_) => HOUR,
     })
 }
 
@@ -118,7 +118,7 @@ fn mirror_session(source: pg_sys::Oid) -> JsonB {
         "zone": zone.as_ref().map(zone_name),
         "zone_source": match config.time_zone {
             Some(_) => "declared",
-            None => "told",
+            None => "reported",
         },
         "private": table.asks_private(),
     }))
@@ -127,7 +127,7 @@ fn mirror_session(source: pg_sys::Oid) -> JsonB {
 /// A clock by its name, or by its distance from Greenwich.
 fn zone_name(zone: &GatewayZone) -> String {
     match zone {
-        GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => offset.to_string(),
+        GatewayZone::Fixed(offset) | GatewayZone::Reported(offset) => offset.to_string(),
         GatewayZone::Named(zone) => zone.iana_name().unwrap_or("a zone without a name").to_owned(),
     }
 }

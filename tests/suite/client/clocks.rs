@@ -168,7 +168,7 @@ fn an_offset_is_told_and_the_clock_is_set_back() {
 fn the_offset_of_summer_is_told_and_the_second_hour_is_meant() {
     let settings = [
         ("time_zone", "America/Los_Angeles"),
-        ("told_offset", "summer"),
+        ("reported_offset", "summer"),
         ("repeated_hour", "second"),
     ];
     compare("clock_summer", &settings, "");

@@ -230,7 +230,7 @@ readings! {
     user_in_the_east: "east";
     zone_with_daylight_saving: "apiuser", "time_zone" = "America/Los_Angeles";
     zone_with_daylight_saving_in_europe: "apiuser", "time_zone" = "Europe/Berlin";
-    clock_tells_summer_time: "apiuser", "time_zone" = "America/New_York", "told_offset" = "summer",
+    clock_tells_summer_time: "apiuser", "time_zone" = "America/New_York", "reported_offset" = "summer",
         "repeated_hour" = "second";
     clock_compares_readings: "apiuser", "time_zone" = "Europe/Berlin", "clock_order" = "readings";
     unset_booleans_read_false: "apiuser", "unset_booleans" = "false";

@@ -139,7 +139,7 @@ pub struct Object {
     pub master: bool,
     /// `query` refuses it, `readByQuery` answers.
     pub read_by_query_only: bool,
-    /// Not subscribed: every read is refused for everybody although `lookup` describes it.
+    /// Not subscribed: every read is refused for every user although `lookup` describes it.
     pub unsubscribed: bool,
     /// Generic functions that may write it: any of `c`, `u`, `d`.
     pub writable: String,

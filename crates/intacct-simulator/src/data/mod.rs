@@ -14,9 +14,9 @@ use crate::catalog::{Catalog, DataType};
 use recipe::{Pool, Recipe};
 use value::Value;
 
-/// The last day of the books: nothing ordinary is later. Tests depend on no clock.
+/// The last day of the generated data: nothing ordinary is later. Tests depend on no clock.
 const AS_OF: (i16, i8, i8) = (2025, 6, 30);
-/// The first day of the books.
+/// The first day of the generated data.
 const SINCE: (i16, i8, i8) = (2019, 1, 2);
 
 /// A recipe whose names are resolved to positions.

@@ -219,7 +219,7 @@ impl Work<'_> {
         );
     }
 
-    /// What a new row has without being told.
+    /// Defaults of a new row.
     fn defaults(&mut self) {
         for field in &self.object.fields {
             if self.get(&field.name).is_some() {

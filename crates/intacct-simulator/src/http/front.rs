@@ -87,7 +87,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> io::Res
         });
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            // Nobody waits for the answer.
+            // The answer is lost.
             let _ = tokio::task::spawn_blocking(move || gateway.execute(&parsed, None)).await;
         });
         return Err(io::ErrorKind::ConnectionReset.into());

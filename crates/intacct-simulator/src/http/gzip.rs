@@ -34,7 +34,7 @@ impl Deflated {
     }
 }
 
-/// What [`gzip`] says of `before`, `middle` and `after` one behind the other.
+/// [`gzip`] of `before`, `middle` and `after` one behind the other.
 pub fn gzip_around(before: &[u8], middle: &Deflated, after: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(middle.bytes.len() + before.len() + after.len() + 64);
     // RFC 1952: no time, no name, fastest level, unknown system.

@@ -156,7 +156,7 @@ impl Simulator {
         &self.gateway
     }
 
-    /// Serves until the process is told to end (SIGINT, SIGTERM).
+    /// Serves until the process gets SIGINT or SIGTERM.
     ///
     /// # Errors
     /// When signals cannot be waited for.

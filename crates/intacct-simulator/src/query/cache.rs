@@ -66,7 +66,7 @@ struct Shelf<K, V> {
     clock: u64,
     total: usize,
     capacity: usize,
-    /// What is being computed: whoever wants the same meanwhile waits for it.
+    /// What is being computed: requests for the same wait for it.
     computed: HashMap<K, Arc<Mutex<()>>>,
 }
 

@@ -28,7 +28,7 @@ pub struct Store {
     idle: Mutex<Vec<Connection>>,
     writer: Mutex<Connection>,
     /// Readers share it, a change holds it alone: what a reader sees cannot move under it.
-    gate: RwLock<()>,
+    access: RwLock<()>,
     versions: Vec<std::sync::atomic::AtomicU64>,
     /// The largest row key ever given, by object: keys of deleted rows are not used again.
     last_keys: Vec<std::sync::atomic::AtomicI64>,
@@ -60,7 +60,7 @@ impl Store {
             _dir: dir,
             idle: Mutex::default(),
             writer: Mutex::new(connection),
-            gate: RwLock::default(),
+            access: RwLock::default(),
             versions: catalog.objects.iter().map(|_| Default::default()).collect(),
             last_keys: catalog.objects.iter().map(|_| Default::default()).collect(),
         })
@@ -71,7 +71,7 @@ impl Store {
     /// # Errors
     /// When a new connection cannot be opened.
     pub fn read(&self) -> rusqlite::Result<Reader<'_>> {
-        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let access = self.access.read().unwrap_or_else(PoisonError::into_inner);
         let idle = lock(&self.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -87,17 +87,17 @@ impl Store {
         Ok(Reader {
             store: self,
             connection: Some(connection),
-            _gate: gate,
+            _access: access,
         })
     }
 
-    /// The connection for changes; waits until nobody reads.
+    /// The connection for changes; waits until no reader is left.
     pub fn write(&self) -> Writer<'_> {
-        let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let access = self.access.write().unwrap_or_else(PoisonError::into_inner);
         Writer {
             store: self,
             connection: lock(&self.writer),
-            _gate: gate,
+            _access: access,
         }
     }
 
@@ -150,7 +150,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Reader<'a> {
     store: &'a Store,
     connection: Option<Connection>,
-    _gate: RwLockReadGuard<'a, ()>,
+    _access: RwLockReadGuard<'a, ()>,
 }
 
 impl std::ops::Deref for Reader<'_> {
@@ -173,7 +173,7 @@ impl Drop for Reader<'_> {
 pub struct Writer<'a> {
     store: &'a Store,
     connection: MutexGuard<'a, Connection>,
-    _gate: RwLockWriteGuard<'a, ()>,
+    _access: RwLockWriteGuard<'a, ()>,
 }
 
 impl Writer<'_> {

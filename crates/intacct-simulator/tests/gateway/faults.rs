@@ -146,7 +146,7 @@ fn too_many_requests_at_once_get_429() {
 }
 
 #[test]
-fn the_log_tells_what_was_asked_without_credentials() {
+fn the_log_shows_what_was_asked_without_credentials() {
     let world = World::with(small());
     world.post(&document(
         &world,

@@ -149,7 +149,7 @@ fn filters_combine() {
 }
 
 #[test]
-fn what_2_1_does_not_know_is_refused() {
+fn what_2_1_lacks_is_refused() {
     let world = World::start();
     let control = |xml: &str| {
         let answer = call(&world, xml);

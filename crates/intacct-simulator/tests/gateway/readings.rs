@@ -303,7 +303,7 @@ fn small_readings() {
 
 /// Three customers of the night in which Berlin's clocks go back: 00:30, 01:10 and 01:30 UTC read 02:30, 02:10, 02:30.
 #[test]
-fn an_hour_that_comes_twice_is_told_compared_and_meant() {
+fn an_hour_that_comes_twice_is_shown_compared_and_meant() {
     let world = World::start();
     world.simulator.set("time_zone", "Europe/Berlin");
     let keys =
@@ -338,7 +338,7 @@ fn an_hour_that_comes_twice_is_told_compared_and_meant() {
     world.simulator.set("clock_order", "readings");
     assert_eq!(shown(all), ["02:10:00", "02:30:00", "02:30:00"]);
     assert_eq!(shown(until).len(), 3);
-    world.simulator.set("told_offset", "summer");
+    world.simulator.set("reported_offset", "summer");
     let response = world.result("<readUserFormatting><userId>apiuser</userId></readUserFormatting>");
     let offset = crate::common::find(&response, &["data", "userformatting", "gmtoffset"]).unwrap();
     assert_eq!(offset.text, "+02:00");

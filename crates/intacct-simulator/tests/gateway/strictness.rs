@@ -57,7 +57,7 @@ fn wrong_senders_fail_at_control_level() {
     let world = World::start();
     for sender in [
         ("sender1", "wrong"),
-        ("nobody", "senderpw"),
+        ("unknown", "senderpw"),
         ("SENDER1", "senderpw"),
     ] {
         let envelope = Envelope {
@@ -89,7 +89,7 @@ fn wrong_sign_ins_fail_at_authentication_level() {
     let world = World::start();
     let refused = [
         login("acme", "apiuser", "wrong"),
-        login("acme", "nobody", "secret"),
+        login("acme", "unknown", "secret"),
         login("nowhere", "apiuser", "secret"),
         login("globex", "apiuser", "secret"),
         login("acme|E999", "apiuser", "secret"),

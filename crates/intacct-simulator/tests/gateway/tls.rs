@@ -25,7 +25,7 @@ fn get(port: &str, name: &str, roots: RootCertStore) -> std::io::Result<String> 
 }
 
 #[test]
-fn the_written_authority_vouches_for_loopback_names() {
+fn the_written_authority_certifies_loopback_names() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config {
         tls_dir: Some(directory.path().into()),

@@ -313,7 +313,7 @@ fn legacy_invoices_answer_a_key() {
         )),
         ["0001", "0002"]
     );
-    assert_eq!(faults(&world.result(&call("nobody")))[0].0, "BL01001973");
+    assert_eq!(faults(&world.result(&call("stranger")))[0].0, "BL01001973");
 }
 
 /// One element, as a function of an element's text would be tedious to write.

@@ -42,7 +42,7 @@ impl Client {
     pub(super) fn assumed_formatting(&self, error: Error) -> Result<UserFormatting, Error> {
         if self.config().time_zone.is_none() {
             return Err(error.with_hint(
-                "The company does not tell the user's formatting preferences. Set the server's time_zone to the zone of \
+                "The company does not report the user's formatting preferences. Set the server's time_zone to the zone of \
                  the gateway's timestamps: it then also says that the user's locale is English, with dates as \
                  mm/dd/yyyy and a 24-hour clock.",
             ));
@@ -64,7 +64,7 @@ impl Client {
         known.insert(formatting).clone()
     }
 
-    /// As [`zone`](Self::zone), asked for where nothing has told it.
+    /// As [`zone`](Self::zone), requested where it is not known yet.
     ///
     /// # Errors
     /// What asking failed with.
@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// As [`lookup`](Self::lookup), as far as the version of the server shows the object. Where a company of dtd version
-    /// 2.1 does not tell, it is what 2.1 is known to show.
+    /// 2.1 does not report it, it is what 2.1 is known to show.
     pub async fn lookup_shown(
         &self,
         object: &str,

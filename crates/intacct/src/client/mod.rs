@@ -24,12 +24,12 @@ use remembered::{KnownObjects, KnownOwned};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// What may be told of a session; never its id.
+/// What may be shown of a session; never its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
     /// Host that serves the session.
     pub endpoint_host: String,
-    /// When it ends unless it is used, where the gateway tells.
+    /// When it ends unless it is used; none where the gateway does not report it.
     pub expires: Option<jiff::Timestamp>,
     /// Company in whose name the gateway answered the sign-in; none where it names none.
     pub company: Option<String>,
@@ -64,7 +64,7 @@ struct Inner {
 }
 
 impl Client {
-    /// Checks the configuration; contacts nobody.
+    /// Checks the configuration; sends no request.
     pub fn new(config: Config) -> Result<Client, Error> {
         Client::with_backoff(config, Backoff::default())
     }
@@ -101,8 +101,8 @@ impl Client {
             .map(|session| SessionInfo::of(&session))
     }
 
-    /// The earliest time that the gateway's clock can show now, by what its last answer in the live session showed. Contacts
-    /// nobody.
+    /// The earliest time that the gateway's clock can show now, by what its last answer in the live session showed. Sends
+    /// no request.
     pub fn gateway_time(&self) -> Option<jiff::Timestamp> {
         let session = self.inner.requester.session.live()?;
         let (earliest, _) = session.clock()?.at(Instant::now());

@@ -40,32 +40,32 @@ impl SelectColumns {
     }
 }
 
-/// Fills in what a page does not tell itself; `offset` was asked for.
+/// Fills in the counts that a page does not report; `offset` is that of the request.
 fn complete(page: &mut Page, offset: u64) {
     if !page.offset_reported {
         page.offset = offset;
     }
-    // What has been skipped, what came and what remains is all there is; behind the end nothing tells how far.
+    // What has been skipped, what came and what remains is all there is; behind the end nothing shows how far.
     if page.offset == 0 || page.rows() > 0 {
-        let told = page.remaining.map(|remaining| {
+        let counted = page.remaining.map(|remaining| {
             page.offset
                 .saturating_add(page.rows() as u64)
                 .saturating_add(remaining)
         });
-        page.total_count = page.total_count.or(told);
+        page.total_count = page.total_count.or(counted);
     }
 }
 
 impl Client {
-    /// A query as the gateway is told it: points in time on its clock, bounds beyond its calendar decided. `None`: no
+    /// A query as it is sent: points in time on its clock, bounds beyond its calendar decided. `None`: no
     /// row can match.
-    pub(crate) async fn told(&self, query: &Query, kind: DialectKind) -> Result<Option<Query>, Error> {
+    pub(crate) async fn as_sent(&self, query: &Query, kind: DialectKind) -> Result<Option<Query>, Error> {
         let zone = match query.has_instants() {
             true => self.gateway_zone().await?,
             false => self.zone(),
         };
-        let mut told = query.at_wall_clock(&zone, kind);
-        if let Some(told) = told.as_mut().filter(|told| told.show_private)
+        let mut sent = query.at_wall_clock(&zone, kind);
+        if let Some(sent) = sent.as_mut().filter(|sent| sent.show_private)
             && !kind.capabilities().show_private
         {
             if self
@@ -78,9 +78,9 @@ impl Client {
                 return Err(Error::new(ErrorKind::Option, message)
                     .with_hint("Set the table option show_private to off to read it without them."));
             }
-            told.show_private = false;
+            sent.show_private = false;
         }
-        Ok(told)
+        Ok(sent)
     }
 
     /// Whether rows of an object may be private to an entity: only those that have a field for it.
@@ -89,7 +89,7 @@ impl Client {
         Ok(definition.field("MEGAENTITYID").is_some())
     }
 
-    /// One page of the answer; a page without rows, and nobody is asked, where the condition can be true of no row.
+    /// One page of the answer; a page without rows, and no request, where the condition can be true of no row.
     /// Points in time of the condition are put on the gateway's clock: near a change of it, and where they have
     /// fractions of a second, more rows than asked for may come. With `need_formatting`, the preferences are asked in the same request when they are
     /// not known yet, and checked: unreadable ones are an error of kind [`ErrorKind::Formatting`].
@@ -122,7 +122,7 @@ impl Client {
                 format!("parameter ${number} is not bound"),
             )));
         }
-        let Some(query) = &self.told(query, kind).await? else {
+        let Some(query) = &self.as_sent(query, kind).await? else {
             // No row can match, so there is nothing to ask.
             let none = || Page::without_rows(kind == DialectKind::GetList);
             return Ok((none(), beside.iter().map(|_| Ok(none())).collect()));
@@ -151,7 +151,7 @@ impl Client {
         }];
         let mut others = Vec::with_capacity(beside.len());
         for query in beside {
-            others.push(self.told(query, kind).await?.unwrap_or_else(|| query.clone()));
+            others.push(self.as_sent(query, kind).await?.unwrap_or_else(|| query.clone()));
         }
         let beside = &others[..];
         let mut other_columns = Vec::new();
@@ -279,7 +279,7 @@ impl Client {
         let functions = vec![CallFunction {
             body,
             columns: Some(RowColumns::Fields(&columns)),
-            // A page that is asked for once more is the next one: whoever reads the result compares the counts.
+            // A repeated request returns the next page: the reader of the result compares the counts.
             page: None,
             extent: Extent::of_page(size),
             calls: 1,

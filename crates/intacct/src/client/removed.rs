@@ -20,7 +20,7 @@ impl Client {
             ErrorKind::Refused => error
                 .gateway_errors()
                 .iter()
-                .any(|told| told.errorno.trim().eq_ignore_ascii_case(DATABASE)),
+                .any(|reported| reported.errorno.trim().eq_ignore_ascii_case(DATABASE)),
             _ => false,
         };
         if !is_vague || kind == DialectKind::GetList {

@@ -9,7 +9,7 @@ use crate::schema::Entity;
 /// Whether an object can be read.
 #[derive(Debug, Clone)]
 pub enum Readable {
-    /// Yes; so many rows, where the gateway tells.
+    /// Yes; so many rows, where the gateway reports it.
     Yes {
         /// Rows that the user sees.
         rows: Option<u64>,
@@ -55,8 +55,8 @@ impl Client {
         self.survey_other(object, kind, show_private, error).await
     }
 
-    /// As [`survey`](Self::survey), for objects that `query` refuses: some answer to `readByQuery`, which cannot say
-    /// that private rows are wanted.
+    /// As [`survey`](Self::survey), for objects that `query` refuses: some answer to `readByQuery`, which has no way
+    /// to request private rows.
     async fn survey_by_query_string(
         &self,
         query: &Query,

@@ -99,7 +99,7 @@ fn is_trusted(client: &Client, statement: &Statement, split: &Split, items: &[Se
         return false;
     };
     let zone = client.zone();
-    let told = split.told.as_ref();
+    let pushed = split.pushed.as_ref();
     let class_of = |field: &str| Class::of(&statement.names.type_of(field));
     let is_sure = |item: &SelectItem| match item {
         // Where clocks are set back, two moments read alike, and are two groups at the gateway.
@@ -110,7 +110,7 @@ fn is_trusted(client: &Client, statement: &Statement, split: &Split, items: &[Se
             let class = class_of(field);
             !field.contains('.')
                 && match function {
-                    AggregateFunction::Count => *field == row_key || has_value(told, field),
+                    AggregateFunction::Count => *field == row_key || has_value(pushed, field),
                     AggregateFunction::Sum => true,
                     AggregateFunction::Avg => false,
                     AggregateFunction::Min | AggregateFunction::Max => match class {
@@ -175,7 +175,7 @@ async fn by_gateway(
         function: AggregateFunction::Count,
         field: row_key.clone(),
     };
-    let filter = split.told.clone();
+    let filter = split.pushed.clone();
     // Where a field has a value, counting it is counting rows.
     let said: Vec<SelectItem> = items
         .iter()
@@ -310,11 +310,11 @@ async fn from_rows(
         .collect();
     let mut select = distinct(&fields);
     add_fields(&mut select, split.checked.as_ref());
-    let (told, paging) = statement.told(split, select);
+    let (pushed, paging) = statement.pushed(split, select);
     let outputs = items.iter().map(|item| Output {
         item: item.clone(),
         data_type: statement.names.type_of(item.field()),
-        column: told
+        column: pushed
             .select
             .iter()
             .position(|known| known.field() == item.field())
@@ -326,10 +326,10 @@ async fn from_rows(
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: statement.page_size,
-        need_formatting: statement.needs_formatting(&told.select),
+        need_formatting: statement.needs_formatting(&pushed.select),
         paging,
         ahead: client.config().max_concurrency,
-        query: told,
+        query: pushed,
     };
     let select = &plan.query.select;
     let mut prepared: Option<(CellReader, Option<Check>)> = None;

@@ -1,4 +1,4 @@
-//! Conditions looked at here, with the meaning that SQL gives to NULL.
+//! Local evaluation of conditions, with the meaning that SQL gives to NULL.
 
 use super::like::Pattern;
 use super::names::Names;

@@ -1,4 +1,4 @@
-//! Exact decimals, for sums and averages that are computed here.
+//! Exact decimals, for sums and averages that are computed locally.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Runs statements of the connector's SELECT syntax: names and types by lookup, what the gateway can say is said to
-//! it, the rest is looked at here, row by row as the pages come.
+//! Runs statements of the connector's SELECT syntax: names and types by lookup; what the gateway can express is pushed
+//! down, the rest is evaluated locally, row by row as the pages come.
 //!
-//! Order is the gateway's own, in `order_by` as in `<` of text. Everything that is compared here compares text by its
+//! Order is the gateway's own, in `order_by` as in `<` of text. Local comparisons compare text by its
 //! characters' numbers.
 
 mod aggregate;

@@ -76,12 +76,12 @@ async fn list(
     }
     let mut select = items.clone();
     add_fields(&mut select, split.checked.as_ref());
-    let (mut told, paging) = statement.told(&split, select);
-    // Of rows that are skipped nobody sees the texts, which the gateway may take for others.
+    let (mut pushed, paging) = statement.pushed(&split, select);
+    // The texts of rows that are skipped are not seen, and the gateway may have matched others.
     let at_gateway =
         split.is_exact && statement.kind.capabilities().offset && statement.texts_in_doubt(&split).is_empty();
     if at_gateway {
-        told.offset = (offset > 0).then_some(Count::Number(offset));
+        pushed.offset = (offset > 0).then_some(Count::Number(offset));
     }
     let writer = Writer::new(statement, &items);
     let mut left = Left {
@@ -94,13 +94,13 @@ async fn list(
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: u32::try_from(wanted).unwrap_or(u32::MAX).min(statement.page_size),
-        need_formatting: statement.needs_formatting(&told.select),
+        need_formatting: statement.needs_formatting(&pushed.select),
         paging,
         ahead: match limit {
             u64::MAX => client.config().max_concurrency,
             _ => 0,
         },
-        query: told,
+        query: pushed,
     };
     let select = &plan.query.select;
     let mut prepared: Option<(CellReader, Option<Check>)> = None;

@@ -1,6 +1,6 @@
-//! Which part of a condition the gateway is told, and which part is looked at here.
+//! Which part of a condition is pushed down, and which part is checked locally.
 //!
-//! The gateway may be told less than the condition says, never more: what it leaves out is lost.
+//! The pushed part may keep more rows than the condition, never fewer: a row that the gateway leaves out is lost.
 
 use super::names::Names;
 use crate::dialect::{Capabilities, DialectKind};
@@ -8,18 +8,18 @@ use crate::query::text::{self, Letters, TextTest};
 use crate::query::{CompareOp, Condition, Query, Value};
 use crate::schema::{Class, DataType};
 
-/// A condition taken apart.
+/// A condition in two parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Split {
-    /// What the gateway is told; none is everything.
-    pub told: Option<Condition>,
-    /// What rows are checked for here; none is nothing.
+    /// What is pushed down; none keeps every row.
+    pub pushed: Option<Condition>,
+    /// What rows are checked for locally; none checks nothing.
     pub checked: Option<Condition>,
-    /// What the gateway is told keeps no row that the condition drops.
+    /// The pushed part keeps no row that the condition drops.
     pub is_exact: bool,
 }
 
-/// Takes the condition of a query apart for a dialect.
+/// Splits the condition of a query for a dialect.
 pub(super) fn split(query: &Query, names: &Names, kind: DialectKind) -> Split {
     let can = kind.capabilities();
     let splitter = Splitter {
@@ -28,7 +28,7 @@ pub(super) fn split(query: &Query, names: &Names, kind: DialectKind) -> Split {
         kind,
         can,
         folds: query.case_insensitive,
-        text_here: query.case_insensitive && !can.case_insensitive_option,
+        local_text: query.case_insensitive && !can.case_insensitive_option,
     };
     match &query.filter {
         None => Split {
@@ -44,9 +44,9 @@ struct Splitter<'a> {
     names: &'a Names,
     kind: DialectKind,
     can: &'a Capabilities,
-    /// The gateway cannot be told to disregard case.
-    text_here: bool,
-    /// It is told to: how it folds letters is not documented.
+    /// Case is disregarded, and the dialect has no option for that: text is compared locally.
+    local_text: bool,
+    /// Case is disregarded; how the gateway folds letters is not documented.
     folds: bool,
 }
 
@@ -56,13 +56,13 @@ impl Splitter<'_> {
             Condition::And(parts) => {
                 let parts: Vec<Split> = parts.iter().map(|part| self.split(part)).collect();
                 let is_exact = parts.iter().all(|part| part.is_exact);
-                let (mut told, mut checked) = (None, None);
+                let (mut pushed, mut checked) = (None, None);
                 for part in parts {
-                    told = both(told, part.told);
+                    pushed = both(pushed, part.pushed);
                     checked = both(checked, part.checked);
                 }
                 Split {
-                    told,
+                    pushed,
                     checked,
                     is_exact,
                 }
@@ -71,10 +71,10 @@ impl Splitter<'_> {
                 let parts: Vec<Split> = parts.iter().map(|part| self.split(part)).collect();
                 let is_exact = parts.iter().all(|part| part.is_exact);
                 let looks = parts.iter().any(|part| part.checked.is_some());
-                let told: Option<Vec<Condition>> = parts.into_iter().map(|part| part.told).collect();
+                let pushed: Option<Vec<Condition>> = parts.into_iter().map(|part| part.pushed).collect();
                 Split {
-                    told: told.map(Condition::Or),
-                    // Only as a whole can alternatives be looked at.
+                    pushed: pushed.map(Condition::Or),
+                    // Alternatives can be checked only as a whole.
                     checked: (looks || !is_exact).then(|| condition.clone()),
                     is_exact,
                 }
@@ -88,10 +88,10 @@ impl Splitter<'_> {
         let dotted = |field: &&str| !self.can.dotted && field.contains('.');
         let compared = |field: &&str| self.kind.compares(self.object, field, &self.names.type_of(field));
         if fields.iter().any(|field| dotted(field) || !compared(field)) {
-            return here(leaf);
+            return local(leaf);
         }
         let is_test = matches!(leaf, Condition::IsNull { .. });
-        if let (true, false, [field]) = (self.text_here, is_test, &fields[..])
+        if let (true, false, [field]) = (self.local_text, is_test, &fields[..])
             && Class::of(&self.names.type_of(field)) == Class::Text
         {
             return self.with_value(leaf, field);
@@ -126,10 +126,10 @@ impl Splitter<'_> {
                     // What disregards case leaves out more under a negative.
                     Some(_) if *negated && self.folds => self.with_value(leaf, field),
                     Some(test) => self.text(leaf, field, test),
-                    None => here(leaf),
+                    None => local(leaf),
                 }
             }
-            _ => here(leaf),
+            _ => local(leaf),
         }
     }
 
@@ -149,21 +149,21 @@ impl Splitter<'_> {
         match (class, op, value) {
             // A boolean that is not set may read false.
             (Class::Boolean, CompareOp::Eq, Value::Boolean(true)) => exact(leaf),
-            (Class::Boolean, ..) => here(leaf),
+            (Class::Boolean, ..) => local(leaf),
             (Class::Moment, _, Value::Instant(_)) => Split {
-                told: Some(leaf.clone()),
-                ..here(leaf)
+                pushed: Some(leaf.clone()),
+                ..local(leaf)
             },
             // What the gateway does with rows without a value is not documented.
             (_, CompareOp::Ne, _) => match self.has_value(field) {
                 Some(has_value) => Split {
-                    told: Some(Condition::and(Some(leaf.clone()), has_value)),
+                    pushed: Some(Condition::and(Some(leaf.clone()), has_value)),
                     checked: None,
                     is_exact: true,
                 },
                 None => Split {
-                    told: Some(leaf.clone()),
-                    ..here(leaf)
+                    pushed: Some(leaf.clone()),
+                    ..local(leaf)
                 },
             },
             _ => exact(leaf),
@@ -177,58 +177,58 @@ impl Splitter<'_> {
             let is_enum = self.is_enum(field) && !self.folds;
             return match text::lists(field, !negated, values, is_enum) {
                 Some(test) => self.text(leaf, field, test),
-                None => here(leaf),
+                None => local(leaf),
             };
         }
-        let said = !values.is_empty()
+        let representable = !values.is_empty()
             && class != Class::Boolean
             && values.iter().all(|value| self.is_representable(field, value))
             && !values.iter().any(|value| matches!(value, Value::Instant(_)));
         match (negated, class) {
-            // Points in time may be told by readings around them.
-            (false, Class::Moment) if !said && operators.in_list && !values.is_empty() => Split {
-                told: Some(leaf.clone()),
-                ..here(leaf)
+            // Points in time may be bounded by readings of the clock around them.
+            (false, Class::Moment) if !representable && operators.in_list && !values.is_empty() => Split {
+                pushed: Some(leaf.clone()),
+                ..local(leaf)
             },
-            (false, _) if !said => here(leaf),
+            (false, _) if !representable => local(leaf),
             (false, _) if operators.in_list => exact(leaf),
-            // What a dialect without lists can say is said one by one.
+            // Without an operator for lists: one comparison per value.
             (false, _) if operators.compare.contains(&CompareOp::Eq) && values.len() <= 100 => {
                 let one = |value: &Value| Condition::Compare {
                     field: field.to_owned(),
                     op: CompareOp::Eq,
                     value: value.clone(),
                 };
-                let told = match values {
+                let pushed = match values {
                     [single] => one(single),
                     several => Condition::Or(several.iter().map(one).collect()),
                 };
                 Split {
-                    told: Some(told),
+                    pushed: Some(pushed),
                     checked: Some(leaf.clone()),
                     is_exact: true,
                 }
             }
-            (true, _) if values.is_empty() => here(leaf),
+            (true, _) if values.is_empty() => local(leaf),
             (true, _) => match self.has_value(field) {
-                Some(has_value) if said && operators.not_in_list => Split {
-                    told: Some(Condition::and(Some(leaf.clone()), has_value)),
+                Some(has_value) if representable && operators.not_in_list => Split {
+                    pushed: Some(Condition::and(Some(leaf.clone()), has_value)),
                     checked: None,
                     is_exact: true,
                 },
                 _ => self.with_value(leaf, field),
             },
-            _ => here(leaf),
+            _ => local(leaf),
         }
     }
 
-    /// A test of text. Rows are looked at again all the same: what blanks at the end of values do is not documented.
+    /// A test of text. Rows are rechecked all the same: what blanks at the end of values do is not documented.
     fn text(&self, leaf: &Condition, field: &str, test: TextTest) -> Split {
         if !self.kind.can_express(&test.sent) {
             return self.with_value(leaf, field);
         }
         Split {
-            told: Some(test.sent),
+            pushed: Some(test.sent),
             checked: Some(leaf.clone()),
             is_exact: test.exact && !self.folds,
         }
@@ -238,11 +238,11 @@ impl Splitter<'_> {
         self.names.type_of(field) == DataType::Enum
     }
 
-    /// Looked at here; the gateway is told that the field has a value.
+    /// Checked locally; pushed down is that the field has a value.
     fn with_value(&self, leaf: &Condition, field: &str) -> Split {
         Split {
-            told: self.has_value(field),
-            ..here(leaf)
+            pushed: self.has_value(field),
+            ..local(leaf)
         }
     }
 
@@ -253,7 +253,7 @@ impl Splitter<'_> {
         })
     }
 
-    /// Whether the gateway can be told a value and takes it as it is meant.
+    /// Whether a value can be sent, and the gateway takes it as it is meant.
     fn is_representable(&self, field: &str, value: &Value) -> bool {
         let data_type = self.names.type_of(field);
         match value {
@@ -267,15 +267,15 @@ impl Splitter<'_> {
 
 fn exact(leaf: &Condition) -> Split {
     Split {
-        told: Some(leaf.clone()),
+        pushed: Some(leaf.clone()),
         checked: None,
         is_exact: true,
     }
 }
 
-fn here(leaf: &Condition) -> Split {
+fn local(leaf: &Condition) -> Split {
     Split {
-        told: None,
+        pushed: None,
         checked: Some(leaf.clone()),
         is_exact: false,
     }

@@ -1,4 +1,4 @@
-//! A statement whose names are the gateway's, and what is asked of the gateway for it.
+//! A statement whose names are the gateway's, and the query that is pushed down for it.
 
 use super::names::Names;
 use super::split::{self, Split};
@@ -103,8 +103,9 @@ impl Statement {
             let data_type = self.names.type_of(field);
             Class::of(&data_type) == Class::Text && data_type != DataType::Enum
         };
-        let told = split.told.as_ref();
-        told.map(|told| text::fields_in_doubt(told, is_free_text))
+        let pushed = split.pushed.as_ref();
+        pushed
+            .map(|pushed| text::fields_in_doubt(pushed, is_free_text))
             .unwrap_or_default()
     }
 
@@ -123,32 +124,32 @@ impl Statement {
         settled.map(str::to_owned).or_else(own)
     }
 
-    /// What is asked of the gateway for rows with these fields, and how its pages follow each other.
-    pub(super) fn told(&self, split: &Split, select: Vec<SelectItem>) -> (Query, Paging) {
-        let mut told = Query {
+    /// The query for rows with these fields, and how its pages follow each other.
+    pub(super) fn pushed(&self, split: &Split, select: Vec<SelectItem>) -> (Query, Paging) {
+        let mut query = Query {
             select,
-            filter: split.told.clone(),
+            filter: split.pushed.clone(),
             limit: None,
             offset: None,
             ..self.query.clone()
         };
-        told.case_insensitive &= self.kind.capabilities().case_insensitive_option;
+        query.case_insensitive &= self.kind.capabilities().case_insensitive_option;
         let key = self.row_key().map(|field| OrderKey {
             field,
             descending: false,
         });
         let paging = match key {
             Some(key) => {
-                if !told.select.iter().any(|item| item.field() == key.field) {
-                    told.select.push(SelectItem::Field(key.field.clone()));
+                if !query.select.iter().any(|item| item.field() == key.field) {
+                    query.select.push(SelectItem::Field(key.field.clone()));
                 }
-                if !told.order_by.iter().any(|known| known.field == key.field) {
-                    told.order_by.push(key);
+                if !query.order_by.iter().any(|known| known.field == key.field) {
+                    query.order_by.push(key);
                 }
                 // By its keys alone a page can be found again only where each row has them.
-                match &told.order_by[..] {
+                match &query.order_by[..] {
                     [_] => Paging::Keyset {
-                        keys: told.order_by.clone(),
+                        keys: query.order_by.clone(),
                         any_order: self.query.order_by.is_empty(),
                     },
                     _ => Paging::Offset,
@@ -156,7 +157,7 @@ impl Statement {
             }
             None => Paging::Offset,
         };
-        (told, paging)
+        (query, paging)
     }
 
     /// Whether reading these columns depends on the user's formatting preferences.

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::formatting::GatewayZone;
 use crate::query::{CompareOp, Query};
 
-/// The operators of conditions that a dialect can say.
+/// The operators of conditions that a dialect has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operators {
     /// Comparisons of a field with a value.
@@ -25,7 +25,7 @@ pub struct Operators {
     pub is_not_null: bool,
 }
 
-/// What a dialect can say.
+/// What a dialect can express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// Conditions.
@@ -46,13 +46,13 @@ pub struct Capabilities {
     pub max_page: u32,
     /// Values of one `in`; longer lists are split by the dialect.
     pub max_in: usize,
-    /// Pages tell how many rows match in all.
+    /// Pages report how many rows match in all.
     pub total_count: bool,
     /// Enumerations are compared by the labels that rows show.
     pub enums: bool,
     /// Truth values can be compared.
     pub booleans: bool,
-    /// Text with a backslash can be said.
+    /// Text with a backslash can be represented.
     pub backslash: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct PageRequest {
 
 /// A way of saying queries.
 pub(super) trait Dialect {
-    /// What can be said.
+    /// What the dialect can express.
     fn capabilities(&self) -> &'static Capabilities;
 
     /// The function element for one page of the answer.

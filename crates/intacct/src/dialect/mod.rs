@@ -1,4 +1,4 @@
-//! How a query is said to the gateway. Each dialect declares what it can say; a planner asks and never assumes.
+//! How a query is rendered for the gateway. Each dialect declares what it can express; a planner asks and never assumes.
 
 mod capabilities;
 pub(crate) mod get_list;
@@ -45,7 +45,7 @@ impl DialectKind {
         }
     }
 
-    /// What can be said.
+    /// What the dialect can express.
     pub fn capabilities(self) -> &'static Capabilities {
         match self {
             DialectKind::Query => query::QueryDialect.capabilities(),
@@ -54,7 +54,7 @@ impl DialectKind {
         }
     }
 
-    /// The field that tells rows apart, where the function settles it and not the object's definition: 2.1 finds most
+    /// The field that identifies rows, where the function settles it and not the object's definition: 2.1 finds most
     /// objects by their id and shows no record number of theirs.
     pub fn settled_key(self, object: &str) -> Option<&'static str> {
         match self {
@@ -63,7 +63,7 @@ impl DialectKind {
         }
     }
 
-    /// Whether conditions on a field can be said at all, in the sense in which rows show it.
+    /// Whether conditions on a field can be expressed at all, in the sense in which rows show it.
     pub fn compares(self, object: &str, field: &str, data_type: &DataType) -> bool {
         let capabilities = self.capabilities();
         let typed = match data_type {
@@ -81,7 +81,7 @@ impl DialectKind {
             }
     }
 
-    /// Whether a condition on fields that [compare](Self::compares) can be said.
+    /// Whether the dialect can express a condition on fields that [compare](Self::compares).
     pub fn can_express(self, condition: &Condition) -> bool {
         let operators = &self.capabilities().operators;
         let operator = match condition {
@@ -111,7 +111,7 @@ impl DialectKind {
                 .all(|value| self.can_express_value(value))
     }
 
-    /// Whether what a parameter is bound to can be said.
+    /// Whether the dialect can express what a parameter is bound to.
     pub fn can_express_binding(self, binding: &Binding) -> bool {
         match binding {
             Binding::Value(value) => self.can_express_value(value),
@@ -120,7 +120,7 @@ impl DialectKind {
         }
     }
 
-    /// Whether a value can be said. Of a parameter that is known when it is bound.
+    /// Whether the dialect can represent a value. Of a parameter that is known when it is bound.
     pub fn can_express_value(self, value: &Value) -> bool {
         let capabilities = self.capabilities();
         match value {
@@ -133,7 +133,7 @@ impl DialectKind {
 
 /// The function element alone, without credentials. A parameter that is not bound is shown as `$1`.
 ///
-/// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for what the dialect cannot say.
+/// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for what the dialect cannot express.
 pub fn render_function(
     kind: DialectKind,
     query: &Query,

@@ -1,7 +1,7 @@
 //! The `readByQuery` function: a condition in a query string of its own, no order, no aggregates, no joins.
 //!
 //! Facts: the vendor's page on queries and its SDKs. Text stands in single quotes with `\'` for a quote; no other
-//! escape is documented, so a backslash cannot be said. Booleans are `'T'` and `'F'`. Enumerations are compared by
+//! escape is documented, so a backslash cannot be represented. Booleans are `'T'` and `'F'`. Enumerations are compared by
 //! their codes, not by the labels that rows show: a caller must keep conditions on them to itself.
 
 use super::capabilities::{Capabilities, Dialect, Operators, PageRequest, RenderContext};
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_refused() {
+    fn what_cannot_be_expressed_is_refused() {
         for query in [
             "select A from B order_by A",
             "select count(A) from B",

@@ -1,4 +1,4 @@
-//! Dates and times in conditions as the gateway can be told them: points in time become readings of its wall clock, and
+//! Dates and times in conditions as the gateway can compare them: points in time become readings of its wall clock, and
 //! what lies outside its calendar is decided without it.
 
 use super::DialectKind;
@@ -18,7 +18,7 @@ pub fn is_storable(day: Date) -> bool {
 }
 
 impl Query {
-    /// The query with its condition [as the gateway is told it](Condition::at_wall_clock). `None`: no row can match.
+    /// The query with its condition [at the wall clock](Condition::at_wall_clock). `None`: no row can match.
     pub fn at_wall_clock(&self, zone: &GatewayZone, kind: DialectKind) -> Option<Query> {
         let filter = match self.filter.clone().map(|filter| filter.at_wall_clock(zone, kind)) {
             None | Some(Bound::Always) => None,
@@ -244,14 +244,14 @@ mod tests {
 
     fn said(condition: &str, zone: &str) -> String {
         let zone = TimeZone::get(zone).expect("a zone of the test");
-        told(
+        sent(
             condition,
             &GatewayZone::new(Some(&zone), None),
             DialectKind::Query,
         )
     }
 
-    fn told(condition: &str, zone: &GatewayZone, kind: DialectKind) -> String {
+    fn sent(condition: &str, zone: &GatewayZone, kind: DialectKind) -> String {
         let condition: Condition = condition.parse().expect("a condition of the test");
         match condition.at_wall_clock(zone, kind) {
             Bound::Always => "always".to_owned(),
@@ -314,10 +314,10 @@ mod tests {
         );
     }
 
-    /// The gateway tells -08:00 and shows the clock of Los Angeles. A reading that does not exist there (02:30 of that
+    /// The gateway reports -08:00 and shows the clock of Los Angeles. A reading that does not exist there (02:30 of that
     /// night) must not be a bound.
     #[test]
-    fn an_offset_that_was_told_is_not_trusted_near_a_change() {
+    fn a_reported_offset_is_not_trusted_near_a_change() {
         let user = UserFormatting {
             locale: "en_US.UTF-8".into(),
             date_format: "/mdY".into(),
@@ -325,7 +325,7 @@ mod tests {
             clock: 24,
         };
         let zone = GatewayZone::new(None, Some(&user));
-        let said = |condition: &str| told(condition, &zone, DialectKind::Query);
+        let said = |condition: &str| sent(condition, &zone, DialectKind::Query);
         assert_eq!(said("A > 2024-03-10T10:30:00Z"), "A >= 03/10/2024 01:30:00");
         assert_eq!(said("A > 2024-07-10T10:30:00Z"), "A > 07/10/2024 02:30:00");
     }
@@ -420,13 +420,13 @@ mod tests {
 
     /// Some functions have no test for a value: what is true of every value is then left to the reader.
     #[test]
-    fn what_cannot_be_said_of_values_keeps_every_row() {
+    fn bounds_outside_the_calendar_keep_every_row() {
         let zone = GatewayZone::new(Some(&TimeZone::UTC), None);
-        assert_eq!(told("D > 01/01/0005", &zone, DialectKind::GetList), "always");
+        assert_eq!(sent("D > 01/01/0005", &zone, DialectKind::GetList), "always");
         assert_eq!(
-            told("D > 01/01/0005 and N = 1", &zone, DialectKind::GetList),
+            sent("D > 01/01/0005 and N = 1", &zone, DialectKind::GetList),
             "N = 1"
         );
-        assert_eq!(told("D < 01/01/0005", &zone, DialectKind::GetList), "never");
+        assert_eq!(sent("D < 01/01/0005", &zone, DialectKind::GetList), "never");
     }
 }

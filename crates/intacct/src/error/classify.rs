@@ -14,7 +14,7 @@ pub(crate) enum Retry {
     Never,
     /// Yes, after a while.
     Transient,
-    /// Once: it is trouble of the database or a condition that it does not take, and the number does not tell which.
+    /// Once: it is trouble of the database or a condition that it does not take, and the number does not show which.
     Once,
     /// Yes, slower.
     Slower,

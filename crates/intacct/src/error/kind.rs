@@ -51,11 +51,11 @@ pub enum ErrorKind {
     BadReference,
     /// A field was to be emptied, and is not empty.
     NotCleared,
-    /// A write may have been executed, and nothing tells whether it was.
+    /// A write may have been executed, and nothing shows whether it was.
     OutcomeUnknown,
     /// No call is left of the day.
     CallLimit,
-    /// The caller was told to stop.
+    /// The caller was asked to stop.
     Interrupted,
     /// The record of a write, or the count of calls, could not be made safe, so nothing was sent.
     NotLogged {
@@ -84,7 +84,7 @@ pub enum ErrorKind {
     Undecided,
     /// The gateway is not what an option declares it to be, or cannot do what an option asks for.
     Option,
-    /// The dialect cannot say this.
+    /// The dialect cannot express this.
     Unsupported,
     /// Not of the connector's SELECT syntax.
     Syntax,

@@ -14,7 +14,7 @@ use std::fmt;
 /// Errors of the gateway that the detail shows at most: an answer may hold any number.
 const MAX_SHOWN: usize = 100;
 
-/// One error as the gateway tells it.
+/// One error as the gateway reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GatewayError {
     /// Number, or sometimes a text in its place.

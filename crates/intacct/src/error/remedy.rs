@@ -97,7 +97,7 @@ pub(super) fn hint(kind: &ErrorKind) -> &'static str {
             "Nothing was sent. The operating-system user of the server must be able to write to the directory \
              sage_intacct in the data directory."
         }
-        ErrorKind::Unsupported => "This cannot be said to the gateway: compute it in SQL instead.",
+        ErrorKind::Unsupported => "The gateway cannot express this operation; evaluate it in SQL instead.",
         ErrorKind::Syntax => "See docs/query-syntax.md for the connector's SELECT syntax.",
         ErrorKind::Undecided => "Read the objects one by one.",
         ErrorKind::Resources => {

@@ -20,7 +20,7 @@ pub struct CellError {
 
 /// Reads cells under the user's formatting and the gateway's zone.
 ///
-/// US (`MM/DD/YYYY`) and ISO (`YYYY-MM-DD`) dates are told apart by their separators; both occur whatever the user
+/// US (`MM/DD/YYYY`) and ISO (`YYYY-MM-DD`) dates differ in their separators; both occur whatever the user
 /// prefers, because some objects always answer in ISO form.
 #[derive(Debug, Clone)]
 pub struct CellReader {
@@ -51,7 +51,7 @@ impl CellReader {
         }
     }
 
-    /// The zone of timestamps that do not tell theirs.
+    /// The zone of timestamps that do not carry theirs.
     pub fn zone(&self) -> &GatewayZone {
         &self.zone
     }
@@ -96,7 +96,7 @@ impl CellReader {
         Ok((local - offset) * MICROS + moment.micros)
     }
 
-    /// A reading of the gateway's clock, in microseconds since it showed 1970-01-01 00:00:00. A cell that tells its
+    /// A reading of the gateway's clock, in microseconds since it showed 1970-01-01 00:00:00. A cell that carries its
     /// offset is put on that clock first.
     pub fn reading(&self, cell: &[u8]) -> Result<i64, CellError> {
         const EXPECTED: &str = "a timestamp (MM/DD/YYYY HH:MM:SS or YYYY-MM-DDTHH:MM:SS)";
@@ -175,7 +175,7 @@ impl CellReader {
     /// Seconds east of Greenwich at a reading of the gateway's clock.
     fn offset_at(&self, local: i64, moment: &Moment) -> Option<i64> {
         let zone = match &self.zone {
-            GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => {
+            GatewayZone::Fixed(offset) | GatewayZone::Reported(offset) => {
                 return Some(i64::from(offset.seconds()));
             }
             GatewayZone::Named(zone) => zone,

@@ -12,11 +12,11 @@ const NEAR: SignedDuration = SignedDuration::from_hours(50);
 /// *blurred*: near a change of the clock a reading may stand for two points in time, or for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GatewayZone {
-    /// Always the same distance from Greenwich, because somebody has declared it.
+    /// Always the same distance from Greenwich, because the configuration declares it.
     Fixed(Offset),
-    /// The distance that `readUserFormatting` tells. It has no word for daylight saving, so the clock may be set
+    /// The distance that `readUserFormatting` reports. It has no word for daylight saving, so the clock may be set
     /// forward and back all the same (protocol reference 4.8: not confirmed).
-    Told(Offset),
+    Reported(Offset),
     /// A named zone, perhaps with daylight saving.
     Named(TimeZone),
 }
@@ -31,8 +31,8 @@ impl GatewayZone {
                 None => GatewayZone::Named(zone.clone()),
             },
             (None, user) => {
-                let told = user.and_then(|user| Offset::from_seconds(user.gmt_offset_seconds).ok());
-                GatewayZone::Told(told.unwrap_or(Offset::UTC))
+                let reported = user.and_then(|user| Offset::from_seconds(user.gmt_offset_seconds).ok());
+                GatewayZone::Reported(reported.unwrap_or(Offset::UTC))
             }
         }
     }
@@ -46,7 +46,7 @@ impl GatewayZone {
     /// The wall clock at a point in time.
     pub fn render(&self, instant: Timestamp) -> DateTime {
         match self {
-            GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => offset.to_datetime(instant),
+            GatewayZone::Fixed(offset) | GatewayZone::Reported(offset) => offset.to_datetime(instant),
             GatewayZone::Named(zone) => zone.to_datetime(instant),
         }
     }
@@ -57,7 +57,7 @@ impl GatewayZone {
     /// a reading, the point in time that the old offset gives.
     pub fn instant(&self, reading: DateTime) -> Option<Timestamp> {
         match self {
-            GatewayZone::Fixed(offset) | GatewayZone::Told(offset) => offset.to_timestamp(reading).ok(),
+            GatewayZone::Fixed(offset) | GatewayZone::Reported(offset) => offset.to_timestamp(reading).ok(),
             GatewayZone::Named(zone) => zone.to_ambiguous_timestamp(reading).compatible().ok(),
         }
     }
@@ -66,7 +66,7 @@ impl GatewayZone {
     pub fn blur(&self, instant: Timestamp) -> SignedDuration {
         match self {
             GatewayZone::Fixed(_) => SignedDuration::ZERO,
-            GatewayZone::Told(_) => changes::near(instant),
+            GatewayZone::Reported(_) => changes::near(instant),
             GatewayZone::Named(zone) => change_of(zone, instant),
         }
     }
@@ -115,7 +115,7 @@ mod tests {
         GatewayZone::new(Some(&zone), None)
     }
 
-    fn told(seconds: i32) -> GatewayZone {
+    fn reported(seconds: i32) -> GatewayZone {
         let user = UserFormatting {
             locale: "en_US.UTF-8".into(),
             date_format: "/mdY".into(),
@@ -136,8 +136,8 @@ mod tests {
             named("America/New_York"),
             named("Europe/London"),
             named("Asia/Tokyo"),
-            told(0),
-            told(-8 * 3600),
+            reported(0),
+            reported(-8 * 3600),
             GatewayZone::new(None, None),
         ] {
             assert!(!zone.is_steady(), "{zone:?}");
@@ -153,9 +153,9 @@ mod tests {
             (named("America/Los_Angeles"), "2024-11-03T09:30:00Z", false),
             (named("America/Los_Angeles"), "2024-07-03T09:30:00Z", true),
             (named("Europe/Berlin"), "2024-11-03T09:30:00Z", true),
-            (told(0), "2024-11-03T09:30:00Z", false),
-            (told(3600), "2024-10-27T00:30:00Z", false),
-            (told(3600), "2024-07-27T00:30:00Z", true),
+            (reported(0), "2024-11-03T09:30:00Z", false),
+            (reported(3600), "2024-10-27T00:30:00Z", false),
+            (reported(3600), "2024-07-27T00:30:00Z", true),
         ] {
             assert_eq!(zone.represents_exactly(at(instant)), exact, "{zone:?} {instant}");
         }

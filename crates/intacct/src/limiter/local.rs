@@ -9,12 +9,12 @@ use tokio::time::Instant;
 /// Successful requests after which one more is allowed at once.
 const SUCCESSES_TO_GROW: u32 = 20;
 
-/// How often a shared budget is asked for a place. Nobody can wake us when another process gives one back; beside a
-/// request this is little.
+/// How often a shared limiter is asked for a slot: another process that gives one back cannot wake this one. Beside a
+/// request the wait is short.
 const ASK_AGAIN: Duration = Duration::from_millis(4);
 
-/// A limit that halves when the gateway asks to slow down and grows back by and by. Behind it there may be a budget
-/// that others draw on too.
+/// A limit that halves when the gateway reports a rate limit and recovers with successful requests. Behind it there may
+/// be a limiter that other processes share.
 pub(crate) struct Limiter {
     state: Mutex<State>,
     freed: Notify,
@@ -26,25 +26,25 @@ struct State {
     in_flight: usize,
     limit: usize,
     successes: u32,
-    /// Nobody enters before.
+    /// No request is admitted before.
     held_until: Option<Instant>,
     /// When the limit was halved last.
     halved: Option<Instant>,
 }
 
-/// The right to one request; given back when dropped.
+/// Permission for one request; given back when dropped.
 pub(crate) struct Permit<'a> {
-    // The place in the shared budget goes first.
+    // The slot of the shared limiter goes first.
     _shared: Option<SharedPermit<'a>>,
     _local: LocalPermit<'a>,
 }
 
-/// A place within the limit of this client.
+/// A permit within the limit of this client.
 struct LocalPermit<'a>(&'a Limiter);
 
-/// A place in the shared budget, or in the queue for it.
+/// A slot of the shared limiter, or a place in its queue.
 struct SharedPermit<'a> {
-    budget: &'a dyn SharedLimiter,
+    limiter: &'a dyn SharedLimiter,
     ticket: u64,
 }
 
@@ -75,26 +75,26 @@ impl Limiter {
         while let Some(until) = self.held_until() {
             tokio::time::sleep_until(until).await;
         }
-        let Some(budget) = self.shared.as_deref() else {
+        let Some(shared) = self.shared.as_deref() else {
             return Permit {
                 _shared: None,
                 _local: turn,
             };
         };
-        let place = SharedPermit {
-            ticket: budget.join(),
-            budget,
+        let permit = SharedPermit {
+            ticket: shared.join(),
+            limiter: shared,
         };
-        while !budget.try_enter(place.ticket) {
+        while !shared.try_enter(permit.ticket) {
             tokio::time::sleep(ASK_AGAIN).await;
         }
         Permit {
-            _shared: Some(place),
+            _shared: Some(permit),
             _local: turn,
         }
     }
 
-    /// Waits for a place within the limit of this client.
+    /// Waits for a permit within the limit of this client.
     async fn turn(&self) -> LocalPermit<'_> {
         loop {
             let freed = self.freed.notified();
@@ -103,7 +103,7 @@ impl Limiter {
                 if state.in_flight < state.limit {
                     state.in_flight += 1;
                     if state.in_flight < state.limit {
-                        // Two places freed at once leave one notice only: pass it on.
+                        // Two permits freed at once leave one notice only: pass it on.
                         self.freed.notify_one();
                     }
                     return LocalPermit(self);
@@ -128,26 +128,26 @@ impl Limiter {
             state.halved = Some(now);
         }
         drop(state);
-        if let Some(budget) = &self.shared {
-            budget.slow_down(now - sent);
+        if let Some(shared) = &self.shared {
+            shared.slow_down(now - sent);
         }
     }
 
-    /// Lets nobody in until `time` is over.
+    /// Admits no request until `time` is over.
     pub(crate) fn hold(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state();
         state.held_until = state.held_until.max(Some(until));
         drop(state);
-        if let Some(budget) = &self.shared {
-            budget.hold(time);
+        if let Some(shared) = &self.shared {
+            shared.hold(time);
         }
     }
 
     /// A request went well.
     pub(crate) fn went_well(&self) {
-        if let Some(budget) = &self.shared {
-            budget.went_well();
+        if let Some(shared) = &self.shared {
+            shared.went_well();
         }
         let mut state = self.state();
         if state.limit == self.max {
@@ -171,7 +171,7 @@ impl Drop for LocalPermit<'_> {
 
 impl Drop for SharedPermit<'_> {
     fn drop(&mut self) {
-        self.budget.leave(self.ticket);
+        self.limiter.leave(self.ticket);
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_holds_and_a_waiter_gets_the_place() {
+    fn the_limit_holds_and_a_waiter_gets_the_permit() {
         let limiter = Limiter::new(2, None);
         let Poll::Ready(first) = poll(pin!(limiter.enter())) else {
             panic!("first must enter")
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn it_halves_and_grows_back() {
+    fn it_halves_and_recovers() {
         let limiter = Limiter::new(4, None);
         let burst = Instant::now();
         limiter.slow_down(burst);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_enters_while_it_is_held() {
+    async fn no_request_is_admitted_while_it_is_held() {
         let limiter = Limiter::new(4, None);
         let start = Instant::now();
         limiter.hold(Duration::from_millis(60));
@@ -245,7 +245,7 @@ mod tests {
         assert!(poll(pin!(limiter.enter())).is_ready());
     }
 
-    /// One place, which the ticket in it holds.
+    /// One slot, which the ticket in it holds.
     #[derive(Default)]
     struct OneSlot {
         last: AtomicU64,
@@ -277,28 +277,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_clients_share_a_budget() {
-        let budget = Arc::new(OneSlot::default());
-        let limiters = [(); 2].map(|()| Limiter::new(4, Some(budget.clone())));
+    async fn two_clients_share_a_limiter() {
+        let shared = Arc::new(OneSlot::default());
+        let limiters = [(); 2].map(|()| Limiter::new(4, Some(shared.clone())));
         let first = limiters[0].enter().await;
         {
             let mut gives_up = pin!(limiters[0].enter());
             assert!(poll(gives_up.as_mut()).is_pending());
         }
         assert_eq!(
-            budget.left.load(Ordering::SeqCst),
+            shared.left.load(Ordering::SeqCst),
             1,
-            "who gives up leaves the queue"
+            "a waiter that gives up leaves the queue"
         );
         let mut second = pin!(limiters[1].enter());
         assert!(
             tokio::time::timeout(ASK_AGAIN * 3, second.as_mut())
                 .await
                 .is_err(),
-            "the only place is taken"
+            "the only slot is taken"
         );
         drop(first);
         drop(second.await);
-        assert_eq!(budget.left.load(Ordering::SeqCst), 3);
+        assert_eq!(shared.left.load(Ordering::SeqCst), 3);
     }
 }

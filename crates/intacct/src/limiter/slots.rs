@@ -1,7 +1,7 @@
-//! The books of a [`SharedLimiter`](crate::SharedLimiter) in memory that several processes map: slots for requests in flight, and
-//! the queue for them.
+//! State of a [`SharedLimiter`](crate::SharedLimiter) in memory that several processes map: slots for requests in
+//! flight, and the queue for them.
 //!
-//! Only atomics, no lock: whoever dies in the middle of something blocks nobody. Zeroed memory is an empty book.
+//! Only atomics, no lock: a process that dies at any point blocks no other. Zeroed memory is the empty state.
 //! Times are milliseconds of a clock that all processes share and that never goes back.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 pub const SLOTS: usize = 32;
 /// Requests that wait for a slot in turn; those beyond still get one, but in no order.
 const QUEUE: usize = 64;
-/// Who waits and has not asked for a slot in this time has lost its turn.
+/// A waiter that has not asked for a slot in this time has lost its turn.
 const PATIENCE: u64 = 10_000;
-/// How often it is looked for holders that are no more.
+/// How often holders are checked for processes that no longer exist.
 const AUDIT: u64 = 250;
 /// Requests that went well after which one more is allowed at once.
 const SUCCESSES_TO_GROW: u32 = 20;
 
-/// Slots and queue of one budget.
+/// Slots and queue of one limiter.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Slots {
@@ -25,7 +25,7 @@ pub struct Slots {
     /// Slots that may be used now; 0: as many as the caller says.
     limit: AtomicU32,
     successes: AtomicU32,
-    /// Nobody may enter before.
+    /// No request is admitted before.
     held_until: AtomicU64,
     /// When the limit was halved last.
     halved: AtomicU64,
@@ -87,7 +87,7 @@ impl Slots {
             if other != 0 && !waiter.has_given_up(now) {
                 continue;
             }
-            // Before the ticket, so that nobody sees it with the time of another.
+            // Before the ticket, so that it is never seen with the time of another.
             waiter.asked.fetch_max(now, SeqCst);
             if waiter
                 .ticket
@@ -99,8 +99,8 @@ impl Slots {
         }
     }
 
-    /// Takes a slot if one of `max` is free and nobody who came earlier waits for it. `is_alive` tells whether a
-    /// process still exists.
+    /// Takes a slot if one of `max` is free and no earlier ticket waits for it. `is_alive`: whether a process still
+    /// exists.
     pub fn try_enter(&self, ticket: u64, max: u32, now: u64, is_alive: impl Fn(u32) -> bool) -> bool {
         let mut queued = false;
         let mut earlier = 0;
@@ -205,7 +205,7 @@ impl Slots {
         let _ = self.limit.compare_exchange(limit, grown, SeqCst, SeqCst);
     }
 
-    /// Lets nobody in before `until`.
+    /// Admits no request before `until`.
     pub fn hold(&self, until: u64) {
         self.held_until.fetch_max(until, SeqCst);
     }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_or_falls_silent_holds_nobody_up() {
+    fn a_waiter_that_gives_up_or_falls_silent_blocks_no_other() {
         let slots = Slots::default();
         let [gone, silent, patient] = [1, 2, 3].map(|process| slots.join(process, 0));
         slots.leave(gone);
@@ -269,14 +269,14 @@ mod tests {
         let third = slots.join(9, 2 * AUDIT);
         assert!(
             !slots.try_enter(third, 1, 2 * AUDIT, ALIVE),
-            "a late leave takes nobody's slot"
+            "a late leave takes no other ticket's slot"
         );
         slots.release(8);
         assert!(slots.try_enter(third, 1, 2 * AUDIT, ALIVE));
     }
 
     #[test]
-    fn it_halves_grows_back_and_holds() {
+    fn it_halves_recovers_and_holds() {
         let slots = Slots::default();
         assert_eq!(slots.limit(4), 4);
         slots.slow_down(4, 7, 5);
@@ -319,7 +319,7 @@ mod tests {
             let next = waiting
                 .iter()
                 .position(|ticket| slots.try_enter(*ticket, 1, 0, ALIVE));
-            slots.leave(waiting.remove(next.expect("somebody gets in")));
+            slots.leave(waiting.remove(next.expect("one of them enters")));
         }
     }
 

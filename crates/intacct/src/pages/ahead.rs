@@ -1,6 +1,6 @@
 //! Requests that are made before their rows are needed: answered in any order, handed out in the order of the rows.
 //!
-//! The pages ahead are counted from a place (the start, or the keys of a row) and overlap by one row. Whoever takes a
+//! The pages ahead are counted from a place (the start, or the keys of a row) and overlap by one row. The reader of a
 //! page checks that it joins what came before; where it does not, rows moved, and reading goes on behind the last row.
 //! So an answer costs no request more than one that is read page after page, whatever gaps the keys have, and its rows
 //! keep their order.
@@ -40,7 +40,7 @@ pub(super) struct Ahead<'a> {
     reader: &'a Reader<'a>,
     /// Requests in flight at once, at most; fewer than two: none is made before the one before is answered.
     pub(super) width: usize,
-    /// Whether more than one page may be asked for that nobody wants yet.
+    /// Whether more than one page may be requested before it is needed.
     pub(super) wanted: bool,
     flying: Flying<'a, Arrival>,
     arrived: BTreeMap<i64, (Asked, Result<Page, Error>)>,
@@ -52,7 +52,7 @@ pub(super) struct Ahead<'a> {
     place_number: u64,
     /// Offset of the next page ahead.
     next: u64,
-    /// Rows behind the place in all, where the gateway told.
+    /// Rows behind the place in all, where the gateway reported it.
     end: Option<u64>,
     size: u32,
     max_size: u32,
@@ -73,7 +73,7 @@ impl<'a> UnderWay<'a> for Ahead<'a> {
             let rows = page.rows() as u64;
             if self.next <= asked.offset {
                 // The first page behind this place: the pages ahead start with its last row. A page that is shorter
-                // than asked for, and not the last, tells what the gateway's pages hold.
+                // than asked for, and not the last, shows what the gateway's pages hold.
                 self.next = (asked.offset + rows).saturating_sub(1);
                 if rows >= 2 && rows < u64::from(asked.size) {
                     self.max_size = self.max_size.min(rows as u32);

@@ -1,8 +1,8 @@
 //! Whether rows come in an order that an option merely assumes: that the gateway sorts text by its bytes, and NULLs as
 //! the greatest values (`ordering 'binary'`).
 //!
-//! Whoever asked for the order leans on it (a merge join, a window, a LIMIT), so rows out of it are an error and never
-//! an answer.
+//! The plan above relies on the order (a merge join, a window, a LIMIT), so rows out of it are an error and never an
+//! answer.
 
 use super::order::{compare_moments, compare_numbers};
 use crate::error::{Error, ErrorKind};

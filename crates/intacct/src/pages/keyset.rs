@@ -2,7 +2,7 @@
 //!
 //! Several are asked for at once by counting on from a row that is known ([`super::ahead`]). Such a page is used only if
 //! it shows the last row of the page before, and then it is what a request for the rows behind that row would have
-//! answered. If it does not, the rows behind that row are asked for. Where that would go on so, and nobody relies on the
+//! answered. If it does not, the rows behind that row are asked for. Where that would go on so, and nothing relies on the
 //! order, the rest of the keys is split ([`super::ranges`]).
 
 use super::ahead::Ahead;
@@ -141,7 +141,7 @@ pub(super) async fn read(
             ahead.go_on(query, uncertain);
         }
     };
-    // Its requests hold places at the gateway, and nobody would bring them to an end.
+    // Its requests hold slots of the gateway, and nothing would bring them to an end.
     drop(ahead);
     ranges::read(&reader, range, walk.seen, summary, emit).await
 }
@@ -156,7 +156,7 @@ struct Walk<'k> {
     keys: Keys<'k>,
     /// Of the last row taken.
     last: Option<Cells>,
-    /// Rows behind it, where the gateway told.
+    /// Rows behind it, where the gateway reported it.
     left: Option<u64>,
     seen: Option<&'k mut Seen>,
     /// Parts of the keys may be read side by side.
@@ -194,7 +194,7 @@ impl<'k> Walk<'k> {
 
     /// Compares what a page knows of the rows behind the last one with what the page before has said of them. Fewer may be
     /// there because rows were deleted meanwhile: then the rows up to the last one and those behind it are no fewer than
-    /// there are in all. Two small requests tell. The inner error: they are fewer.
+    /// there are in all. Two small requests show it. The inner error: they are fewer.
     async fn settle_left(&mut self, reader: &Reader<'_>, page: &Page) -> Result<Result<(), Error>, Error> {
         let Some(now) = page.remaining.map(|remaining| page.rows() as u64 + remaining) else {
             self.left = None;

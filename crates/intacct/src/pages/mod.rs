@@ -60,8 +60,8 @@ pub async fn read_part_beside(
 ) -> Result<ReadSummary, Error> {
     let company = &client.config().company_id;
     let at = |error: Error| error.at(company, Some(&plan.query.object), plan.kind.function(), "");
-    let Some(query) = client.told(&plan.query, plan.kind).await.map_err(at)? else {
-        // No row can match: nobody is asked. Whoever waits for what travels beside sees that there is nothing.
+    let Some(query) = client.as_sent(&plan.query, plan.kind).await.map_err(at)? else {
+        // No row can match: no request is sent. The one that waits for the requests beside it gets none.
         if let Some(beside) = beside {
             let none = beside
                 .take_queries()

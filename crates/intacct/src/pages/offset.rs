@@ -21,7 +21,7 @@ pub(super) async fn read(
     let mut ahead = Ahead::new(&reader, query);
     let mut summary = ReadSummary::default();
     let mut last: Option<Cells> = None;
-    // Rows behind the last one, where the gateway told; and whether fewer were shown once.
+    // Rows behind the last one, where the gateway reported it; and whether fewer were shown once.
     let (mut left, mut doubted) = (None::<u64>, false);
     while let Some((asked, page)) = ahead.next().await {
         let mut page = page?;
@@ -96,7 +96,7 @@ fn cells(page: &Page, row: usize) -> Cells {
         .collect()
 }
 
-/// The order asked for, then the selected fields that it does not name. RECORDNO leaves nothing to tell apart.
+/// The order asked for, then the selected fields that it does not name. After RECORDNO no two rows are equal.
 fn total_order(query: &Query) -> Vec<OrderKey> {
     let mut order = query.order_by.clone();
     if order.iter().any(|key| key.field.eq_ignore_ascii_case("RECORDNO")) {

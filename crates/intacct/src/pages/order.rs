@@ -1,6 +1,6 @@
 //! Whether rows stand in the order that was asked for.
 //!
-//! A cell does not tell its type: `10` before `9` is right for text and wrong for numbers. So each key starts with
+//! A cell does not show its type: `10` before `9` is right for text and wrong for numbers. So each key starts with
 //! every reading that its cells may have, loses those by which a row came out of order, and the rows are out of order
 //! when no reading is left. A sequence that passes ascends by at least one reading: no page can come twice.
 

@@ -61,7 +61,7 @@ struct Part {
     behind: i64,
     /// …up to this, and it too; `None`: all that there are.
     to: Option<i64>,
-    /// Rows that are left, those asked for included; `None` where the gateway does not tell.
+    /// Rows that are left, those asked for included; `None` where the gateway does not report it.
     left: Option<u64>,
     state: State,
 }
@@ -334,13 +334,13 @@ struct Rest {
 }
 
 impl Part {
-    /// `None` when it is not worth a request of somebody else: no more than a page.
+    /// `None` when it is not worth a separate request: no more than a page.
     fn rest(&self, largest: i64, size: u32) -> Option<Rest> {
         let end = i128::from(self.to.unwrap_or(largest));
         let span = u64::try_from(end - i128::from(self.behind))
             .ok()
             .filter(|span| *span > 0)?;
-        // Rows are told apart by the key, so there are no more of them than keys.
+        // The key identifies rows, so there are no more of them than keys.
         let left = self.left.map_or(span, |left| left.min(span));
         let rows = left
             .checked_sub(u64::from(size))

@@ -26,13 +26,13 @@ pub enum Paging {
     Keyset {
         /// A total order: fields that are never null and are selected; the last is the unique row key.
         keys: Vec<OrderKey>,
-        /// Nobody relies on the order of rows. It is kept all the same where the gateway's pages can be counted ahead;
+        /// Nothing relies on the order of rows. It is kept all the same where the gateway's pages can be counted ahead;
         /// where they cannot, requests may walk parts of a numeric row key's range side by side.
         any_order: bool,
     },
     /// Ordered offset pages that overlap by a row, for objects without a key. The fields selected are added to the
-    /// order (those without dots: an order by dotted fields is not documented), so that rows that the order cannot
-    /// tell apart are the same.
+    /// order (those without dots: an order by dotted fields is not documented), so that rows that compare
+    /// equal are the same.
     Offset,
     /// One page, whatever remains.
     Single,
@@ -57,7 +57,7 @@ pub struct ReadPlan {
     /// The user's formatting must be known before the first page is handed out.
     pub need_formatting: bool,
     /// Pages that may be under way at once; the client's own limit holds beside it. With more than one, they are asked
-    /// for before they are needed, once the gateway has told how many rows there are: one until `emit` has taken the
+    /// for before they are needed, once the gateway has reported how many rows there are: one until `emit` has taken the
     /// first page, then as many as this. As many again may wait for their turn. 0: a page is asked for when the one
     /// before has been taken.
     pub ahead: usize,
@@ -113,7 +113,7 @@ impl Beside {
 /// Requests under way.
 pub(super) type Flying<'a, Arrival> = FuturesUnordered<LocalBoxFuture<'a, Arrival>>;
 
-/// Whoever has several requests under way, and takes what they answer as it comes.
+/// A reader that has several requests under way, and takes their answers as they come.
 pub(super) trait UnderWay<'a> {
     type Arrival;
 

@@ -16,11 +16,11 @@ pub(super) async fn read(
     let mut summary = ReadSummary::default();
     let mut page = reader.page(query, reader.first_offset(), size).await?;
     loop {
-        // The counts are all that tells whether a page was lost between a request and its repetition.
+        // Only the counts show whether a page was lost between a request and its repetition.
         let remaining = page.remaining.ok_or_else(|| {
             Error::new(
                 ErrorKind::Malformed,
-                "the gateway does not tell how many rows of the result remain",
+                "the gateway does not report how many rows of the result remain",
             )
         })?;
         if remaining > 0 && page.rows() == 0 {

@@ -4,8 +4,8 @@ use super::{CompareOp, Condition, Count, Query, Value};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// The longest list that the gateway is asked to look into. Nobody says how long one may be; beyond this it is asked for
-/// what lies between the ends of the list, or for everything, and the rows are looked at here.
+/// The longest list that is sent. How long one may be is not documented; beyond this the request is for what lies
+/// between the ends of the list, or for everything, and the rows are rechecked.
 pub const MOST_LISTED: usize = 10_000;
 
 /// What a parameter turned out to be.
@@ -17,7 +17,7 @@ pub enum Binding {
     Value(Value),
     /// The elements of an array; `None` is a NULL element. Inside `in (…)`, or on the right of `=` as `= any`.
     List(Vec<Option<Value>>),
-    /// A value that the gateway cannot be told faithfully: the condition on it keeps every row, and the caller sorts
+    /// A value that the gateway has no faithful representation of: the condition on it keeps every row, and the caller sorts
     /// them out itself.
     NotRepresentable,
 }
@@ -36,7 +36,7 @@ pub enum Bound {
 type Lookup<'a> = &'a mut dyn FnMut(u32) -> Binding;
 
 impl Condition {
-    /// Replaces parameters by what `f` says of their numbers. A comparison with NULL is true of no row, as in SQL.
+    /// Replaces parameters by what `f` returns for their numbers. A comparison with NULL is true of no row, as in SQL.
     ///
     /// A list bound where only one value makes sense leaves the parameter in place; rendering then refuses it.
     pub fn bind(&self, f: &mut dyn FnMut(u32) -> Binding) -> Bound {

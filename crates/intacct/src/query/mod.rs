@@ -1,4 +1,4 @@
-//! The query value: what is asked of one Intacct object.
+//! The query value: a request for rows of one Intacct object.
 //!
 //! [`Query`] is a plain value. Its text form ([`Display`](std::fmt::Display) and [`FromStr`](std::str::FromStr)) is
 //! the connector's SELECT syntax; its other form is what a [dialect](crate::dialect) renders for the gateway.
@@ -151,7 +151,7 @@ pub enum Condition {
         /// Right side.
         value: Value,
     },
-    /// A field against another field. No dialect can say it: it is evaluated by the reader.
+    /// A field against another field. No dialect can express it: it is evaluated by the reader.
     CompareFields {
         /// Left side.
         left: String,

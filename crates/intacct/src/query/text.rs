@@ -2,8 +2,8 @@
 //! and for statements of the connector's syntax.
 //!
 //! Facts that it rests on, none of them documented: the gateway may trim constants at their edges, may disregard blanks at
-//! the end of values, has no escape in patterns, and nobody has said which letters beyond A to Z it takes for cases of each
-//! other. So a test that keeps rows may keep too many, which is looked at again; one that leaves rows out (a negative)
+//! the end of values, has no escape in patterns, and may take letters beyond A to Z for cases of each other or not.
+//! So a test that keeps rows may keep too many, which are rechecked; one that leaves rows out (a negative)
 //! is only sent where blanks at the end of a value cannot change it.
 
 use super::{CompareOp, Condition, Value};
@@ -49,7 +49,7 @@ impl TextTest {
     }
 }
 
-/// Text that the gateway is known to compare as it stands: not empty (which it cannot tell from null), nothing at
+/// Text that the gateway is known to compare as it stands: not empty (which it does not distinguish from null), nothing at
 /// the edges that may be trimmed on the way, no control characters.
 pub fn is_sendable(text: &str) -> bool {
     !text.is_empty()
@@ -301,7 +301,7 @@ impl Writer {
             '%' | '_' | '\\' => true,
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => true,
             // Somewhere, dotted İ and dotless ı are cases of I, and the Kelvin sign is one of K; what the gateway
-            // does with letters beyond A to Z nobody has said.
+            // does with letters beyond A to Z is not documented.
             'i' | 'I' | 'k' | 'K' => self.letters == Letters::Folded,
             c => self.letters != Letters::Distinct && !c.is_ascii(),
         };

@@ -57,7 +57,7 @@ fn counts(page: &Page, asked: AskedPage<'_>) -> Result<(), String> {
         .select
         .iter()
         .any(|item| matches!(item, SelectItem::Aggregate { .. }));
-    // Of groups, some gateways count the rows: whoever reads them compares sums.
+    // Of groups, some gateways count the rows: the reader of groups compares sums.
     let Some(total) = total.filter(|_| !is_grouped) else {
         return Ok(());
     };
@@ -76,7 +76,7 @@ fn counts(page: &Page, asked: AskedPage<'_>) -> Result<(), String> {
     }
 }
 
-/// An element that was asked for and is not there: nothing tells what the field holds.
+/// An element that was asked for and is not there: what the field holds is not known.
 pub(crate) fn missing_element(page: &Page, query: &Query) -> Option<Error> {
     if query.missing_as_null {
         return None;
@@ -117,9 +117,9 @@ pub(crate) fn missing_element(page: &Page, query: &Query) -> Option<Error> {
 mod tests {
     use super::*;
 
-    fn page(rows: usize, told: (Option<u64>, Option<u64>, Option<u64>)) -> Page {
+    fn page(rows: usize, counts: (Option<u64>, Option<u64>, Option<u64>)) -> Page {
         let cells = vec![["1"].as_slice(); rows];
-        let (total, offset, remaining) = told;
+        let (total, offset, remaining) = counts;
         let mut page = Page::of_cells(&cells);
         (page.total_count, page.remaining) = (total, remaining);
         (page.offset, page.offset_reported) = (offset.unwrap_or(0), offset.is_some());
@@ -129,7 +129,7 @@ mod tests {
     fn agrees(
         select: &str,
         rows: usize,
-        told: (Option<u64>, Option<u64>, Option<u64>),
+        counts: (Option<u64>, Option<u64>, Option<u64>),
         at: (u64, u32),
     ) -> bool {
         let query: Query = format!("select {select} from CUSTOMER").parse().expect("a query");
@@ -138,17 +138,17 @@ mod tests {
             offset: at.0,
             size: at.1,
         };
-        check(&page(rows, told), asked).is_ok()
+        check(&page(rows, counts), asked).is_ok()
     }
 
     #[test]
     fn all_counts_of_an_answer_agree() {
-        let plain = |rows, told| agrees("NAME", rows, told, (0, 100));
+        let plain = |rows, counts| agrees("NAME", rows, counts, (0, 100));
         assert!(plain(3, (Some(3), Some(0), Some(0))));
         assert!(plain(3, (Some(9), Some(0), Some(6))));
         assert!(plain(3, (None, None, None)) && plain(3, (Some(9), None, None)));
         assert!(plain(0, (Some(0), Some(0), Some(0))) && plain(0, (None, None, Some(0))));
-        for (rows, told) in [
+        for (rows, counts) in [
             (1, (Some(0), Some(0), Some(450))),
             (1, (Some(450), Some(0), Some(450))),
             (1, (Some(450), Some(0), Some(0))),
@@ -158,13 +158,13 @@ mod tests {
             (3, (Some(2), None, None)),
             (3, (Some(9), Some(3), Some(6))),
         ] {
-            assert!(!plain(rows, told), "{rows} {told:?}");
+            assert!(!plain(rows, counts), "{rows} {counts:?}");
         }
     }
 
     #[test]
     fn counts_go_with_the_offset() {
-        let behind = |rows, told| agrees("NAME", rows, told, (50, 10));
+        let behind = |rows, counts| agrees("NAME", rows, counts, (50, 10));
         assert!(behind(10, (Some(70), None, Some(10))) && behind(10, (Some(70), Some(50), Some(10))));
         // Behind the end nothing is shown.
         assert!(behind(0, (Some(20), Some(50), Some(0))) && behind(0, (Some(50), None, Some(0))));

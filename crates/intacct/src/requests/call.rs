@@ -40,7 +40,7 @@ pub(crate) struct Writing<'a> {
     pub transaction: bool,
     /// Records that it writes.
     pub records: usize,
-    /// Control ids of the functions: the same in every try, so that the gateway can tell a repetition.
+    /// Control ids of the functions: the same in every try, so that the gateway can recognize a repetition.
     pub ids: &'a [String],
     /// What each try passes before it is sent, and which keeps whether the gateway may have executed the call.
     pub guard: &'a dyn SendGuard,

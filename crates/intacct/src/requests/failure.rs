@@ -35,7 +35,7 @@ pub(super) fn looks_like_response(body: &[u8]) -> bool {
     (head.starts_with(b"<?xml") || head.starts_with(b"<response")) && !looks_like_html(body)
 }
 
-/// A page of a front end, where an answer of the gateway should be. It mostly passes, and nothing tells how far the
+/// A page of a front end, where an answer of the gateway should be. It mostly passes, and does not show how far the
 /// request came.
 pub(super) fn web_page(status: u16, retry_after: Option<Duration>) -> Failed {
     // Pages that say what is wrong with the request or the address.
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_and_documents_are_told_apart() {
+    fn pages_and_documents_are_distinguished() {
         for page in [
             "<!DOCTYPE html><html>",
             "\u{feff}\n<!-- front --><HTML lang=\"en\">",

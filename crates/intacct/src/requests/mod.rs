@@ -248,13 +248,13 @@ impl Requester {
         ))
     }
 
-    /// What the gateway's clock is ahead of this machine's, in milliseconds, as far as sign-ins tell.
+    /// What the gateway's clock is ahead of this machine's, in milliseconds, as far as sign-ins show it.
     pub(crate) fn clock_offset(&self) -> Option<i64> {
         self.clock.offset()
     }
 
     /// Sends a request under the session, until it is answered or fails for good. Only for functions that read: they
-    /// are repeated after failures of which nobody knows how far they came.
+    /// are repeated after failures that do not show how far they came.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Vec<Answer>, Error> {
         self.call_named(call).await.map(|(_, answers)| answers)
     }
@@ -581,7 +581,7 @@ impl Requester {
     }
 }
 
-/// One attempt on its way. Dropped before its end, it tells that nobody waits for it any more.
+/// One attempt on its way. Dropped before its end, it reports that the request was abandoned.
 struct Attempt<'a> {
     requester: &'a Requester,
     call: &'a Call<'a>,
@@ -609,14 +609,14 @@ impl Attempt<'_> {
             stats.decoded_bytes += self.sizes.decoded_bytes;
             stats.rate_limited += u64::from(slower);
         });
-        self.tell(match ended {
+        self.report(match ended {
             Ok(_) => Outcome::Success,
             Err(failed) if self.run.has_next(failed) => Outcome::Retry(&failed.error),
             Err(failed) => Outcome::Failure(&failed.error),
         });
     }
 
-    fn tell(&self, outcome: Outcome<'_>) {
+    fn report(&self, outcome: Outcome<'_>) {
         let Some(observer) = &self.requester.config.observer else {
             return;
         };
@@ -640,7 +640,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.tell(Outcome::Abandoned);
+            self.report(Outcome::Abandoned);
         }
     }
 }

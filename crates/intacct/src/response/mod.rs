@@ -31,8 +31,8 @@ pub(crate) enum Extent {
     Small,
 }
 
-/// Rows that are read in any case, in half: a small page that holds more than was asked for is refused by who asked, who
-/// can say how many there are.
+/// Rows that are read in any case, in half: a small page that holds more than was asked for is refused by the caller, which
+/// reports how many there are.
 const SMALL_PAGE: usize = 1000;
 
 impl Extent {
@@ -89,7 +89,7 @@ pub(crate) struct Response {
     pub session_timestamp: Option<jiff::Timestamp>,
     /// When the session will end unless it is used.
     pub session_timeout: Option<jiff::Timestamp>,
-    /// The company in whose name the request was answered, where it is told.
+    /// The company in whose name the request was answered, where it is shown.
     pub company: Option<String>,
     /// One answer for each expected function, in that order.
     pub answers: Vec<Answer>,
@@ -180,7 +180,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     /// Calls `f` for each child element of the element that was just started. `f` reads the child to its end, unless
-    /// told that it is empty.
+    /// it is empty, which it is passed.
     fn children<'d>(
         &mut self,
         scanner: &mut Scanner<'d>,

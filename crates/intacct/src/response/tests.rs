@@ -87,7 +87,7 @@ fn a_column_may_be_selected_twice() {
 }
 
 #[test]
-fn session_times_are_told() {
+fn session_times_are_read() {
     let columns = fields(&["RECORDNO"]);
     let expected = [Expected {
         control_id: "f1",
@@ -235,7 +235,7 @@ fn refused(body: &str) -> (Level, Vec<GatewayError>) {
 }
 
 #[test]
-fn each_level_of_failure_is_told_apart() {
+fn each_level_of_failure_is_distinguished() {
     let error = "<errormessage><error><errorno>XL03000006</errorno><description></description>\
                  <description2>it isn&amp;#039;t</description2><correction/></error>\
                  <error><errorno>B</errorno></error></errormessage>";

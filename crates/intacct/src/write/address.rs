@@ -83,7 +83,7 @@ pub(super) async fn addresses(
             if count > 1 {
                 let message = format!("{count} records of {} have {named} \"{name}\"", target.object);
                 let error = Error::new(ErrorKind::NotOne, message)
-                    .with_hint("Add a column for RECORDNO to the table: it tells them apart.");
+                    .with_hint("Add a column for RECORDNO to the table: it identifies a record.");
                 return Err((*row, error));
             }
             let Some(key) = found.value(name, &field) else {

@@ -1,5 +1,5 @@
 //! Lines as they were read, made ready to be written: a line that carries its RECORDNO came from the gateway, with fields
-//! that it makes itself. A field of any other line was written by somebody, and is never left out without an error.
+//! that it makes itself. A field of any other line comes from the statement, and is never left out without an error.
 
 use super::legacy::{self, Function};
 use super::lines::{self, Cell};

@@ -12,7 +12,7 @@ pub enum WriteValue {
     /// text as it is.
     Text(String),
     /// NULL. A create leaves the field out; an update sends the empty element and reads the field back, since the
-    /// gateway's documentation does not promise that it is emptied: [`Written::warnings`] tells.
+    /// gateway's documentation does not promise that it is emptied: see [`Written::warnings`].
     Empty,
     /// Owned lines: an array of objects with the fields of the lines. The field of the cell names the collection and
     /// the line, like `APBILLITEMS.APBILLITEM`. An empty array sends no line: a create leaves it out, an update sends
@@ -130,7 +130,7 @@ pub struct Written {
 pub struct RowWritten {
     /// False when it was left out as a duplicate.
     pub stored: bool,
-    /// Key fields that the gateway told, names in upper case except those of custom objects.
+    /// Key fields that the gateway returned, names in upper case except those of custom objects.
     pub keys: Vec<(String, String)>,
 }
 
@@ -146,7 +146,7 @@ pub struct WriteFailure {
     pub certain: Vec<usize>,
     /// Rows that may be stored.
     pub possible: Vec<usize>,
-    /// The row that the gateway refused, where it tells.
+    /// The row that the gateway refused, where it reports it.
     pub first_failing: Option<usize>,
     /// Control ids of the functions in doubt, for the vendor's support.
     pub control_ids: Vec<String>,

@@ -1,8 +1,8 @@
-//! What is known of a write while it is under way, and the gate that every request of it passes.
+//! Progress of a write: what is known of it while it is under way, and whether its requests may still be sent.
 //!
 //! The thread that sends and the thread that waits agree here, under one lock, on whether a request left: either it
-//! leaves before the gate is closed and its rows are in doubt until the answer is judged, or the gate is closed first
-//! and nothing leaves any more. There is no moment in which both could hold.
+//! leaves before sending is closed and its rows are in doubt until the answer is judged, or sending is closed first and
+//! nothing leaves any more. There is no moment in which both could hold.
 
 use super::WriteFailure;
 use super::logged::{LoggedFunction, LoggedRequest, WriteLog, WriteOutcome};
@@ -161,7 +161,10 @@ impl WriteProgress {
         let in_doubt = |function: &LoggedFunction| function.rows.clone().any(|row| possible.contains(&row));
         self.log(|function| {
             if in_doubt(function) {
-                (WriteOutcome::InDoubt, "neither the answers nor the records tell")
+                (
+                    WriteOutcome::InDoubt,
+                    "neither the answers nor the records show it",
+                )
             } else if function.rows.clone().all(|row| certain.contains(&row)) {
                 (WriteOutcome::Stored, "")
             } else {

@@ -2,7 +2,7 @@
 //!
 //! A created record is looked for by its natural key, an updated or deleted one by the key that addressed it. A record
 //! that is found is ours only if it equals what was sent, lines included, and was created after it was sent, by the
-//! gateway's own stamp and clock: a record of somebody else under the same key, or one that was there before, is not
+//! gateway's own stamp and clock: a record of another writer under the same key, or one that was there before, is not
 //! taken for ours.
 
 use super::fetch::{Found, fetch, fetch_folded};
@@ -33,7 +33,7 @@ pub(super) enum Age {
     Unknown,
 }
 
-/// What reading tells of a change.
+/// What reading shows of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// The record is as the change leaves it, and by its own doing; these are its keys.
@@ -44,7 +44,7 @@ pub(super) enum Seen {
     Same(Age, Vec<(String, String)>),
     /// To be created: a record with the key is there, with other values.
     Other(Age),
-    /// Nothing can be said.
+    /// Nothing is certain.
     Unclear,
 }
 
@@ -125,7 +125,7 @@ async fn confirm_lines(
     })
 }
 
-/// The changes that can be looked for. Two under one key cannot be told apart.
+/// The changes that can be looked for. Two under one key cannot be distinguished.
 fn questions(changes: &[Change], rows: Range<usize>) -> Vec<Question<'_>> {
     let mut questions: Vec<Question<'_>> = Vec::new();
     for row in rows {
@@ -183,7 +183,7 @@ pub(super) fn looked_for(change: &Change) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether a change may be sent again under its control id when nobody knows whether it was executed: for a new record
+/// Whether a change may be sent again under its control id when it is not known whether it was executed: for a new record
 /// only if it has a key that Intacct itself keeps unique.
 pub(super) fn may_be_repeated(change: &Change) -> bool {
     match change.verb {
@@ -259,10 +259,10 @@ impl Look<'_> {
         let of = |same: &dyn Fn(&str) -> bool| -> Vec<&[Option<String>]> {
             found
                 .all()
-                .filter(|record| record[0].as_deref().is_some_and(|told| same(&folded(told))))
+                .filter(|record| record[0].as_deref().is_some_and(|stored| same(&folded(stored))))
                 .collect()
         };
-        match of(&|told| told == sent).as_slice() {
+        match of(&|stored| stored == sent).as_slice() {
             [] => {}
             [record] => {
                 return match (self.is_as_sent(found, record), self.age(found, record)) {
@@ -275,7 +275,7 @@ impl Look<'_> {
             _ => return Seen::Unclear,
         }
         // What begins as the key does is most often another record: only one that is surely new counts.
-        let cut = of(&|told| !told.is_empty() && told.len() < sent.len() && sent.starts_with(told));
+        let cut = of(&|stored| !stored.is_empty() && stored.len() < sent.len() && sent.starts_with(stored));
         let ours: Vec<_> = cut
             .into_iter()
             .filter(|record| {
@@ -461,7 +461,7 @@ mod tests {
             ("n", old, Seen::Same(Age::Before, keys.clone())),
             ("m", new, Seen::Other(Age::After)),
             ("m", old, Seen::Other(Age::Before)),
-            // In the second of the sending, in the future, and the date of a document: nothing that tells.
+            // In the second of the sending, in the future, and the date of a document: no evidence.
             ("n", "02/29/2024 12:00:00", Seen::Same(Age::Unknown, keys.clone())),
             ("n", "02/29/2024 13:00:30", Seen::Same(Age::Unknown, keys.clone())),
             ("n", "02/29/2024", Seen::Same(Age::Unknown, keys.clone())),
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_that_cannot_be_told_apart_are_not_asked_for() {
+    fn changes_that_cannot_be_distinguished_are_not_asked_for() {
         let row = |id: &str| change(Verb::Create, None, &[("CUSTOMERID", id)]);
         let changes = [
             row("A"),

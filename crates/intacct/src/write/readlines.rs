@@ -7,7 +7,7 @@ use crate::formatting::{CellReader, is_same};
 use crate::records::{FieldValue, KeyKind, Record};
 use serde_json::{Map, Value};
 
-/// What reading tells of the lines of a change.
+/// What reading shows of the lines of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinesSeen {
     /// None were sent.

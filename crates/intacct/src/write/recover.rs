@@ -37,7 +37,7 @@ impl Run<'_> {
             .clone()
             .all(|row| may_be_repeated(&self.changes[row]));
         let lost = doubt.error().clone();
-        // Where a second try can tell, it tells sooner than a replica that lags behind.
+        // Where a second try can show it, it does so sooner than a replica that lags behind.
         let patient = executed || !repeatable;
         let seen = match self.look(attempt, patient, executed).await {
             Ok(seen) => seen,
@@ -53,7 +53,7 @@ impl Run<'_> {
             let untouched = seen.iter().all(|seen| *seen == Seen::Untouched);
             return Err(match doubt {
                 Doubt::Disputed(error, row) if untouched => self.refuse(error, row),
-                _ => self.unknown(lost, "and what is stored does not tell"),
+                _ => self.unknown(lost, "and what is stored does not show it"),
             });
         }
         self.try_again(attempt, lost, seen).await
@@ -164,7 +164,7 @@ impl Run<'_> {
         }
     }
 
-    /// Nobody knows what is stored of the current operation.
+    /// It is not known what is stored of the current operation.
     pub(super) fn unknown(&self, lost: Error, also: &str) -> WriteFailure {
         let message = format!("the outcome of the write is not known: {lost}, {also}");
         let error = lost.with_kind(ErrorKind::OutcomeUnknown).with_message(message);

@@ -1,4 +1,4 @@
-//! What became of requests that were written down and whose answer nobody has seen, found out by reading.
+//! Outcome of logged requests whose answer was not seen, found out by reading.
 //!
 //! A record is found by its key. Presence proves a create only where Intacct itself keeps the key unique, the record
 //! was created after the request left and it holds what was sent; absence proves something only when the gateway
@@ -36,13 +36,13 @@ pub struct DoubtfulRequest {
 /// What became of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
-    /// What became of it; in doubt where it cannot be said.
+    /// What became of it; in doubt where it is not known.
     pub outcome: WriteOutcome,
     /// Why, in a few words.
     pub reason: String,
 }
 
-/// What a record tells of its function.
+/// What a record shows of its function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Evidence {
     /// It was executed.
@@ -55,9 +55,9 @@ enum Evidence {
     None(&'static str),
 }
 
-/// Fields that tell when a record was created, the better one first.
+/// Fields that show when a record was created, the better one first.
 const CREATED: [&str; 2] = ["AUWHENCREATED", "WHENCREATED"];
-/// The field that tells when it was last modified.
+/// The field that shows when it was last modified.
 const MODIFIED: &str = "WHENMODIFIED";
 
 /// How far two clocks may differ that were never compared.
@@ -205,7 +205,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What all records of the function tell together.
+    /// What all records of the function show together.
     fn evidence(&self) -> Result<Evidence, String> {
         let each: Vec<Evidence> = (0..self.function.keys.len())
             .map(|at| self.of_record(at))
@@ -240,7 +240,7 @@ impl Look<'_> {
     fn created(&self, at: usize, key: &str) -> Evidence {
         let stamp = CREATED.iter().find_map(|field| self.instant(key, field));
         let Some(stamp) = stamp else {
-            return Evidence::None("the record does not tell when it was created");
+            return Evidence::None("the record does not show when it was created");
         };
         let before = self
             .request
@@ -331,7 +331,7 @@ impl Look<'_> {
     }
 }
 
-/// What records of a function, or functions of a transaction, tell together: they share one fate.
+/// What records of a function, or functions of a transaction, show together: they share one fate.
 fn together(each: &[Evidence]) -> Result<Evidence, &'static str> {
     let strong = |wanted: fn(&Evidence) -> bool| each.iter().find(|evidence| wanted(evidence));
     let stored = strong(|evidence| matches!(evidence, Evidence::Stored(_)));

@@ -25,9 +25,9 @@ use tokio::time::Instant;
 /// at most once; a refusal counts as success only if the records are there. Anything else is a failure of kind
 /// [`ErrorKind::OutcomeUnknown`].
 ///
-/// What is wrong after the gateway has accepted a write is no failure: [`Written::warnings`] tells.
+/// What is wrong after the gateway has accepted a write is no failure: see [`Written::warnings`].
 ///
-/// The future may be dropped at any time; [`WriteProgress::failure`] tells what is known then. `progress` must be a new one.
+/// The future may be dropped at any time; [`WriteProgress::failure`] returns what is known then. `progress` must be a new one.
 pub async fn write(
     client: &Client,
     changes: &[Change],

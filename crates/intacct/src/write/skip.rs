@@ -170,7 +170,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the answers tell when nothing can be read.
+    /// What the answers show when nothing can be read.
     fn without_look(&self, judged: Vec<Judged>, also: &str) -> Vec<Row> {
         let rows = judged.into_iter().map(|judged| match judged {
             Judged::Stored(row) => Row::Settled(row),
@@ -237,17 +237,18 @@ async fn own_keys(client: &Client, changes: &[(&Change, &Error)]) -> Result<Vec<
             false => Some(fetch_folded(client, target, field, &missing, &[]).await?),
         };
         for (at, key) in rows {
-            let told = others.iter().flat_map(|others| others.all());
-            let mut told = told.filter_map(|record| record[0].as_deref());
-            found[at] = !there.is_missing(key) || told.any(|told| is_same_key(key, told, changes[at].1));
+            let stored = others.iter().flat_map(|others| others.all());
+            let mut stored = stored.filter_map(|record| record[0].as_deref());
+            found[at] =
+                !there.is_missing(key) || stored.any(|stored| is_same_key(key, stored, changes[at].1));
         }
     }
     Ok(found)
 }
 
-/// Whether the gateway made `told` of a key: trimmed, in another case, or cut. Where it cut it, the refusal names it.
-fn is_same_key(key: &str, told: &str, refusal: &Error) -> bool {
-    let (sent, kept) = (folded(key), folded(told));
+/// Whether the gateway made `stored` of a key: trimmed, in another case, or cut. Where it cut it, the refusal names it.
+fn is_same_key(key: &str, stored: &str, refusal: &Error) -> bool {
+    let (sent, kept) = (folded(key), folded(stored));
     let names_it = || {
         let mut errors = refusal.gateway_errors().iter();
         errors.any(|error| {

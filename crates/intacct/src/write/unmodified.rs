@@ -8,7 +8,7 @@ use crate::formatting::CellReader;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The field that tells when a record was last modified.
+/// The field that shows when a record was last modified.
 const MODIFIED: &str = "WHENMODIFIED";
 
 /// A row, the value of the key of its record, and when that was last modified.
@@ -21,8 +21,8 @@ type Asked<'a> = (&'a str, Option<&'a str>, &'a str);
 type ByKey<'a> = BTreeMap<Asked<'a>, (&'a Arc<WriteTarget>, Vec<Expected<'a>>)>;
 
 /// Looks whether the records of changes were modified since they were read: `read` has when each was last modified then,
-/// in microseconds since 1970; none for changes that are not looked at. This narrows the time in which somebody
-/// else's change is overwritten, and does not close it.
+/// in microseconds since 1970; none for changes that are not looked at. This narrows the time in which another
+/// writer's change is overwritten, and does not close it.
 ///
 /// # Errors
 /// Of kind [`ErrorKind::Moved`] for a record that was modified, with the row.
@@ -59,7 +59,7 @@ pub async fn check_unmodified(
             }
             let what = match (found.is_missing(key), now) {
                 (true, _) => "does not exist any more",
-                (false, None) => "does not tell when it was last modified",
+                (false, None) => "does not show when it was last modified",
                 (false, Some(_)) => "was modified since it was read",
             };
             let message = format!("the {object} whose {field} is \"{key}\" {what}");

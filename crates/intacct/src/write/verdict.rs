@@ -10,12 +10,12 @@ use crate::response::Answer;
 use crate::xml::tree::Element;
 use std::collections::BTreeSet;
 
-/// How an operation ended, as far as its answers tell.
+/// How an operation ended, as far as its answers show.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// As asked; one for each row.
     Stored(Vec<RowWritten>),
-    /// Refused, with the row at fault where it can be told. Nothing of it is stored.
+    /// Refused, with the row at fault where it is known. Nothing of it is stored.
     Refused { error: Error, row: Option<usize> },
     /// Refused, and yet something seems to be stored, or the refusal does not say that nothing was executed.
     Disputed { error: Error, row: Option<usize> },
@@ -137,7 +137,7 @@ impl Judge<'_> {
     fn stored_rows(&self, unit: &Unit, answer: Answer) -> Result<Vec<RowWritten>, Error> {
         let count = unit.rows.len();
         let stored = |keys| RowWritten { stored: true, keys };
-        let told: Vec<Vec<(String, String)>> = match answer {
+        let returned: Vec<Vec<(String, String)>> = match answer {
             Answer::Key(key) if count == 1 => {
                 let field = legacy::find(unit.name).map_or("RECORDNO", |legacy| legacy.key);
                 vec![vec![(field.to_owned(), key)]]
@@ -146,22 +146,22 @@ impl Judge<'_> {
             _ => Vec::new(),
         };
         let verb = self.changes[unit.rows.start].verb;
-        if verb == Verb::Create && !told.is_empty() && told.len() != count {
+        if verb == Verb::Create && !returned.is_empty() && returned.len() != count {
             let message = format!(
                 "the gateway answers {} objects to {count} that were sent",
-                told.len()
+                returned.len()
             );
             return Err(self.place(unit, Error::new(ErrorKind::Malformed, message)));
         }
-        if told.len() != count {
+        if returned.len() != count {
             return Ok(vec![stored(Vec::new()); count]);
         }
-        Ok(self.in_order(unit, told).into_iter().map(stored).collect())
+        Ok(self.in_order(unit, returned).into_iter().map(stored).collect())
     }
 
-    /// Keys in the order of the rows: nobody promises that the gateway keeps it. The gateway may trim keys, fold their
+    /// Keys in the order of the rows: the gateway is not documented to keep it. The gateway may trim keys, fold their
     /// case or cut them.
-    fn in_order(&self, unit: &Unit, told: Vec<Vec<(String, String)>>) -> Vec<Vec<(String, String)>> {
+    fn in_order(&self, unit: &Unit, returned: Vec<Vec<(String, String)>>) -> Vec<Vec<(String, String)>> {
         let natural = |row: usize| {
             let change = &self.changes[row];
             let keys = [change.target.unique_key(), change.target.natural_key.as_deref()];
@@ -174,24 +174,25 @@ impl Judge<'_> {
                 let (field, value) = natural(row)?;
                 let holds = |keys: &Vec<(String, String)>| {
                     keys.iter()
-                        .any(|(name, told)| name.eq_ignore_ascii_case(field) && same(value, told))
+                        .any(|(name, returned)| name.eq_ignore_ascii_case(field) && same(value, returned))
                 };
-                let mut found = told.iter().enumerate().filter(|(_, keys)| holds(keys));
+                let mut found = returned.iter().enumerate().filter(|(_, keys)| holds(keys));
                 match (found.next(), found.next()) {
                     (Some((place, _)), None) => Some(place),
                     _ => None,
                 }
             };
             let places: Option<Vec<usize>> = unit.rows.clone().map(place).collect();
-            places.filter(|places| places.iter().collect::<BTreeSet<_>>().len() == told.len())
+            places.filter(|places| places.iter().collect::<BTreeSet<_>>().len() == returned.len())
         };
-        let cut = |sent: &str, told: &str| !told.is_empty() && folded(sent).starts_with(&folded(told));
-        let places = place(|sent, told| sent == told)
-            .or_else(|| place(|sent, told| folded(sent) == folded(told)))
+        let cut =
+            |sent: &str, returned: &str| !returned.is_empty() && folded(sent).starts_with(&folded(returned));
+        let places = place(|sent, returned| sent == returned)
+            .or_else(|| place(|sent, returned| folded(sent) == folded(returned)))
             .or_else(|| place(cut));
         match places {
-            Some(places) => places.into_iter().map(|place| told[place].clone()).collect(),
-            None => told,
+            Some(places) => places.into_iter().map(|place| returned[place].clone()).collect(),
+            None => returned,
         }
     }
 

@@ -7,18 +7,18 @@ use super::scanner::BLOCK;
 /// The rows of one response. Cells are bytes of one buffer, found by offset: a row costs no allocation.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// Rows (or groups) that match in all, where the gateway tells.
+    /// Rows (or groups) that match in all, where the gateway reports it.
     pub total_count: Option<u64>,
     /// Rows skipped before this page.
     pub offset: u64,
     /// Rows in this page; equal to [`Page::rows`].
     pub count: u64,
-    /// Rows after this page, where the gateway tells.
+    /// Rows after this page, where the gateway reports it.
     pub remaining: Option<u64>,
-    /// The gateway told the offset.
+    /// The gateway reported the offset.
     pub(crate) offset_reported: bool,
     pub(crate) result_id: Option<String>,
-    /// Of lists, what their place in the whole is told by.
+    /// Of lists, the place in the whole.
     pub(crate) listing: Option<Listing>,
     pub(super) columns: usize,
     pub(super) rows: usize,
@@ -51,7 +51,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Bounds of an answer for which so many rows were asked: twice as many are read, so that the caller can say how many
+    /// Bounds of an answer for which so many rows were asked: twice as many are read, so that the caller can report how many
     /// there are, and no more.
     pub(crate) fn of_rows(asked: usize) -> Bounds {
         Bounds {
@@ -93,8 +93,8 @@ impl Page {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// Columns for which some row has no element, each with the first such row. Their cells read as NULL, but nothing
-    /// tells what the field holds.
+    /// Columns for which some row has no element, each with the first such row. Their cells read as NULL, but what
+    /// the field holds is not known.
     pub fn missing(&self) -> impl Iterator<Item = (usize, usize)> {
         let first = self.missing.iter().enumerate();
         first.filter_map(|(column, row)| Some(((*row)? as usize, column)))
@@ -248,7 +248,7 @@ pub(super) fn offset(at: usize) -> Result<u32, ParseError> {
     u32::try_from(at).map_err(|_| ParseError::TooLarge("the rows take more than 4 GiB".into()))
 }
 
-/// What a list tells of its place in the whole. Elements are counted, not the lines inside of them.
+/// What a list shows of its place in the whole. Elements are counted, not the lines inside of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Listing {
     /// Elements that match in all.

@@ -1,6 +1,6 @@
 //! Rows that are written as the row before: compared as bytes, without going through tokens.
 //!
-//! The rows of a page differ in their texts only, so a row that was read token by token tells what stands between the
+//! The rows of a page differ in their texts only, so a row that was read token by token shows what stands between the
 //! texts of the next. A row that differs in anything else (an attribute, a comment, a reference such as `&amp;`, bytes
 //! that are not UTF-8) is left to the tokens: the template accepts nothing that they refuse, and finds the same cells.
 
@@ -35,7 +35,7 @@ impl<'a> Templates<'a> {
         }
     }
 
-    /// Tells of a row that was read by tokens: its bytes with the white space before.
+    /// Learns from a row that was read by tokens: its bytes with the white space before.
     pub(super) fn learn(&mut self, row: &[u8]) {
         if !self.is_wanted || self.attempts == 0 {
             return;
@@ -83,7 +83,7 @@ struct Template {
     end: Box<[u8]>,
 }
 
-/// What a template says of the bytes that follow.
+/// What a template makes of the bytes that follow.
 enum Verdict {
     /// A row of so many bytes; it was added.
     Row(usize),

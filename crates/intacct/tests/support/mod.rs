@@ -339,7 +339,7 @@ pub fn without_offset(request: &str) -> String {
     request.replace("<offset>", "<other>")
 }
 
-/// A page as a gateway sends it that tells no counts.
+/// A page as a gateway sends it that reports no counts.
 pub fn uncounted(page: &str) -> String {
     format!("<data{}", &page[page.find('>').expect("a tag")..])
 }

@@ -17,7 +17,7 @@ pub(super) struct GetListDialect;
 
 static CAPABILITIES: Capabilities = Capabilities {
     operators: Operators {
-        // What `!=` does with rows that have no value is not documented, and it cannot be said that they are not wanted.
+        // What `!=` does with rows that have no value is not documented, and no condition leaves them out.
         compare: &[
             CompareOp::Eq,
             CompareOp::Lt,
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_refused() {
+    fn what_cannot_be_expressed_is_refused() {
         for query in [
             "select A from GLBATCH",
             "select ENTITY from CUSTOMER",

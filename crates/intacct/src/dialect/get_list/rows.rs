@@ -133,7 +133,7 @@ impl ListColumns {
         mut listing: Listing,
         list: Option<ListType>,
     ) -> Result<Page, ParseError> {
-        let list = list.ok_or_else(|| ParseError::malformed("does not tell how many rows the list has"))?;
+        let list = list.ok_or_else(|| ParseError::malformed("does not report how many rows the list has"))?;
         let count = listing.keys.len() as u64;
         let announced = list
             .end
@@ -262,7 +262,7 @@ mod tests {
                 [text("71"), text("7"), None]
             ]
         );
-        // The number of lines is not told.
+        // The number of lines is not reported.
         assert_eq!((page.total_count, page.remaining), (None, None));
         let listing = page.listing.expect("a listing");
         assert_eq!((listing.keys.len(), listing.first_rows, listing.total), (2, 0, 2));

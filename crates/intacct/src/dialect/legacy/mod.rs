@@ -84,7 +84,7 @@ impl LegacyObject {
         known.element()
     }
 
-    /// The element that tells the rows of `element` apart, and by which they are sorted.
+    /// The element that identifies the rows of `element`, and by which they are sorted.
     pub fn row_key(&self) -> &str {
         match self.field(self.key) {
             // Lines come with their document.

@@ -194,7 +194,7 @@ fn a_reading_at_the_very_change_of_the_clock_says_nothing_of_the_winter_before()
 }
 
 #[test]
-fn a_reading_is_of_the_gateways_clock_whatever_offset_a_cell_tells() {
+fn a_reading_is_of_the_gateways_clock_whatever_offset_a_cell_carries() {
     let shown = |text: &str| text.parse::<DateTime>().expect("a time of the test");
     let micros = |text: &str| {
         let at = jiff::tz::Offset::UTC.to_timestamp(shown(text)).expect("in range");

@@ -90,8 +90,8 @@ fn limit_and_offset_are_bound() {
 }
 
 #[test]
-fn what_cannot_be_said_keeps_every_row() {
-    let unsayable = [Binding::NotRepresentable];
+fn what_is_not_representable_keeps_every_row() {
+    let not_representable = [Binding::NotRepresentable];
     for condition in [
         "A = $1",
         "A not in (1, $1)",
@@ -99,8 +99,8 @@ fn what_cannot_be_said_keeps_every_row() {
         "A like $1",
         "A between 1 and $1",
     ] {
-        assert_eq!(bound(condition, &unsayable), "always", "{condition}");
+        assert_eq!(bound(condition, &not_representable), "always", "{condition}");
     }
-    assert_eq!(bound("A = $1 and B = 2", &unsayable), "B = 2");
-    assert_eq!(bound("A = $1 or B = 2", &unsayable), "always");
+    assert_eq!(bound("A = $1 and B = 2", &not_representable), "B = 2");
+    assert_eq!(bound("A = $1 or B = 2", &not_representable), "always");
 }

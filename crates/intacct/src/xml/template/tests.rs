@@ -131,7 +131,7 @@ proptest! {
         let keep = document.len().saturating_sub(cut);
         prop_assume!(document.is_char_boundary(keep));
         let kept = &document[..keep];
-        // Cut between two rows, only the announced count tells.
+        // Cut between two rows, only the announced count shows it.
         prop_assume!(!kept.ends_with("</R>") && !kept.ends_with("<R/>") && !kept.is_empty());
         prop_assert!(read(kept.as_bytes()).is_err());
     }
