@@ -113,7 +113,7 @@ unsafe fn add_path(
 }
 
 /// The order in which the gateway can deliver a join: that of the object that is asked. Whether it sorts by a path is
-/// not documented.
+/// not known (fact 14).
 unsafe fn ordered(
     root: *mut pg_sys::PlannerInfo,
     source: &RemoteRel,

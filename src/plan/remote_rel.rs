@@ -140,7 +140,7 @@ impl<'a> RemoteRel<'a> {
             && capabilities.dotted
             && capabilities.operators.is_null
             && capabilities.operators.is_not_null;
-        // At an entity, what a path shows of other entities is not documented.
+        // At an entity, what a path shows of other entities is not known (fact 41).
         let at_entity = table.server.location_id.is_some();
         // The gateway follows a hierarchy for one step.
         let own_kind =

@@ -71,7 +71,7 @@ pub unsafe fn push(
         let Some((column, class)) = (unsafe { column_of(table, rel, pathkey) }) else {
             break;
         };
-        // Whether the gateway sorts by a path is not documented.
+        // Whether the gateway sorts by a path is not known (fact 14).
         if column.field.contains('.') {
             break;
         }
@@ -94,7 +94,7 @@ pub unsafe fn push(
         if !never_null && assumed {
             order.nullable = true;
         } else if !never_null {
-            // Where the gateway puts nulls is not documented. For the first key they are read apart from the rest;
+            // Where the gateway puts nulls is not known (fact 13). For the first key they are read apart from the rest;
             // behind it that would take one request for each value of the keys before.
             if !order.keys.is_empty() {
                 break;

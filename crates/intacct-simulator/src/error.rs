@@ -1,4 +1,4 @@
-//! Failures of the gateway, at the level at which they are reported (protocol reference §2).
+//! Failures of the gateway, at the level at which they are reported (facts 2 to 6).
 
 /// One `error` element.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -270,7 +270,7 @@ fn control_block(xml: &mut Xml, control: &Control, status: &str) {
     xml.close("control");
 }
 
-/// Texts come HTML-escaped, inside of XML (protocol reference §2.2).
+/// Texts come HTML-escaped, inside of XML.
 fn html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('\'', "&#039;")

@@ -1,4 +1,4 @@
-//! Runtime switches: one for every reading of a fact that the protocol reference marks UNCONFIRMED, and the knobs
+//! Runtime switches: one for every reading of a fact that `docs/gateway-facts.md` marks UNCONFIRMED, and the knobs
 //! of the server itself.
 
 use std::collections::BTreeMap;

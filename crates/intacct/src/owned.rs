@@ -1,7 +1,7 @@
 //! Rows that entities own, in objects that a query reaches by a path: whether the path shows just the rows that a direct
 //! query shows.
 //!
-//! Which rows of entities a direct query shows at top level differs by object and by user, and is not documented. So a
+//! Which rows of entities a direct query shows at top level differs by object and by user (fact 41). So a
 //! request that reads through such a path carries small queries beside it, whose answers prove that its rows are those of
 //! a join. There are two forms of the request, and what does not prove one of them proves nothing:
 //!
@@ -95,7 +95,10 @@ pub struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// Begins with what this client knows; fails with [`ErrorKind::Undecided`] when it is known that nothing can be proven.
+    /// Begins with what this client knows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undecided`] when it is known that nothing can be proven.
     pub fn new(client: &'a Client, owned: &'a Doubts, show_private: bool) -> Result<Attempts<'a>, Error> {
         let mut forms = Vec::new();
         for parent in &owned.parents {

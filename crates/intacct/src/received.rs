@@ -1,6 +1,6 @@
 //! Keys of groups that the gateway made: whether their rows have those very keys.
 //!
-//! Whether texts that differ by case or by blanks at an edge make one group is not documented, and the numbers of such groups
+//! Whether texts that differ by case or by blanks at an edge make one group is not known (fact 31), and the numbers of such groups
 //! add up all the same. So rows are counted under the keys that were received: text is compared with regard to case, and
 //! rows that went into the group of another text are missing from the number. Comparisons may disregard blanks themselves, so
 //! that no text with one at an edge may be there at all.

@@ -129,7 +129,8 @@ impl Record {
 impl Client {
     /// The records with these keys, in the gateway's order; what no key finds is missing. No `fields` means all.
     ///
-    /// Fails with [`ErrorKind::Unsupported`] for a key with a comma, which separates keys in the request.
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a key with a comma, which separates keys in the request; what the gateway refuses.
     pub async fn records(
         &self,
         object: &str,

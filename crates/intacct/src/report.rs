@@ -1,8 +1,8 @@
 //! Custom reports (`readReport`): started, waited for, and read page by page.
 //!
 //! Facts: the vendor's page on custom reports and `api.xsd`. A run that takes longer than it may wait answers with a
-//! report id and the status PENDING; `readMore` with that id asks again and then pages through the rows. How rows are
-//! named is not documented: every child of the data that is not a status is a row.
+//! report id and the status PENDING; `readMore` with that id asks again and then pages through the rows. The element of
+//! rows has no fixed name (fact 65): every child of the data that is not a status is a row.
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
@@ -68,8 +68,9 @@ impl Client {
     /// Runs a report and hands each page of rows, as JSON objects of text, to `emit`, until it ends or `emit` says
     /// false. Can be dropped at any await; the gateway then goes on by itself.
     ///
-    /// Fails with [`ErrorKind::Refused`] when the gateway says that the run failed, with [`ErrorKind::RequestTimeout`] when it
-    /// is pending for longer than `request_timeout`, and with [`ErrorKind::Malformed`] when its pages come to no end.
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the gateway reports that the run failed, [`ErrorKind::RequestTimeout`] when it is pending
+    /// for longer than `request_timeout`, [`ErrorKind::Malformed`] when its pages come to no end.
     pub async fn report(
         &self,
         request: &ReportRequest,

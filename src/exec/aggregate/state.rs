@@ -241,7 +241,7 @@ impl AggregateState {
         if let Some(answer) = self.memory.as_mut().and_then(|memory| memory.recall(&question)) {
             return self.recalled(answer);
         }
-        // At an entity, what a path shows of other entities is not documented.
+        // At an entity, what a path shows of other entities is not known (fact 41).
         if plan.joined && client.config().location_id.is_some() {
             return self.local(has_local, None);
         }

@@ -364,7 +364,7 @@ impl ScanState {
                     Ok(client) => client,
                     Err(error) => raise(error),
                 };
-                // At an entity, what a path shows of other entities is not documented.
+                // At an entity, what a path shows of other entities is not known (fact 41).
                 if self.plan.joined.is_some() && has_local && client.config().location_id.is_some() {
                     self.progress = ScanPhase::Local;
                     return;

@@ -361,7 +361,7 @@ fn private(
             .iter()
             .all(|(_, call)| matches!(call, AggregateCall::CountRows | AggregateCall::Count(_)));
     let verify = table.server.verify_aggregates && !only_count;
-    // Whether the gateway makes a group of the rows without a key is not documented; only adding up shows.
+    // Whether the gateway makes a group of the rows without a key is not known (fact 30); only adding up shows.
     let complete = |key: &grouping::GroupKey| {
         !key.nullable
             || condition
@@ -420,7 +420,7 @@ fn private(
         }
         outputs.extend(found);
         let sorts = table.dialect().capabilities().order && crate::guc::push_switches(&table.server).order;
-        // Whether the gateway sorts by a path is not documented.
+        // Whether the gateway sorts by a path is not known (fact 14).
         first_row = requests
             .spared()
             .filter(|first| verify && keys.is_empty() && sorts && !first.field.contains('.'));

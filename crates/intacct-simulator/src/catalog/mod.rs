@@ -89,7 +89,7 @@ pub struct Field {
     pub read_only: bool,
     /// Added by the company.
     pub custom: bool,
-    /// False: `lookup` lists it, `query` refuses it (protocol reference §4.10).
+    /// False: `lookup` lists it, `query` refuses it (fact 64).
     pub queryable: bool,
     /// Valid labels, each with the code that readByQuery compares with.
     pub values: Vec<(String, String)>,
@@ -143,7 +143,7 @@ pub struct Object {
     pub unsubscribed: bool,
     /// Generic functions that may write it: any of `c`, `u`, `d`.
     pub writable: String,
-    /// Field that AUDITHISTORY.OBJECTKEY carries (protocol reference §9.2).
+    /// Field that AUDITHISTORY.OBJECTKEY carries.
     pub audit_key: String,
     /// For owned lines: the collection element in the header, and the header object with the link field.
     pub owner: Option<Owner>,

@@ -21,6 +21,9 @@ use super::{Catalog, DataType, Field, Object, Owner, Relation};
 use crate::data::recipe::Recipe;
 
 /// Parses all object files into one catalogue.
+///
+/// # Errors
+/// The line that is wrong, and why.
 pub fn parse(sources: &[&str]) -> Result<Catalog, String> {
     let mut objects: Vec<Object> = Vec::new();
     for source in sources {

@@ -8,6 +8,9 @@ use crate::catalog::{Catalog, Object};
 use crate::store::{create_table, create_view, quote};
 
 /// Creates all tables, fills them, then indexes the columns that relations and watermarks look up.
+///
+/// # Errors
+/// What SQLite refuses.
 pub fn load(connection: &mut Connection, catalog: &Catalog, generator: &Generator) -> Result<()> {
     let transaction = connection.transaction()?;
     for (position, object) in catalog.objects.iter().enumerate() {

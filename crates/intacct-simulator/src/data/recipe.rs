@@ -90,6 +90,9 @@ pub enum Pool {
 
 impl Recipe {
     /// Parses `name:argument:argument`.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = text.splitn(2, ':');
         let name = parts.next().unwrap_or_default();
@@ -162,6 +165,9 @@ impl Recipe {
     }
 
     /// Says what is wrong with the names a recipe uses.
+    ///
+    /// # Errors
+    /// The first name that the catalogue lacks.
     pub fn check(&self, catalog: &Catalog, object: &Object) -> Result<(), String> {
         let own = |name: &str| {
             object

@@ -123,7 +123,7 @@ fn operation(node: &Node) -> Operation {
     let authentication = match authentication {
         Some(login) if login.name == "login" => {
             let text = |name| login.child_text(name).unwrap_or_default().to_string();
-            // `companyId|entityId`, or with a console in front `consoleId|companyId|entityId` (reference §1.3).
+            // `companyId|entityId`, or with a console in front `consoleId|companyId|entityId`.
             let company = text("companyid");
             let parts: Vec<&str> = company.split('|').collect();
             let (company, entity) = match parts.as_slice() {

@@ -1,4 +1,4 @@
-//! `lookup` and `inspect`: they answer whatever the user may read (protocol reference §6).
+//! `lookup` and `inspect`: they answer whatever the user may read (fact 64).
 
 use super::Caller;
 use crate::catalog::{Catalog, DataType, Object};
@@ -17,6 +17,9 @@ fn find(name: &str) -> Result<&'static Object, Fault> {
 }
 
 /// Fields and relations of an object.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn lookup(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let object = find(node.child_text("object").unwrap_or_default())?;
     let mut xml = Xml::part(caller.whitespace, 3);
@@ -72,6 +75,9 @@ pub fn lookup(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
 }
 
 /// All objects, or the fields of one.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn inspect(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let name = node
         .child_text("object")

@@ -16,6 +16,9 @@ use crate::store::quote;
 const DEFAULT_ITEMS: usize = 100;
 
 /// Answers `get_list`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn get_list(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let list = list(caller, node)?;
     let number = |name: &str, default: usize| match node.attribute(name) {
@@ -67,6 +70,9 @@ pub fn get_list(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
 }
 
 /// Answers `get`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn get(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let list = list(caller, node)?;
     let request = Request {

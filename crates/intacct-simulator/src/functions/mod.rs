@@ -62,6 +62,9 @@ impl Caller<'_> {
     }
 
     /// Finds an object that the user may read.
+    ///
+    /// # Errors
+    /// The fault that the gateway answers.
     pub fn readable(&self, name: &str) -> Result<&'static Object, Fault> {
         let object = Catalog::builtin()
             .object(name)
@@ -99,7 +102,7 @@ pub fn call_all(
         .collect()
 }
 
-/// All functions or none (protocol reference §8.6).
+/// All functions or none (fact 74).
 fn transaction(
     caller: &Caller<'_>,
     control: &Control,
@@ -164,7 +167,7 @@ fn transaction(
     outcomes
 }
 
-/// Runs a call unless its control id was used before (protocol reference §8.5).
+/// Runs a call unless its control id was used before (facts 9, 71).
 fn guarded(
     caller: &Caller<'_>,
     control: &Control,

@@ -7,6 +7,9 @@ use crate::query::{Request, ReturnFormat, run};
 use crate::respond::{Note, Outcome, Xml};
 
 /// Answers a `query`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let request = Request::parse(node)?;
     caller.readable(&request.object)?;

@@ -14,6 +14,9 @@ use crate::store::quote;
 pub const MAX_KEYS: usize = 100;
 
 /// Answers `read` (`by_name` false) or `readByName`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read(caller: &Caller<'_>, node: &Node, by_name: bool) -> Result<Outcome, Fault> {
     let object = caller.readable(node.child_text("object").unwrap_or_default())?;
     let key_field = if by_name {
@@ -102,6 +105,9 @@ fn answer(caller: &Caller<'_>, object: &Object, writer: RowWriter<'_>, format: R
 }
 
 /// The comma list of keys.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn keys(text: &str) -> Result<Vec<String>, Fault> {
     let keys: Vec<String> = text
         .split(',')
@@ -121,6 +127,9 @@ pub fn keys(text: &str) -> Result<Vec<String>, Fault> {
 }
 
 /// The fields of a comma list; true when all are meant.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn fields(object: &'static Object, list: &str) -> Result<(Vec<&'static Field>, bool), Fault> {
     if matches!(list.trim(), "" | "*") {
         return Ok((

@@ -1,4 +1,4 @@
-//! `readByQuery` and `readMore`: a query string, a stored result, pages of it (protocol reference §5.1, §5.2).
+//! `readByQuery` and `readMore`: a query string, a stored result, pages of it (facts 18, 61).
 
 use std::sync::PoisonError;
 
@@ -26,6 +26,9 @@ pub struct Stored {
 }
 
 /// Answers `readByQuery`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read_by_query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let object = caller.readable(node.child_text("object").unwrap_or_default())?;
     let condition = query_string::parse(object, node.child_text("query").unwrap_or_default())?;
@@ -60,6 +63,9 @@ pub fn read_by_query(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault>
 }
 
 /// Answers `readMore`.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read_more(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let id = node.child_text("resultId").unwrap_or_default().to_string();
     let stored = caller
@@ -79,6 +85,9 @@ pub fn read_more(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
 
 impl Stored {
     /// All rows of an object that meet a condition in a query string.
+    ///
+    /// # Errors
+    /// The fault that the gateway answers.
     pub fn find(
         caller: &Caller<'_>,
         object: &'static Object,
@@ -99,6 +108,9 @@ impl Stored {
 }
 
 /// The next page; what remains is kept under the id.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn page(caller: &Caller<'_>, id: String, mut stored: Stored) -> Result<Outcome, Fault> {
     let scope = caller.scope();
     let end = (stored.at + stored.page_size).min(stored.keys.len());
@@ -164,6 +176,9 @@ pub fn page(caller: &Caller<'_>, id: String, mut stored: Stored) -> Result<Outco
 }
 
 /// `readRelated`: rows of a custom object's relation.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read_related(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let object = caller.readable(node.child_text("object").unwrap_or_default())?;
     let path = node.child_text("relation").unwrap_or_default();

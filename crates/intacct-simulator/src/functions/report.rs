@@ -1,4 +1,4 @@
-//! `readReport`: a few custom reports, which take a while and are then paged by `readMore` (protocol reference §5.5).
+//! `readReport`: a few custom reports, which take a while and are then paged by `readMore` (fact 65).
 
 use std::sync::PoisonError;
 
@@ -44,6 +44,9 @@ const REPORTS: &[Report] = &[
 ];
 
 /// Starts a report; it is pending as often as the setting says.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read_report(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let name = node.child_text("report").unwrap_or_default();
     let report = REPORTS
@@ -95,6 +98,9 @@ pub fn read_report(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
 }
 
 /// Asks for a report's status, or for its next page once it is ready.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn read_more(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let id = node.child_text("reportId").unwrap_or_default().to_string();
     let polls = {

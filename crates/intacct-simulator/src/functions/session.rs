@@ -10,6 +10,9 @@ use crate::respond::{Outcome, Xml};
 use crate::session::Identity;
 
 /// Opens a session, at an entity if one is named.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn get_api_session(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let location = match node.child_text("locationid") {
         None => caller.identity.location.clone(),
@@ -45,6 +48,9 @@ pub fn get_api_session(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Faul
 }
 
 /// Formatting preferences of a user, by USERINFO.RECORDNO or login id.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn user_formatting(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Fault> {
     let (column, value) = match node.child_text("key") {
         Some(key) => ("RECORDNO", key),
@@ -85,6 +91,9 @@ pub fn user_formatting(caller: &Caller<'_>, node: &Node) -> Result<Outcome, Faul
 }
 
 /// The entities that the user may access.
+///
+/// # Errors
+/// The fault that the gateway answers.
 pub fn entity_details(caller: &Caller<'_>) -> Result<Outcome, Fault> {
     let reader = caller.company.store.read()?;
     let mut statement = reader.prepare_cached(

@@ -1,4 +1,4 @@
-//! `create`, `update`, `delete`: the generic writers (protocol reference §8).
+//! `create`, `update`, `delete`: the generic writers (facts 70 to 74).
 
 use rusqlite::types::Value;
 
@@ -418,7 +418,7 @@ impl Task<'_> {
             cells.retain(|(name, _)| *name != owner.link && name != "LINE_NO");
             cells.push((owner.link.clone(), Value::Integer(key)));
             if target.field("LINE_NO").is_some() {
-                // Those of documents count from zero (protocol reference §5.3).
+                // Those of documents count from zero.
                 let first = i64::from(!target.name.ends_with("DOCUMENTENTRY"));
                 cells.push(("LINE_NO".into(), Value::Integer(i as i64 + first)));
             }

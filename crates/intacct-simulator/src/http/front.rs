@@ -22,7 +22,10 @@ use crate::log::{CallEntry, Entry};
 const MAX_REQUEST: usize = 64 << 20;
 const XML: &str = "application/xml; charset=UTF-8";
 
-/// Serves one request at the gateway's address. An error closes the connection without an answer.
+/// Serves one request at the gateway's address.
+///
+/// # Errors
+/// The connection is closed without an answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     if request.method() != Method::POST {
         let mut response = reply(

@@ -74,7 +74,7 @@ impl<'a> Resolver<'a> {
                 .queryable
                 .then(|| self.make(0, field, path, field.name.clone()));
         }
-        // TIMESHEET: lookup says LINES#, query wants LINES (protocol reference §4.10).
+        // TIMESHEET: lookup says LINES#, query wants LINES (fact 64).
         if let Some(field) = self.object.field(&format!("{path}#")) {
             return Some(self.make(0, field, path, path.to_uppercase()));
         }
@@ -83,7 +83,7 @@ impl<'a> Resolver<'a> {
         while let Some((hop, tail)) = rest.split_once('.') {
             let relation = object.relation(hop)?;
             let target = self.scope.catalog.object(&relation.object)?;
-            // One step along a self-hierarchy, and no custom relation between two standard objects (§4.5).
+            // One step along a self-hierarchy, and no custom relation between two standard objects (fact 38).
             let again = target.name == object.name && stepped;
             if again || (relation.custom && !object.custom && !target.custom) {
                 return None;
@@ -185,7 +185,7 @@ impl<'a> Resolver<'a> {
         }
         let shared = format!("{alias}.\"MEGAENTITYID\" IS NULL");
         let entity = match self.scope.location {
-            // Seen in the field: an entity session still gets other entities' warehouses (§1.4).
+            // Seen in the field: an entity session still gets other entities' warehouses (fact 41).
             Some(_) if object.name == "WAREHOUSE" => return String::new(),
             Some(entity) => format!("'{}'", entity.replace('\'', "''")),
             None => {

@@ -8,6 +8,9 @@ use rusqlite::{Connection, Error, Result};
 use unicode_normalization::UnicodeNormalization;
 
 /// Registers the functions and the collation on a connection.
+///
+/// # Errors
+/// What SQLite refuses.
 pub fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("dec", 2, flags, |c| {

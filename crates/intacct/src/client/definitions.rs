@@ -9,7 +9,8 @@ use std::sync::{Arc, PoisonError};
 impl Client {
     /// The definition of an object whose name is matched without regard to case; remembered for five minutes.
     ///
-    /// Fails with [`ErrorKind::UnknownObject`], whose hint names the nearest object that there is.
+    /// # Errors
+    /// [`ErrorKind::UnknownObject`], whose hint names the nearest object that there is; what the gateway refuses.
     pub async fn definition(
         &self,
         object: &str,

@@ -12,6 +12,9 @@ use std::sync::PoisonError;
 
 impl Client {
     /// The user's formatting preferences: asked once, then remembered.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn formatting(&self) -> Result<UserFormatting, Error> {
         if let Some(known) = self.known_formatting() {
             return Ok(known);
@@ -76,6 +79,9 @@ impl Client {
     }
 
     /// Fields and relations of an object.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn lookup(&self, object: &str, docparid: Option<&str>) -> Result<ObjectDefinition, Error> {
         let mut body = String::from("<lookup>");
         let mut written = push_element(&mut body, "object", object);
@@ -96,6 +102,9 @@ impl Client {
 
     /// As [`lookup`](Self::lookup), as far as the version of the server shows the object. Where a company of dtd version
     /// 2.1 does not report it, it is what 2.1 is known to show.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn lookup_shown(
         &self,
         object: &str,
@@ -116,6 +125,9 @@ impl Client {
     }
 
     /// Every object type of the company.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn inspect_all(&self) -> Result<Vec<ObjectName>, Error> {
         let data = self
             .data("inspect", None, "<inspect><object>*</object></inspect>".into())

@@ -65,11 +65,17 @@ struct Inner {
 
 impl Client {
     /// Checks the configuration; sends no request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Option`](crate::ErrorKind::Option) for a URL, certificates or a proxy that cannot be used.
     pub fn new(config: Config) -> Result<Client, Error> {
         Client::with_backoff(config, Backoff::default())
     }
 
     /// As [`Client::new`], with other waits between the tries of a request.
+    ///
+    /// # Errors
+    /// Those of [`Client::new`].
     pub fn with_backoff(config: Config, backoff: Backoff) -> Result<Client, Error> {
         let requester = Requester::new(config, backoff)?;
         Ok(Client {
@@ -88,6 +94,9 @@ impl Client {
     }
 
     /// Opens a session unless one is alive; concurrent callers share one login.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn sign_in(&self) -> Result<SessionInfo, Error> {
         Ok(SessionInfo::of(&*self.inner.requester.session().await?))
     }

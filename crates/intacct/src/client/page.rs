@@ -91,8 +91,12 @@ impl Client {
 
     /// One page of the answer; a page without rows, and no request, where the condition can be true of no row.
     /// Points in time of the condition are put on the gateway's clock: near a change of it, and where they have
-    /// fractions of a second, more rows than asked for may come. With `need_formatting`, the preferences are asked in the same request when they are
-    /// not known yet, and checked: unreadable ones are an error of kind [`ErrorKind::Formatting`].
+    /// fractions of a second, more rows than asked for may come. With `need_formatting`, the preferences are requested
+    /// beside it when they are not known yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Formatting`] when the preferences are needed and unreadable, [`ErrorKind::Unsupported`] for what the dialect
+    /// cannot express, [`ErrorKind::Malformed`] for an answer that contradicts itself; what the gateway refuses.
     pub async fn page(
         &self,
         query: &Query,
@@ -106,6 +110,9 @@ impl Client {
 
     /// As [`page`](Self::page), with the first page of other queries in the same request, as long as their limit says. A failure
     /// of one of those is its answer.
+    ///
+    /// # Errors
+    /// Those of [`page`](Self::page) for `query`.
     pub async fn page_beside(
         &self,
         query: &Query,
@@ -235,6 +242,9 @@ impl Client {
     /// The page that shows the one record that was just written, and the first of the columns `written` that does not
     /// hold what was written to it. A replica may lag behind: the question is repeated for a bounded time while it shows
     /// no record, or the record as it was before.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn read_back(
         &self,
         query: &Query,

@@ -23,6 +23,9 @@ pub enum Readable {
 impl Client {
     /// Asks for one row of an object, to learn whether it can be read and how many rows it has: one request, two for
     /// the company's own objects.
+    ///
+    /// # Errors
+    /// What keeps an answer from arriving; a refusal is an answer.
     pub async fn survey(&self, object: &str, show_private: bool) -> Result<Readable, Error> {
         let kind = DialectKind::for_version(self.config().dtd_version);
         let page = PageRequest { size: 1, offset: 0 };
@@ -109,6 +112,9 @@ impl Client {
     }
 
     /// The entities that the user may sign in at.
+    ///
+    /// # Errors
+    /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn entities(&self) -> Result<Vec<Entity>, Error> {
         let data = self
             .data("readEntityDetails", None, "<readEntityDetails/>".into())

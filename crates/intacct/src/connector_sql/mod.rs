@@ -24,9 +24,9 @@ use statement::Statement;
 
 /// Runs a statement and hands what comes to `emit`, until it ends or `emit` says false. Can be dropped at any await.
 ///
-/// Fails with [`ErrorKind::Syntax`], [`ErrorKind::UnknownObject`] or [`ErrorKind::UnknownFields`] for what the
-/// statement says wrong, with [`ErrorKind::Cell`] for a cell that is not of its field's type, and with what the
-/// gateway refuses.
+/// # Errors
+/// [`ErrorKind::Syntax`], [`ErrorKind::UnknownObject`] or [`ErrorKind::UnknownFields`] for what is wrong in the statement,
+/// [`ErrorKind::Cell`] for a cell that is not of its field's type; what the gateway refuses.
 ///
 /// [`ErrorKind::Syntax`]: crate::ErrorKind::Syntax
 /// [`ErrorKind::UnknownObject`]: crate::ErrorKind::UnknownObject

@@ -154,7 +154,7 @@ impl Splitter<'_> {
                 pushed: Some(leaf.clone()),
                 ..local(leaf)
             },
-            // What the gateway does with rows without a value is not documented.
+            // What the gateway does with rows without a value is not known (fact 20).
             (_, CompareOp::Ne, _) => match self.has_value(field) {
                 Some(has_value) => Split {
                     pushed: Some(Condition::and(Some(leaf.clone()), has_value)),
@@ -222,7 +222,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// A test of text. Rows are rechecked all the same: what blanks at the end of values do is not documented.
+    /// A test of text. Rows are rechecked all the same: what blanks at the end of values do is not known (fact 22).
     fn text(&self, leaf: &Condition, field: &str, test: TextTest) -> Split {
         if !self.kind.can_express(&test.sent) {
             return self.with_value(leaf, field);

@@ -72,7 +72,7 @@ pub struct PageRequest {
     pub offset: u64,
 }
 
-/// A way of saying queries.
+/// A form in which queries are rendered.
 pub(super) trait Dialect {
     /// What the dialect can express.
     fn capabilities(&self) -> &'static Capabilities;

@@ -210,7 +210,7 @@ impl Writer<'_> {
     fn value(&self, field: &str, value: &Value) -> Result<String, Error> {
         let mut text = String::new();
         match value {
-            // What the gateway makes of an empty value is not documented.
+            // What the gateway makes of an empty value is not known (fact 26).
             Value::Text(value) if value.is_empty() => {
                 return Err(unsupported(format!(
                     "field {field} cannot be compared with empty text"

@@ -1,7 +1,7 @@
 //! What a refusal of the gateway means.
 //!
 //! Numbers that mean one thing decide first. Others stand for several things: then the level decides, and texts by their
-//! beginning or end (table of errors in the protocol reference, with the sources of each text). What the user wrote, and
+//! beginning or end (facts 2 to 6). What the user wrote, and
 //! the gateway may repeat, is masked before; the correction decides nothing.
 
 use super::texts::Masked;
@@ -365,7 +365,7 @@ fn is_permission(text: &Masked) -> bool {
     text.starts(&starts) || text.ends(&ends)
 }
 
-/// What the gateway has against a record (protocol reference §2.5); none where the error says nothing of it, such as
+/// What the gateway has against a record; none where the error says nothing of it, such as
 /// that the record could not be stored.
 fn refused_record(function: &str, said: &Said<'_>) -> Option<ErrorKind> {
     if said.numbered(&["BL34000061", "PL05000104", "BL01001762"]) {

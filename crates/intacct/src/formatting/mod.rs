@@ -29,6 +29,9 @@ pub struct UserFormatting {
 impl UserFormatting {
     /// Whether cells written like this can be read without a guess: English number marks, the 24-hour clock, and
     /// `MM/DD/YYYY` (`/mdY`) or `YYYY-MM-DD` (`-Ymd`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Formatting`](crate::ErrorKind::Formatting), whose hint names the preferences that can be read.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::Formatting, what));
         if !self

@@ -15,7 +15,7 @@ pub enum GatewayZone {
     /// Always the same distance from Greenwich, because the configuration declares it.
     Fixed(Offset),
     /// The distance that `readUserFormatting` reports. It has no word for daylight saving, so the clock may be set
-    /// forward and back all the same (protocol reference 4.8: not confirmed).
+    /// forward and back all the same (fact 54).
     Reported(Offset),
     /// A named zone, perhaps with daylight saving.
     Named(TimeZone),

@@ -26,9 +26,11 @@ use reader::Reader;
 /// at any await. Made for one thread, as [`Client`] is.
 ///
 /// Rows that are there all the time, and that neither the condition nor the order's keys move, are handed out once each
-/// whatever else changes; no row key comes twice. Fails with [`ErrorKind::Malformed`] when the gateway's pages do not
-/// follow each other as asked, and with [`ErrorKind::Moved`] when rows without a key changed place between two pages: no
-/// row is lost or doubled in silence.
+/// whatever else changes; no row key comes twice.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`] when the gateway's pages do not follow each other as asked, [`ErrorKind::Moved`] when rows
+/// without a key changed place between two pages: no row is lost or doubled in silence. What the gateway refuses.
 ///
 /// [`ErrorKind::Malformed`]: crate::ErrorKind::Malformed
 /// [`ErrorKind::Moved`]: crate::ErrorKind::Moved
@@ -41,6 +43,9 @@ pub async fn read(
 }
 
 /// As [`read`], for one of several reads that shall not give one row key twice between them.
+///
+/// # Errors
+/// Those of [`read`].
 pub async fn read_part(
     client: &Client,
     plan: &ReadPlan,
@@ -51,6 +56,9 @@ pub async fn read_part(
 }
 
 /// As [`read_part`], with other queries beside the first page.
+///
+/// # Errors
+/// Those of [`read`].
 pub async fn read_part_beside(
     client: &Client,
     plan: &ReadPlan,

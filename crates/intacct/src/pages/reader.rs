@@ -31,7 +31,7 @@ pub enum Paging {
         any_order: bool,
     },
     /// Ordered offset pages that overlap by a row, for objects without a key. The fields selected are added to the
-    /// order (those without dots: an order by dotted fields is not documented), so that rows that compare
+    /// order (those without dots: an order by dotted fields is not known to work, fact 14), so that rows that compare
     /// equal are the same.
     Offset,
     /// One page, whatever remains.
@@ -43,7 +43,7 @@ pub enum Paging {
 pub struct ReadPlan {
     /// The query, its parameters bound. Its offset is skipped; its limit sizes the first page and ends nothing.
     pub query: Query,
-    /// How it is said.
+    /// The dialect that it is rendered in.
     pub kind: DialectKind,
     /// Rows of a page, at most; clamped to what the dialect allows.
     pub page_size: u32,

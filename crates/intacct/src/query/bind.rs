@@ -4,7 +4,7 @@ use super::{CompareOp, Condition, Count, Query, Value};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// The longest list that is sent. How long one may be is not documented; beyond this the request is for what lies
+/// The longest list that is sent. How long one may be is not known (fact 28); beyond this the request is for what lies
 /// between the ends of the list, or for everything, and the rows are rechecked.
 pub const MOST_LISTED: usize = 10_000;
 

@@ -1,7 +1,7 @@
 //! What the gateway is asked about text: which constants are sent, and what the answer is worth. One rule for the planner
 //! and for statements of the connector's syntax.
 //!
-//! Facts that it rests on, none of them documented: the gateway may trim constants at their edges, may disregard blanks at
+//! It rests on unconfirmed facts (21 to 24, 29): the gateway may trim constants at their edges, may disregard blanks at
 //! the end of values, has no escape in patterns, and may take letters beyond A to Z for cases of each other or not.
 //! So a test that keeps rows may keep too many, which are rechecked; one that leaves rows out (a negative)
 //! is only sent where blanks at the end of a value cannot change it.
@@ -77,7 +77,7 @@ pub fn compares(field: &str, equal: bool, value: &Value, is_enum: bool) -> Optio
     };
     match equal {
         true => is_sendable_value(value).then(|| TextTest::exact(compare(CompareOp::Eq))),
-        // What the gateway does with null under a negative is not documented: said explicitly, it does not matter.
+        // What the gateway does with null under a negative is not known (fact 20): with an explicit test, it does not matter.
         false if is_enum && is_sendable_value(value) => Some(TextTest::exact(Condition::and(
             Some(compare(CompareOp::Ne)),
             is_not_null(field),

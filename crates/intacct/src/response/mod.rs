@@ -78,7 +78,7 @@ pub(crate) enum Answer {
     /// The key of what a legacy function made.
     Key(String),
     Failure(Vec<GatewayError>),
-    /// A failure that names objects as stored all the same (protocol reference §2.3).
+    /// A failure that names objects as stored all the same.
     Partial(Vec<GatewayError>),
 }
 

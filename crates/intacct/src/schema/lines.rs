@@ -1,6 +1,6 @@
 //! Lines that records own: read and written with their header, and never alone.
 
-/// Headers, and where their lines are: collection and line (protocol reference §8.2, §8.3).
+/// Headers, and where their lines are: collection and line (facts 60, 63).
 const LINES: [(&str, &str); 13] = [
     ("APADJUSTMENT", "APADJUSTMENTITEMS.APADJUSTMENTITEM"),
     ("APBILL", "APBILLITEMS.APBILLITEM"),

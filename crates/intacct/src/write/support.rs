@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Objects of one call of `create` or `update`, and keys of `delete` (documented bound of the first two).
+/// Objects of one call of `create` or `update`, and keys of `delete` (fact 73; documented for the first two).
 pub(super) const MAX_OBJECTS: usize = 100;
 
 /// The table, in the words of the file.
@@ -61,10 +61,11 @@ pub(super) fn unique_key(object: &str) -> Option<&'static str> {
     }
 }
 
-/// The gateway function that writes records of an object: `create`, `update`, `delete` or a legacy one.
+/// The gateway function that writes records of an object: `create`, `update`, `delete` or a legacy one. Objects that
+/// are not listed in this module, custom ones among them, are written by the generic functions.
 ///
-/// Fails with [`ErrorKind::Unsupported`] where there is none, with what to do instead as the hint. Objects that are not
-/// known here, custom ones among them, are left to the generic functions.
+/// # Errors
+/// [`ErrorKind::Unsupported`] where there is none, with what to do instead as the hint.
 pub fn function(object: &str, verb: Verb) -> Result<&'static str, Error> {
     let refuse = |why: String, hint: String| {
         let error = Error::new(ErrorKind::Unsupported, format!("{object} cannot be {why}"));

@@ -17,7 +17,7 @@ pub(super) struct GetListDialect;
 
 static CAPABILITIES: Capabilities = Capabilities {
     operators: Operators {
-        // What `!=` does with rows that have no value is not documented, and no condition leaves them out.
+        // What `!=` does with rows that have no value is not known (fact 20), and no condition leaves them out.
         compare: &[
             CompareOp::Eq,
             CompareOp::Lt,

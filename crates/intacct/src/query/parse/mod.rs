@@ -32,6 +32,9 @@ impl FromStr for Condition {
 impl Condition {
     /// Reads the text form; `watch` is called for each condition and each value, so that a caller can unwind out of a long
     /// text.
+    ///
+    /// # Errors
+    /// The place in the text, and what was expected there.
     pub fn parse_watched(text: &str, watch: &dyn Fn()) -> Result<Condition, SyntaxError> {
         let mut parser = Parser {
             cursor: Cursor::new(text),
@@ -47,6 +50,9 @@ impl Condition {
 impl Query {
     /// Reads the text form. A bare word on the right of a comparison is a field where `is_field` says so, else text;
     /// between double quotes it is always a field.
+    ///
+    /// # Errors
+    /// The place in the text, and what was expected there.
     pub fn parse_with(text: &str, is_field: &dyn Fn(&str) -> bool) -> Result<Query, SyntaxError> {
         Parser {
             cursor: Cursor::new(text),
