@@ -38,8 +38,8 @@ lint: setup ## formatting, clippy, rustdoc, floor plan, glossary, Markdown: warn
 format: ## format the Rust sources
 	@cargo fmt --all
 
-sql: build ## only the tests that need a server
-	@scripts/sql-tests
+sql: build ## only the tests that need a server; FILTER=golden:: those whose name contains it
+	@scripts/sql-tests $(FILTER)
 
 golden: build ## run the golden SQL tests and rewrite tests/expected; review the diff
 	@scripts/sql-tests --golden

@@ -14,6 +14,13 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT state, sum(totaldue) FROM arinvoice WHERE to
 EXPLAIN (COSTS OFF) SELECT DISTINCT state, is_export FROM arinvoice;
 EXPLAIN (COSTS OFF) SELECT avg(totaldue), max(totaldue) FROM arinvoice;
 
+-- PostgreSQL 16 and later may sort for DISTINCT below the aggregate.
+DO $$ BEGIN
+  IF current_setting('server_version_num')::integer >= 160000 THEN
+    SET enable_presorted_aggregate = off;
+  END IF;
+END $$;
+
 -- What stays here.
 EXPLAIN (COSTS OFF) SELECT count(DISTINCT state) FROM arinvoice;
 EXPLAIN (COSTS OFF) SELECT state, count(freight_cost) FROM arinvoice GROUP BY state;

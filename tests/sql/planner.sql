@@ -162,8 +162,10 @@ EXPLAIN (COSTS OFF) SELECT DISTINCT status, status_again FROM customer;
 SELECT same('SELECT DISTINCT status, status_again FROM customer');
 
 -- A unique key orders its table's rows, but not those that a join makes of each.
+SET enable_incremental_sort = off;
 EXPLAIN (COSTS OFF)
 SELECT t.name, i.recordno FROM arterm t JOIN arinvoice i ON i.termname = t.name ORDER BY t.recordno, i.recordno DESC LIMIT 20;
+RESET enable_incremental_sort;
 SELECT same('SELECT name, recordno, row_number() OVER () FROM (SELECT t.name, i.recordno FROM arterm t JOIN arinvoice i ON i.termname = t.name ORDER BY t.recordno, i.recordno DESC LIMIT 20) s');
 EXPLAIN (COSTS OFF) SELECT i.recordno FROM arinvoice i ORDER BY i.recordno, i.totaldue, i.customerid LIMIT 3;
 SET sage_intacct.push_joins = off;

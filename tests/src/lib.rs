@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod company;
 pub mod environment;
 pub mod examples;
+pub mod plans;
 pub mod process;
 pub mod psql;
 pub mod sql;

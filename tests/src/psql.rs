@@ -63,6 +63,8 @@ impl Mask {
             .rule(r"(?m)^psql:[^ ]+:\d+: ", "")
             // Places in source files, shown by VERBOSITY verbose, move too.
             .rule(r"(?m)^LOCATION: .*\n", "")
+            // Since PostgreSQL 18 `\d+` lists them, although the column says it.
+            .rule(r"(?m)^Not-null constraints:\n(?:    .*\n)+", "")
             .rule(
                 r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
                 "########-####-####-####-############",

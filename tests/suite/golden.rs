@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::plans;
 use sage_intacct_fdw_tests::psql::{self, Mask};
 
 /// Makes a test of each file in `tests/sql`.
@@ -67,17 +68,6 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The expected output for the running server: `NAME.VERSION.out` of the newest version that is not newer than the
-/// server, else `NAME.out`.
-fn expected_file(name: &str) -> PathBuf {
-    let folder = folder("expected");
-    (15..=cluster::major_version())
-        .rev()
-        .map(|version| folder.join(format!("{name}.{version}.out")))
-        .find(|path| path.exists())
-        .unwrap_or_else(|| folder.join(format!("{name}.out")))
-}
-
 fn compare(name: &str) {
     let company = Company::start(name);
     let output = psql::run_file(
@@ -90,7 +80,61 @@ fn compare(name: &str) {
         .text(company.database.name(), "DATABASE")
         .text(&cluster::server_directory().to_string_lossy(), "DIRECTORY")
         .apply(&output);
-    check_file(&expected_file(name), name, &output);
+    let expected = folder("expected").join(format!("{name}.out"));
+    check_file(&expected, name, &plans::alike(&output));
+}
+
+#[test]
+fn plans_of_every_version_read_alike() {
+    const OLD: &str = "
+EXPLAIN (COSTS OFF) SELECT lag(a) OVER (ORDER BY a) FROM t WHERE a > (SELECT max(b) FROM u);
+                  QUERY PLAN                  
+----------------------------------------------
+ WindowAgg
+   ->  Foreign Scan on t
+         Filter: (a > $1)
+         Intacct Query: select A where A > $1
+         Intacct Parameters: $1 = $1, $2 = $0
+         InitPlan 2 (returns $1)
+           ->  Result
+                 InitPlan 1 (returns $0)
+(8 rows)
+
+SELECT 'Disabled: true' AS t;
+";
+    const NEW: &str = "
+EXPLAIN (COSTS OFF) SELECT lag(a) OVER (ORDER BY a) FROM t WHERE a > (SELECT max(b) FROM u);
+                                    QUERY PLAN                                    
+----------------------------------------------------------------------------------
+ WindowAgg
+   Window: w1 AS (ORDER BY a)
+   ->  Foreign Scan on t
+         Disabled: true
+         Filter: (a > (InitPlan 2).col1)
+         Intacct Query: select A where A > $1
+         Intacct Parameters: $1 = (InitPlan 2).col1, $2 = (InitPlan 1).col1
+         InitPlan 2
+           ->  Result
+                 InitPlan 1
+(10 rows)
+
+SELECT 'Disabled: true' AS t;
+";
+    let [old, new] = [OLD, NEW].map(plans::alike);
+    assert_eq!(old, new);
+    assert!(old.contains("Filter: (a > (InitPlan 2).col1)") && old.contains("(8 rows)"));
+    assert!(old.contains("Intacct Query: select A where A > $1\n"));
+    assert!(old.contains("SELECT 'Disabled: true'"));
+}
+
+#[test]
+fn plans_in_one_cell_read_alike() {
+    const OLD: &str = "           QUERY PLAN            \n---------------------------------\n\
+         - Plan:                        +\n     Node Type: \"Foreign Scan\"  +\n     Filter: \"(recordno = 1)\"\n(1 row)\n";
+    const NEW: &str = "           QUERY PLAN            \n---------------------------------\n\
+         - Plan:                        +\n     Node Type: \"Foreign Scan\"  +\n     Disabled: false            +\n\
+         \u{20}    Filter: \"(recordno = 1)\"\n(1 row)\n";
+    assert_eq!(plans::alike(NEW), plans::alike(OLD));
 }
 
 /// Compares `output` with an expected file, or writes it.
