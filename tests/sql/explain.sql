@@ -64,7 +64,7 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE totaldue > 0 ORD
 RESET sage_intacct.push_where;
 ALTER SERVER acme OPTIONS (DROP push_where, DROP push_order);
 
--- The user vouches for the gateway's text order.
+-- An order that is assumed: the option declares the gateway's order of text.
 ALTER SERVER acme OPTIONS (ADD ordering 'binary');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer COLLATE "C" > 'C' ORDER BY customer COLLATE "C";
 EXPLAIN (VERBOSE, COSTS OFF) SELECT recordid FROM invoice WHERE customer > 'C' ORDER BY customer;

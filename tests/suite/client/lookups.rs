@@ -217,7 +217,7 @@ fn keys_are_asked_once() {
 
 /// Empty texts, texts that the gateway may trim, numbers that no row has: none of them reads the table.
 #[test]
-fn keys_that_cannot_be_said_cost_no_full_read() {
+fn unrepresentable_keys_cost_no_full_read() {
     let (company, mut client) = company("lookups_odd");
     rows(&mut client, "SELECT recordno FROM arinvoice LIMIT 1");
     requests(&company);

@@ -107,7 +107,7 @@ fn nulls_may_stand_elsewhere() {
 
 /// Nobody has seen by which of its codes the gateway sorts them.
 #[test]
-fn enumerations_are_sorted_here() {
+fn enumerations_are_sorted_locally() {
     let (company, mut client) = company("ordering_enum", &[]);
     for sql in [
         "SELECT state FROM arinvoice ORDER BY state",

@@ -230,7 +230,7 @@ readings! {
     user_in_the_east: "east";
     zone_with_daylight_saving: "apiuser", "time_zone" = "America/Los_Angeles";
     zone_with_daylight_saving_in_europe: "apiuser", "time_zone" = "Europe/Berlin";
-    clock_tells_summer_time: "apiuser", "time_zone" = "America/New_York", "reported_offset" = "summer",
+    clock_shows_summer_time: "apiuser", "time_zone" = "America/New_York", "reported_offset" = "summer",
         "repeated_hour" = "second";
     clock_compares_readings: "apiuser", "time_zone" = "Europe/Berlin", "clock_order" = "readings";
     unset_booleans_read_false: "apiuser", "unset_booleans" = "false";
@@ -289,10 +289,10 @@ fn zone_with_daylight_saving_in_europe_declared() {
     );
 }
 
-/// What the user vouches for holds under the simulator's own readings.
+/// What `ordering` assumes holds under the simulator's own readings.
 #[test]
-fn order_vouched_for() {
-    differential_with("vouched_order", "apiuser", &[], "ADD ordering 'binary'");
+fn order_assumed() {
+    differential_with("assumed_order", "apiuser", &[], "ADD ordering 'binary'");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn aggregates_unverified() {
 }
 
 #[test]
-fn parents_vouched_for() {
+fn parents_assumed() {
     differential_with("left_joins", "apiuser", &[], "ADD push_left_joins 'true'");
 }
 
