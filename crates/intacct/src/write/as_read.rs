@@ -2,7 +2,7 @@
 //! that it makes itself. A field of any other line comes from the statement, and is never left out without an error.
 
 use super::legacy::{self, Function};
-use super::lines::{self, Cell};
+use super::lines::Cell;
 use super::{Change, WriteValue};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
@@ -122,18 +122,6 @@ fn stripped(value: &Value, made: &BTreeSet<String>) -> Value {
     }
 }
 
-/// The collections and values that a cell of lines stands for: an error where there is none.
-pub(super) fn check(path: &str, value: &Value) -> Result<(), Error> {
-    for (number, line) in (1..).zip(lines::lines(path, value)?) {
-        if lines::cells(line)?.is_empty() {
-            let message = format!("line {number} in {path} holds no value");
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_hint("Leave the line out, or give its fields values."));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,13 +138,5 @@ mod tests {
             stripped(&json!([line, read]), &made),
             json!([line, {"AMOUNT": "1.50", "TAXENTRIES": [{"DETAILID": "A"}]}])
         );
-    }
-
-    #[test]
-    fn a_line_without_a_value_is_refused() {
-        for value in [json!({}), json!([{"AMOUNT": 1}, {"AMOUNT": null, "MEMO": ""}])] {
-            assert!(check("ENTRIES.GLENTRY", &value).is_err(), "{value}");
-        }
-        check("ENTRIES.GLENTRY", &json!([])).expect("no lines are no empty ones");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::element::Element;
 use super::lines::{self, Cell};
-use super::{Verb, WriteValue, as_read};
+use super::{Verb, WriteValue};
 use crate::error::{Error, ErrorKind};
 use crate::xml::escape::push_text;
 use std::cell::Cell as Slot;
@@ -336,7 +336,7 @@ impl Pass<'_> {
             .and_then(|field| field.rsplit('.').next())
             .unwrap_or(part.name);
         let mut elements = Vec::new();
-        as_read::check(path, value)?;
+        lines::check(path, value)?;
         for line in lines::lines(path, value)? {
             let cells = lines::cells(line)?;
             elements.push(Element::of(

@@ -32,6 +32,18 @@ pub(super) fn cells(line: &Map<String, Value>) -> Result<Vec<Cell>, Error> {
     Ok(out)
 }
 
+/// Fails where a line holds no value.
+pub(super) fn check(path: &str, value: &Value) -> Result<(), Error> {
+    for (number, line) in (1..).zip(lines(path, value)?) {
+        if cells(line)?.is_empty() {
+            let message = format!("line {number} in {path} holds no value");
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_hint("Leave the line out, or give its fields values."));
+        }
+    }
+    Ok(())
+}
+
 fn flatten(object: &Map<String, Value>, prefix: &str, out: &mut Vec<Cell>) -> Result<(), Error> {
     for (name, value) in object {
         let path = format!("{prefix}{name}");
@@ -171,5 +183,13 @@ mod tests {
                 "the lines in ENTRIES.GLENTRY are not a JSON array of objects"
             );
         }
+    }
+
+    #[test]
+    fn a_line_without_a_value_is_refused() {
+        for value in [json!({}), json!([{"AMOUNT": 1}, {"AMOUNT": null, "MEMO": ""}])] {
+            assert!(check("ENTRIES.GLENTRY", &value).is_err(), "{value}");
+        }
+        check("ENTRIES.GLENTRY", &json!([])).expect("no lines are no empty ones");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::element::{Content, Element, put};
 use super::legacy::{self, Leftover};
+use super::lines;
 use super::{Change, Verb, WriteValue};
-use super::{as_read, lines};
 use crate::error::{Error, ErrorKind};
 use crate::xml::escape::push_element;
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn object(change: &Change, key: Option<(&str, &str)>) -> Result<Element, Error> 
             WriteValue::Empty if change.verb == Verb::Create => {}
             WriteValue::Empty => put(&mut elements, field, Content::Text(String::new()))?,
             WriteValue::Lines(value) => {
-                as_read::check(field, value)?;
+                lines::check(field, value)?;
                 let nothing = change.verb == Verb::Create && lines::lines(field, value)?.is_empty();
                 if !nothing {
                     put_lines(&mut elements, field, value)?;
