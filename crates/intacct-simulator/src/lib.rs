@@ -32,3 +32,8 @@ pub mod tls;
 
 pub use config::Config;
 pub use http::Simulator;
+
+// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -71,3 +71,8 @@ pub use secret::Secret;
 pub use share::{Sealed, SessionShare};
 pub use stats::{Meter, RequestStats};
 pub use xml::page::Page;
+
+// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
