@@ -224,7 +224,7 @@ mod tests {
         for (kind, state) in expected {
             let report = Report::from(intacct::Error::new(kind.clone(), "x"));
             assert_eq!(report.sqlstate(), state, "{kind:?}");
-            assert!(documented.contains(&format!("| {state} |")), "{state}");
+            assert!(documented.contains(&format!("- **{state}** ")), "{state}");
         }
     }
 }

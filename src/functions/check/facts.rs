@@ -103,9 +103,9 @@ mod tests {
     fn the_documentation_lists_these_facts_and_no_other_as_unconfirmed() {
         let documented = include_str!("../../../docs/gateway-facts.md");
         let rows = documented.lines().filter_map(|line| {
-            let mut cells = line.strip_prefix("| ")?.split(" | ");
-            let number: u8 = cells.next()?.parse().ok()?;
-            line.contains("UNCONFIRMED").then_some(number)
+            let (number, fact) = line.strip_prefix("- **")?.split_once("** · ")?;
+            let number: u8 = number.parse().ok()?;
+            fact.starts_with("UNCONFIRMED").then_some(number)
         });
         let listed: Vec<u8> = FACTS.iter().map(|fact| fact.number).collect();
         assert_eq!(rows.collect::<Vec<_>>(), listed);
