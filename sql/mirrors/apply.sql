@@ -125,7 +125,7 @@ BEGIN
        SET todo = m.todo,
            -- Where rows have no identifier, a changed one is deleted and reinserted.
            deleting = m.deleting + CASE WHEN answer #>> '{remove,by}' = 'gone' THEN lost ELSE greatest(lost - gained, 0) END,
-            mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, late_from = m.late_from,
+            mapping = m.mapping, fields = m.fields, gone = m.gone, watermark = m.watermark, ahead = m.ahead, late_from = m.late_from,
            late_next = m.late_next, late_at = m.late_at, loaded_at = m.loaded_at, rescan_at = m.rescan_at,
            sweep_at = m.sweep_at, drift_at = m.drift_at, complete = m.complete, blind = m.blind, rows = m.rows
      WHERE r.id = m.id;
@@ -170,7 +170,7 @@ BEGIN
     EXECUTE format('ANALYZE %s', m.target);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
-        sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
+        sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.

@@ -179,8 +179,8 @@ BEGIN
     RETURN CASE
         WHEN answer ? 'remove' THEN answer -> 'remove'
         WHEN task ->> 'do' = 'all' THEN bounds || '{"by": "range"}'
-        WHEN task ->> 'do' = 'changes' AND shape.modified IS NOT NULL THEN bounds || jsonb_build_object('by', 'since',
-            'since', coalesce((task ->> 'from')::timestamptz, sage_intacct.mirror_from(m, task), '-infinity')) END;
+        WHEN task ->> 'do' = 'changes' AND answer ? 'from' AND shape.modified IS NOT NULL THEN bounds || jsonb_build_object('by', 'since',
+            'since', answer -> 'from') END;
 END
 $$;
 
@@ -264,17 +264,30 @@ BEGIN
         END IF;
     END IF;
     IF short THEN
-        IF (task ->> 'again')::integer >= 3 THEN
-            RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
-                DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
-                HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
-        END IF;
-        answer := answer - 'set' || jsonb_build_object('next', jsonb_build_array(
-            task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
+        answer := answer - 'set' || sage_intacct.mirror_ask_again(m, shape);
     ELSIF answer #>> '{next,0,do}' = task ->> 'do' THEN
         answer := jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again');
     END IF;
     RETURN answer;
+END
+$$;
+
+-- The task at hand once more, since its answer contradicts another one; raises the fourth time.
+CREATE FUNCTION sage_intacct.mirror_ask_again(m sage_intacct.mirror, shape record)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    task jsonb := m.todo -> 0;
+    times integer := coalesce((task ->> 'again')::integer, 0);
+BEGIN
+    IF times >= 3 THEN
+        RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
+            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
+            HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
+    END IF;
+    RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', times + 1)));
 END
 $$;
 
@@ -310,12 +323,8 @@ BEGIN
     END IF;
     IF NOT short THEN
         RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
-    ELSIF (task ->> 'again')::integer >= 3 THEN
-        RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
-            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
-            HINT = 'No row was deleted. The next refresh asks again.';
     END IF;
-    RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
+    RETURN sage_intacct.mirror_ask_again(m, shape);
 END
 $$;
 
@@ -359,7 +368,7 @@ DECLARE
     there bigint;
     here bigint;
 BEGIN
-    IF task ->> 'do' NOT IN ('changes', 'lines', 'changed') OR answer ? 'next' AND task ->> 'do' <> 'changed' THEN
+    IF NOT answer ? 'from' OR answer ? 'next' AND task ->> 'do' <> 'changed' THEN
         RETURN true;
     END IF;
     -- Rows that were asked for because of what came do not count.
@@ -367,7 +376,7 @@ BEGIN
     IF here > 0 AND NOT task ?| ARRAY['after', 'late', 'rescan'] THEN
         RETURN true;
     END IF;
-    since := coalesce((task ->> 'from')::timestamptz, sage_intacct.mirror_from(m, task), '-infinity');
+    since := answer ->> 'from';
     EXECUTE CASE WHEN lines
         THEN format('SELECT count(*) FROM pg_temp.sage_intacct_header WHERE %s AND %s',
                     sage_intacct.mirror_since('modified', 'created', since), sage_intacct.mirror_range('recordno', task))

@@ -85,8 +85,20 @@ BEGIN
 END
 $$;
 
--- The largest time of change among the rows of a table. What lies more than a day ahead is due to a wrong clock.
-CREATE FUNCTION sage_intacct.mirror_newest(relation text, modified name, created name, condition text DEFAULT 'true')
+-- The latest time that a row of a mirror's source can bear: that of the gateway's clock. What lies ahead of it is due to a clock
+-- that was wrong. Where no answer shows the time, that of the local clock, and a day.
+CREATE FUNCTION sage_intacct.mirror_latest(m sage_intacct.mirror)
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN date_trunc('second', coalesce(sage_intacct.mirror_gateway_time(m.source), clock_timestamp() + interval '1 day'));
+END
+$$;
+
+-- The largest time of change among the rows of a table that are not ahead of the gateway's clock; null if there is none.
+CREATE FUNCTION sage_intacct.mirror_newest(m sage_intacct.mirror, relation text, modified name, created name)
 RETURNS timestamptz
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -95,16 +107,62 @@ DECLARE
     newest timestamptz;
 BEGIN
     IF modified IS NOT NULL THEN
-        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
-                       concat_ws(', ', quote_ident(modified), quote_ident(created)), relation, condition) INTO newest;
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s) s WHERE stamp <= $1',
+                       concat_ws(', ', quote_ident(modified), quote_ident(created)), relation) INTO newest USING sage_intacct.mirror_latest(m);
     END IF;
     RETURN newest;
 END
 $$;
 
+-- By how much the gateway's clock is ahead of the local one, by its last answer; null where no answer showed it.
+CREATE FUNCTION sage_intacct.mirror_ahead(m sage_intacct.mirror)
+RETURNS interval
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN make_interval(secs => extract(epoch FROM sage_intacct.mirror_gateway_time(m.source) - clock_timestamp())::double precision);
+END
+$$;
+
+-- The mirror with its points in time on the gateway's clock as that is now. What is changed after the clock was set back bears
+-- times that came before: they would lie behind the watermark, and so that goes back with the clock.
+CREATE FUNCTION sage_intacct.mirror_follow_clock(m sage_intacct.mirror)
+RETURNS sage_intacct.mirror
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ahead interval := sage_intacct.mirror_ahead(m);
+    back interval := m.ahead - ahead;
+BEGIN
+    IF back > interval '0' THEN
+        m.watermark := m.watermark - back;
+        m.late_from := m.late_from - back;
+        m.late_next := m.late_next - back;
+        m.ahead := ahead;
+    END IF;
+    RETURN m;
+END
+$$;
+
+-- Whether an answer shows that the gateway's clock was set back since a task was begun, by more than the overlap hides. (How
+-- far it is ahead is known to a second and the time that an answer takes.)
+CREATE FUNCTION sage_intacct.mirror_is_set_back(m sage_intacct.mirror, task jsonb)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce((task ->> 'ahead')::interval - sage_intacct.mirror_ahead(m)
+                    > greatest(interval '2 seconds', least(interval '30 seconds', sage_intacct.mirror_option(m.options, 'overlap')::interval / 2)), false);
+END
+$$;
+
 -- The registry's changes when a pass over the changes has come to its end. What was changed after the pass began bears a time
 -- that is not older than the newest one seen, less the time that the pass took: from there the next pass begins. It does not
--- lie ahead of the gateway's own clock, whatever times rows bear.
+-- lie ahead of the gateway's own clock, whatever times rows bear. A pass that saw no time leaves the watermark where it is: that
+-- the gateway's clock and the times of rows go alike is nothing that a refresh relies on.
 CREATE FUNCTION sage_intacct.mirror_passed(m sage_intacct.mirror, task jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -112,10 +170,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     began timestamptz := (task ->> 'began')::timestamptz;
-    watermark timestamptz := greatest(m.watermark,
-        date_trunc('second', least((task ->> 'seen')::timestamptz, sage_intacct.mirror_gateway_time(m.source)) - greatest(clock_timestamp() - began, interval '0')));
-    changed jsonb := jsonb_build_object('watermark', watermark);
+    seen timestamptz := (task ->> 'seen')::timestamptz;
+    watermark timestamptz;
+    changed jsonb;
 BEGIN
+    m := sage_intacct.mirror_follow_clock(m);
+    watermark := m.watermark;
+    IF seen IS NOT NULL THEN
+        watermark := greatest(watermark, date_trunc('second', least(seen, sage_intacct.mirror_gateway_time(m.source))
+                                                              - greatest(clock_timestamp() - began, interval '0')));
+    END IF;
+    changed := jsonb_build_object('watermark', watermark, 'late_from', m.late_from, 'late_next', m.late_next,
+                                  'ahead', coalesce(sage_intacct.mirror_ahead(m), m.ahead));
     -- Two second passes close to each other, since one was interrupted, are one: the later must not begin where the earlier ended.
     IF task ? 'late' AND m.late_at + sage_intacct.mirror_option(m.options, 'late_window')::interval <= began THEN
         changed := changed || jsonb_build_object('late_from', m.late_next, 'late_next', watermark, 'late_at', began);
@@ -138,15 +204,42 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     task jsonb := m.todo -> 0;
-    shape record;
+    answer jsonb;
 BEGIN
     PERFORM sage_intacct.mirror_check_source(m.source);
     PERFORM sage_intacct.mirror_check_identity(m);
-    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+    m := sage_intacct.mirror_follow_clock(m);
     IF NOT task ? 'began' THEN
         task := task || jsonb_build_object('began', clock_timestamp());
     END IF;
+    IF task ->> 'do' NOT IN ('deletes', 'changes', 'lines', 'changed') THEN
+        RETURN sage_intacct.mirror_fetch_task(m, task);
+    END IF;
+    -- Without a watermark there was no row yet. `from` stays what it is while the pages of a pass are read.
+    task := jsonb_build_object('ahead', sage_intacct.mirror_ahead(m)) || task;
+    IF task ->> 'do' <> 'deletes' THEN
+        task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
+    END IF;
+    answer := sage_intacct.mirror_fetch_task(m, task);
+    IF sage_intacct.mirror_is_set_back(m, task) THEN
+        -- It begins too late: once more, from where the clock is now.
+        TRUNCATE pg_temp.sage_intacct_page, pg_temp.sage_intacct_keys;
+        RETURN jsonb_build_object('next', jsonb_build_array((m.todo -> 0) - '{from,after,seen,began,ahead}'::text[]));
+    END IF;
+    RETURN answer || jsonb_strip_nulls(jsonb_build_object('from', task -> 'from'));
+END
+$$;
+
+CREATE FUNCTION sage_intacct.mirror_fetch_task(m sage_intacct.mirror, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     CASE task ->> 'do'
         WHEN 'drift' THEN RETURN sage_intacct.mirror_fetch_drift(m, shape);
         WHEN 'load' THEN RETURN sage_intacct.mirror_fetch_load(m, shape, task);
@@ -209,22 +302,28 @@ BEGIN
 END
 $$;
 
--- The newest time of the headers of lines, as a task keeps it.
-CREATE FUNCTION sage_intacct.mirror_header_seen(shape record)
+-- The newest time of the headers of lines, as a task keeps it. The gateway is not asked for a maximum, whose time may be
+-- ambiguous, but for the headers of the last day, or of the last eight, and so on until some come.
+CREATE FUNCTION sage_intacct.mirror_header_seen(m sage_intacct.mirror, shape record)
 RETURNS jsonb
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET datestyle = iso
 AS $$
 DECLARE
+    latest timestamptz := sage_intacct.mirror_latest(m);
     newest timestamptz;
+    since timestamptz;
 BEGIN
-    IF shape.header IS NOT NULL THEN
-        PERFORM sage_intacct.mirror_header_table(shape);
-        EXECUTE 'SELECT greatest((SELECT max(modified) FROM pg_temp.sage_intacct_header WHERE modified < $1),
-                                 (SELECT max(created) FROM pg_temp.sage_intacct_header WHERE created < $1))'
-          INTO newest USING date_trunc('second', clock_timestamp() + interval '1 day');
+    IF shape.header IS NULL THEN
+        RETURN '{}';
     END IF;
+    PERFORM sage_intacct.mirror_header_table(shape);
+    FOREACH since IN ARRAY ARRAY[latest - interval '1 day', latest - interval '8 days', latest - interval '64 days', latest - interval '512 days', '-infinity'] LOOP
+        EXECUTE format('SELECT max(greatest(modified, created)) FROM pg_temp.sage_intacct_header WHERE greatest(modified, created) <= %L AND %s',
+                       latest, sage_intacct.mirror_since('modified', 'created', since)) INTO newest;
+        EXIT WHEN newest IS NOT NULL;
+    END LOOP;
     RETURN jsonb_strip_nulls(jsonb_build_object('seen', newest));
 END
 $$;
@@ -247,11 +346,11 @@ BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
-        task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
+        task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(m, shape);
         RETURN jsonb_build_object('set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task),
             'expected', CASE WHEN to_regclass('pg_temp.sage_intacct_groups') IS NOT NULL THEN sage_intacct.mirror_grouped_rows() END);
     ELSIF shape.key IS NULL AND NOT used THEN
-        RETURN jsonb_build_object('load', task || sage_intacct.mirror_header_seen(shape),
+        RETURN jsonb_build_object('load', task || sage_intacct.mirror_header_seen(m, shape),
                                   'expected', (SELECT rows FROM sage_intacct.mirror_counts(m, shape)));
     END IF;
     SELECT * INTO totals FROM sage_intacct.mirror_counts(m, shape);
@@ -260,7 +359,7 @@ BEGIN
                                   'expected', totals.rows);
     END IF;
     EXECUTE format('SELECT %1$I FROM %2$s ORDER BY %1$I DESC LIMIT 1', shape.key, m.source) INTO top;
-    task := task || sage_intacct.mirror_header_seen(shape);
+    task := task || sage_intacct.mirror_header_seen(m, shape);
     RETURN jsonb_build_object('expected', totals.rows, 'set', '{"rows": 0}'::jsonb, 'next', jsonb_build_array(task || jsonb_build_object(
         'top', coalesce(top, 0),
         'width', greatest(1, ceil(coalesce(top, 0)::numeric / greatest(totals.rows, 1)
@@ -353,8 +452,6 @@ DECLARE
     read bigint;
     last bigint;
 BEGIN
-    -- Without a watermark there was no row yet.
-    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %1$s FROM %2$s WHERE %3$s AND %4$s%5$s',
                    sage_intacct.mirror_names(shape.columns), m.source,
                    sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz),
@@ -363,7 +460,7 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     last := sage_intacct.mirror_last(shape);
     task := task || jsonb_strip_nulls(jsonb_build_object('after', last, 'seen', greatest((task ->> 'seen')::timestamptz,
-        sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+        sage_intacct.mirror_newest(m, 'pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF pages AND read >= page THEN
         RETURN jsonb_build_object('put', true, 'read', read, 'next', jsonb_build_array(task));
     END IF;
@@ -402,10 +499,9 @@ DECLARE
     remove jsonb := '{"by": "lines"}';
 BEGIN
     PERFORM sage_intacct.mirror_header_table(shape);
-    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
-    EXECUTE format('SELECT array_agg(recordno ORDER BY recordno), max(stamp) FILTER (WHERE stamp < clock_timestamp() + interval ''1 day'')
+    EXECUTE format('SELECT array_agg(recordno ORDER BY recordno), max(stamp) FILTER (WHERE stamp <= %L)
                       FROM (SELECT recordno, greatest(modified, created) AS stamp FROM pg_temp.sage_intacct_header
-                             WHERE %s AND %s ORDER BY recordno LIMIT %s) h',
+                             WHERE %s AND %s ORDER BY recordno LIMIT %s) h', sage_intacct.mirror_latest(m),
                    sage_intacct.mirror_since('modified', 'created', (task ->> 'from')::timestamptz),
                    sage_intacct.mirror_range('recordno', task), page)
        INTO headers, newest;
@@ -430,7 +526,7 @@ BEGIN
     END IF;
     task := task || jsonb_strip_nulls(jsonb_build_object('after', headers[cardinality(headers)],
         'seen', greatest((task ->> 'seen')::timestamptz, newest,
-            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+            sage_intacct.mirror_newest(m, 'pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF cardinality(headers) >= page THEN
         RETURN jsonb_build_object('put', true, 'remove', remove, 'read', read, 'next', jsonb_build_array(task));
     END IF;
@@ -504,7 +600,7 @@ BEGIN
         result := result || jsonb_build_object('remove', jsonb_strip_nulls(jsonb_build_object('by', 'range',
             'after', (task ->> 'after')::bigint, 'upto', CASE WHEN pages AND read >= page THEN last END)));
         task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
-            sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+            sage_intacct.mirror_newest(m, 'pg_temp.sage_intacct_page', shape.modified, shape.created))));
     END IF;
     IF pages AND read >= page THEN
         RETURN result || jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('after', last)));

@@ -187,10 +187,10 @@ BEGIN
         SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
         EXECUTE format('ANALYZE %s', m.target);
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
-            sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+            sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
         UPDATE sage_intacct.mirror r
-           SET todo = '[]', watermark = m.watermark, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
+           SET todo = '[]', watermark = m.watermark, ahead = m.ahead, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
                loaded_at = clock_timestamp(), sweep_at = began, rows = mirror_many_loaded.rows,
                complete = mirror_many_loaded.rows = (member ->> 'rows')::bigint
          WHERE r.id = m.id;

@@ -243,7 +243,7 @@ BEGIN
         RETURN result;
     END IF;
     task := task || jsonb_strip_nulls(jsonb_build_object('seen', greatest((m.todo #>> '{0,seen}')::timestamptz,
-        sage_intacct.mirror_newest('pg_temp.sage_intacct_page', shape.modified, shape.created))));
+        sage_intacct.mirror_newest(m, 'pg_temp.sage_intacct_page', shape.modified, shape.created))));
     IF (task ->> 'pass')::integer > 0 THEN
         -- The next one goes on with the newest time of all of them.
         RETURN result || jsonb_build_object('carry', jsonb_strip_nulls(jsonb_build_object('seen', task -> 'seen')));
@@ -266,11 +266,10 @@ DECLARE
     newest timestamptz;
     came bigint;
 BEGIN
-    task := jsonb_build_object('from', coalesce(sage_intacct.mirror_from(m, task), '-infinity')) || task;
     EXECUTE format('CREATE TEMP TABLE sage_intacct_changed ON COMMIT DROP AS SELECT %s AS place, %s FROM %s WHERE %s',
                    quote_ident(shape.period), sage_intacct.mirror_names(array_remove(ARRAY[shape.modified, shape.created], NULL)), m.source,
                    sage_intacct.mirror_since(shape.modified, shape.created, (task ->> 'from')::timestamptz));
-    newest := sage_intacct.mirror_newest('pg_temp.sage_intacct_changed', shape.modified, shape.created);
+    newest := sage_intacct.mirror_newest(m, 'pg_temp.sage_intacct_changed', shape.modified, shape.created);
     EXECUTE format('CREATE TEMP TABLE sage_intacct_differing ON COMMIT DROP AS SELECT place, count(*) AS rows FROM (
                         SELECT place FROM pg_temp.sage_intacct_changed) c GROUP BY place');
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);

@@ -15,7 +15,8 @@
 --   halve {after, upto, …}        looks for a difference of both in a range
 --
 -- `after` is the last key that is done. A task that is not finished stands at the head of the list again, changed;
--- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark.
+-- the list is committed with each page. `began` (local clock) and `seen` (gateway's clock) make the watermark;
+-- `ahead` is how far the gateway's clock was ahead when `from` was computed.
 
 -- `reading`: every row is being read already.
 CREATE FUNCTION sage_intacct.mirror_plan(m sage_intacct.mirror, "full" boolean, reading boolean DEFAULT false)

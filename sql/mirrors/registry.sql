@@ -43,6 +43,8 @@ CREATE TABLE sage_intacct.mirror_registry (
     deleting bigint NOT NULL DEFAULT 0,
     -- Changes up to this point in time of the gateway's clock have been read. Never taken from the local clock.
     watermark timestamptz,
+    -- By how much the gateway's clock was ahead of the local one when the watermark was set: whether it is set back shows by that.
+    ahead interval,
     -- The second pass: where it will begin, where the one after it will, when (local clock) the last one was.
     late_from timestamptz,
     late_next timestamptz,
@@ -124,7 +126,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
 GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
-GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, deleting, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
+GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, deleting, watermark, ahead, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
 GRANT UPDATE (ended, outcome, task, inserted, updated, deleted, read, expected, requests, watermark, error)

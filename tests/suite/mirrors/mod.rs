@@ -2,6 +2,7 @@
 
 mod broken;
 mod changes;
+mod clock;
 mod columns;
 mod company;
 mod deletes;

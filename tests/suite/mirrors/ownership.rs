@@ -126,9 +126,12 @@ fn a_mirror_is_refreshed_by_its_owner() {
 
 #[test]
 fn registrations_survive_a_dump() {
-    let (company, mut client) = company("mirror_dump", "customer, arinvoice");
+    let (company, mut client) = company("mirror_dump", "customer, arinvoice, gldetail, glaccountbalance");
     mirror(&mut client, "customer", r#"{"on_drift": "add"}"#);
     mirror(&mut client, "arinvoice", "{}");
+    // Nothing identifies their rows: batches and periods are what they know.
+    mirror(&mut client, "gldetail", r#"{"slice_rows": 300}"#);
+    mirror(&mut client, "glaccountbalance", "{}");
     let file = cluster::server_directory().join("mirrors.dump");
     let file = file.to_str().expect("UTF-8");
     let dumped = cluster::program("pg_dump")
@@ -156,18 +159,39 @@ fn registrations_survive_a_dump() {
         "SELECT target, source, rows, watermark, options FROM sage_intacct.mirrors ORDER BY target::text";
     let mut other = copy.connect();
     assert_eq!(lines(&mut other, state), lines(&mut client, state));
+    let batch = "(SELECT min(BATCHKEY) FROM t_GLDETAIL WHERE BATCHKEY IN (SELECT RECORDNO FROM t_GLBATCH WHERE MEGAENTITYKEY IS NULL))";
     company.gateway.change(json!([
-        { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "N1", "NAME": "new" } } }
+        { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "N1", "NAME": "new" } } },
+        { "update": { "object": "GLDETAIL", "where": format!("BATCHKEY = {batch}"), "values": { "DESCRIPTION": "changed" }, "silent": true } },
+        { "delete": { "object": "GLDETAIL", "where": format!("_ROW = (SELECT min(_ROW) FROM t_GLDETAIL WHERE BATCHKEY = {batch})"),
+                      "silent": true } },
+        { "update": { "object": "GLBATCH", "where": format!("RECORDNO = {batch}"), "values": { "BATCH_TITLE": "changed" } } },
+        { "delete": { "object": "GLACCOUNTBALANCE", "where": "_ROW = (SELECT min(_ROW) FROM t_GLACCOUNTBALANCE)", "silent": true } },
     ]));
-    refresh(&mut other, "customer");
-    assert_eq!(super::company::last_run(&mut other, "customer"), "done 1 0 0");
-    super::company::assert_equal(&mut other, "customer");
+    for (table, outcome) in [
+        ("customer", Some("done 1 0 0")),
+        ("gldetail", None),
+        ("glaccountbalance", Some("done 0 0 1")),
+    ] {
+        refresh(&mut other, table);
+        if let Some(outcome) = outcome {
+            assert_eq!(super::company::last_run(&mut other, table), outcome);
+        }
+        super::company::assert_equal(&mut other, table);
+    }
+    assert_eq!(
+        lines(
+            &mut other,
+            "SELECT bool_and(complete), count(*) FILTER (WHERE last_outcome = 'done') FROM sage_intacct.mirrors"
+        ),
+        "t 3"
+    );
     // Numbers go on where they were.
     run(
         &mut other,
         "CALL sage_intacct.create_mirror('acme.customer', 'other.customer')",
     );
-    assert_eq!(lines(&mut other, "SELECT max(id) FROM sage_intacct.mirror"), "3");
+    assert_eq!(lines(&mut other, "SELECT max(id) FROM sage_intacct.mirror"), "5");
 }
 
 #[test]

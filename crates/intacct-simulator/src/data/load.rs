@@ -43,7 +43,8 @@ fn fill(connection: &Connection, object: &Object, position: usize, generator: &G
 fn indexes(catalog: &Catalog) -> Vec<String> {
     let mut wanted: Vec<(String, String)> = Vec::new();
     for object in &catalog.objects {
-        // Lines look up their header, and people look up by customer or vendor; the rest is scanned.
+        // Lines look up their header, people look up by customer or vendor, and ledgers are read by period; the rest is
+        // scanned.
         let own = object
             .relations
             .iter()
@@ -61,7 +62,16 @@ fn indexes(catalog: &Catalog) -> Vec<String> {
         let stamp = object
             .field("WHENMODIFIED")
             .map(|f| (object.name.clone(), f.name.clone()));
-        wanted.extend(own.chain(line).chain(remote).chain(key).chain(stamp));
+        let period = object
+            .field("ENTRY_DATE")
+            .map(|f| (object.name.clone(), f.name.clone()));
+        wanted.extend(
+            own.chain(line)
+                .chain(remote)
+                .chain(key)
+                .chain(stamp)
+                .chain(period),
+        );
     }
     wanted.sort();
     wanted.dedup();
