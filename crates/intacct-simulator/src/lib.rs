@@ -7,7 +7,7 @@
 //! simulator.set("nulls", "first");
 //! simulator.faults(r#"{"match": {"function": "query"}, "action": "reset"}"#);
 //! ```
-//! What it answers follows `docs/simulator.md`; facts come from the wire reference that the comments cite by section.
+//! What it answers follows `docs/simulator.md`; comments cite the facts of `docs/gateway-facts.md` by number.
 #![forbid(unsafe_code)]
 
 pub mod bench;

@@ -11,7 +11,7 @@ pub const SLOTS: usize = 32;
 /// Requests that wait for a slot in turn; those beyond still get one, but in no order.
 const QUEUE: usize = 64;
 /// A waiter that has not asked for a slot in this time has lost its turn.
-const PATIENCE: u64 = 10_000;
+const TURN_TIMEOUT: u64 = 10_000;
 /// How often holders are checked for processes that no longer exist.
 const AUDIT: u64 = 250;
 /// Requests that went well after which one more is allowed at once.
@@ -213,7 +213,7 @@ impl Slots {
 
 impl Waiter {
     fn has_given_up(&self, now: u64) -> bool {
-        now > self.asked.load(SeqCst).saturating_add(PATIENCE)
+        now > self.asked.load(SeqCst).saturating_add(TURN_TIMEOUT)
     }
 }
 
@@ -241,17 +241,17 @@ mod tests {
     #[test]
     fn a_waiter_that_gives_up_or_falls_silent_blocks_no_other() {
         let slots = Slots::default();
-        let [gone, silent, patient] = [1, 2, 3].map(|process| slots.join(process, 0));
+        let [gone, silent, waiting_on] = [1, 2, 3].map(|process| slots.join(process, 0));
         slots.leave(gone);
         assert!(
-            !slots.try_enter(patient, 1, 1, ALIVE),
+            !slots.try_enter(waiting_on, 1, 1, ALIVE),
             "the silent one came first"
         );
-        assert!(!slots.try_enter(patient, 1, PATIENCE, ALIVE));
-        assert!(slots.try_enter(patient, 1, PATIENCE + 1, ALIVE));
-        slots.leave(patient);
+        assert!(!slots.try_enter(waiting_on, 1, TURN_TIMEOUT, ALIVE));
+        assert!(slots.try_enter(waiting_on, 1, TURN_TIMEOUT + 1, ALIVE));
+        slots.leave(waiting_on);
         assert!(
-            slots.try_enter(silent, 1, PATIENCE + 2, ALIVE),
+            slots.try_enter(silent, 1, TURN_TIMEOUT + 2, ALIVE),
             "and may come back"
         );
     }

@@ -38,8 +38,8 @@ impl Run<'_> {
             .all(|row| may_be_repeated(&self.changes[row]));
         let lost = doubt.error().clone();
         // Where a second try can show it, it does so sooner than a replica that lags behind.
-        let patient = executed || !repeatable;
-        let seen = match self.look(attempt, patient, executed).await {
+        let until_found = executed || !repeatable;
+        let seen = match self.look(attempt, until_found, executed).await {
             Ok(seen) => seen,
             Err(unread) => return Err(self.unknown(lost, &format!("and reading it back failed: {unread}"))),
         };
@@ -90,8 +90,8 @@ impl Run<'_> {
                 }
                 Ended::Each(_) => (Error::new(ErrorKind::Internal, "answers one by one"), None),
             };
-            let patient = executed || (refused_row.is_some() && deletes);
-            let mut seen = match self.look(attempt, patient, executed).await {
+            let until_found = executed || (refused_row.is_some() && deletes);
+            let mut seen = match self.look(attempt, until_found, executed).await {
                 Ok(seen) => seen,
                 Err(unread) => {
                     let also = format!("the second try failed ({error}), and reading it back too: {unread}");
@@ -139,18 +139,18 @@ impl Run<'_> {
             }
     }
 
-    /// Looks for the changes of an operation; when `patient`, until they are there or a bounded time has passed: a
+    /// Looks for the changes of an operation; when `until_found`, until they are there or a bounded time has passed: a
     /// replica may lag behind.
     pub(super) async fn look(
         &self,
         attempt: &Attempt<'_>,
-        patient: bool,
+        until_found: bool,
         executed: bool,
     ) -> Result<Vec<Seen>, Error> {
         let rows = || attempt.operation.rows.clone();
         let mut seen = look(self.client, self.changes, rows(), attempt.sent).await;
         let mut waits = self.client.requester().waits_of_read_back();
-        if !patient {
+        if !until_found {
             return seen;
         }
         loop {
