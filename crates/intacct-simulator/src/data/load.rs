@@ -43,7 +43,7 @@ fn fill(connection: &Connection, object: &Object, position: usize, generator: &G
 fn indexes(catalog: &Catalog) -> Vec<String> {
     let mut wanted: Vec<(String, String)> = Vec::new();
     for object in &catalog.objects {
-        // Lines look up their header, people look up by customer or vendor, and ledgers are read by period; the rest is
+        // Lines look up their header, people look up by customer or vendor, and GLDETAIL is read by period; the rest is
         // scanned.
         let own = object
             .relations
