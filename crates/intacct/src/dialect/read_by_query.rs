@@ -251,7 +251,7 @@ impl Writer<'_> {
             }
             Value::Text(text) if text.contains('\\') => {
                 return Err(unsupported(format!(
-                    "readByQuery has no way to say a backslash (field {field})"
+                    "readByQuery cannot represent a backslash (field {field})"
                 )));
             }
             Value::Text(text) => text.replace('\'', "\\'"),

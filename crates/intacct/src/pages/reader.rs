@@ -190,13 +190,13 @@ impl Reader<'_> {
         {
             // The two counts of one response contradict each other: better no answer than a short one.
             let message =
-                format!("the gateway counts {total} rows, shows {shown}, and says that none remain");
+                format!("the gateway counts {total} rows, shows {shown}, and reports that none remain");
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         match page.remaining {
             Some(0) => Ok(true),
             Some(remaining) if page.rows() == 0 => {
-                let message = format!("the gateway says that {remaining} rows remain, and shows none");
+                let message = format!("the gateway reports that {remaining} rows remain, and shows none");
                 Err(Error::new(ErrorKind::Malformed, message))
             }
             Some(_) => Ok(false),

@@ -24,7 +24,7 @@ pub(super) async fn read(
             )
         })?;
         if remaining > 0 && page.rows() == 0 {
-            let message = format!("the gateway says that {remaining} rows remain, and shows none");
+            let message = format!("the gateway reports that {remaining} rows remain, and shows none");
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         let result_id = page.result_id.take();
@@ -60,7 +60,7 @@ pub(super) async fn read(
         let counted = page.offset + page.rows() as u64 + page.remaining.unwrap_or_default();
         if let Some(total) = page.total_count.filter(|total| *total != counted) {
             let message = format!(
-                "the gateway counts {total} rows of {}, shows {}, and says that {} remain",
+                "the gateway counts {total} rows of {}, shows {}, and reports that {} remain",
                 query.object,
                 page.offset + page.rows() as u64,
                 page.remaining.unwrap_or_default()

@@ -49,7 +49,7 @@ fn counts(page: &Page, asked: AskedPage<'_>) -> Result<(), String> {
         && let Some(remaining) = remaining.filter(|remaining| *remaining > 0)
     {
         return Err(format!(
-            "the gateway says that {remaining} rows remain, and shows none"
+            "the gateway reports that {remaining} rows remain, and shows none"
         ));
     }
     let is_grouped = asked
@@ -70,7 +70,7 @@ fn counts(page: &Page, asked: AskedPage<'_>) -> Result<(), String> {
             "the gateway counts {total} rows, and shows {sent} behind {offset}"
         )),
         Some(remaining) if sent > 0 && shown + remaining != total => Err(format!(
-            "the gateway counts {total} rows, shows {shown}, and says that {remaining} remain"
+            "the gateway counts {total} rows, shows {shown}, and reports that {remaining} remain"
         )),
         _ => Ok(()),
     }
