@@ -148,6 +148,22 @@ SELECT CASE WHEN s.upto < (task ->> 'top')::bigint THEN task || jsonb_build_obje
   FROM (SELECT coalesce((task ->> 'after')::bigint, 0) + (task ->> 'width')::bigint AS upto) s
 $$;
 
+-- A time of change near the newest one of the target, from what ANALYZE has just sampled; null if it saw none. A watermark that
+-- is older than it could be hides nothing: a few rows are read once more.
+CREATE FUNCTION sage_intacct.mirror_sampled(m sage_intacct.mirror, shape record)
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+BEGIN
+    RETURN (SELECT max(v) FROM pg_stats s
+             CROSS JOIN LATERAL unnest(coalesce(s.most_common_vals::text::timestamptz[], '{}') || coalesce(s.histogram_bounds::text::timestamptz[], '{}')) v
+             WHERE (s.schemaname, s.tablename) = (SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = m.target)
+               AND s.attname IN (shape.modified, shape.created) AND v <= sage_intacct.mirror_latest(m));
+END
+$$;
+
 -- A slice of the first load: its rows went from the gateway into the target as they came, from several pages at once. Returns
 -- what mirror_fetch would.
 CREATE FUNCTION sage_intacct.mirror_loaded(m sage_intacct.mirror, task jsonb, read bigint)
@@ -167,10 +183,12 @@ BEGIN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
-    EXECUTE format('ANALYZE %s', m.target);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
-        sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
+    -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed.
+    EXECUTE format('ANALYZE %s (%s)', m.target, (SELECT string_agg(DISTINCT quote_ident(c), ', ') FROM unnest(
+        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) c WHERE c IS NOT NULL));
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(sage_intacct.mirror_sampled(m, shape),
+        sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.

@@ -303,7 +303,7 @@ END
 $$;
 
 -- The newest time of the headers of lines, as a task keeps it. The gateway is not asked for a maximum, whose time may be
--- ambiguous, but for the headers of the last day, or of the last eight, and so on until some come.
+-- ambiguous, but for the headers of the last day, or of the last four, and so on until some come.
 CREATE FUNCTION sage_intacct.mirror_header_seen(m sage_intacct.mirror, shape record)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -319,7 +319,7 @@ BEGIN
         RETURN '{}';
     END IF;
     PERFORM sage_intacct.mirror_header_table(shape);
-    FOREACH since IN ARRAY ARRAY[latest - interval '1 day', latest - interval '8 days', latest - interval '64 days', latest - interval '512 days', '-infinity'] LOOP
+    FOREACH since IN ARRAY ARRAY(SELECT latest - interval '1 day' * power(4, n) FROM generate_series(0, 6) n ORDER BY n) || '-infinity'::timestamptz LOOP
         EXECUTE format('SELECT max(greatest(modified, created)) FROM pg_temp.sage_intacct_header WHERE greatest(modified, created) <= %L AND %s',
                        latest, sage_intacct.mirror_since('modified', 'created', since)) INTO newest;
         EXIT WHEN newest IS NOT NULL;

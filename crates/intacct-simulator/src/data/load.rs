@@ -83,7 +83,11 @@ fn indexes(catalog: &Catalog) -> Vec<String> {
                 "CREATE INDEX {} ON {} ({})",
                 quote(&format!("i_{object}_{field}")),
                 quote(&format!("t_{object}")),
-                quote(&field)
+                match field.as_str() {
+                    // Rows of a period are counted by their numbers.
+                    "ENTRY_DATE" => format!("{}, \"RECORDNO\"", quote(&field)),
+                    _ => quote(&field),
+                }
             )
         })
         .collect()
