@@ -89,6 +89,8 @@ pub fn lookup_batch() -> usize {
 
 #[cfg(debug_assertions)]
 static LOOKUP_FAULT: GucSetting<i32> = GucSetting::<i32>::new(0);
+#[cfg(debug_assertions)]
+static COMBINE_FAULT: GucSetting<i32> = GucSetting::<i32>::new(0);
 
 /// What a lookup join is to do wrong, so that tests can show that they see it. Only builds with assertions have it.
 #[cfg(debug_assertions)]
@@ -99,6 +101,18 @@ pub fn lookup_fault() -> i32 {
 /// As above: nothing.
 #[cfg(not(debug_assertions))]
 pub fn lookup_fault() -> i32 {
+    0
+}
+
+/// What an aggregate over the gateway's groups is to do wrong, as above.
+#[cfg(debug_assertions)]
+pub fn combine_fault() -> i32 {
+    COMBINE_FAULT.get()
+}
+
+/// As above: nothing.
+#[cfg(not(debug_assertions))]
+pub fn combine_fault() -> i32 {
     0
 }
 
@@ -230,6 +244,17 @@ pub fn init() {
         &LOOKUP_FAULT,
         0,
         4,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
+    );
+    #[cfg(debug_assertions)]
+    GucRegistry::define_int_guc(
+        c"sage_intacct.combine_fault",
+        c"What an aggregate over the gateway's groups does wrong, for tests.",
+        c"1 counts groups for rows, 2 loses FILTER, 3 loses ELSE.",
+        &COMBINE_FAULT,
+        0,
+        3,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,
     );

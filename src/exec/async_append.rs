@@ -71,6 +71,8 @@ unsafe fn wait_fd(node: *mut pg_sys::PlanState) -> Option<RawFd> {
     match unsafe { state(node.cast()) }? {
         Running::Scan(state) => state.wait_fd(),
         Running::Aggregate(state) => state.wait_fd(),
+        // Never asked to wait: it is not capable of it.
+        Running::Combined => None,
     }
 }
 
@@ -80,6 +82,6 @@ unsafe fn blocking(node: *mut pg_sys::PlanState, blocking: bool) {
     match unsafe { state(node.cast()) } {
         Some(Running::Scan(state)) => state.blocking = blocking,
         Some(Running::Aggregate(state)) => state.blocking = blocking,
-        None => {}
+        Some(Running::Combined) | None => {}
     }
 }

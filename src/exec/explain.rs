@@ -28,6 +28,9 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
                 explain_groups(es, &private, page_size(node, private.relation));
                 private.transforms
             }
+            Ok(Private::Combined) => {
+                return property(es, c"Intacct Groups", "combined by the plan below");
+            }
             Err(error) => raise_internal(&format!("the plan cannot be read: {error}")),
         };
         if (*es).verbose {
@@ -45,6 +48,7 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
             let received = match state {
                 Running::Scan(state) => &state.received,
                 Running::Aggregate(state) => &state.received,
+                Running::Combined => return,
             };
             explain_received(es, received);
             if let Running::Aggregate(state) = state

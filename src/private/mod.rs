@@ -24,6 +24,8 @@ pub enum Private {
     Scan(Box<ScanPrivate>),
     /// Groups.
     Aggregate(Box<AggregatePrivate>),
+    /// Groups of which PostgreSQL makes those of the statement, in the plan below; they pass through.
+    Combined,
 }
 
 impl Private {

@@ -21,7 +21,7 @@ DO $$ BEGIN
   END IF;
 END $$;
 
--- What stays here.
+-- What PostgreSQL combines from the gateway's groups (combined.sql), and what stays here.
 EXPLAIN (COSTS OFF) SELECT count(DISTINCT state) FROM arinvoice;
 EXPLAIN (COSTS OFF) SELECT state, count(freight_cost) FROM arinvoice GROUP BY state;
 EXPLAIN (COSTS OFF) SELECT count(*), count(freight_cost) FROM arinvoice;

@@ -38,6 +38,7 @@ macro_rules! golden {
 golden!(
     aggregates,
     check,
+    combined,
     consolidation,
     discovery,
     errors,

@@ -17,6 +17,8 @@ pub enum Running {
     Scan(Box<ScanState>),
     /// Of groups.
     Aggregate(Box<AggregateState>),
+    /// Of groups that the plan below combines.
+    Combined,
 }
 
 /// The state of a scan that has begun; none while only explaining.
@@ -42,6 +44,11 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
         let (relation, transforms) = match &private {
             Private::Scan(private) => (private.joined.unwrap_or(0), private.transforms.clone()),
             Private::Aggregate(private) => (private.relation, private.transforms.clone()),
+            Private::Combined => {
+                let mut memory = PgMemoryContexts::For((*(*node).ss.ps.state).es_query_cxt);
+                (*node).fdw_state = memory.leak_and_drop_on_delete(Running::Combined).cast();
+                return;
+            }
         };
         let estate = (*node).ss.ps.state;
         let table = ForeignTable::load(crate::compat::scan_table(node, relation))
@@ -72,6 +79,7 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
                 let state = AggregateState::new(table, user, *private, parameters, converters);
                 Running::Aggregate(Box::new(state))
             }
+            Private::Combined => Running::Combined,
         };
         (*node).fdw_state = memory.leak_and_drop_on_delete(state).cast();
     }
@@ -183,6 +191,7 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                 (found, state.is_local())
             }
             Running::Aggregate(state) => (state.next(context, has_local, values, nulls), state.is_local()),
+            Running::Combined => (false, true),
         };
         if is_local {
             return next_of_local_plan(node);
@@ -259,7 +268,8 @@ pub unsafe extern "C-unwind" fn rescan_foreign_scan(node: *mut pg_sys::ForeignSc
         match state(node) {
             Some(Running::Scan(state)) => state.rewind(changed),
             Some(Running::Aggregate(state)) => state.rewind(changed),
-            None => {}
+            // The executor starts the plan below over.
+            Some(Running::Combined) | None => {}
         }
     }
 }
@@ -272,7 +282,7 @@ pub unsafe extern "C-unwind" fn end_foreign_scan(node: *mut pg_sys::ForeignScanS
         match state(node) {
             Some(Running::Scan(state)) => state.stop(),
             Some(Running::Aggregate(state)) => state.stop(),
-            None => {}
+            Some(Running::Combined) | None => {}
         }
     }
     crate::io::report_lines();

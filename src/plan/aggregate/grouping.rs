@@ -95,6 +95,47 @@ impl Grouping {
         Some(grouping)
     }
 
+    /// Columns to group by, marked from 1 in their order, and aggregates; `None`: the gateway cannot be asked for one of
+    /// them.
+    ///
+    /// # Safety
+    /// Planner nodes of the current planning.
+    pub unsafe fn by(
+        source: &RemoteRel,
+        columns: &[*mut pg_sys::Node],
+        aggregates: Vec<(*mut pg_sys::Aggref, AggregateCall)>,
+    ) -> Option<Grouping> {
+        let mut grouping = Grouping {
+            aggregates,
+            ..Grouping::default()
+        };
+        for (mark, column) in (1..).zip(columns) {
+            // SAFETY: same contract as this function.
+            let key = unsafe { key(source, *column, mark, clause(*column, mark)?)? };
+            let mut known = grouping.keys.iter();
+            if known.any(|known| known.field.eq_ignore_ascii_case(&key.field)) {
+                return None;
+            }
+            grouping.keys.push(key);
+        }
+        Some(grouping)
+    }
+
+    /// The GROUP BY clause of the keys, for types that have an order and can be hashed, as all that are keys do.
+    ///
+    /// # Safety
+    /// Within the planning that the keys are of.
+    pub unsafe fn clause(&self) -> *mut pg_sys::List {
+        let mut list = PgList::<pg_sys::SortGroupClause>::new();
+        for key in &self.keys {
+            // SAFETY: same contract as this function.
+            if let Some(clause) = unsafe { clause(key.var, key.mark) } {
+                list.push(clause);
+            }
+        }
+        list.into_pg()
+    }
+
     /// Takes an aggregate, unless it is known already.
     unsafe fn add(&mut self, source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<()> {
         // SAFETY: the caller checked the node's type.
@@ -125,6 +166,34 @@ impl Grouping {
     pub fn columns(&self) -> impl Iterator<Item = (*mut pg_sys::Expr, pg_sys::Index)> {
         let keys = self.keys.iter().map(|key| (key.var.cast(), key.mark));
         keys.chain(self.aggregates.iter().map(|(aggregate, _)| (aggregate.cast(), 0)))
+    }
+}
+
+/// How values of an expression are grouped by the default operators of its type.
+unsafe fn clause(expression: *mut pg_sys::Node, mark: pg_sys::Index) -> Option<*mut pg_sys::SortGroupClause> {
+    // SAFETY: a valid node; catalog look-ups; the node is zeroed, its tag set.
+    unsafe {
+        let (mut less, mut equal, mut hashable) = (pg_sys::InvalidOid, pg_sys::InvalidOid, false);
+        pg_sys::get_sort_group_operators(
+            pg_sys::exprType(expression),
+            false,
+            false,
+            false,
+            &raw mut less,
+            &raw mut equal,
+            std::ptr::null_mut(),
+            &raw mut hashable,
+        );
+        if equal == pg_sys::InvalidOid || !hashable {
+            return None;
+        }
+        let mut clause =
+            pgrx::PgBox::<pg_sys::SortGroupClause>::alloc_node(pg_sys::NodeTag::T_SortGroupClause);
+        clause.tleSortGroupRef = mark;
+        clause.eqop = equal;
+        clause.sortop = less;
+        clause.hashable = hashable;
+        Some(clause.into_pg())
     }
 }
 

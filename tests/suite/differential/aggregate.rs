@@ -11,7 +11,8 @@ use super::condition::{Constants, condition};
 pub fn aggregate(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
     let filter = filter(rng, table, constants);
     let from = format!("FROM {} t{filter}", table.name);
-    match rng.u8(..8) {
+    match rng.u8(..12) {
+        8.. => super::combined::combined(rng, table, constants),
         0 => format!("SELECT count(*) {from}"),
         1 => distinct(rng, table, &from),
         // Aggregates over one column can be asked for without the rows that have no value in it.
@@ -34,7 +35,7 @@ pub fn aggregate(rng: &mut Rng, table: &Table, constants: &mut Constants) -> Str
 }
 
 /// Half of the conditions are such that the gateway can check them exactly.
-fn filter(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
+pub fn filter(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
     if rng.u8(..4) == 0 {
         return String::new();
     }

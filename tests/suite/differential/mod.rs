@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod column;
+mod combined;
 mod companies;
 mod condition;
 mod constructs;
@@ -158,6 +159,7 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     let mut differences = Vec::new();
     let mut pushed = pushed::Pushed::default();
     let mut nodes = lookup::Nodes::default();
+    let mut combined = combined::Plans::default();
     for number in 0..statements() {
         let statement = statement::statement(&mut rng, &tables);
         company.gateway.forget_requests();
@@ -165,7 +167,10 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
         let requests = company.gateway.tap.requests();
         pushed.count(&requests);
         match checked {
-            Ok(plan) => nodes.count(&statement, plan.as_deref()),
+            Ok(plan) => {
+                nodes.count(&statement, plan.as_deref());
+                combined.count(&statement.sql, plan.as_deref());
+            }
             Err(difference) => {
                 let difference = format!("statement {number}: {difference}");
                 keep(name, seed, &difference, &requests);
@@ -185,6 +190,7 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     // A comparison of local plans with local plans would find nothing.
     pushed.assert_plenty(statements());
     nodes.assert_plenty(&mut client);
+    combined.assert_plenty(&mut client);
 }
 
 /// Keeps a difference in a file, with the requests of all runs of the statement: what a machine under load shows once
@@ -341,6 +347,30 @@ fn broken_lookup_joins_are_caught() {
         let caught = (0..60).any(|_| {
             let mut statement = statement::lookup(&mut rng, &tables);
             statement.settings += &format!("SET LOCAL sage_intacct.lookup_fault = {fault};");
+            run::check(&mut client, &statement).is_err()
+        });
+        assert!(caught, "fault {fault} was not seen");
+    }
+}
+
+/// The same of aggregates over the gateway's groups.
+#[test]
+fn broken_combinations_are_caught() {
+    let company = prepare("broken_combined", "apiuser", &[], "");
+    let mut client = company.connect();
+    let tables: Vec<_> = TABLES
+        .iter()
+        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
+        .collect();
+    if client.query("SHOW sage_intacct.combine_fault", &[]).is_err() {
+        // Only a build with assertions can be broken.
+        return;
+    }
+    for fault in 1..=3 {
+        let mut rng = Rng::with_seed(SEED);
+        let caught = (0..200).any(|_| {
+            let mut statement = statement::combining(&mut rng, &tables);
+            statement.settings += &format!("SET LOCAL sage_intacct.combine_fault = {fault};");
             run::check(&mut client, &statement).is_err()
         });
         assert!(caught, "fault {fault} was not seen");

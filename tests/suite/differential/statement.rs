@@ -81,6 +81,20 @@ pub fn lookup(rng: &mut Rng, tables: &[Table]) -> Statement {
     }
 }
 
+/// Makes one statement whose groups PostgreSQL combines from the gateway's.
+pub fn combining(rng: &mut Rng, tables: &[Table]) -> Statement {
+    let table = rng.choice(tables).expect("there are tables");
+    let time_zone = rng.choice(ZONES).copied().expect("there are zones");
+    let mut constants = Constants::new(rng.u8(..3) == 0);
+    let sql = super::combined::combined(rng, table, &mut constants);
+    Statement {
+        sql: finish(&sql, &constants),
+        compare: Compare::Unordered,
+        time_zone,
+        settings: String::new(),
+    }
+}
+
 /// Makes one statement that joins no tables, so that they may be any.
 pub fn without_joins(rng: &mut Rng, tables: &[Table]) -> Statement {
     make(rng, tables, Joins::None)

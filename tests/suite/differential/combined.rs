@@ -1,0 +1,172 @@
+//! Generates groupings that are functions of columns the gateway can group by, and counts the plans that combine its
+//! groups.
+
+use fastrand::Rng;
+use postgres::Client;
+
+use super::aggregate::{exact, filter, trimmed};
+use super::column::{Column, Kind, Table};
+use super::condition::Constants;
+
+/// Stands in statements that are made for the node.
+const MARK: &str = "/* combined */";
+
+/// A statement whose keys or aggregates the gateway cannot compute as they stand.
+pub fn combined(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
+    let from = format!("FROM {} t{}", table.name, filter(rng, table, constants));
+    let keys: Vec<Column> = (0..rng.u8(0..=2)).map(|_| few(rng, table).clone()).collect();
+    let keys: Vec<(Kind, String)> = keys.iter().map(|key| expression(rng, key)).collect();
+    let shown = keys.iter().map(|(kind, key)| trimmed(*kind, key));
+    if !keys.is_empty() && rng.u8(..8) == 0 {
+        return format!(
+            "SELECT {MARK} DISTINCT {} {from}",
+            shown.collect::<Vec<_>>().join(", ")
+        );
+    }
+    let calls = (0..rng.u8(1..=3)).map(|_| call(rng, table, constants));
+    let listed: Vec<_> = shown.chain(calls.collect::<Vec<_>>()).collect();
+    let names: Vec<_> = keys.iter().map(|(_, key)| key.as_str()).collect();
+    let names = names.join(", ");
+    let grouping = match (keys.len(), rng.u8(..8)) {
+        (0, _) => String::new(),
+        (_, 0) => format!(" GROUP BY ROLLUP ({names})"),
+        (2, 1) => format!(" GROUP BY CUBE ({names})"),
+        (_, 2) => format!(" GROUP BY GROUPING SETS (({names}), ())"),
+        _ => format!(" GROUP BY {names}"),
+    };
+    let having = match rng.u8(..5) {
+        0 => " HAVING count(*) > 1".to_owned(),
+        1 => format!(" HAVING {} IS NOT NULL", call(rng, table, constants)),
+        _ => String::new(),
+    };
+    format!("SELECT {MARK} {} {from}{grouping}{having}", listed.join(", "))
+}
+
+/// A column with few values, as far as a few tries find one: groups are then fewer than rows.
+fn few<'a>(rng: &mut Rng, table: &'a Table) -> &'a Column {
+    (0..6)
+        .map(|_| table.any(rng))
+        .find(|column| {
+            column.name != table.key && matches!(column.kind, Kind::Text | Kind::Boolean | Kind::Date)
+        })
+        .unwrap_or_else(|| table.any(rng))
+}
+
+/// An expression over a column.
+fn expression(rng: &mut Rng, column: &Column) -> (Kind, String) {
+    let name = format!("t.{}", column.name);
+    let of = |choices: &[(Kind, String)], rng: &mut Rng| rng.choice(choices.to_vec()).expect("not empty");
+    let text = |text: String| (Kind::Text, text);
+    match column.kind {
+        Kind::Text => of(
+            &[
+                text(format!("lower({name})")),
+                text(format!("coalesce({name}, '?')")),
+                text(format!("left({name}, 3)")),
+                text(format!("{name}::varchar(4)::text")),
+                (Kind::Integer, format!("length({name})::bigint")),
+                (Kind::Boolean, format!("{name} IS NULL")),
+                text(name.clone()),
+            ],
+            rng,
+        ),
+        Kind::Integer => of(
+            &[
+                (Kind::Integer, format!("{name} % 3")),
+                (Kind::Integer, format!("coalesce({name}, -1)")),
+                (Kind::Boolean, format!("{name} > 20")),
+            ],
+            rng,
+        ),
+        Kind::Number => of(
+            &[
+                (Kind::Number, format!("coalesce({name}, 0)")),
+                (Kind::Number, format!("round({name}, -4)")),
+                (Kind::Boolean, format!("{name} > 1000")),
+            ],
+            rng,
+        ),
+        Kind::Boolean => of(
+            &[
+                (Kind::Boolean, format!("coalesce({name}, false)")),
+                text(format!(
+                    "CASE WHEN {name} THEN 'y' WHEN NOT {name} THEN 'n' ELSE '?' END"
+                )),
+                (Kind::Boolean, name.clone()),
+            ],
+            rng,
+        ),
+        Kind::Date => of(
+            &[
+                (Kind::Date, format!("date_trunc('month', {name})::date")),
+                (Kind::Number, format!("extract(year FROM {name})")),
+                text(format!("to_char({name}, 'YYYY-MM')")),
+            ],
+            rng,
+        ),
+        Kind::Instant => of(
+            &[
+                (Kind::Instant, format!("date_trunc('month', {name})")),
+                (Kind::Date, format!("{name}::date")),
+                (Kind::Number, format!("extract(quarter FROM {name})")),
+            ],
+            rng,
+        ),
+    }
+}
+
+/// An aggregate that PostgreSQL makes of the gateway's groups.
+fn call(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
+    let column = few(rng, table);
+    let name = format!("t.{}", column.name);
+    let kind = rng.choice([Kind::Number, Kind::Integer]).expect("not empty");
+    let summed = table.of_kind(rng, kind).unwrap_or(column);
+    let is_number = matches!(summed.kind, Kind::Number | Kind::Integer);
+    let summand = format!("t.{}", summed.name);
+    let mut test = || exact(rng, table, "t", constants);
+    let (a, b) = (test(), test());
+    let sum = |summand: &str| trimmed(Kind::Number, &format!("sum({summand})::numeric"));
+    match rng.u8(..14) {
+        0 if is_number => sum(&format!("CASE WHEN {a} THEN {summand} ELSE 0 END")),
+        1 if is_number => sum(&format!("CASE WHEN {a} THEN {summand} WHEN {b} THEN 7 END")),
+        2 if is_number => sum(&format!("coalesce({summand}, 0)")),
+        3 if is_number => format!("trim_scale((sum({summand}) FILTER (WHERE {a}))::numeric)"),
+        4 if is_number => sum(&summand),
+        5 => sum("1"),
+        6 => sum(&format!("CASE WHEN {a} THEN 2.5 WHEN {b} THEN NULL ELSE 1 END")),
+        7 => format!("count(*) FILTER (WHERE {a})"),
+        8 => format!("count(CASE WHEN {a} THEN 1 END)"),
+        9 => format!("count(DISTINCT {name})"),
+        10 => format!("count({name})"),
+        11 => format!("bool_or({a}), bool_and({b})"),
+        12 if column.kind == Kind::Text => format!("max(upper({name})), min({name})"),
+        _ => format!("min(t.{}) FILTER (WHERE {a}), max(t.{})", table.key, table.key),
+    }
+}
+
+/// How many plans combine the gateway's groups.
+#[derive(Debug, Default)]
+pub struct Plans {
+    made_for_it: u32,
+    combined: u32,
+}
+
+impl Plans {
+    /// Counts a statement and its plan.
+    pub fn count(&mut self, sql: &str, plan: Option<&str>) {
+        self.made_for_it += u32::from(sql.contains(MARK));
+        let combines = |plan: &str| plan.contains("Intacct Groups: combined");
+        self.combined += u32::from(plan.is_some_and(combines));
+    }
+
+    /// Fails if hardly any plan did.
+    #[track_caller]
+    pub fn assert_plenty(&self, client: &mut Client) {
+        let version: String = client
+            .query_one("SHOW server_version", &[])
+            .expect("a setting")
+            .get(0);
+        println!("combined groups on {version}: {self:?}");
+        assert!(self.combined * 4 >= self.made_for_it, "{self:?}");
+    }
+}
