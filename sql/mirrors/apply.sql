@@ -184,9 +184,12 @@ BEGIN
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed.
-    EXECUTE format('ANALYZE %s (%s)', m.target, (SELECT string_agg(DISTINCT quote_ident(c), ', ') FROM unnest(
-        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) c WHERE c IS NOT NULL));
+    -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed; it
+    -- does not analyze a partitioned table.
+    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+        HAVING count(*) > 0));
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(sage_intacct.mirror_sampled(m, shape),
         sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)

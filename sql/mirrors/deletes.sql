@@ -202,6 +202,7 @@ DECLARE
     shown bigint := 0;
     sample boolean := false;
     short boolean;
+    left_out boolean;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     keys := sage_intacct.mirror_keys(shape);
@@ -251,8 +252,15 @@ BEGIN
             IF shown > 0 AND expected ? 'since' THEN
                 short := sage_intacct.mirror_left_out(m, shape, expected) OR short;
             ELSIF shown > 0 AND expected ->> 'by' IN ('range', 'keys') THEN
-                -- Lines may have moved to another header, and keys in the trail may be in use again.
+                -- Keys in the trail may be in use again.
                 short := true;
+            ELSIF shown > 0 AND task ->> 'do' = 'lines' THEN
+                -- Lines may have moved to another header: those that have not were left out, and may have changed.
+                EXECUTE format('WITH r AS MATERIALIZED (SELECT %1$s FROM %2$s WHERE %3$I = ANY (%4$s) AND %5$I = ANY (%6$s))
+                                SELECT EXISTS (SELECT FROM r t JOIN pg_temp.sage_intacct_shown s ON %7$s)', names, m.source, keys[1],
+                               sage_intacct.mirror_key_list('pg_temp.sage_intacct_shown', keys[1], 'LIMIT 1000'), shape.link,
+                               sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'), same) INTO left_out;
+                short := short OR left_out;
             END IF;
         END IF;
         IF answer ? 'remove' THEN
