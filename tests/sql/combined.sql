@@ -1,5 +1,11 @@
 -- Groupings that the gateway cannot compute as they stand: it groups by bare columns, and PostgreSQL combines its groups.
 IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice, arinvoiceitem, customer) FROM SERVER acme INTO public;
+-- PostgreSQL 16 and later may sort for DISTINCT below the aggregate.
+DO $$ BEGIN
+  IF current_setting('server_version_num')::integer >= 160000 THEN
+    SET enable_presorted_aggregate = off;
+  END IF;
+END $$;
 CREATE TABLE here AS SELECT * FROM arinvoice;
 -- Whether a statement's rows are the same there and here, and what the gateway is asked.
 CREATE FUNCTION compare(query text, OUT rows text, OUT asked text) LANGUAGE plpgsql AS $$
