@@ -31,7 +31,7 @@ impl UserFormatting {
     /// `MM/DD/YYYY` (`/mdY`) or `YYYY-MM-DD` (`-Ymd`).
     ///
     /// # Errors
-    /// [`ErrorKind::Formatting`](crate::ErrorKind::Formatting), whose hint names the preferences that can be read.
+    /// [`ErrorKind::Formatting`], whose hint names the preferences that can be read.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::new(ErrorKind::Formatting, what));
         if !self
