@@ -240,10 +240,10 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"sage_intacct.lookup_fault",
         c"What a lookup join does wrong, for tests.",
-        c"1 loses rows, 2 doubles rows, 3 does not check conditions, 4 mistakes rows without a match.",
+        c"1 loses rows, 2 doubles rows, 3 does not check conditions, 4 mistakes rows without a match, 5 mistakes parameters, 6 loses rows of those read whole.",
         &LOOKUP_FAULT,
         0,
-        4,
+        6,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,
     );

@@ -6,11 +6,15 @@ use crate::private::transform::ParamTransform;
 use intacct::{Binding, Value};
 use pgrx::{PgList, pg_sys};
 
+/// A value on which no condition narrows what is read.
+const KEEPS_EVERY_ROW: Binding = Binding::NotRepresentable;
+
 /// The scan's `fdw_exprs`, ready to be evaluated.
 pub struct Parameters {
     states: Vec<*mut pg_sys::ExprState>,
     types: Vec<pg_sys::Oid>,
     transforms: Vec<ParamTransform>,
+    varies: Vec<bool>,
 }
 
 impl Parameters {
@@ -29,11 +33,16 @@ impl Parameters {
                 .iter_ptr()
                 .map(|expression| pg_sys::exprType(expression))
                 .collect();
+            let varies = PgList::<pg_sys::Expr>::from_pg(expressions)
+                .iter_ptr()
+                .map(|expression| !pg_sys::pull_paramids(expression).is_null())
+                .collect();
             let states = pg_sys::ExecInitExprList(expressions, parent);
             Parameters {
                 states: PgList::<pg_sys::ExprState>::from_pg(states).iter_ptr().collect(),
                 types,
                 transforms,
+                varies,
             }
         }
     }
@@ -41,6 +50,21 @@ impl Parameters {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
+    }
+
+    /// For each expression, whether its value may change while the statement runs.
+    pub fn varies(&self) -> &[bool] {
+        &self.varies
+    }
+
+    /// The values without those that may change while the statement runs: conditions on these keep every row.
+    pub fn constant(&self, bindings: &[Binding]) -> Vec<Binding> {
+        let all = bindings.iter().zip(&self.varies);
+        all.map(|(binding, varies)| match varies {
+            true => KEEPS_EVERY_ROW,
+            false => binding.clone(),
+        })
+        .collect()
     }
 
     /// What each expression is now, in the order of their numbers.
@@ -59,7 +83,7 @@ impl Parameters {
                     let mut null = false;
                     match ffi::evaluate(*state, context, &mut null) {
                         Some(datum) => transform::bind(datum, null, *type_oid, *shape),
-                        None => Binding::NotRepresentable,
+                        None => KEEPS_EVERY_ROW,
                     }
                 }
             })

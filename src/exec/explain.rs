@@ -51,10 +51,13 @@ pub unsafe extern "C-unwind" fn explain_foreign_scan(
                 Running::Combined => return,
             };
             explain_received(es, received);
-            if let Running::Aggregate(state) = state
-                && let Some(memory) = state.memory.as_ref().filter(|memory| memory.recalled > 0)
-            {
-                let lookups = format!("{} asked, {} from memory", memory.asked, memory.recalled);
+            let calls = received.meter.stats().calls;
+            let lookups = match state {
+                Running::Scan(state) => state.answers.as_ref().and_then(|answers| answers.text(calls)),
+                Running::Aggregate(state) => state.answers.as_ref().and_then(|answers| answers.text(calls)),
+                Running::Combined => None,
+            };
+            if let Some(lookups) = lookups {
                 property(es, c"Intacct Lookups", &lookups);
             }
             if matches!(state, Running::Scan(_))

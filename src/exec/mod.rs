@@ -2,13 +2,16 @@
 
 mod aggregate;
 mod analyze;
+mod answers;
 mod async_append;
 mod bind;
 pub mod cell_location;
 mod cells;
 mod explain;
 mod generated;
+mod key_part;
 mod lookup;
+mod read_through;
 mod scan;
 
 pub use aggregate::may_read_rows;
@@ -18,6 +21,7 @@ pub use cells::cell_reader;
 pub use explain::{explain_foreign_scan, property};
 pub use generated::StoredColumns;
 pub use lookup::init;
+pub use scan::ScanStats;
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,
 };

@@ -1,8 +1,9 @@
 //! The groups of an answer: those that read equal are one, and they must add up.
 
 use crate::catalog::ValueClass;
+use crate::exec::key_part::KeyPart;
 use crate::private::AggregatePrivate;
-use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem, Value};
+use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem};
 use std::collections::HashMap;
 
 /// A cell's location: page and row.
@@ -47,16 +48,6 @@ pub enum Failure {
     Cell(usize, usize, CellError),
     /// The answer is not to be trusted.
     Doubt(Doubt),
-}
-
-/// A group key that is equal where SQL takes it for equal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum KeyPart {
-    Null,
-    Text(Box<[u8]>),
-    Number(i64),
-    Decimal(Value),
-    Day(jiff::civil::Date),
 }
 
 impl Groups {
@@ -227,26 +218,9 @@ fn key(
         let Some(cell) = page.cell(row, item) else {
             return Ok(KeyPart::Null);
         };
-        key_part(*class, cell, reader).map_err(|error| (item, error))
+        KeyPart::of_cell(*class, cell, reader).map_err(|error| (item, error))
     };
     plan.keys.iter().enumerate().map(part).collect()
-}
-
-fn key_part(class: ValueClass, cell: &[u8], reader: &CellReader) -> Result<KeyPart, CellError> {
-    Ok(match class {
-        ValueClass::Text => KeyPart::Text(cell.into()),
-        ValueClass::Integer => KeyPart::Number(reader.integer(cell)?),
-        ValueClass::Boolean => KeyPart::Number(reader.boolean(cell)?.into()),
-        ValueClass::Timestamp => KeyPart::Number(reader.timestamp(cell)?),
-        ValueClass::Date => KeyPart::Day(reader.date(cell)?),
-        ValueClass::Decimal => {
-            let number = std::str::from_utf8(cell).ok().and_then(Value::number);
-            KeyPart::Decimal(number.ok_or_else(|| CellError {
-                expected: "a decimal number",
-                found: String::from_utf8_lossy(cell).chars().take(80).collect(),
-            })?)
-        }
-    })
 }
 
 /// Whether a sum by a count is so large that PostgreSQL's quotient would depend on how many zeros the summands were

@@ -267,7 +267,7 @@ fn key_fields(plan: &AggregatePrivate) -> impl Iterator<Item = String> {
 }
 
 /// The question whose number of rows is that of all groups together.
-fn whole(plan: &AggregatePrivate) -> Option<Query> {
+pub fn whole(plan: &AggregatePrivate) -> Option<Query> {
     let query = plan.queries.first()?;
     let row_key = query.select.iter().find_map(|item| match item {
         SelectItem::Aggregate {

@@ -2,15 +2,16 @@
 
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
 use super::job::{self as ask, GroupAnswer};
-use super::memory::{Memory, Remembered};
+use super::memory::{Remembered, question};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{Report, raise, raise_internal};
+use crate::exec::answers::Answers;
 use crate::exec::bind::Parameters;
 use crate::exec::cell_location::CellLocation;
 use crate::exec::cells::cell_reader;
-use crate::exec::scan::ScanStats;
-use crate::exec::scan::job;
+use crate::exec::read_through::ReadThrough;
+use crate::exec::scan::{ScanState, ScanStats, job};
 use crate::io::{self, Ready, Stream};
 use crate::private::{AggregateOutput, AggregatePrivate, Merge, QueryItem};
 use crate::shmem::Tracked;
@@ -34,7 +35,9 @@ pub struct AggregateState {
     pub blocking: bool,
     progress: AggregatePhase,
     /// What was answered for parameters before these; none of an aggregate that has no parameters.
-    pub memory: Option<Memory>,
+    pub answers: Option<Answers<Remembered>>,
+    /// Whether all rows are worth reading.
+    read_through: ReadThrough,
 }
 
 /// Where the aggregate stands.
@@ -88,7 +91,8 @@ impl AggregateState {
         converters: Vec<Converter>,
     ) -> AggregateState {
         AggregateState {
-            memory: (!parameters.is_empty()).then(Memory::default),
+            answers: (!parameters.is_empty()).then(Answers::default),
+            read_through: ReadThrough::Unknown,
             table,
             user,
             plan,
@@ -104,17 +108,19 @@ impl AggregateState {
     ///
     /// # Safety
     /// `context` must be the scan's expression context, the arrays as long as the tuple descriptor; memory for values
-    /// is taken from the current context. `has_local`: whether there is a local plan.
+    /// is taken from the current context. `has_local`: whether there is a local plan;
+    /// `local_scan`: the only scan of it, where all its rows may be read once.
     pub unsafe fn next(
         &mut self,
         context: *mut pg_sys::ExprContext,
         has_local: bool,
+        local_scan: Option<&mut ScanState>,
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> bool {
         if matches!(self.progress, AggregatePhase::Idle) {
             // SAFETY: same contract as this function.
-            self.progress = unsafe { self.start(context, has_local) };
+            self.progress = unsafe { self.start(context, has_local, local_scan) };
         }
         while let AggregatePhase::Asking(asking) = &mut self.progress {
             let answer = if self.blocking {
@@ -225,7 +231,12 @@ impl AggregateState {
         self.progress = AggregatePhase::Idle;
     }
 
-    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) -> AggregatePhase {
+    unsafe fn start(
+        &mut self,
+        context: *mut pg_sys::ExprContext,
+        has_local: bool,
+        local_scan: Option<&mut ScanState>,
+    ) -> AggregatePhase {
         // SAFETY: same contract as this function.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.queries.first().and_then(|query| query.filter.as_ref());
@@ -237,15 +248,62 @@ impl AggregateState {
         };
         let client =
             crate::connection::client(self.table.server_oid, self.user).unwrap_or_else(|error| raise(error));
-        let question = Memory::question(&plan.queries);
-        if let Some(answer) = self.memory.as_mut().and_then(|memory| memory.recall(&question)) {
+        let question = question(&plan.queries);
+        if let Some(answer) = self
+            .answers
+            .as_mut()
+            .and_then(|answers| answers.recall(&question))
+        {
             return self.recalled(answer);
+        }
+        if let Some(answers) = &mut self.answers
+            && answers.whole_after.is_some()
+        {
+            answers.recalled += 1;
+            return self.local(has_local, None);
         }
         // At an entity, what a path shows of other entities is not known (fact 41).
         if plan.joined && client.config().location_id.is_some() {
             return self.local(has_local, None);
         }
+        if let Some(scan) = local_scan
+            && self.reads_rows(&client, &bindings, scan)
+        {
+            return self.local(has_local, None);
+        }
+        if let Some(answers) = &mut self.answers {
+            answers.asked += 1;
+        }
         self.ask(client, plan, None)
+    }
+
+    /// Whether the local plan computes all further answers from rows that its scan reads once, because answers have cost as
+    /// many calls.
+    fn reads_rows(&mut self, client: &Client, bindings: &[Binding], scan: &mut ScanState) -> bool {
+        let asked = self.answers.as_ref().map_or(0, |answers| answers.asked);
+        if asked == 0 || self.plan.joined {
+            return false;
+        }
+        let constant = self.parameters.constant(bindings);
+        let query = bind(&self.plan, &constant).and_then(|plan| match plan.only_count {
+            true => plan.queries.into_iter().next(),
+            false => ask::whole(&plan),
+        });
+        let (client, dialect) = (client.clone(), self.plan.dialect);
+        let page_size = self.table.page_size();
+        let due = self
+            .read_through
+            .before_lookup(asked, &mut self.received, page_size, || {
+                Some((client, dialect, query?))
+            });
+        if !due.is_some_and(|rows| scan.read_whole_next(rows)) {
+            return false;
+        }
+        if let Some(answers) = &mut self.answers {
+            answers.whole_after = Some(self.received.meter.stats().calls);
+            answers.recalled += 1;
+        }
+        true
     }
 
     /// What was answered before.
@@ -267,7 +325,9 @@ impl AggregateState {
 
     /// Keeps what the gateway answered; what the local plan returns is not known here.
     fn remember(&mut self, queries: &[Query], progress: &AggregatePhase) {
-        let Some(memory) = &mut self.memory else { return };
+        let Some(answers) = &mut self.answers else {
+            return;
+        };
         let answer = match progress {
             AggregatePhase::Groups { groups, reader, .. } => {
                 Remembered::Groups(groups.clone(), reader.clone())
@@ -276,7 +336,8 @@ impl AggregateState {
             AggregatePhase::Nothing { .. } => Remembered::Nothing,
             _ => return,
         };
-        memory.keep(Memory::question(queries), answer);
+        let bytes = answer.memory_bytes();
+        answers.keep(question(queries), answer, bytes);
     }
 
     /// Asks; `doubt`: what was wrong with the answer before.

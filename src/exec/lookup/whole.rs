@@ -5,6 +5,7 @@
 
 use super::keys::Side;
 use super::state::{Lookup, Whole};
+use crate::exec::read_through::counted_rows;
 use crate::ffi;
 
 /// The list with which a count travels; under a LIMIT it is the one after it.
@@ -35,7 +36,7 @@ impl Lookup {
         let scan = unsafe { self.scan() };
         if let Whole::Counting(stream) = &mut self.whole {
             // Without the number lists go on.
-            let counted = scan.received.wait(|| stream.next()).unwrap_or(None);
+            let counted = counted_rows(scan.received.wait(|| stream.next()));
             let page = u64::from(scan.table.page_size());
             self.whole = match counted {
                 Some(rows) if rows.saturating_mul(LEAST_KEY) < self.bound as u64 => {

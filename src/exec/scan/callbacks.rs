@@ -9,7 +9,7 @@ use crate::exec::bind::Parameters;
 use crate::exec::generated::StoredColumns;
 use crate::ffi;
 use crate::private::{AggregatePrivate, Private, ScanPrivate};
-use pgrx::{PgMemoryContexts, pg_guard, pg_sys};
+use pgrx::{PgMemoryContexts, is_a, pg_guard, pg_sys};
 
 /// A scan that has begun.
 pub enum Running {
@@ -72,6 +72,11 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
                 };
                 let mut state = ScanState::new(table, user, *private, parameters, outputs, constants);
                 state.stored = stored;
+                // A scan that depends on values of the executor may be run for each of them.
+                let rewinds = flags & pg_sys::EXEC_FLAG_REWIND as i32 != 0;
+                if rewinds || !(*plan).scan.plan.allParam.is_null() {
+                    state.remember();
+                }
                 Running::Scan(Box::new(state))
             }
             Private::Aggregate(private) => {
@@ -190,7 +195,10 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
                 }
                 (found, state.is_local())
             }
-            Running::Aggregate(state) => (state.next(context, has_local, values, nulls), state.is_local()),
+            Running::Aggregate(state) => {
+                let found = state.next(context, has_local, only_scan(node), values, nulls);
+                (found, state.is_local())
+            }
             Running::Combined => (false, true),
         };
         if is_local {
@@ -200,6 +208,28 @@ pub unsafe extern "C-unwind" fn iterate_foreign_scan(
             pg_sys::ExecStoreVirtualTuple(slot);
         }
         slot
+    }
+}
+
+/// The scan of a local plan that reads rows of one table.
+unsafe fn only_scan<'a>(node: *mut pg_sys::ForeignScanState) -> Option<&'a mut ScanState> {
+    // SAFETY: plan states that the executor has made ready; the tag is checked before the cast, and the state of a foreign scan
+    // below one of ours is of the same server.
+    unsafe {
+        let mut below = (*node).ss.ps.lefttree;
+        while !below.is_null() {
+            if !(*below).righttree.is_null() {
+                return None;
+            }
+            if is_a(below.cast(), pg_sys::NodeTag::T_ForeignScanState) {
+                return match state(below.cast()) {
+                    Some(Running::Scan(scan)) => Some(scan),
+                    _ => None,
+                };
+            }
+            below = (*below).lefttree;
+        }
+        None
     }
 }
 
@@ -280,7 +310,10 @@ pub unsafe extern "C-unwind" fn end_foreign_scan(node: *mut pg_sys::ForeignScanS
     // SAFETY: executor callback on the main thread.
     unsafe {
         match state(node) {
-            Some(Running::Scan(state)) => state.stop(),
+            Some(Running::Scan(state)) => {
+                state.stop();
+                state.close();
+            }
             Some(Running::Aggregate(state)) => state.stop(),
             Some(Running::Combined) | None => {}
         }

@@ -2,9 +2,12 @@
 
 mod callbacks;
 pub mod job;
+mod kept;
+mod known;
 mod lines;
 mod state;
 mod stats;
+mod whole;
 
 pub use callbacks::{
     Running, begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan,

@@ -1,21 +1,25 @@
 //! Executor state of a foreign scan (`fdw_state`).
 
 use super::job::{self, Job};
+use super::kept::{Kept, Recording, Resumed};
 use super::lines::Lines;
 use super::stats::ScanStats;
+use super::whole::{Cursor, Whole};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::convert::memory::RowMemory;
 use crate::error::{Report, raise};
 use crate::exec::aggregate;
+use crate::exec::answers::Answers;
 use crate::exec::bind::{self, Parameters};
 use crate::exec::cell_location::{CellLocation, naming};
 use crate::exec::cells::cell_reader;
 use crate::exec::generated::StoredColumns;
+use crate::exec::read_through::ReadThrough;
 use crate::io::{Ready, Stream};
 use crate::private::{ScanPart, ScanPrivate};
 use crate::shmem::Tracked;
-use intacct::{CellReader, Client, Condition, ErrorKind, Page, Query};
+use intacct::{Binding, CellReader, Client, Condition, ErrorKind, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -59,43 +63,67 @@ pub struct ScanState {
     /// The query without that, once it is bound.
     all: Option<Query>,
     client: Option<Client>,
-    reader: Option<CellReader>,
+    pub(super) reader: Option<CellReader>,
     /// Holds the values of the current row.
     memory: RowMemory,
     /// Owned lines of the page's rows.
     lines: Lines,
-    progress: ScanPhase,
+    pub(super) progress: ScanPhase,
     /// What the scan still has to skip and to return, if it carries out LIMIT and OFFSET; as it is, and as it began.
-    left: Option<(Left, Left)>,
+    pub(super) left: Option<(Left, Left)>,
+    /// What was answered for parameters before these; none of a scan that is run once.
+    pub(in crate::exec) answers: Option<Answers<Kept>>,
+    /// The answer that is under way.
+    pub(super) recording: Option<Recording>,
+    /// Of an answer that was kept in part and is asked for once more.
+    pub(super) resumed: Option<Resumed>,
+    /// Whether all rows are worth reading.
+    pub(super) read_through: ReadThrough,
+    /// All rows, once they are read.
+    pub(super) whole: Option<Whole>,
+    /// The number of all rows, which are read for the next question: lookups of the node above have cost as much.
+    pub(super) whole_next: Option<u64>,
 }
 
 /// Rows that are still to be skipped and returned.
 #[derive(Debug, Clone, Copy)]
-struct Left {
+pub(super) struct Left {
     skip: u64,
     limit: u64,
 }
 
 /// Where the scan stands.
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a scan")]
-enum ScanPhase {
+pub(super) enum ScanPhase {
     /// No request has been sent.
     Idle,
     /// A join is computed locally.
     Local,
     /// Reading `page` from `row` on; later pages come from `rest`.
     Reading {
-        page: Page,
+        page: Rc<Page>,
         row: usize,
         pages: u64,
-        rest: Option<Stream<Page>>,
+        rest: Rest,
         shown: SharedProgress,
     },
 }
 
+/// Where further pages come from.
+pub(super) enum Rest {
+    /// There are none.
+    Nothing,
+    /// The gateway.
+    Gateway(Stream<Page>),
+    /// An answer that was kept, from its page of this number on.
+    Kept(Kept, usize),
+    /// All rows, which were read before.
+    Whole(Cursor),
+}
+
 /// What others may see of the scan.
 #[derive(Default)]
-struct SharedProgress {
+pub(super) struct SharedProgress {
     tracked: Option<Tracked>,
     /// Rows that the statement wants, where known.
     wanted: Option<u64>,
@@ -120,6 +148,14 @@ impl SharedProgress {
             tracked.progress(self.rows, self.total, pages);
         }
     }
+}
+
+/// Where the rows of a question come from.
+pub(super) enum Source {
+    /// The gateway; the answer is kept under this question, if there is one.
+    Gateway(Option<String>),
+    /// What is known.
+    Known(Rest),
 }
 
 impl ScanState {
@@ -150,6 +186,12 @@ impl ScanState {
             lines: Lines::default(),
             progress: ScanPhase::Idle,
             left: None,
+            answers: None,
+            recording: None,
+            resumed: None,
+            read_through: ReadThrough::Unknown,
+            whole: None,
+            whole_next: None,
         }
     }
 
@@ -207,12 +249,51 @@ impl ScanState {
                 unsafe { self.fill(current, values, nulls) };
                 return true;
             }
-            let Some(stream) = rest else { return false };
-            let next = if self.blocking {
-                let next = self.received.wait(|| stream.next());
-                next.map(|next| next.map_or(Ready::End, Ready::Item))
-            } else {
-                stream.try_next()
+            let next = match rest {
+                Rest::Nothing => return false,
+                Rest::Gateway(stream) if self.blocking => {
+                    let next = self.received.wait(|| stream.next());
+                    next.map(|next| next.map_or(Ready::End, |page| Ready::Item(Rc::new(page))))
+                }
+                Rest::Gateway(stream) => stream.try_next().map(|next| match next {
+                    Ready::Item(page) => Ready::Item(Rc::new(page)),
+                    Ready::End => Ready::End,
+                    Ready::NotYet => Ready::NotYet,
+                }),
+                Rest::Kept(kept, number) => {
+                    let next = kept.pages.get(*number).cloned();
+                    *number += 1;
+                    match (next, kept.complete) {
+                        (Some(next), _) => {
+                            *pages += 1;
+                            *page = next;
+                            *row = 0;
+                        }
+                        (None, true) => *rest = Rest::Nothing,
+                        (None, false) => {
+                            let used = kept.pages.clone();
+                            // SAFETY: same contract as this function.
+                            unsafe { self.resume(context, has_local, used) };
+                        }
+                    }
+                    continue;
+                }
+                Rest::Whole(cursor) => {
+                    // SAFETY: main thread; the cursor is of the rows that are kept.
+                    let next = self
+                        .whole
+                        .as_mut()
+                        .and_then(|whole| unsafe { whole.page(cursor) });
+                    match next {
+                        Some(next) => {
+                            *pages += 1;
+                            *page = next;
+                            *row = 0;
+                        }
+                        None => *rest = Rest::Nothing,
+                    }
+                    continue;
+                }
             };
             match next {
                 Ok(Ready::NotYet) => {
@@ -225,13 +306,28 @@ impl ScanState {
                     self.received.add(&next);
                     shown.add(&next, *pages);
                     self.lines = Lines::of(&self.plan, self.client.as_ref(), &next, &mut self.received);
-                    *page = next;
-                    *row = 0;
+                    *row = self.resumed.as_mut().map_or(0, |resumed| resumed.used(&next));
+                    *page = next.clone();
+                    let is_first = *pages == 1 && shown.wanted.is_none();
                     self.prepare_reader();
+                    if is_first && self.resumed.is_none() {
+                        // SAFETY: same contract as this function.
+                        let instead = unsafe { self.reads_whole_instead(&next, context) };
+                        if instead {
+                            continue;
+                        }
+                    }
+                    self.record(&next);
                 }
                 Ok(Ready::End) => {
-                    *rest = None;
+                    if let Some(resumed) = self.resumed.take()
+                        && !resumed.is_done()
+                    {
+                        resumed.moved();
+                    }
+                    *rest = Rest::Nothing;
                     shown.tracked = None;
+                    self.keep_answer(true);
                 }
                 // Rows of which nothing proves that they are those of the join are not used: an ordinary thing for users who
                 // see some entities only.
@@ -245,8 +341,9 @@ impl ScanState {
                     self.progress = ScanPhase::Local;
                 }
                 Err(error) => {
-                    *rest = None;
+                    *rest = Rest::Nothing;
                     shown.tracked = None;
+                    self.recording = None;
                     raise(error)
                 }
             }
@@ -262,7 +359,7 @@ impl ScanState {
         match &mut self.progress {
             ScanPhase::Reading {
                 row, pages: 0..=1, ..
-            } if !parameters_changed => *row = 0,
+            } if !parameters_changed && self.resumed.is_none() => *row = 0,
             ScanPhase::Local if !parameters_changed => {}
             _ => self.stop(),
         }
@@ -271,6 +368,8 @@ impl ScanState {
     /// Narrows the scan to the rows that a lookup join wants; without a condition it wants all. What is under way is
     /// cancelled.
     pub fn ask(&mut self, keys: Option<Condition>) {
+        // The join keeps what it has asked for.
+        self.answers = None;
         self.stop();
         self.keys = keys;
     }
@@ -285,7 +384,8 @@ impl ScanState {
             unsafe { self.start(context, false) };
         }
         if let ScanPhase::Reading {
-            rest: Some(stream), ..
+            rest: Rest::Gateway(stream),
+            ..
         } = &mut self.progress
         {
             stream.ask();
@@ -308,7 +408,7 @@ impl ScanState {
             ScanPhase::Reading {
                 page,
                 row,
-                rest: Some(stream),
+                rest: Rest::Gateway(stream),
                 ..
             } if *row >= page.rows() && !matches!(self.left, Some((Left { limit: 0, .. }, _))) => {
                 Some(stream.descriptor())
@@ -322,28 +422,59 @@ impl ScanState {
         matches!(self.progress, ScanPhase::Local)
     }
 
-    /// Cancels what is under way.
+    /// Cancels what is under way. What came of an answer is kept.
     pub fn stop(&mut self) {
+        self.keep_answer(false);
+        self.resumed = None;
         self.progress = ScanPhase::Idle;
     }
 
-    unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
+    /// Closes files.
+    ///
+    /// # Safety
+    /// Main thread; the last call.
+    pub unsafe fn close(&mut self) {
+        if let Some(whole) = &mut self.whole {
+            // SAFETY: passed on.
+            unsafe { whole.close() };
+        }
+    }
+
+    pub(super) unsafe fn start(&mut self, context: *mut pg_sys::ExprContext, has_local: bool) {
         // SAFETY: same contract as this function.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let filter = self.plan.query.filter.as_ref();
-        let is_exact = || self.table.expresses_exactly_at_execution(&bindings, filter);
+        let is_exact = self.table.expresses_exactly_at_execution(&bindings, filter);
         // The rows of a join are not rechecked, so every condition must be expressed exactly.
-        if self.plan.joined.is_some() && has_local && !is_exact() {
+        if self.plan.joined.is_some() && has_local && !is_exact {
             self.progress = ScanPhase::Local;
             return;
         }
+        let bound = job::bind(&self.plan, &bindings);
+        let source = match &bound {
+            // SAFETY: same contract as this function.
+            Some(plan) => unsafe { self.known(context, plan, &bindings, is_exact) },
+            None => Source::Gateway(None),
+        };
+        self.read(bound, &bindings, source, is_exact, has_local);
+    }
+
+    /// Starts to read the rows of a plan whose parameters are bound; without a plan there are none.
+    pub(super) fn read(
+        &mut self,
+        bound: Option<ScanPrivate>,
+        bindings: &[Binding],
+        source: Source,
+        is_exact: bool,
+        has_local: bool,
+    ) {
         let finish = self.plan.finish.map(|finish| {
             let limit = finish
                 .limit
-                .and_then(|limit| bind::row_count(limit, &bindings, true));
-            let offset = bind::row_count(finish.offset, &bindings, false).unwrap_or(0);
-            // A condition that is loosened for want of words keeps rows that must not count.
-            let at_gateway = is_exact();
+                .and_then(|limit| bind::row_count(limit, bindings, true));
+            let offset = bind::row_count(finish.offset, bindings, false).unwrap_or(0);
+            // A condition that is loosened keeps rows that must not count, and so do all rows.
+            let at_gateway = is_exact && !matches!(source, Source::Known(Rest::Whole(_)));
             let left = Left {
                 skip: if at_gateway { 0 } else { offset },
                 limit: limit.unwrap_or(u64::MAX),
@@ -352,18 +483,16 @@ impl ScanState {
             (limit, offset, at_gateway)
         });
         let mut shown = SharedProgress::default();
-        let rest = match job::bind(&self.plan, &bindings) {
-            None => None,
-            Some(_) if matches!(finish, Some((Some(0), ..))) => None,
-            Some(mut plan) => {
+        let rest = match (bound, source) {
+            (None, _) => Rest::Nothing,
+            (Some(_), _) if matches!(finish, Some((Some(0), ..))) => Rest::Nothing,
+            (Some(_), Source::Known(rest)) => rest,
+            (Some(mut plan), Source::Gateway(question)) => {
                 if let Some(keys) = &self.keys {
                     self.all = Some(plan.query.clone());
                     plan.query.filter = Some(Condition::and(plan.query.filter, keys.clone()));
                 }
-                let client = match crate::connection::client(self.table.server_oid, self.user) {
-                    Ok(client) => client,
-                    Err(error) => raise(error),
-                };
+                let client = self.client();
                 // At an entity, what a path shows of other entities is not known (fact 41).
                 if self.plan.joined.is_some() && has_local && client.config().location_id.is_some() {
                     self.progress = ScanPhase::Local;
@@ -374,20 +503,22 @@ impl ScanState {
                     Some((limit, _, true)) => limit,
                     Some((limit, offset, false)) => limit.map(|limit| limit.saturating_add(offset)),
                     None => plan.wanted.and_then(|wanted| {
-                        let limit = bind::count(wanted.limit, &bindings)?;
-                        let offset = wanted.offset.and_then(|offset| bind::count(offset, &bindings));
+                        let limit = bind::count(wanted.limit, bindings)?;
+                        let offset = wanted.offset.and_then(|offset| bind::count(offset, bindings));
                         Some(limit.saturating_add(offset.unwrap_or(0)))
                     }),
                 };
                 let first_page = match wanted {
                     // A few rows would not show whether the gateway sorts as an option assumes.
-                    Some(wanted) if plan.assumed.is_empty() => wanted.clamp(1, page_size.into()) as u32,
+                    Some(wanted) if plan.assumed.is_empty() && self.resumed.is_none() => {
+                        wanted.clamp(1, page_size.into()) as u32
+                    }
                     _ => page_size,
                 };
                 shown.wanted = wanted;
                 shown.counts = matches!(plan.parts[..], [ScanPart::Whole]);
                 shown.tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.query.object);
-                self.client = Some(client.clone());
+                self.recording = question.map(Recording::new);
                 let job = Job {
                     client,
                     plan,
@@ -400,11 +531,11 @@ impl ScanState {
                     no_prefetch: wanted.is_some(),
                     meter: self.received.meter.clone(),
                 };
-                Some(job.start().unwrap_or_else(|error| raise(error)))
+                Rest::Gateway(job.start().unwrap_or_else(|error| raise(error)))
             }
         };
         self.progress = ScanPhase::Reading {
-            page: Page::default(),
+            page: Rc::default(),
             row: 0,
             pages: 0,
             rest,
@@ -412,8 +543,16 @@ impl ScanState {
         };
     }
 
+    /// Who is asked. Raises what goes wrong.
+    pub(super) fn client(&mut self) -> Client {
+        let client =
+            crate::connection::client(self.table.server_oid, self.user).unwrap_or_else(|error| raise(error));
+        self.client = Some(client.clone());
+        client
+    }
+
     /// The reader of cells, once the formatting is known (the first page brought it).
-    fn prepare_reader(&mut self) {
+    pub(super) fn prepare_reader(&mut self) {
         if self.reader.is_some() {
             return;
         }

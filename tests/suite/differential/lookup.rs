@@ -105,13 +105,13 @@ pub fn lookup(rng: &mut Rng, table: &Table, constants: &mut Constants) -> (Strin
 }
 
 /// A column of whole numbers.
-fn number(table: &Table) -> &str {
+pub fn number(table: &Table) -> &str {
     let found = table.columns.iter().find(|column| column.kind == Kind::Integer);
     found.map_or("recordno", |column| &column.name)
 }
 
 /// Rows `v` with a number `n` and keys `k0`, `k1`: some that are in the table, some near those, some that are strange.
-fn outer(rng: &mut Rng, table: &Table, keys: &[&Column]) -> String {
+pub fn outer(rng: &mut Rng, table: &Table, keys: &[&Column]) -> String {
     let names: Vec<String> = (0..keys.len()).map(|number| format!("k{number}")).collect();
     if rng.u8(..3) == 0 {
         let columns: Vec<String> = keys
@@ -151,7 +151,7 @@ fn value(rng: &mut Rng, column: &Column) -> String {
 }
 
 /// That a column equals a key, as people write it.
-fn equal(rng: &mut Rng, column: &Column, key: &str) -> String {
+pub fn equal(rng: &mut Rng, column: &Column, key: &str) -> String {
     let name = format!("t.{}", column.name);
     match (column.kind, rng.u8(..8)) {
         (_, 0) => format!("{key} = {name}"),
@@ -175,6 +175,8 @@ pub struct Nodes {
     statements: u32,
     made_for_it: u32,
     with_node: u32,
+    made_to_recall: u32,
+    with_parameters: u32,
     kinds: BTreeMap<String, u32>,
 }
 
@@ -182,7 +184,14 @@ impl Nodes {
     /// Counts a statement and its plan.
     pub fn count(&mut self, statement: &Statement, plan: Option<&str>) {
         self.statements += 1;
-        self.made_for_it += u32::from(statement.settings.contains("push_lookups"));
+        self.made_for_it += u32::from(statement.settings.contains("push_lookups = on"));
+        if statement.settings.contains("enable_memoize") {
+            self.made_to_recall += 1;
+            // A query with a parameter that the executor sets.
+            let mut lines = plan.unwrap_or_default().lines();
+            let asks = lines.any(|line| line.contains("Intacct Query") && line.contains('$'));
+            self.with_parameters += u32::from(asks);
+        }
         let kinds = plan
             .unwrap_or_default()
             .lines()
@@ -205,5 +214,6 @@ impl Nodes {
         println!("lookup joins on {version}: {self:?}");
         // Statements that are errors have no plan; those without a key of a sayable type have no node.
         assert!(self.with_node * 2 >= self.made_for_it, "{self:?}");
+        assert!(self.with_parameters * 10 >= self.made_to_recall * 3, "{self:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! every reading of what the gateway's documentation leaves open.
 //!
 //! `SAGE_FUZZ_STATEMENTS` sets the number for each reading, `SAGE_FUZZ_SEED` replays a run, `SAGE_FUZZ_ONLY` makes all of
-//! them `aggregates`, `joins`, `lookups` or `shapes`. Every difference is kept in a file of the folder that `SAGE_GOT` names.
+//! them `aggregates`, `joins`, `lookups`, `recalled` or `shapes`. Every difference is kept in a file of the folder that `SAGE_GOT` names.
 
 mod aggregate;
 mod column;
@@ -13,6 +13,7 @@ mod constructs;
 mod join;
 mod lookup;
 mod pushed;
+mod recalled;
 mod run;
 mod shapes;
 mod statement;
@@ -328,7 +329,8 @@ fn parents_assumed() {
     differential_with("left_joins", "apiuser", &[], "ADD push_left_joins 'true'");
 }
 
-/// The comparison finds what is wrong: with a lookup join that was broken on purpose, statements have other answers.
+/// The comparison finds what is wrong: with a lookup join, a memory or rows read whole that were broken on purpose, statements have
+/// other answers.
 #[test]
 fn broken_lookup_joins_are_caught() {
     let company = prepare("broken_lookups", "apiuser", &[], "");
@@ -342,10 +344,13 @@ fn broken_lookup_joins_are_caught() {
         // Only a build with assertions can be broken.
         return;
     }
-    for fault in 1..=4 {
+    for fault in 1..=6 {
         let mut rng = Rng::with_seed(SEED);
         let caught = (0..60).any(|_| {
-            let mut statement = statement::lookup(&mut rng, &tables);
+            let mut statement = match fault {
+                1..=4 => statement::lookup(&mut rng, &tables),
+                _ => statement::recalled(&mut rng, &tables),
+            };
             statement.settings += &format!("SET LOCAL sage_intacct.lookup_fault = {fault};");
             run::check(&mut client, &statement).is_err()
         });

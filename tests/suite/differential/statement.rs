@@ -51,7 +51,12 @@ const ZONES: &[&str] = &[
 pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
         Ok("lookups") => lookup(rng, tables),
-        Err(_) if rng.u8(..10) < 3 => lookup(rng, tables),
+        Ok("recalled") => recalled(rng, tables),
+        Err(_) => match rng.u8(..10) {
+            0..=2 => lookup(rng, tables),
+            3 | 4 => recalled(rng, tables),
+            _ => make(rng, tables, Joins::Some),
+        },
         _ => make(rng, tables, Joins::Some),
     }
 }
@@ -63,10 +68,24 @@ pub fn joining(rng: &mut Rng, tables: &[Table]) -> Statement {
 
 /// Makes one statement whose join the planner makes a lookup join of.
 pub fn lookup(rng: &mut Rng, tables: &[Table]) -> Statement {
+    made(rng, tables, super::lookup::lookup, super::lookup::settings)
+}
+
+/// Makes one statement that runs a node for one row outside after another.
+pub fn recalled(rng: &mut Rng, tables: &[Table]) -> Statement {
+    made(rng, tables, super::recalled::recalled, super::recalled::settings)
+}
+
+fn made(
+    rng: &mut Rng,
+    tables: &[Table],
+    make: fn(&mut Rng, &Table, &mut Constants) -> (String, Compare),
+    settings: fn(&mut Rng) -> String,
+) -> Statement {
     let table = rng.choice(tables).expect("there are tables");
     let time_zone = rng.choice(ZONES).copied().expect("there are zones");
     let mut constants = Constants::new(rng.u8(..4) == 0);
-    let (sql, compare) = super::lookup::lookup(rng, table, &mut constants);
+    let (sql, compare) = make(rng, table, &mut constants);
     let compare = match compare {
         Compare::Part { whole } => Compare::Part {
             whole: finish(&whole, &constants),
@@ -77,7 +96,7 @@ pub fn lookup(rng: &mut Rng, tables: &[Table]) -> Statement {
         sql: finish(&sql, &constants),
         compare,
         time_zone,
-        settings: super::lookup::settings(rng),
+        settings: settings(rng),
     }
 }
 
@@ -117,8 +136,8 @@ fn make(rng: &mut Rng, tables: &[Table], joins: Joins) -> Statement {
         Ok("shapes") => 5,
         _ if joins == Joins::All => 4,
         // Those that join no tables have none.
-        Ok("lookups") | Err(_) => rng.u8(..16),
-        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins, lookups or shapes, not {other}"),
+        Ok("lookups" | "recalled") | Err(_) => rng.u8(..16),
+        Ok(other) => panic!("SAGE_FUZZ_ONLY is aggregates, joins, lookups, recalled or shapes, not {other}"),
     };
     let (sql, compare) = match kind {
         0 => (lateral(rng, table), Compare::Unordered),

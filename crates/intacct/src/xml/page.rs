@@ -134,6 +134,35 @@ impl Page {
         self.count = self.rows as u64;
     }
 
+    /// Appends a row of cells that were read before, each as [`cell`](Self::cell) returned it. `false`: the page is full (4 GiB
+    /// of text), and the row was not appended.
+    ///
+    /// ```
+    /// let mut page = intacct::Page::default();
+    /// assert!(page.push_cells([Some(b"1".as_slice()), None]));
+    /// assert_eq!((page.rows(), page.columns()), (1, 2));
+    /// assert_eq!((page.cell(0, 0), page.cell(0, 1)), (Some(b"1".as_slice()), None));
+    /// ```
+    pub fn push_cells<'a>(&mut self, cells: impl IntoIterator<Item = Option<&'a [u8]>>) -> bool {
+        let (cells_before, bytes_before) = (self.cells.len(), self.bytes.len());
+        for cell in cells {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(cell.unwrap_or_default());
+            match (offset(start), offset(self.bytes.len())) {
+                (Ok(start), Ok(end)) => self.cells.push((start, end)),
+                _ => {
+                    self.cells.truncate(cells_before);
+                    self.bytes.truncate(bytes_before);
+                    return false;
+                }
+            }
+        }
+        self.columns = self.cells.len() - cells_before;
+        self.rows += 1;
+        self.count = self.rows as u64;
+        true
+    }
+
     /// A page of these rows.
     #[cfg(test)]
     pub(crate) fn of_cells(rows: &[&[&str]]) -> Page {

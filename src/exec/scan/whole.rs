@@ -1,0 +1,388 @@
+//! All rows of a scan whatever its parameters, read once: in memory up to a bound and beyond it in a temporary file, found by a
+//! hash on the fields that conditions compare with parameters.
+//!
+//! The hash has as many buckets as there are rows, or as fit into the memory; the rows of a bucket form a chain, of which each
+//! knows the one before it. The conditions are checked again on the rows that are returned, so it is no matter that a bucket has
+//! rows of other keys. Rows are returned in the order in which they were read, which is the one that the path claims.
+
+use crate::catalog::{ForeignTable, ValueClass};
+use crate::error::raise_internal;
+use crate::exec::key_part::KeyPart;
+use crate::private::ScanPrivate;
+use intacct::{CellReader, CompareOp, Condition, Page, Query, SelectItem, Value};
+use pgrx::{PgMemoryContexts, pg_sys};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+/// A field that conditions compare with a parameter.
+struct KeyField {
+    field: String,
+    /// Its column in the pages.
+    cell: usize,
+    class: ValueClass,
+}
+
+/// Where a row lies: an offset in memory, or with [`IN_FILE`] a segment and an offset of the file.
+type Position = u64;
+
+const IN_FILE: Position = 1 << 63;
+const NOWHERE: Position = u64::MAX;
+
+/// What stands in front of a row: the row before it in its chain, its hash, and its length.
+const HEADER: usize = 20;
+
+/// All rows.
+pub struct Whole {
+    keys: Vec<KeyField>,
+    /// A key could not be read: nothing is looked up, all rows are looked at.
+    unhashed: bool,
+    buckets: Vec<Position>,
+    columns: usize,
+    rows: u64,
+    memory: Vec<u8>,
+    /// Bytes of rows that are held in memory.
+    bound: usize,
+    /// Owns the file.
+    context: pg_sys::MemoryContext,
+    file: *mut pg_sys::BufFile,
+    /// Where the file ends: segment and offset.
+    end: (i32, i64),
+}
+
+/// The rows of one parameter, yet to be returned.
+pub enum Cursor {
+    /// These, in this order.
+    Chosen(std::vec::IntoIter<Position>),
+    /// So many from this one on.
+    All(Position, u64),
+}
+
+/// The fields that a condition compares with what varies, and that can be hashed.
+fn key_fields(table: &ForeignTable, plan: &ScanPrivate, varies: &[bool]) -> Vec<KeyField> {
+    if plan.query.case_insensitive || plan.joined.is_some() {
+        return Vec::new();
+    }
+    let parts = parts(plan.query.filter.as_ref());
+    let key = |part: &Condition| {
+        let Condition::Compare {
+            field,
+            op: CompareOp::Eq,
+            value: Value::Param(number),
+        } = part
+        else {
+            return None;
+        };
+        let class = table.column_of_field(field)?.class?;
+        let is_hashed = matches!(
+            class,
+            ValueClass::Text | ValueClass::Integer | ValueClass::Decimal | ValueClass::Date
+        );
+        let select = &plan.query.select;
+        let cell = select
+            .iter()
+            .position(|item| matches!(item, SelectItem::Field(shown) if shown.eq_ignore_ascii_case(field)))?;
+        let varies = varies.get(*number as usize - 1).copied().unwrap_or(false);
+        (is_hashed && varies).then(|| KeyField {
+            field: field.clone(),
+            cell,
+            class,
+        })
+    };
+    parts.iter().filter_map(key).collect()
+}
+
+/// The parts of a condition that must all hold.
+fn parts(filter: Option<&Condition>) -> &[Condition] {
+    match filter {
+        Some(Condition::And(parts)) => parts,
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    }
+}
+
+fn hash_of(parts: &[KeyPart]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Whole {
+    /// An empty store for about so many rows; `varies`: the parameters whose values change.
+    ///
+    /// # Safety
+    /// Main thread; `context` must outlive the store.
+    pub unsafe fn new(
+        context: pg_sys::MemoryContext,
+        table: &ForeignTable,
+        plan: &ScanPrivate,
+        varies: &[bool],
+        rows: u64,
+    ) -> Whole {
+        // SAFETY: a setting of the backend, read on its main thread.
+        let work_mem = unsafe { pg_sys::work_mem };
+        let bound = work_mem.max(64) as usize * 1024 / 2;
+        let keys = key_fields(table, plan, varies);
+        let most = (bound / size_of::<Position>()).next_power_of_two() / 2;
+        let buckets = match keys.is_empty() {
+            true => 0,
+            false => usize::try_from(rows)
+                .unwrap_or(usize::MAX)
+                .clamp(64, most.max(64))
+                .next_power_of_two()
+                .min(most),
+        };
+        Whole {
+            unhashed: keys.is_empty(),
+            keys,
+            buckets: vec![NOWHERE; buckets],
+            columns: 0,
+            rows: 0,
+            memory: Vec::new(),
+            bound,
+            context,
+            file: std::ptr::null_mut(),
+            end: (0, 0),
+        }
+    }
+
+    /// Adds the rows of a page.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn add(&mut self, page: &Page, reader: &CellReader) {
+        let mut bytes = Vec::new();
+        for row in 0..page.rows() {
+            self.columns = page.columns();
+            let hash = match self.unhashed {
+                true => None,
+                false => self.hash_of_row(page, row, reader),
+            };
+            let previous = hash.map_or(NOWHERE, |hash| self.buckets[self.bucket(hash)]);
+            bytes.clear();
+            bytes.extend_from_slice(&previous.to_ne_bytes());
+            bytes.extend_from_slice(&hash.unwrap_or(0).to_ne_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            for column in 0..page.columns() {
+                // No cell is empty: nothing stands for a cell without a value.
+                let cell = page.cell(row, column).unwrap_or_default();
+                bytes.extend_from_slice(&(cell.len() as u32).to_ne_bytes());
+                bytes.extend_from_slice(cell);
+            }
+            let length = u32::try_from(bytes.len() - HEADER)
+                .unwrap_or_else(|_| raise_internal("a row of more than 4 GiB"));
+            bytes[HEADER - 4..HEADER].copy_from_slice(&length.to_ne_bytes());
+            // SAFETY: same contract as this function.
+            let position = unsafe { self.write(&bytes) };
+            if let Some(hash) = hash {
+                let bucket = self.bucket(hash);
+                self.buckets[bucket] = position;
+            }
+            self.rows += 1;
+        }
+    }
+
+    fn bucket(&self, hash: u64) -> usize {
+        hash as usize & (self.buckets.len() - 1)
+    }
+
+    /// The hash of a row's key; none where a part is null, which equals nothing. A part that does not parse is for the scan to
+    /// report when it comes to the row: then all rows are looked at.
+    fn hash_of_row(&mut self, page: &Page, row: usize, reader: &CellReader) -> Option<u64> {
+        let mut parts = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            match KeyPart::of_cell(key.class, page.cell(row, key.cell)?, reader) {
+                Ok(part) => parts.push(part),
+                Err(_) => {
+                    self.unhashed = true;
+                    return None;
+                }
+            }
+        }
+        Some(hash_of(&parts))
+    }
+
+    /// The rows that a query may keep, whose parameters are bound.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn find(&mut self, query: &Query) -> Cursor {
+        let asked = parts(query.filter.as_ref());
+        let value = |key: &KeyField| {
+            asked.iter().find_map(|part| match part {
+                Condition::Compare {
+                    field,
+                    op: CompareOp::Eq,
+                    value,
+                } if *field == key.field => KeyPart::of_value(key.class, value),
+                _ => None,
+            })
+        };
+        let wanted: Option<Vec<KeyPart>> = self.keys.iter().map(value).collect();
+        let Some(wanted) = wanted.filter(|_| !self.unhashed) else {
+            return Cursor::All(self.first(), self.rows);
+        };
+        let hash = hash_of(&wanted);
+        let mut found = Vec::new();
+        let mut position = self.buckets[self.bucket(hash)];
+        while position != NOWHERE {
+            pgrx::check_for_interrupts!();
+            // SAFETY: same contract as this function.
+            let (previous, other, _) = unsafe { self.header(position) };
+            if other == hash {
+                found.push(position);
+            }
+            position = previous;
+        }
+        found.reverse();
+        if crate::guc::lookup_fault() == 6 {
+            found.pop();
+        }
+        Cursor::Chosen(found.into_iter())
+    }
+
+    fn first(&self) -> Position {
+        match self.memory.is_empty() {
+            true => IN_FILE,
+            false => 0,
+        }
+    }
+
+    /// The next rows of a cursor; none at the end.
+    ///
+    /// # Safety
+    /// Main thread; a cursor of this store.
+    pub unsafe fn page(&mut self, cursor: &mut Cursor) -> Option<Rc<Page>> {
+        let mut page = Page::default();
+        let mut bytes = Vec::new();
+        // SAFETY: same contract as this function.
+        unsafe {
+            while page.rows() < PAGE_ROWS && page.memory_bytes() < PAGE_BYTES {
+                let position = match cursor {
+                    Cursor::Chosen(positions) => match positions.next() {
+                        Some(position) => position,
+                        None => break,
+                    },
+                    Cursor::All(_, 0) => break,
+                    Cursor::All(position, _) => *position,
+                };
+                let (_, _, length) = self.header(position);
+                bytes.resize(length as usize, 0);
+                self.read(position, HEADER as u64, &mut bytes);
+                if let Cursor::All(position, left) = cursor {
+                    *left -= 1;
+                    *position = self.after(*position, HEADER as u64 + u64::from(length));
+                }
+                let mut rest = bytes.as_slice();
+                let cells = (0..self.columns).map(|_| {
+                    let (length, cells) = rest.split_at(4);
+                    let length = u32::from_ne_bytes(length.try_into().unwrap_or_default());
+                    let (cell, cells) = cells.split_at(length as usize);
+                    rest = cells;
+                    (!cell.is_empty()).then_some(cell)
+                });
+                if !page.push_cells(cells) {
+                    raise_internal("a page of more than 4 GiB");
+                }
+            }
+        }
+        (page.rows() > 0).then(|| Rc::new(page))
+    }
+
+    /// Closes the file.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn close(&mut self) {
+        let file = std::mem::replace(&mut self.file, std::ptr::null_mut());
+        if !file.is_null() {
+            // SAFETY: opened by this store, and closed once.
+            unsafe { pg_sys::BufFileClose(file) };
+        }
+    }
+
+    unsafe fn write(&mut self, bytes: &[u8]) -> Position {
+        if self.file.is_null() && self.memory.len() + bytes.len() <= self.bound {
+            let position = self.memory.len() as Position;
+            self.memory.extend_from_slice(bytes);
+            return position;
+        }
+        // SAFETY: the file is this store's; the server copies the bytes.
+        unsafe {
+            if self.file.is_null() {
+                let mut context = PgMemoryContexts::For(self.context);
+                self.file = context.switch_to(|_| pg_sys::BufFileCreateTemp(false));
+            }
+            let position = in_file(self.end);
+            pg_sys::BufFileWrite(self.file, bytes.as_ptr().cast_mut().cast(), bytes.len());
+            pg_sys::BufFileTell(self.file, &mut self.end.0, &mut self.end.1);
+            position
+        }
+    }
+
+    /// The row before a row in its chain, its hash, and its length.
+    unsafe fn header(&mut self, position: Position) -> (Position, u64, u32) {
+        let mut bytes = [0; HEADER];
+        // SAFETY: passed on.
+        unsafe { self.read(position, 0, &mut bytes) };
+        let number = |at: usize| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(number)
+        };
+        let mut length = [0; 4];
+        length.copy_from_slice(&bytes[16..HEADER]);
+        (number(0), number(8), u32::from_ne_bytes(length))
+    }
+
+    /// Reads what lies so many bytes behind a position.
+    unsafe fn read(&mut self, position: Position, behind: u64, bytes: &mut [u8]) {
+        if position & IN_FILE == 0 {
+            let start = (position + behind) as usize;
+            bytes.copy_from_slice(&self.memory[start..start + bytes.len()]);
+            return;
+        }
+        let position = plus(position, behind);
+        let (segment, offset) = place(position);
+        // SAFETY: the file is this store's, the buffer as long as it says.
+        unsafe {
+            if pg_sys::BufFileSeek(self.file, segment, offset, SEEK_SET) != 0
+                || pg_sys::BufFileRead(self.file, bytes.as_mut_ptr().cast(), bytes.len()) != bytes.len()
+            {
+                raise_internal("cannot read the temporary file of a scan");
+            }
+        }
+    }
+
+    /// The position of the row behind one of so many bytes.
+    fn after(&self, position: Position, bytes: u64) -> Position {
+        let next = plus(position, bytes);
+        // What does not fit into memory is in the file, and everything after it.
+        match next & IN_FILE == 0 && next as usize == self.memory.len() {
+            true => IN_FILE,
+            false => next,
+        }
+    }
+}
+
+/// Rows and bytes of the pages that are put together from rows.
+const PAGE_ROWS: usize = 500;
+const PAGE_BYTES: usize = 64 * 1024;
+
+/// Of C.
+const SEEK_SET: i32 = 0;
+
+/// Bytes of a segment of a temporary file, as the server makes them.
+const SEGMENT: u64 = 1 << 30;
+
+fn in_file((segment, offset): (i32, i64)) -> Position {
+    IN_FILE | (segment as u64 * SEGMENT + offset as u64)
+}
+
+fn place(position: Position) -> (i32, i64) {
+    let at = position & !IN_FILE;
+    ((at / SEGMENT) as i32, (at % SEGMENT) as i64)
+}
+
+fn plus(position: Position, bytes: u64) -> Position {
+    position + bytes
+}
