@@ -44,6 +44,7 @@ documents!(
     operations: "docs/operations.md",
     query_syntax: "docs/query-syntax.md",
     reference: "docs/reference.md",
+    scale: "docs/scale.md",
     tools: "docs/tools.md",
     writes: "docs/writes.md",
 );

@@ -1,0 +1,1 @@
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (glentry) FROM SERVER acme INTO acme;
