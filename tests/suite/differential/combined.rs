@@ -167,6 +167,10 @@ impl Plans {
             .expect("a setting")
             .get(0);
         println!("combined groups on {version}: {self:?}");
-        assert!(self.combined * 4 >= self.made_for_it, "{self:?}");
+        // A short run may hold none.
+        assert!(
+            self.made_for_it < 20 || self.combined * 4 >= self.made_for_it,
+            "{self:?}"
+        );
     }
 }
