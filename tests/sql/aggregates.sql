@@ -28,7 +28,6 @@ EXPLAIN (COSTS OFF) SELECT count(*), count(freight_cost) FROM arinvoice;
 EXPLAIN (COSTS OFF) SELECT min(state) FROM arinvoice GROUP BY is_export;
 EXPLAIN (COSTS OFF) SELECT sum(totaldue) FROM arinvoice WHERE NOT is_export;
 EXPLAIN (COSTS OFF) SELECT upper(state), count(*) FROM arinvoice GROUP BY 1;
-EXPLAIN (COSTS OFF) SELECT state, count(*) FROM arinvoice GROUP BY ROLLUP (state);
 EXPLAIN (COSTS OFF) SELECT totaldue, sum(totaldue) FROM arinvoice GROUP BY totaldue;
 EXPLAIN (COSTS OFF) SELECT state, count(*) FROM arinvoice WHERE whenmodified > '2024-01-01 00:00:00.5+00' GROUP BY state;
 
