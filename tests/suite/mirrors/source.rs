@@ -248,7 +248,7 @@ fn an_old_registration_learns_its_source() {
             "SELECT identity ->> 'company', identity ->> 'object', identity ->> 'row_key', identity ->> 'zone', identity ->> 'zone_source',
                     mapping #>> '{name,field}' FROM sage_intacct.mirror"
         ),
-        "acme CUSTOMER RECORDNO +00 told NAME"
+        "acme CUSTOMER RECORDNO +00 reported NAME"
     );
     run(&mut client, OTHER_COMPANY);
     assert_stops(&mut client, "company: \"acme\"");
