@@ -72,15 +72,13 @@ impl Pushed {
             self.conditions >= statements / 2,
             "{self:?} of {statements} statements"
         );
-        assert!(
-            self.orders >= statements / 20,
-            "{self:?} of {statements} statements"
-        );
-        assert!(
-            self.limits >= statements / 20,
-            "{self:?} of {statements} statements"
-        );
-        // Each of the two is a small part of the statements: a short run may hold none.
+        // A short run may hold few of the kinds that are not most of the statements.
+        for some in [self.orders, self.limits] {
+            assert!(
+                statements < 200 || some >= statements / 20,
+                "{self:?} of {statements} statements"
+            );
+        }
         for few in [self.aggregates, self.joins] {
             assert!(
                 statements < 200 || few >= statements / 40,
