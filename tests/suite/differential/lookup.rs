@@ -213,7 +213,14 @@ impl Nodes {
             .get(0);
         println!("lookup joins on {version}: {self:?}");
         // Statements that are errors have no plan; those without a key of a sayable type have no node.
-        assert!(self.with_node * 2 >= self.made_for_it, "{self:?}");
-        assert!(self.with_parameters * 10 >= self.made_to_recall * 3, "{self:?}");
+        // A handful of them shows nothing.
+        assert!(
+            self.made_for_it < 20 || self.with_node * 2 >= self.made_for_it,
+            "{self:?}"
+        );
+        assert!(
+            self.made_to_recall < 20 || self.with_parameters * 10 >= self.made_to_recall * 3,
+            "{self:?}"
+        );
     }
 }

@@ -41,7 +41,7 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 /// Statements for each reading when nothing else is said.
-const STATEMENTS: u32 = 40;
+const STATEMENTS: u32 = 30;
 /// The seed when nothing else is said: a failure in one run is then a failure in the next.
 const SEED: u64 = 20_261_123;
 /// Differences that are shown before the test gives up.
