@@ -214,7 +214,10 @@ impl CombinedAggregate {
                 pg_sys::AggStrategy::AGG_SORTED if !pg_sys::grouping_is_sortable(needed) => return None,
                 pg_sys::AggStrategy::AGG_SORTED => {
                     let order = pg_sys::make_pathkeys_for_sortclauses(root, needed, (*root).processed_tlist);
-                    below = pg_sys::create_sort_path(root, output, below, order, -1.0).cast();
+                    // Keys that a condition makes constant need no order.
+                    if !order.is_null() {
+                        below = pg_sys::create_sort_path(root, output, below, order, -1.0).cast();
+                    }
                 }
                 _ => {}
             }
