@@ -66,6 +66,18 @@ pub struct RemoteField<'a, 's> {
     pub class: ValueClass,
 }
 
+impl RemoteField<'_, '_> {
+    /// Whether it is of the object that is asked, and not of one that a path leads to.
+    pub fn is_own(&self) -> bool {
+        self.member.path.is_empty()
+    }
+
+    /// Whether it may be null: on a path no constraint is declared.
+    pub fn is_nullable(&self) -> bool {
+        !self.column.not_null || !self.is_own()
+    }
+}
+
 /// The relations that one request can read together; the first is the object that is asked.
 #[derive(Clone)]
 pub struct RemoteRel<'a> {

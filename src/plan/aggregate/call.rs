@@ -40,6 +40,35 @@ impl AggregateCall {
     }
 }
 
+/// The function of an ordinary aggregate (an OID of pg_proc.dat), and its one argument, which `count(*)` alone has not;
+/// `None`: it is an ordered set, has several arguments, or is of another query or stage. DISTINCT, ORDER BY and FILTER are the
+/// caller's affair.
+///
+/// # Safety
+/// `aggregate` must be a valid node of the current planning.
+pub unsafe fn of_values(aggregate: *mut pg_sys::Aggref) -> Option<(u32, Option<*mut pg_sys::Node>)> {
+    // SAFETY: the caller guarantees a valid node.
+    unsafe {
+        let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
+            && !(*aggregate).aggvariadic
+            && (*aggregate).aggdirectargs.is_null()
+            && (*aggregate).agglevelsup == 0
+            && (*aggregate).aggsplit == pg_sys::AggSplit::AGGSPLIT_SIMPLE;
+        if !plain {
+            return None;
+        }
+        let function = u32::from((*aggregate).aggfnoid);
+        if function == pg_sys::F_COUNT_ {
+            return Some((function, None));
+        }
+        let arguments = PgList::<pg_sys::TargetEntry>::from_pg((*aggregate).args);
+        match arguments.len() {
+            1 => Some((function, Some((*arguments.get_ptr(0)?).expr.cast()))),
+            _ => None,
+        }
+    }
+}
+
 /// What an aggregate of the statement is for the gateway; `None`: nothing. Its FILTER is the caller's affair.
 ///
 /// Aggregates are recognised by OID (pg_proc.dat), never by name.
@@ -49,25 +78,13 @@ impl AggregateCall {
 pub unsafe fn recognise(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<AggregateCall> {
     // SAFETY: the caller guarantees a valid node; node types are checked before each cast.
     unsafe {
-        let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
-            && !(*aggregate).aggvariadic
-            && (*aggregate).aggdistinct.is_null()
-            && (*aggregate).aggorder.is_null()
-            && (*aggregate).aggdirectargs.is_null()
-            && (*aggregate).agglevelsup == 0
-            && (*aggregate).aggsplit == pg_sys::AggSplit::AGGSPLIT_SIMPLE;
-        if !plain {
+        let (function, argument) = of_values(aggregate)?;
+        if !(*aggregate).aggdistinct.is_null() || !(*aggregate).aggorder.is_null() {
             return None;
         }
-        let function = u32::from((*aggregate).aggfnoid);
-        if function == pg_sys::F_COUNT_ {
+        let Some(argument) = argument else {
             return Some(AggregateCall::CountRows);
-        }
-        let arguments = PgList::<pg_sys::TargetEntry>::from_pg((*aggregate).args);
-        if arguments.len() != 1 {
-            return None;
-        }
-        let argument: *mut pg_sys::Node = (*arguments.get_ptr(0)?).expr.cast();
+        };
         if function == pg_sys::F_COUNT_ANY && is_a(argument, pg_sys::NodeTag::T_Const) {
             return (!(*argument.cast::<pg_sys::Const>()).constisnull).then_some(AggregateCall::CountRows);
         }

@@ -45,41 +45,13 @@ impl Grouping {
         having: *mut pg_sys::List,
     ) -> Option<Grouping> {
         let mut grouping = Grouping::default();
-        let mut others = PgList::<pg_sys::Node>::new();
-        // SAFETY: the caller guarantees valid planner or executor nodes; marks are as many as expressions where there are any.
+        // SAFETY: the caller guarantees valid planner nodes.
         unsafe {
-            for (index, expression) in PgList::<pg_sys::Node>::from_pg((*target).exprs)
-                .iter_ptr()
-                .enumerate()
-            {
-                let mark = match (*target).sortgrouprefs {
-                    marks if marks.is_null() => 0,
-                    marks => *marks.add(index),
-                };
-                let member = match mark {
-                    0 => std::ptr::null_mut(),
-                    mark => pg_sys::get_sortgroupref_clause_noerr(mark, clause),
-                };
-                if member.is_null() {
-                    others.push(expression);
-                } else {
-                    let key = key(source, expression, mark, member)?;
-                    // The gateway is not asked for a field twice.
-                    let mut known = grouping.keys.iter();
-                    if known.any(|known| known.field.eq_ignore_ascii_case(&key.field)) {
-                        return None;
-                    }
-                    grouping.keys.push(key);
-                }
+            let wanted = Wanted::of(target, clause, having);
+            for (expression, mark, member) in wanted.keys {
+                grouping.group_by(key(source, expression, mark, member)?)?;
             }
-            for condition in PgList::<pg_sys::Node>::from_pg(having).iter_ptr() {
-                others.push(condition);
-            }
-            let flags = pg_sys::PVC_INCLUDE_AGGREGATES
-                | pg_sys::PVC_RECURSE_WINDOWFUNCS
-                | pg_sys::PVC_INCLUDE_PLACEHOLDERS;
-            let parts = pg_sys::pull_var_clause(others.into_pg().cast(), flags as i32);
-            for part in PgList::<pg_sys::Node>::from_pg(parts).iter_ptr() {
+            for part in wanted.parts {
                 if is_a(part, pg_sys::NodeTag::T_Aggref) {
                     grouping.add(source, part.cast())?;
                 } else if !is_a(part, pg_sys::NodeTag::T_Var)
@@ -93,6 +65,16 @@ impl Grouping {
             }
         }
         Some(grouping)
+    }
+
+    /// Adds a key; `None`: the gateway is not asked for a field twice.
+    fn group_by(&mut self, key: GroupKey) -> Option<()> {
+        let mut known = self.keys.iter();
+        if known.any(|known| known.field.eq_ignore_ascii_case(&key.field)) {
+            return None;
+        }
+        self.keys.push(key);
+        Some(())
     }
 
     /// Columns to group by, marked from 1 in their order, and aggregates; `None`: the gateway cannot be asked for one of
@@ -112,11 +94,7 @@ impl Grouping {
         for (mark, column) in (1..).zip(columns) {
             // SAFETY: same contract as this function.
             let key = unsafe { key(source, *column, mark, clause(*column, mark)?)? };
-            let mut known = grouping.keys.iter();
-            if known.any(|known| known.field.eq_ignore_ascii_case(&key.field)) {
-                return None;
-            }
-            grouping.keys.push(key);
+            grouping.group_by(key)?;
         }
         Some(grouping)
     }
@@ -166,6 +144,69 @@ impl Grouping {
     pub fn columns(&self) -> impl Iterator<Item = (*mut pg_sys::Expr, pg_sys::Index)> {
         let keys = self.keys.iter().map(|key| (key.var.cast(), key.mark));
         keys.chain(self.aggregates.iter().map(|(aggregate, _)| (aggregate.cast(), 0)))
+    }
+}
+
+/// What a statement wants of its groups.
+pub struct Wanted {
+    /// Expressions grouped by, with their marks and members of the clause.
+    pub keys: Vec<(*mut pg_sys::Node, pg_sys::Index, *mut pg_sys::SortGroupClause)>,
+    /// What all else is made of, HAVING included: columns, aggregates, placeholders.
+    pub parts: Vec<*mut pg_sys::Node>,
+}
+
+impl Wanted {
+    /// Of `target`, grouped by `clause`, and `having`.
+    ///
+    /// # Safety
+    /// Planner nodes of the current planning.
+    pub unsafe fn of(
+        target: *mut pg_sys::PathTarget,
+        clause: *mut pg_sys::List,
+        having: *mut pg_sys::List,
+    ) -> Wanted {
+        let mut keys = Vec::new();
+        let mut others = PgList::<pg_sys::Node>::new();
+        // SAFETY: the caller guarantees valid nodes; marks are as many as expressions where there are any.
+        unsafe {
+            let expressions = PgList::<pg_sys::Node>::from_pg((*target).exprs);
+            for (index, expression) in expressions.iter_ptr().enumerate() {
+                let mark = match (*target).sortgrouprefs {
+                    marks if marks.is_null() => 0,
+                    marks => *marks.add(index),
+                };
+                let member = match mark {
+                    0 => std::ptr::null_mut(),
+                    mark => pg_sys::get_sortgroupref_clause_noerr(mark, clause),
+                };
+                match member.is_null() {
+                    true => others.push(expression),
+                    false => keys.push((expression, mark, member)),
+                }
+            }
+            for condition in PgList::<pg_sys::Node>::from_pg(having).iter_ptr() {
+                others.push(condition);
+            }
+            Wanted {
+                keys,
+                parts: parts(others.into_pg().cast()),
+            }
+        }
+    }
+}
+
+/// Columns, aggregates and placeholders of an expression; aggregates are not looked into.
+///
+/// # Safety
+/// `expression` must be null or a valid node of the current planning.
+pub unsafe fn parts(expression: *mut pg_sys::Node) -> Vec<*mut pg_sys::Node> {
+    let flags =
+        pg_sys::PVC_INCLUDE_AGGREGATES | pg_sys::PVC_RECURSE_WINDOWFUNCS | pg_sys::PVC_INCLUDE_PLACEHOLDERS;
+    // SAFETY: the caller guarantees a valid node.
+    unsafe {
+        PgList::<pg_sys::Node>::from_pg(pg_sys::pull_var_clause(expression, flags as i32))
+            .iter_ptr()
+            .collect()
     }
 }
 
@@ -222,6 +263,7 @@ unsafe fn key(
         if equality != pg_sys::BTEqualStrategyNumber || !same_text || unique || !as_read {
             return None;
         }
+        let nullable = column.is_nullable();
         Some(GroupKey {
             var: expression,
             mark,
@@ -235,8 +277,7 @@ unsafe fn key(
                 ValueClass::Date => GroupKeyKind::Date,
                 ValueClass::Timestamp => GroupKeyKind::Moment,
             },
-            // A parent's columns come through a path, on which no constraint is declared.
-            nullable: !column.column.not_null || !column.member.path.is_empty(),
+            nullable,
         })
     }
 }

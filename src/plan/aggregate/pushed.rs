@@ -121,7 +121,7 @@ impl PushedAggregate {
             }
             let (condition, counted) = with_values_counted(source, &grouping, condition)?;
 
-            let groups = expected_groups(root, input, &grouping);
+            let groups = expected_groups(root, input, grouping.keys.iter().map(|key| key.var));
             let private = private(source, &grouping, condition, &counted, groups)?;
             Some(PushedAggregate {
                 grouping,
@@ -335,29 +335,25 @@ unsafe fn bare_rows(
     }
 }
 
-/// How many groups the planner expects.
-unsafe fn expected_groups(
+/// How many groups the planner expects; one where nothing is grouped by.
+///
+/// # Safety
+/// Nodes of the current planning.
+pub unsafe fn expected_groups(
     root: *mut pg_sys::PlannerInfo,
     input: *mut pg_sys::RelOptInfo,
-    grouping: &Grouping,
+    keys: impl Iterator<Item = *mut pg_sys::Node>,
 ) -> f64 {
-    if grouping.keys.is_empty() {
+    let mut list = PgList::<pg_sys::Node>::new();
+    for key in keys {
+        list.push(key);
+    }
+    if list.is_empty() {
         return 1.0;
     }
-    let mut keys = PgList::<pg_sys::Node>::new();
-    for key in &grouping.keys {
-        keys.push(key.var);
-    }
+    let none = std::ptr::null_mut();
     // SAFETY: nodes of the current planning.
-    unsafe {
-        pg_sys::estimate_num_groups(
-            root,
-            keys.into_pg(),
-            (*input).rows,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        )
-    }
+    unsafe { pg_sys::estimate_num_groups(root, list.into_pg(), (*input).rows, none, std::ptr::null_mut()) }
 }
 
 /// The condition under which counting rows counts values: rows without a value are left out where no other aggregate

@@ -23,8 +23,8 @@ pub fn settings(rng: &mut Rng) -> String {
     )
 }
 
-/// A join of `table` by one or two keys.
-pub fn lookup(rng: &mut Rng, table: &Table, constants: &mut Constants) -> (String, Compare) {
+/// One or two columns to compare with what is outside; one time in `often` the row key is the first.
+pub fn keys<'a>(rng: &mut Rng, table: &'a Table, often: u8) -> Vec<&'a Column> {
     let columns: Vec<&Column> = table
         .columns
         .iter()
@@ -33,11 +33,17 @@ pub fn lookup(rng: &mut Rng, table: &Table, constants: &mut Constants) -> (Strin
     let mut keys: Vec<&Column> = (0..if rng.u8(..4) == 0 { 2 } else { 1 })
         .map(|_| *rng.choice(&columns).expect("tables have columns"))
         .collect();
-    // Most tables are joined by what tells their rows apart.
-    if rng.u8(..3) == 0 {
+    if rng.u8(..often) == 0 {
         let key = table.columns.iter().find(|column| column.name == table.key);
         keys[0] = key.expect("a key");
     }
+    keys
+}
+
+/// A join of `table` by one or two keys.
+pub fn lookup(rng: &mut Rng, table: &Table, constants: &mut Constants) -> (String, Compare) {
+    // Most tables are joined by what tells their rows apart.
+    let keys = keys(rng, table, 3);
     let outer = outer(rng, table, &keys);
     let mut on: Vec<String> = keys
         .iter()

@@ -4,9 +4,9 @@
 use fastrand::Rng;
 
 use super::aggregate::{calls, exact};
-use super::column::{Column, Kind, Table};
+use super::column::Table;
 use super::condition::Constants;
-use super::lookup::{equal, number, outer};
+use super::lookup::{equal, keys, number, outer};
 use super::statement::{Compare, direction};
 
 /// Settings that leave the planner nothing else, and memory of any size.
@@ -21,18 +21,7 @@ pub fn settings(rng: &mut Rng) -> String {
 
 /// A subquery over `table` for each of some rows outside.
 pub fn recalled(rng: &mut Rng, table: &Table, constants: &mut Constants) -> (String, Compare) {
-    let columns: Vec<&Column> = table
-        .columns
-        .iter()
-        .filter(|column| column.kind != Kind::Boolean)
-        .collect();
-    let mut keys: Vec<&Column> = (0..if rng.u8(..4) == 0 { 2 } else { 1 })
-        .map(|_| *rng.choice(&columns).expect("tables have columns"))
-        .collect();
-    if rng.u8(..4) == 0 {
-        let key = table.columns.iter().find(|column| column.name == table.key);
-        keys[0] = key.expect("a key");
-    }
+    let keys = keys(rng, table, 4);
     let outer = outer(rng, table, &keys);
     let mut on: Vec<String> = keys
         .iter()

@@ -5,7 +5,7 @@
 
 use super::nodes;
 use crate::plan::aggregate::call::{self, AggregateCall};
-use crate::plan::aggregate::grouping::Grouping;
+use crate::plan::aggregate::grouping::{self, Grouping};
 use crate::plan::nodes::unrelabelled;
 use crate::plan::remote_rel::RemoteRel;
 use pgrx::{PgList, is_a, pg_sys};
@@ -42,7 +42,7 @@ impl<'s, 'a> Finisher<'s, 'a> {
     pub unsafe fn require(&mut self, expression: *mut pg_sys::Node) -> Option<()> {
         // SAFETY: the caller guarantees a valid node.
         unsafe {
-            for part in nodes::parts(expression) {
+            for part in grouping::parts(expression) {
                 if !is_a(part, pg_sys::NodeTag::T_Var) {
                     return None;
                 }
@@ -65,7 +65,7 @@ impl<'s, 'a> Finisher<'s, 'a> {
     unsafe fn is_grouped(&self, expression: *mut pg_sys::Node) -> bool {
         // SAFETY: a valid node of the current planning.
         unsafe {
-            nodes::parts(expression)
+            grouping::parts(expression)
                 .into_iter()
                 .all(|part| self.groups_by(part))
         }
@@ -334,23 +334,10 @@ impl Kind {
     unsafe fn of(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<Kind> {
         // SAFETY: a valid node of the current planning; aggregates are recognised by OID (pg_proc.dat).
         unsafe {
-            let plain = (*aggregate).aggkind == b'n' as std::ffi::c_char
-                && !(*aggregate).aggvariadic
-                && (*aggregate).aggdirectargs.is_null()
-                && (*aggregate).agglevelsup == 0
-                && (*aggregate).aggsplit == pg_sys::AggSplit::AGGSPLIT_SIMPLE;
-            if !plain {
-                return None;
-            }
-            let function = u32::from((*aggregate).aggfnoid);
-            if function == pg_sys::F_COUNT_ {
+            let (function, argument) = call::of_values(aggregate)?;
+            let Some(argument) = argument else {
                 return Some(Kind::Rows);
-            }
-            let arguments = PgList::<pg_sys::TargetEntry>::from_pg((*aggregate).args);
-            if arguments.len() != 1 {
-                return None;
-            }
-            let argument: *mut pg_sys::Node = (*arguments.get_ptr(0)?).expr.cast();
+            };
             let is_distinct = !(*aggregate).aggdistinct.is_null();
             match function {
                 pg_sys::F_COUNT_ANY if is_distinct => Some(Kind::Same),
@@ -455,11 +442,14 @@ unsafe fn has_value(source: &RemoteRel, expression: *mut pg_sys::Node) -> bool {
         if is_a(expression, pg_sys::NodeTag::T_Const) {
             return !(*expression.cast::<pg_sys::Const>()).constisnull;
         }
-        source.column(expression).is_some_and(|column| {
-            let is_row_key = |key: &str| key.eq_ignore_ascii_case(&column.field);
-            column.member.path.is_empty()
-                && (column.column.not_null || source.row_key().is_some_and(is_row_key))
-        })
+        let is_row_key = |field: &str| {
+            source
+                .row_key()
+                .is_some_and(|key| key.eq_ignore_ascii_case(field))
+        };
+        source
+            .column(expression)
+            .is_some_and(|column| !column.is_nullable() || column.is_own() && is_row_key(&column.field))
     }
 }
 

@@ -13,8 +13,8 @@
 mod finish;
 mod nodes;
 
-use super::grouping::Grouping;
-use super::pushed::{PushedAggregate, Statement, carried, rows_after};
+use super::grouping::{Grouping, Wanted};
+use super::pushed::{PushedAggregate, Statement, carried, expected_groups, rows_after};
 use crate::error::raise_internal;
 use crate::plan::remote_rel::RemoteRel;
 use crate::private::Private;
@@ -50,31 +50,16 @@ impl CombinedAggregate {
         } {
             return None;
         }
-        let mut keys: Vec<(*mut pg_sys::Expr, pg_sys::Index)> = Vec::new();
         let mut aggregates: Vec<*mut pg_sys::Node> = Vec::new();
-        // SAFETY: the caller guarantees valid planner nodes; marks are as many as expressions where there are any.
+        // SAFETY: the caller guarantees valid planner nodes.
         unsafe {
-            let mut others = PgList::<pg_sys::Node>::new();
-            for (index, expression) in PgList::<pg_sys::Node>::from_pg((*target).exprs)
-                .iter_ptr()
-                .enumerate()
-            {
-                let mark = match (*target).sortgrouprefs {
-                    marks if marks.is_null() => 0,
-                    marks => *marks.add(index),
-                };
-                let is_key = mark != 0 && !pg_sys::get_sortgroupref_clause_noerr(mark, clause).is_null();
-                if is_key {
-                    keys.push((expression.cast(), mark));
-                } else {
-                    others.push(expression);
-                }
-            }
-            for condition in PgList::<pg_sys::Node>::from_pg(having).iter_ptr() {
-                others.push(condition);
-            }
+            let wanted = Wanted::of(target, clause, having);
+            let keys = wanted.keys.into_iter();
+            let keys: Vec<_> = keys
+                .map(|(key, mark, _)| (key.cast::<pg_sys::Expr>(), mark))
+                .collect();
             // Columns outside of aggregates stand in a key: the parser has seen to it.
-            for part in nodes::parts(others.into_pg().cast()) {
+            for part in wanted.parts {
                 if is_a(part, pg_sys::NodeTag::T_PlaceHolderVar) {
                     return None;
                 }
@@ -221,15 +206,8 @@ impl CombinedAggregate {
                 }
                 _ => {}
             }
-            let groups = match needed.is_null() {
-                true => 1.0,
-                false => {
-                    let keys = self.columns.iter().filter(|(_, mark)| *mark != 0);
-                    let keys = nodes::list(keys.map(|(key, _)| key.cast()));
-                    let none = std::ptr::null_mut();
-                    pg_sys::estimate_num_groups(root, keys, (*input).rows, none, std::ptr::null_mut())
-                }
-            };
+            let keys = self.columns.iter().filter(|(_, mark)| *mark != 0);
+            let groups = expected_groups(root, input, keys.map(|(key, _)| key.cast()));
             let costs = pg_sys::AggClauseCosts::default();
             let path = pg_sys::create_agg_path(
                 root,

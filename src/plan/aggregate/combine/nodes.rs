@@ -6,21 +6,6 @@ use pgrx::{PgList, pg_sys};
 const NUMERIC_TIMES: u32 = 1760;
 const BIGINT_GREATER: u32 = 413;
 
-/// Columns, aggregates and placeholders of an expression; aggregates are not looked into.
-///
-/// # Safety
-/// `expression` must be null or a valid node of the current planning.
-pub unsafe fn parts(expression: *mut pg_sys::Node) -> Vec<*mut pg_sys::Node> {
-    let flags =
-        pg_sys::PVC_INCLUDE_AGGREGATES | pg_sys::PVC_RECURSE_WINDOWFUNCS | pg_sys::PVC_INCLUDE_PLACEHOLDERS;
-    // SAFETY: the caller guarantees a valid node.
-    unsafe {
-        PgList::<pg_sys::Node>::from_pg(pg_sys::pull_var_clause(expression, flags as i32))
-            .iter_ptr()
-            .collect()
-    }
-}
-
 /// A list of nodes.
 pub fn list(nodes: impl IntoIterator<Item = *mut pg_sys::Node>) -> *mut pg_sys::List {
     let mut list = PgList::<pg_sys::Node>::new();
