@@ -26,22 +26,20 @@ BEGIN
 END
 $$;
 
--- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, rows of a
--- distributed target that move are deleted too, rows that differ are updated, new ones are inserted.
+-- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, those that move
+-- to another machine (mirror_stage alone) are deleted too, rows that differ are updated, new ones are inserted.
 CREATE FUNCTION sage_intacct.mirror_statements(m sage_intacct.mirror, answer jsonb)
 RETURNS text[]
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     shape record;
     whole boolean;
-    distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
     same text;
     gone text;
-    moved text;
     changed text;
     gained text;
 BEGIN
@@ -59,6 +57,10 @@ BEGIN
                               ELSE sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')) END);
     END IF;
 
+    IF NOT answer ? 'load' AND (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' THEN
+        RETURN sage_intacct.mirror_stage(m, shape, answer);
+    END IF;
+
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
         gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
@@ -69,12 +71,7 @@ BEGIN
         whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
-        -- Citus does not let the distribution column be assigned: a row that has another value there is deleted and reinserted.
-        IF whole AND distributed <> ALL (shape.keys) THEN
-            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
-                            same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
-        END IF;
-        changing := array_remove(ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n), distributed);
+        changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n);
         IF changing <> '{}' THEN
             changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
                                 WHERE %1$s AND %5$s',
@@ -87,7 +84,7 @@ BEGIN
                              same, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
-    RETURN ARRAY[gone, moved, changed, gained];
+    RETURN ARRAY[gone, NULL, changed, gained];
 END
 $$;
 
@@ -167,7 +164,10 @@ BEGIN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
-    EXECUTE format('ANALYZE %s', m.target);
+    -- A table of Citus is analyzed behind the commit.
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+        EXECUTE format('ANALYZE %s', m.target);
+    END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
         sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));

@@ -77,7 +77,7 @@ BEGIN
     END IF;
     here := sage_intacct.mirror_too_many(m, gone);
     IF here IS NULL AND m.todo #>> '{0,do}' <> 'deletes' THEN
-        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT FROM %s LIMIT $1 + 1) t', m.target) INTO here USING gone;
+        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT 1 FROM %s LIMIT $1 + 1) t', m.target) INTO here USING gone;
     END IF;
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
@@ -133,7 +133,8 @@ BEGIN
                         (SELECT %1$s FROM pg_temp.sage_intacct_seen s ORDER BY ctid DESC LIMIT 5)
                         UNION ALL
                         (SELECT %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %3$s) ORDER BY %1$s DESC LIMIT 5)) w',
-                   names, m.target, same);
+                   names, sage_intacct.mirror_near(m.target, keys, format('true ORDER BY %s DESC LIMIT %s', names,
+                       (SELECT 5 + count(*) FROM pg_temp.sage_intacct_gone))), same);
     GET DIAGNOSTICS witnesses = ROW_COUNT;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_asked SELECT %1$s, false, 1 + ((row_number() OVER () - 1) / %2$s)::integer FROM pg_temp.sage_intacct_gone %3$s',
                    names, batch, CASE WHEN sample THEN 'LIMIT ' || batch END);
@@ -184,6 +185,24 @@ BEGIN
 END
 $$;
 
+-- A task once more, as the list of what comes next: the answers to it did not agree. Raises after three times.
+CREATE FUNCTION sage_intacct.mirror_ask_again(m sage_intacct.mirror, shape record, task jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    again integer := coalesce((task ->> 'again')::integer, 0);
+BEGIN
+    IF again >= 3 THEN
+        RAISE 'the answers of the gateway about % contradict each other', shape.object USING ERRCODE = 'fdw_error',
+            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
+            HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
+    END IF;
+    RETURN jsonb_build_array(task || jsonb_build_object('again', again + 1));
+END
+$$;
+
 -- The answer of mirror_fetch, with what may be deleted of it in sage_intacct_gone. Where the second look shows rows that the page
 -- should have shown, or the end of a pass is not what the gateway counts, the task is done again.
 CREATE FUNCTION sage_intacct.mirror_confirm(m sage_intacct.mirror, answer jsonb, accept boolean)
@@ -198,6 +217,7 @@ DECLARE
     names text;
     same text;
     expected jsonb;
+    near text;
     gone bigint := 0;
     shown bigint := 0;
     sample boolean := false;
@@ -215,7 +235,11 @@ BEGIN
         expected := sage_intacct.mirror_expected(m, shape, answer);
         TRUNCATE pg_temp.sage_intacct_gone;
         IF expected IS NOT NULL THEN
-            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, m.target) || format(CASE expected ->> 'by'
+            near := sage_intacct.mirror_near(m.target, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
+                WHEN expected ->> 'by' = 'lines' THEN format('t.%I = ANY (%s)', shape.link, sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                WHEN expected ->> 'by' = 'listed' THEN format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                ELSE sage_intacct.mirror_range(shape.key, expected) END);
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, near) || format(CASE expected ->> 'by'
                 WHEN 'range' THEN '%2$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'since' THEN '%2$s AND %5$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'keys' THEN '%2$s AND NOT EXISTS (SELECT FROM (SELECT k AS %4$I FROM pg_temp.sage_intacct_keys) s WHERE %1$s)'
@@ -228,7 +252,8 @@ BEGIN
         IF expected ->> 'by' = 'keys' THEN
             -- Rows whose keys came, and that did not come themselves.
             EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT k AS %2$I FROM pg_temp.sage_intacct_keys) s
-                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1], m.target)
+                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1],
+                sage_intacct.mirror_near(m.target, keys, format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))))
                INTO short;
             short := short AND coalesce((task ->> 'again')::integer, 0) < 2;
             EXECUTE 'INSERT INTO pg_temp.sage_intacct_seen SELECT k FROM pg_temp.sage_intacct_keys';
@@ -264,13 +289,7 @@ BEGIN
         END IF;
     END IF;
     IF short THEN
-        IF (task ->> 'again')::integer >= 3 THEN
-            RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
-                DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
-                HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
-        END IF;
-        answer := answer - 'set' || jsonb_build_object('next', jsonb_build_array(
-            task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
+        answer := answer - 'set' || jsonb_build_object('next', sage_intacct.mirror_ask_again(m, shape, task));
     ELSIF answer #>> '{next,0,do}' = task ->> 'do' THEN
         answer := jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again');
     END IF;
@@ -310,12 +329,8 @@ BEGIN
     END IF;
     IF NOT short THEN
         RETURN CASE WHEN answer #>> '{next,0,do}' = task ->> 'do' THEN jsonb_set(answer, '{next,0}', (answer #> '{next,0}') - 'again') ELSE answer END;
-    ELSIF (task ->> 'again')::integer >= 3 THEN
-        RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
-            DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
-            HINT = 'No row was deleted. The next refresh asks again.';
     END IF;
-    RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', coalesce((task ->> 'again')::integer, 0) + 1)));
+    RETURN jsonb_build_object('next', sage_intacct.mirror_ask_again(m, shape, task));
 END
 $$;
 

@@ -244,7 +244,7 @@ BEGIN
     IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
         task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
@@ -541,7 +541,8 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
     EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
-                   m.target, shape.key) INTO missing;
+                   sage_intacct.mirror_near(m.target, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
+                       'upto', least(last, (task ->> 'upto')::bigint))))), shape.key) INTO missing;
     IF missing IS NOT NULL THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
                        sage_intacct.mirror_names(shape.columns), m.source, shape.key, missing);

@@ -137,7 +137,7 @@ BEGIN
           FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
          WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', part.target) INTO used;
         CONTINUE WHEN used OR part.columns > most;
         IF width + part.columns > most THEN
             groups := groups || jsonb_build_array(members);
@@ -185,7 +185,9 @@ BEGIN
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (m.id, 'load') RETURNING r.id INTO run;
     IF failure IS NULL THEN
         SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-        EXECUTE format('ANALYZE %s', m.target);
+        IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+            EXECUTE format('ANALYZE %s', m.target);
+        END IF;
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
             sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
@@ -235,6 +237,7 @@ DECLARE
     touched bigint;
     failure pg_catalog.jsonb;
     message pg_catalog.text;
+    failed pg_catalog.text;
     failures pg_catalog.text[];
     loads boolean;
     finished integer := 0;
@@ -247,14 +250,20 @@ BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
     loads := sage_intacct.mirror_option(options, 'load');
     FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+        message := NULL;
         BEGIN
             relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
                                                       sage_intacct.mirror_many_options(foreign_table, options), "into");
             made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
         EXCEPTION WHEN OTHERS THEN
-            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, SQLERRM));
+            message := SQLERRM;
         END;
-        COMMIT;
+        IF message IS NULL THEN
+            COMMIT;
+        ELSE
+            ROLLBACK;
+            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, message));
+        END IF;
     END LOOP;
     wanted := pg_catalog.cardinality(made);
     IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
@@ -280,6 +289,7 @@ BEGIN
                 number := pg_catalog.jsonb_extract_path_text(member, 'id');
                 SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
                 CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
+                failed := NULL;
                 BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
@@ -287,9 +297,16 @@ BEGIN
                     finished := finished OPERATOR(pg_catalog.+) 1;
                     RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 EXCEPTION WHEN OTHERS THEN
-                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, SQLERRM);
+                    failed := SQLERRM;
                 END;
+                IF failed IS NOT NULL THEN
+                    -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
+                    ROLLBACK;
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);
+                END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
+                COMMIT;
+                PERFORM sage_intacct.mirror_analyze(m.target);
                 COMMIT;
             END LOOP;
         END LOOP;

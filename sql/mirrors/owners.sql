@@ -20,6 +20,7 @@ BEGIN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
+    PERFORM sage_intacct.mirror_check_distribution(target, options, shape.keys, shape.columns);
     IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
                       AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
         RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',

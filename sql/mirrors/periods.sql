@@ -211,7 +211,7 @@ BEGIN
         IF NOT scopes @> '[{"none": true}]' THEN
             scopes := scopes || '{"none": true}'::jsonb;
         END IF;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
         IF used AND NOT sage_intacct.mirror_has_calendar(shape) THEN
             scopes := scopes || jsonb_build_array(jsonb_build_object('except', (
                 SELECT coalesce(jsonb_agg(place::text), '[]') FROM pg_temp.sage_intacct_groups WHERE place IS NOT NULL)));

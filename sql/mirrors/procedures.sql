@@ -20,8 +20,8 @@ BEGIN
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        RAISE 'option "distribute_by" needs the extension citus' USING ERRCODE = 'feature_not_supported',
+    IF (options ? 'distribute_by' OR (options ->> 'reference')::boolean) AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RAISE 'option "%" needs the extension citus', CASE WHEN options ? 'distribute_by' THEN 'distribute_by' ELSE 'reference' END USING ERRCODE = 'feature_not_supported',
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
@@ -66,11 +66,14 @@ BEGIN
     IF FOUND THEN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
-    IF shape.keys = '{}' AND options ? 'distribute_by' THEN
+    IF shape.keys = '{}' AND (options ? 'distribute_by' OR (options ->> 'reference')::boolean) THEN
         RAISE '% cannot be distributed: it has no row identifier', foreign_table USING ERRCODE = 'feature_not_supported';
     END IF;
+    IF options ? 'distribute_by' THEN
+        PERFORM sage_intacct.mirror_check_distribution_column(foreign_table, shape, (options ->> 'distribute_by')::name);
+    END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
-        ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+        ELSE ARRAY(SELECT unnest(array_remove(ARRAY[(options ->> 'distribute_by')::name], NULL) || wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
     EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
@@ -97,9 +100,7 @@ BEGIN
     LOOP
         EXECUTE format('COMMENT ON %s IS %L', coalesce('COLUMN ' || target || '.' || quote_ident(commented.column), 'TABLE ' || target), commented.text);
     END LOOP;
-    IF options ? 'distribute_by' THEN
-        EXECUTE 'SELECT pg_catalog.create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
-    END IF;
+    PERFORM sage_intacct.mirror_distribute(target::regclass, options);
 END
 $$;
 
@@ -263,7 +264,12 @@ BEGIN
         going := false;
         failed := true;
     END;
-    COMMIT;
+    IF failed THEN
+        -- Where Citus has lost a machine, nothing more can be committed in this transaction. Nothing of it is to stay.
+        ROLLBACK;
+    ELSE
+        COMMIT;
+    END IF;
 
     WHILE going LOOP
         SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) m.id;
@@ -285,7 +291,13 @@ BEGIN
             GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
             failed := true;
         END;
-        COMMIT;
+        IF failed THEN
+            -- That releases the lock. If somebody else has it now, this refresh has come to its end.
+            ROLLBACK;
+            looked := looked OR NOT sage_intacct.mirror_try_lock(m.id);
+        ELSE
+            COMMIT;
+        END IF;
         -- A field that is gone is refused by its name, or without one.
         IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
             looked := true;
@@ -301,7 +313,24 @@ BEGIN
                 GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                 failed := true;
             END;
-            COMMIT;
+            IF failed THEN
+                ROLLBACK;
+            ELSE
+                COMMIT;
+                IF pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
+                    BEGIN
+                        PERFORM sage_intacct.mirror_analyze(m.target);
+                    EXCEPTION WHEN OTHERS OR query_canceled THEN
+                        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                        failed := true;
+                    END;
+                    IF failed THEN
+                        ROLLBACK;
+                    ELSE
+                        COMMIT;
+                    END IF;
+                END IF;
+            END IF;
         END IF;
         going := going AND NOT failed;
     END LOOP;
@@ -449,7 +478,7 @@ AS $$
 DECLARE
     m sage_intacct.mirror := sage_intacct.mirror_of(target);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'key', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'colocate_with', 'shard_count', 'reference', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN

@@ -184,7 +184,8 @@ SELECT r.*
 
 -- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
-SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
+SELECT m.target, -- No join: Citus cannot plan one that the planner removes.
+       coalesce((SELECT f.oid::regclass::text FROM pg_class f WHERE f.oid = m.source), m.source_name) AS source, m.owner, m.rows,
        -- After a refresh that did not come to its end it is unknown.
        CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
        m.watermark,
@@ -205,7 +206,6 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
        ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
-  LEFT JOIN pg_class f ON f.oid = m.source
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
  WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE')
                           OR pg_has_role('pg_read_all_stats', 'USAGE'));

@@ -23,9 +23,14 @@ extension_sql_file!(
     requires = ["mirror_registry"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/distributed.sql",
+    name = "mirror_distributed",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/source.sql",
     name = "mirror_source",
-    requires = ["mirror_shape"]
+    requires = ["mirror_distributed"]
 );
 extension_sql_file!(
     "../../../sql/mirrors/plan.sql",
