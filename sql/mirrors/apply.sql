@@ -11,9 +11,11 @@ DECLARE
     statement pg_catalog.text;
     touched bigint;
     counts bigint[];
+    events pg_catalog.text[];
 BEGIN
     PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
+    events := sage_intacct.mirror_find_events(m, answer);
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
         IF statement IS NOT NULL THEN
@@ -21,6 +23,9 @@ BEGIN
             GET DIAGNOSTICS touched := ROW_COUNT;
         END IF;
         counts := pg_catalog.array_append(counts, touched);
+    END LOOP;
+    FOREACH statement IN ARRAY events LOOP
+        EXECUTE statement;
     END LOOP;
     PERFORM sage_intacct.mirror_applied(m, run, answer, used, counts);
 END

@@ -16,6 +16,8 @@ VALUES
     ('colocate_with', 'text', NULL, 'With `distribute_by`: the table beside whose shards the target''s are put, or `none`. Default: a table with a column of that type.'),
     ('shard_count', 'count', NULL, 'With `distribute_by`: how many shards. Default: `citus.shard_count`.'),
     ('reference', 'boolean', NULL, 'Makes the target a reference table of Citus, whole on each machine.'),
+    ('outbox', 'text', NULL, 'Table that gets a row for each change after the first load, in the transaction of the change; made if it is missing.'),
+    ('on_change', 'text', NULL, 'Function (regclass, jsonb) that is called with the changes of each page after the first load, in their transaction.'),
     ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
     ('late_window', 'interval', '2 hours', 'As long after a change it is read a second time, for changes that became visible later still.'),
     ('modified', 'column', NULL, 'Column with the time of the last change. Default: that of WHENMODIFIED.'),

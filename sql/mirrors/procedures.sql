@@ -43,6 +43,7 @@ BEGIN
     PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
     PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
+    PERFORM sage_intacct.mirror_make_events(relation, (SELECT h FROM sage_intacct.mirror_shape(foreign_table, relation, options, '{}') h), options);
     INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
     VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
     RETURN relation;
@@ -486,6 +487,7 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(changed);
     PERFORM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone);
+    PERFORM sage_intacct.mirror_make_events(m.target, (SELECT h FROM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone) h), changed);
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
 END
 $$;

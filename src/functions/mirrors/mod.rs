@@ -77,3 +77,8 @@ extension_sql_file!(
     name = "mirror_many",
     requires = ["mirror_procedures"]
 );
+extension_sql_file!(
+    "../../../sql/mirrors/events.sql",
+    name = "mirror_events",
+    requires = ["mirror_many"]
+);
