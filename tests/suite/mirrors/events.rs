@@ -72,7 +72,11 @@ fn an_outbox_and_a_function_get_each_change_once() {
          CREATE FUNCTION finance.told(mirror regclass, changes jsonb) RETURNS void LANGUAGE sql
          AS 'INSERT INTO finance.calls VALUES (mirror, changes)'",
     );
-    mirror(&mut client, "customer", r#"{"outbox": "changes", "on_change": "told"}"#);
+    mirror(
+        &mut client,
+        "customer",
+        r#"{"outbox": "changes", "on_change": "told"}"#,
+    );
     assert_eq!(lines(&mut client, "SELECT count(*) FROM finance.changes"), "0");
     let keys = keys(&company, "CUSTOMER", 3);
     company.gateway.change(json!([
@@ -86,7 +90,10 @@ fn an_outbox_and_a_function_get_each_change_once() {
         &mut client,
         "CALL sage_intacct.refresh_mirror('finance.customer', full => true)",
     );
-    let wanted = format!("delete {} - false\ninsert - told false\nupdate {} after true", keys[1], keys[0]);
+    let wanted = format!(
+        "delete {} - false\ninsert - told false\nupdate {} after true",
+        keys[1], keys[0]
+    );
     for changes in [
         "SELECT op, key, old, new FROM finance.changes",
         "SELECT c ->> 'op' AS op, c -> 'key' AS key, nullif(c -> 'old', 'null') AS old, c -> 'new' AS new
