@@ -98,7 +98,9 @@ AS $$
 DECLARE
     list text;
 BEGIN
-    EXECUTE format('SELECT format(''%%L::%%s'', array_agg(%1$I), pg_typeof(array_agg(%1$I))) FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
+    -- The type by its full name: statements of the target's half run with the caller's search_path.
+    EXECUTE format('SELECT format(''%%L::%%s[]'', array_agg(%1$I), sage_intacct.mirror_type((SELECT typelem FROM pg_type WHERE oid = pg_typeof(array_agg(%1$I)))))
+                      FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
                    key, relation, condition) INTO list;
     RETURN list;
 END

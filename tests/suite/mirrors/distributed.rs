@@ -33,6 +33,7 @@ pub const STAND_IN: &str = r#"
                        distribution_column, target);
         INSERT INTO pg_dist_partition VALUES (target, 'h', distribution_column, 's');
     END $$;
+    GRANT SELECT, INSERT ON pg_catalog.pg_dist_partition TO PUBLIC;
     CREATE FUNCTION pg_catalog.create_reference_table(target regclass) RETURNS void LANGUAGE sql AS $$
         INSERT INTO pg_dist_partition VALUES (target, 'n', NULL, 't');
     $$;
@@ -114,7 +115,12 @@ fn assert_nothing_refused(client: &mut Client, target: &str) {
     }
     let own: Vec<_> = statements
         .iter()
-        .filter(|statement| statement.contains(&process) && statement.contains("Query Text:"))
+        .filter(|statement| {
+            // What the test itself compares is no statement of the extension.
+            statement.contains(&process)
+                && statement.contains("Query Text:")
+                && !statement.contains("Query Text: WITH there AS")
+        })
         .collect();
     assert!(
         own.iter().any(|statement| statement.contains(target)),

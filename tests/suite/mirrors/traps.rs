@@ -95,6 +95,7 @@ ALTER FOREIGN TABLE {role}_f.customer ALTER name TYPE extra.citext, ALTER status
 CREATE TABLE {role}_m.apbill (recordno bigint PRIMARY KEY, recordid pg_catalog.text, whenmodified timestamp with time zone);
 CALL sage_intacct.create_mirror('{role}_f.customer', '{role}_m.customer',
     '{{\"on_drift\": \"add\", \"drift_interval\": \"0\", \"late_window\": \"0\", \"sweep_interval\": \"0\", \"page_rows\": 40, \"slice_rows\": 60}}');
+ALTER FOREIGN TABLE {role}_f.arinvoice ALTER state SET NOT NULL;
 CALL sage_intacct.create_mirror('{role}_f.arinvoice', '{role}_m.arinvoice',
     '{{\"page_rows\": 20, \"rescan\": \"all\", \"rescan_columns\": \"totaldue\", \"rescan_interval\": \"0\", \"distribute_by\": \"state\"}}');
 CALL sage_intacct.create_mirror('{role}_f.apbill', '{role}_m.apbill', '{{\"rescan\": \"1 year\", \"rescan_interval\": \"0\"}}');
