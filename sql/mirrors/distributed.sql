@@ -108,7 +108,8 @@ DECLARE
     filled name[] := ARRAY(
         SELECT a.attname FROM pg_attribute a
          WHERE a.attrelid = source AND a.attname = ANY (shape.columns) AND NOT a.attisdropped
-           AND (a.attnotnull OR a.attname = ANY (shape.keys) OR a.attname = shape.link
+           -- A line may have no header: its link is a column like others.
+           AND (a.attnotnull OR a.attname = ANY (shape.keys)
                 OR EXISTS (SELECT FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'constant'))
          ORDER BY a.attnum);
 BEGIN

@@ -45,7 +45,11 @@ pub fn mirror(client: &mut Client, table: &str, options: &str) {
         && options.get("reference").is_none()
     {
         let by = DISTRIBUTED_BY.iter().find(|(name, _)| [table, ""].contains(name));
-        options["distribute_by"] = by.expect("the last one holds for all").1.into();
+        let by = by.expect("the last one holds for all").1;
+        // Lines of these objects have headers, all of them.
+        let declare = format!("ALTER FOREIGN TABLE acme.{table} ALTER COLUMN {by} SET NOT NULL");
+        run(client, &declare);
+        options["distribute_by"] = by.into();
     }
     run(
         client,
