@@ -1,6 +1,7 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
-//! Arguments name the parts to run (`interrupts`, `queries`, `planning`, `scans`, `mirrors`, `companies`, `writes`); `short` leaves the million rows out.
+//! Arguments name the parts to run (`interrupts`, `queries`, `planning`, `scans`, `mirrors`, `companies`, `writes`,
+//! `scale`); `short` leaves the million rows out.
 //!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
 //! simulator's binary, started here.
@@ -18,6 +19,7 @@ mod process;
 mod queries;
 mod report;
 mod resources;
+mod scale;
 mod scans;
 mod writes;
 
@@ -50,6 +52,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("writes") {
         writes::run(&mut report);
+    }
+    if is_wanted("scale") {
+        scale::run(&mut report);
     }
     report.finish()
 }
