@@ -376,6 +376,7 @@ VALUES
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
     ('colocate_with', 'text', NULL, 'With `distribute_by`: the table beside whose shards the target''s are put, or `none`. Default: a table with a column of that type.'),
     ('shard_count', 'count', NULL, 'With `distribute_by`: how many shards. Default: `citus.shard_count`.'),
+    ('company', 'column', NULL, 'Column that a constant fills, one for each company: mirrors of several companies share the table, whose key it is part of.'),
     ('reference', 'boolean', NULL, 'Makes the target a reference table of Citus, whole on each machine.'),
     ('outbox', 'text', NULL, 'Table that gets a row for each change after the first load, in the transaction of the change; made if it is missing.'),
     ('on_change', 'text', NULL, 'Function (regclass, jsonb) that is called with the changes of each page after the first load, in their transaction.'),
@@ -525,8 +526,9 @@ $$;
 CREATE TABLE sage_intacct.mirror_registry (
     -- Given by the sequence alone: no number can be taken that another mirror will get.
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    -- The local table.
-    target regclass NOT NULL UNIQUE,
+    -- The local table. Mirrors of several companies may share one: each has a constant of its own in a column of it.
+    target regclass NOT NULL,
+    company text NOT NULL DEFAULT '',
     -- The foreign table; its name finds it again when it was dropped and imported again.
     source regclass NOT NULL,
     source_name text NOT NULL,
@@ -567,6 +569,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
     dropped boolean NOT NULL DEFAULT false,
+    UNIQUE (target, company),
     CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at, begun_at))
 );
 
@@ -630,7 +633,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
   WITH CHECK OPTION;
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
-GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
+GRANT INSERT (target, company, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
 GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, deleting, watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
@@ -710,7 +713,8 @@ SELECT m.target, -- No join: Citus cannot plan one that the planner removes.
             END AS next_rescan,
        m.options,
        -- Columns that keep what they hold: their fields are gone.
-       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
+       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone,
+       nullif(m.company, '') AS company
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
@@ -720,7 +724,7 @@ SELECT m.target, -- No join: Citus cannot plan one that the planner removes.
 -- What the refreshes of one's own mirrors did, and, without errors, those of others for those who may see all statistics.
 CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
-       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error, nullif(m.company, '') AS company
   FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror_registry m ON m.id = r.mirror
  WHERE NOT m.dropped AND (pg_has_role(m.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
@@ -1014,6 +1018,108 @@ WITH RECURSIVE below (type, base) AS (
 SELECT b.type FROM below b WHERE b.base = 0
 $$;
 
+-- Several companies' mirrors in one table: option `company` names a column of the foreign tables that a constant fills, and the
+-- table's key is that column and the row key. Each mirror reads and writes the rows of its own company, and no others.
+
+-- The value of the company's column in the rows of a foreign table; empty without the option. Raises if there is none.
+CREATE FUNCTION sage_intacct.mirror_company(source regclass, options jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    company text;
+    type oid;
+BEGIN
+    IF NOT options ? 'company' THEN
+        RETURN '';
+    END IF;
+    SELECT a.atttypid, (SELECT option_value FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'constant') INTO type, company
+      FROM pg_attribute a WHERE a.attrelid = source AND a.attname = options ->> 'company' AND a.attnum > 0 AND NOT a.attisdropped;
+    IF coalesce(company, '') = '' THEN
+        RAISE 'option "company" names the column "%", which no constant fills', options ->> 'company' USING ERRCODE = 'fdw_invalid_attribute_value',
+            HINT = format('ALTER FOREIGN TABLE %s ADD COLUMN %I text OPTIONS (constant ''…'') NOT NULL makes one.', source, options ->> 'company');
+    ELSIF type <> ALL (sage_intacct.mirror_key_types()) THEN
+        RAISE 'option "company" names the column "%", which has type %', options ->> 'company', format_type(type, NULL)
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'It is part of the key: text, for example.';
+    END IF;
+    RETURN company;
+END
+$$;
+
+-- Raises if a mirror's foreign table fills that column with something else than when the mirror was created.
+CREATE FUNCTION sage_intacct.mirror_check_company(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF m.company <> sage_intacct.mirror_company(m.source, m.options) THEN
+        RAISE 'the source of mirror % has changed', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('Column "%s" of %s is "%s" now: this is the mirror of "%s".', m.options ->> 'company', m.source,
+                            sage_intacct.mirror_company(m.source, m.options), m.company),
+            HINT = 'Put the constant back, or end the mirror and create another one.';
+    END IF;
+END
+$$;
+
+-- A condition that the rows of a mirror meet, and those of other companies do not.
+CREATE FUNCTION sage_intacct.mirror_own_rows(m sage_intacct.mirror, alias text DEFAULT '')
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN m.options ? 'company' THEN format('%s%I OPERATOR(pg_catalog.=) %L', alias, m.options ->> 'company', m.company) ELSE 'true' END;
+END
+$$;
+
+-- A relation to read the rows of a mirror from; an alias stands behind it.
+CREATE FUNCTION sage_intacct.mirror_rows(m sage_intacct.mirror)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN m.options ? 'company' THEN format('(SELECT * FROM %s WHERE %s)', sage_intacct.mirror_qualified(m.target), sage_intacct.mirror_own_rows(m))
+        ELSE sage_intacct.mirror_qualified(m.target) END;
+END
+$$;
+
+-- Raises if a table cannot have this mirror beside those that it has.
+CREATE FUNCTION sage_intacct.mirror_check_companies(target regclass, options jsonb, company text, keys name[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF options ? 'company' AND keys = '{}' THEN
+        RAISE 'option "company" needs rows with an identifier' USING ERRCODE = 'feature_not_supported',
+            HINT = 'Rows without one are replaced by periods: a table of each company''s own can be a partition of one table.';
+    ELSIF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = mirror_check_companies.target
+                     AND (m.company = mirror_check_companies.company OR m.options ->> 'company' IS DISTINCT FROM mirror_check_companies.options ->> 'company')) THEN
+        RAISE '% is already a mirror', target USING ERRCODE = 'duplicate_object',
+            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.' || CASE WHEN options ? 'company'
+                THEN ' Mirrors of several companies share a table where each has option "company" and a constant of its own.' ELSE '' END;
+    END IF;
+END
+$$;
+
+-- Takes the rows of one company out of a table that others' mirrors share. Returns whether it is shared.
+CREATE FUNCTION sage_intacct.mirror_leave(m sage_intacct.mirror)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sage_intacct.mirrors o WHERE o.target = m.target) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DELETE FROM %s WHERE %s', m.target, sage_intacct.mirror_own_rows(m));
+    RETURN true;
+END
+$$;
+
 -- Targets that Citus spreads over machines. What such a table refuses, and what it sends to every machine, decides how it is
 -- refreshed: its rows that a page touches are pulled into a temporary table, compared here, and only those that differ are
 -- written, by lists of values and by INSERT … ON CONFLICT. No statement reads the target and a temporary table together.
@@ -1141,18 +1247,19 @@ $$;
 
 -- A relation to read columns of the target from in one statement with temporary tables: the target itself, or, of a table that
 -- Citus manages, a copy of the rows for which the condition (over `t`, without other tables) holds.
-CREATE FUNCTION sage_intacct.mirror_near(target regclass, columns name[], condition text DEFAULT 'true')
+CREATE FUNCTION sage_intacct.mirror_near(m sage_intacct.mirror, columns name[], condition text DEFAULT 'true')
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
 BEGIN
-    IF (SELECT kind FROM sage_intacct.mirror_distribution(target)) = 'local' THEN
-        RETURN target::text;
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+        RETURN sage_intacct.mirror_rows(m);
     END IF;
     DROP TABLE IF EXISTS pg_temp.sage_intacct_near;
-    EXECUTE format('CREATE TEMP TABLE sage_intacct_near AS SELECT %s FROM %s t WHERE %s', sage_intacct.mirror_names(columns, 't.'), target, condition);
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_near AS SELECT %s FROM %s t WHERE %s AND %s', sage_intacct.mirror_names(columns, 't.'), m.target,
+                   sage_intacct.mirror_own_rows(m, 't.'), condition);
     RETURN 'pg_temp.sage_intacct_near';
 END
 $$;
@@ -1218,16 +1325,16 @@ DECLARE
     gained text;
 BEGIN
     SELECT * INTO stored FROM sage_intacct.mirror_distribution(m.target) d;
-    conflict := sage_intacct.mirror_conflict_columns(m.target, shape.keys, shape.columns);
+    conflict := sage_intacct.mirror_conflict_columns(m.target, array_remove(ARRAY[(m.options ->> 'company')::name], NULL) || shape.keys, shape.columns);
     fixed := ARRAY(SELECT c FROM unnest(conflict) c WHERE c <> ALL (shape.keys));
     IF answer #>> '{remove,by}' = 'gone' THEN
         gone := sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_gone', shape.keys, true);
         -- To the machines that have them, and to no other.
-        IF stored.distribution_column <> ALL (shape.keys) THEN
-            routed := sage_intacct.mirror_near(m.target, ARRAY[stored.distribution_column], gone);
+        IF stored.distribution_column <> ALL (shape.keys || coalesce((m.options ->> 'company')::name, '')) THEN
+            routed := sage_intacct.mirror_near(m, ARRAY[stored.distribution_column], gone);
             gone := format('%s AND t.%I OPERATOR(pg_catalog.=) ANY (%s)', gone, stored.distribution_column, sage_intacct.mirror_key_list(routed, stored.distribution_column));
         END IF;
-        gone := format('DELETE FROM %s t WHERE %s', m.target, gone);
+        gone := format('DELETE FROM %s t WHERE %s AND %s', m.target, sage_intacct.mirror_own_rows(m, 't.'), gone);
     END IF;
     SELECT count(*) INTO page FROM (SELECT 1 FROM pg_temp.sage_intacct_page LIMIT longest + 1) p;
     IF NOT answer ? 'put' OR page = 0 THEN
@@ -1236,7 +1343,7 @@ BEGIN
 
     subset := CASE WHEN whole THEN shape.columns ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
     changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (conflict) ORDER BY n);
-    PERFORM sage_intacct.mirror_near(m.target, ARRAY(SELECT c FROM unnest(shape.columns) c WHERE c = ANY (subset || conflict)),
+    PERFORM sage_intacct.mirror_near(m, ARRAY(SELECT c FROM unnest(shape.columns) c WHERE c = ANY (subset || conflict)),
         CASE WHEN page <= longest THEN sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_page', shape.keys, false) ELSE 'true' END);
     IF gone IS NOT NULL THEN
         EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_gone s WHERE %s', same);
@@ -1247,7 +1354,7 @@ BEGIN
                        sage_intacct.mirror_names(conflict, 't.'), same, sage_intacct.mirror_differs(m.source, m.target, fixed));
         SELECT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_moved) INTO touched;
         IF touched THEN
-            moved := format('DELETE FROM %s t WHERE %s', m.target, sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_moved', conflict, true));
+            moved := format('DELETE FROM %s t WHERE %s', m.target, sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_moved', conflict, true) || ' AND ' || sage_intacct.mirror_own_rows(m, 't.'));
             EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_moved s WHERE %s', same);
         END IF;
     END IF;
@@ -1302,6 +1409,7 @@ AS $$
 DECLARE
     shape record;
 BEGIN
+    PERFORM sage_intacct.mirror_check_company(m);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     RETURN jsonb_strip_nulls(sage_intacct.mirror_session(m.source) || jsonb_build_object(
         'object', shape.object,
@@ -1727,14 +1835,14 @@ SELECT coalesce(jsonb_agg(coalesce((SELECT max(option_value) FROM pg_options_to_
   JOIN pg_attribute a ON a.attrelid = source AND a.attname = c.name AND NOT a.attisdropped
 $$;
 
-CREATE FUNCTION sage_intacct.mirror_local(target regclass, counted name, measures name[], grouped name DEFAULT NULL)
+CREATE FUNCTION sage_intacct.mirror_local(relation text, counted name, measures name[], grouped name DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
+SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s r%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
               (SELECT string_agg(format('sum(%I)', name), ', ' ORDER BY number) FROM unnest(measures) WITH ORDINALITY AS c (name, number)),
-              target, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
+              relation, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
 $$;
 
 -- Number of rows at the gateway, and what can be compared beside it: the sum of the keys, where they are numbers, else the sums of
@@ -1765,9 +1873,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF shape.key IS NOT NULL THEN
-        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}') t;
+        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, '{}') t;
     ELSE
-        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(m.target, NULL, measures)) INTO rows, sums;
+        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(sage_intacct.mirror_rows(m), NULL, measures)) INTO rows, sums;
     END IF;
 END
 $$;
@@ -1938,7 +2046,7 @@ BEGIN
                     SELECT NULL, 0 FROM (SELECT max(rows) AS rows, max(sums) AS sums FROM pg_temp.sage_intacct_groups WHERE place IS NULL) g
                      CROSS JOIN (SELECT max(rows) AS rows, max(sums) AS sums FROM (%1$s) l WHERE place IS NULL) h
                      WHERE (g.rows, g.sums) IS DISTINCT FROM (h.rows, h.sums)',
-                   sage_intacct.mirror_local(m.target, there.counted, there.measures, shape.period));
+                   sage_intacct.mirror_local(sage_intacct.mirror_rows(m), there.counted, there.measures, shape.period));
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
     DROP TABLE pg_temp.sage_intacct_differing;
     -- There is a difference, and it shows in no group: some gateways make none of rows without a value.
@@ -2202,7 +2310,7 @@ DECLARE
     newest timestamptz;
 BEGIN
     IF modified IS NOT NULL THEN
-        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s r WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
                        concat_ws(', ', quote_ident(modified), quote_ident(created)), relation, condition) INTO newest;
     END IF;
     RETURN newest;
@@ -2351,7 +2459,7 @@ BEGIN
     IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', sage_intacct.mirror_rows(m)) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
         task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
@@ -2408,8 +2516,8 @@ BEGIN
     -- Keys that are numbers may have a suffix.
     EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
                                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
-                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
-                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                    SELECT array_agg(DISTINCT %I::text) FROM %s r WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, sage_intacct.mirror_rows(m),
                    (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
@@ -2648,7 +2756,7 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
     EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
-                   sage_intacct.mirror_near(m.target, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
+                   sage_intacct.mirror_near(m, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
                        'upto', least(last, (task ->> 'upto')::bigint))))), shape.key) INTO missing;
     IF missing IS NOT NULL THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
@@ -2667,12 +2775,12 @@ END
 $$;
 
 -- Number of rows and sum of keys in the target.
-CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+CREATE FUNCTION sage_intacct.mirror_local_totals(relation text, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s r WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), relation,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -2726,7 +2834,7 @@ DECLARE
     lower_half record;
     keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
 BEGIN
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, task);
     IF here.rows = rows AND here.key_sum = sum THEN
         RETURN '{}';
     END IF;
@@ -2734,7 +2842,7 @@ BEGIN
     IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
         RETURN jsonb_build_object('next', jsonb_build_array(keys));
     END IF;
-    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+    EXECUTE format('SELECT %1$I FROM %2$s r WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, sage_intacct.mirror_rows(m),
                    sage_intacct.mirror_range(shape.key, task), here.rows / 2)
        INTO middle;
     IF middle IS NULL OR middle = upto THEN
@@ -2800,7 +2908,7 @@ DECLARE
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    same := sage_intacct.mirror_matches(m.target, shape.keys) || CASE WHEN m.options ? 'company' THEN ' AND ' || sage_intacct.mirror_own_rows(m, 't.') ELSE '' END;
     IF shape.keys = '{}' AND answer ? 'remove' THEN
         SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
         RETURN ARRAY[gone, NULL, NULL, gained];
@@ -2819,8 +2927,7 @@ BEGIN
 
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
-        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       same);
+        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target, same);
     END IF;
 
     IF answer ? 'put' THEN
@@ -2926,7 +3033,7 @@ BEGIN
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
-        sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
+        sage_intacct.mirror_newest(sage_intacct.mirror_rows(m), shape.modified, shape.created)));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.
@@ -2970,7 +3077,9 @@ BEGIN
             CONTINUE;
         END IF;
         has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
-        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+        -- Where companies share the table, another one's mirror may have made the column.
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped
+                                 AND NOT (m.options ? 'company' AND a.atttypid = type::regtype)) THEN
             RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
                 CASE WHEN has_own THEN m.source ELSE m.target END, name;
             CONTINUE;
@@ -2981,7 +3090,7 @@ BEGIN
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
-            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;
@@ -3054,7 +3163,7 @@ DECLARE
 BEGIN
     SELECT * INTO most FROM sage_intacct.mirror_max_delete(m.options);
     IF gone + m.deleting > most.rows THEN
-        EXECUTE format('SELECT count(*) FROM %s', m.target) INTO here;
+        EXECUTE format('SELECT count(*) FROM %s r', sage_intacct.mirror_rows(m)) INTO here;
     END IF;
     RETURN CASE WHEN (gone + m.deleting) * 100 > most.share * (here + m.deleting) THEN here END;
 END
@@ -3075,7 +3184,7 @@ BEGIN
     END IF;
     here := sage_intacct.mirror_too_many(m, gone);
     IF here IS NULL AND m.todo #>> '{0,do}' <> 'deletes' THEN
-        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT 1 FROM %s LIMIT $1 + 1) t', m.target) INTO here USING gone;
+        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT 1 FROM %s r LIMIT $1 + 1) t', sage_intacct.mirror_rows(m)) INTO here USING gone;
     END IF;
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
@@ -3133,7 +3242,7 @@ BEGIN
                         (SELECT %1$s FROM pg_temp.sage_intacct_seen s ORDER BY ctid DESC LIMIT 5)
                         UNION ALL
                         (SELECT %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %3$s) ORDER BY %1$s DESC LIMIT 5)) w',
-                   names, sage_intacct.mirror_near(m.target, keys, format('true ORDER BY %s DESC LIMIT %s', names,
+                   names, sage_intacct.mirror_near(m, keys, format('true ORDER BY %s DESC LIMIT %s', names,
                        (SELECT 5 + count(*) FROM pg_temp.sage_intacct_gone))), same);
     GET DIAGNOSTICS witnesses = ROW_COUNT;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_asked SELECT %1$s, false, 1 + ((row_number() OVER () - 1) / %2$s)::integer FROM pg_temp.sage_intacct_gone %3$s',
@@ -3235,7 +3344,7 @@ BEGIN
         expected := sage_intacct.mirror_expected(m, shape, answer);
         TRUNCATE pg_temp.sage_intacct_gone;
         IF expected IS NOT NULL THEN
-            near := sage_intacct.mirror_near(m.target, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
+            near := sage_intacct.mirror_near(m, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
                 WHEN expected ->> 'by' = 'lines' THEN format('t.%I = ANY (%s)', shape.link, sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
                 WHEN expected ->> 'by' = 'listed' THEN format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
                 ELSE sage_intacct.mirror_range(shape.key, expected) END);
@@ -3253,7 +3362,7 @@ BEGIN
             -- Rows whose keys came, and that did not come themselves.
             EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT k AS %2$I FROM pg_temp.sage_intacct_keys) s
                 WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1],
-                sage_intacct.mirror_near(m.target, keys, format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))))
+                sage_intacct.mirror_near(m, keys, format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))))
                INTO short;
             short := short AND coalesce((task ->> 'again')::integer, 0) < 2;
             EXECUTE 'INSERT INTO pg_temp.sage_intacct_seen SELECT k FROM pg_temp.sage_intacct_keys';
@@ -3423,6 +3532,7 @@ AS $$
 DECLARE
     shape record;
     other name;
+    wanted name[];
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p')) THEN
         RAISE '% is not a table', target USING ERRCODE = 'wrong_object_type';
@@ -3433,10 +3543,11 @@ BEGIN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
-    PERFORM sage_intacct.mirror_check_distribution(target, options, shape.keys, shape.columns);
+    PERFORM sage_intacct.mirror_check_distribution(target, options, array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys, shape.columns);
+    wanted := array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys;
     IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
-                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
-        RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
+                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (wanted))) THEN
+        RAISE '% has no unique index with column "%"', target, array_to_string(wanted, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
     END IF;
 END
@@ -3524,13 +3635,13 @@ END
 $$;
 
 -- The mirror with this target, as its owner sees it.
-CREATE FUNCTION sage_intacct.mirror_of(target regclass)
+CREATE FUNCTION sage_intacct.mirror_of(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     IF m.owner <> quote_ident(current_user)::regrole THEN
         RAISE 'mirror % belongs to role %', target, m.owner USING ERRCODE = 'insufficient_privilege',
@@ -3542,7 +3653,7 @@ END
 $$;
 
 -- The mirror with this target, as its owner and the members of its owner see it.
-CREATE FUNCTION sage_intacct.mirror_known(target regclass)
+CREATE FUNCTION sage_intacct.mirror_known(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -3550,8 +3661,15 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
 BEGIN
-    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target;
-    IF NOT FOUND THEN
+    SELECT r.* INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.company = coalesce(mirror_known.company, r.company)
+     ORDER BY r.company LIMIT 1;
+    IF company IS NULL AND EXISTS (SELECT FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.id <> m.id) THEN
+        RAISE '% is a mirror of several companies', target USING ERRCODE = 'ambiguous_parameter',
+            HINT = format('Name one, like company => %L. refresh_mirrors(schema) refreshes all.', m.company);
+    ELSIF company <> '' AND m.id IS NULL THEN
+        RAISE '% is not a mirror of yours of company "%"', target, company USING ERRCODE = 'undefined_object',
+            HINT = 'SELECT target, company, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
+    ELSIF m.id IS NULL THEN
         RAISE '% is not a mirror of yours', target USING ERRCODE = 'undefined_object',
             HINT = 'SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
     END IF;
@@ -3575,6 +3693,8 @@ DECLARE
     qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
     relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
+    -- The value of its company's column.
+    named text;
     known sage_intacct.mirror;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
@@ -3586,15 +3706,15 @@ BEGIN
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
-    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation;
+    named := sage_intacct.mirror_company(foreign_table, options);
+    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation AND m.company = named;
     IF known.loaded_at IS NULL AND known.source = foreign_table AND known.owner = quote_ident(current_user)::regrole THEN
         -- Its first load did not come to its end: this goes on with it.
         UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
         RETURN relation;
-    ELSIF known.id IS NOT NULL THEN
-        RAISE '% is already a mirror', relation USING ERRCODE = 'duplicate_object',
-            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
+    PERFORM sage_intacct.mirror_check_companies(relation, options, named,
+        CASE WHEN options ? 'company' THEN (sage_intacct.mirror_shape(foreign_table, foreign_table, options, '{}')).keys END);
     IF made THEN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
         relation := to_regclass(qualified);
@@ -3605,8 +3725,10 @@ BEGIN
     -- Raises what is wrong with options that name columns.
     PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
     PERFORM sage_intacct.mirror_make_events(relation, (SELECT h FROM sage_intacct.mirror_shape(foreign_table, relation, options, '{}') h), options);
-    INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
-    VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
+    -- A table that one of its mirrors has made goes with the last of them.
+    made := made OR EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation AND m.made);
+    INSERT INTO sage_intacct.mirror_registration (target, company, source, source_name, made, options)
+    VALUES (relation, named, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
     RETURN relation;
 END
 $$;
@@ -3635,14 +3757,15 @@ BEGIN
         PERFORM sage_intacct.mirror_check_distribution_column(foreign_table, shape, (options ->> 'distribute_by')::name);
     END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
-        ELSE ARRAY(SELECT unnest(array_remove(ARRAY[(options ->> 'distribute_by')::name], NULL) || wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+        ELSE ARRAY(SELECT unnest(array_remove(ARRAY[(options ->> 'distribute_by')::name, (options ->> 'company')::name], NULL) || wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
     EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
-                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname IN (options ->> 'distribute_by', options ->> 'company') THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
-        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[]) THEN options ->> 'distribute_by' END),
+        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'company' <> ALL (shape.keys::text[]) THEN options ->> 'company' END),
+                  quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[] || coalesce(options ->> 'company', '')) THEN options ->> 'distribute_by' END),
                   sage_intacct.mirror_names(shape.keys))) END);
     IF shape.period IS NOT NULL THEN
         EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.period);
@@ -3785,7 +3908,7 @@ UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id
 $$;
 
 -- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` describes it.
-CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false, IN company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -3805,7 +3928,7 @@ DECLARE
     advice pg_catalog.text;
 BEGIN
     failure := NULL;
-    m := sage_intacct.mirror_of(target);
+    m := sage_intacct.mirror_of(target, company);
     WHILE NOT sage_intacct.mirror_try_lock(m.id) LOOP
         IF sage_intacct.mirror_option(m.options, 'concurrent') OPERATOR(pg_catalog.=) 'skip' THEN
             RAISE NOTICE 'mirror % is being refreshed: skipped', target;
@@ -3928,6 +4051,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     relation pg_catalog.regclass;
+    company pg_catalog.text;
     failure pg_catalog.jsonb;
     loads boolean;
 BEGIN
@@ -3939,7 +4063,8 @@ BEGIN
     COMMIT;
     loads := sage_intacct.mirror_option(options, 'load');
     IF loads THEN
-        CALL sage_intacct.mirror_refresh(relation, false, failure);
+        company := sage_intacct.mirror_company(foreign_table, options);
+        CALL sage_intacct.mirror_refresh(relation, false, failure, false, company);
         IF failure IS NOT NULL THEN
             PERFORM sage_intacct.mirror_raise(failure);
         END IF;
@@ -3947,7 +4072,8 @@ BEGIN
 END
 $$;
 
-CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false,
+                                             company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -3957,7 +4083,7 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
-    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes);
+    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes, company);
     IF failure IS NOT NULL THEN
         PERFORM sage_intacct.mirror_raise(failure);
     END IF;
@@ -3968,8 +4094,9 @@ CREATE PROCEDURE sage_intacct.refresh_mirrors(schema name)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    targets pg_catalog.regclass[];
-    target pg_catalog.regclass;
+    mirrors integer[];
+    mirror integer;
+    m sage_intacct.mirror;
     failure pg_catalog.jsonb;
     failures pg_catalog.text[];
 BEGIN
@@ -3977,18 +4104,20 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
     END IF;
-    targets := sage_intacct.mirror_targets(schema);
-    FOREACH target IN ARRAY targets LOOP
-        CALL sage_intacct.mirror_refresh(target, false, failure);
+    mirrors := sage_intacct.mirror_targets(schema);
+    FOREACH mirror IN ARRAY mirrors LOOP
+        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) mirror;
+        CONTINUE WHEN NOT FOUND;
+        CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
         IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
             PERFORM sage_intacct.mirror_raise(failure);
         ELSIF failure IS NOT NULL THEN
             failures := pg_catalog.array_append(failures,
-                pg_catalog.format('%s: %s', target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
+                pg_catalog.format('%s: %s', pg_catalog.concat_ws(', ', m.target, NULLIF(m.company, '')), pg_catalog.jsonb_extract_path_text(failure, 'message')));
         END IF;
     END LOOP;
     IF failures IS NOT NULL THEN
-        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
+        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(mirrors)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
                 HINT := 'SELECT * FROM sage_intacct.mirror_runs shows the reasons.';
     END IF;
@@ -3997,7 +4126,7 @@ $$;
 
 -- One's own mirrors in a schema, in the order of their names, lines behind the rest.
 CREATE FUNCTION sage_intacct.mirror_targets(schema name)
-RETURNS regclass[]
+RETURNS integer[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -4005,19 +4134,19 @@ BEGIN
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    RETURN (SELECT coalesce(array_agg(m.target ORDER BY c.relname), '{}')
+    RETURN (SELECT coalesce(array_agg(m.id ORDER BY c.relname, m.company), '{}')
               FROM sage_intacct.mirror m JOIN pg_class c ON c.oid = m.target JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = schema AND m.owner = quote_ident(current_user)::regrole);
 END
 $$;
 
 -- Ends a mirror of one's own, or of a role whose rights one has. Its table is dropped if create_mirror made it, unless it is to be kept.
-CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('drop_mirror');
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
@@ -4025,7 +4154,7 @@ BEGIN
     END IF;
     UPDATE sage_intacct.mirror SET dropped = true WHERE id = m.id;
     PERFORM sage_intacct.mirror_purge();
-    IF m.made AND NOT keep THEN
+    IF m.made AND NOT keep AND NOT sage_intacct.mirror_leave(m) THEN
         EXECUTE format('DROP TABLE %s', target);
     END IF;
     PERFORM sage_intacct.mirror_unlock(m.id);
@@ -4033,14 +4162,14 @@ END
 $$;
 
 -- Changes options of a mirror; a null takes an option back to its default.
-CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb)
+CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_of(target);
+    m sage_intacct.mirror := sage_intacct.mirror_of(target, company);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'colocate_with', 'shard_count', 'reference', 'key', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'colocate_with', 'shard_count', 'reference', 'company', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
@@ -4085,7 +4214,7 @@ $$;
 
 -- The foreign tables of a schema that one may read, in the order of their names; not those that have a mirror of one's own under
 -- their name in the schema of the targets.
-CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name)
+CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name, options jsonb)
 RETURNS regclass[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -4106,7 +4235,8 @@ BEGIN
           JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
          WHERE n.nspname = schema AND has_table_privilege(c.oid, 'SELECT')
            AND NOT EXISTS (SELECT FROM sage_intacct.mirror m JOIN pg_class o ON o.oid = m.target
-                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace));
+                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace
+                              AND m.company = sage_intacct.mirror_company(c.oid, mirror_candidates.options)));
 END
 $$;
 
@@ -4187,12 +4317,12 @@ DECLARE
     members jsonb := '[]';
 BEGIN
     FOR part IN
-        SELECT c.mirror, c.rows, m.target,
+        SELECT c.mirror, c.rows, sage_intacct.mirror_rows(m) AS relation,
                (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped)::integer AS columns
           FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
          WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', part.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', part.relation) INTO used;
         CONTINUE WHEN used OR part.columns > most;
         IF width + part.columns > most THEN
             groups := groups || jsonb_build_array(members);
@@ -4244,7 +4374,7 @@ BEGIN
             EXECUTE format('ANALYZE %s', m.target);
         END IF;
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
-            sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+            sage_intacct.mirror_newest(sage_intacct.mirror_rows(m), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
         UPDATE sage_intacct.mirror r
            SET todo = '[]', watermark = m.watermark, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
@@ -4304,12 +4434,12 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(options);
     loads := sage_intacct.mirror_option(options, 'load');
-    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into", options) LOOP
         message := NULL;
         BEGIN
             relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
                                                       sage_intacct.mirror_many_options(foreign_table, options), "into");
-            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
+            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation, sage_intacct.mirror_company(foreign_table, options))).id);
         EXCEPTION WHEN OTHERS THEN
             message := SQLERRM;
         END;
@@ -4368,7 +4498,7 @@ BEGIN
         FOREACH number IN ARRAY made LOOP
             SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
             CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL;
-            CALL sage_intacct.mirror_refresh(m.target, false, failure);
+            CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
             finished := finished OPERATOR(pg_catalog.+) 1;
             IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
                 PERFORM sage_intacct.mirror_raise(failure);
@@ -4437,7 +4567,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_temp.sage_intacct_concerned) THEN
         RETURN '{}';
     END IF;
-    EXECUTE format('INSERT INTO pg_temp.sage_intacct_before (%1$s) SELECT %1$s FROM %2$s t WHERE %3$s', columns, m.target,
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_before (%1$s) SELECT %1$s FROM %2$s t WHERE %3$s', columns, sage_intacct.mirror_rows(m),
         CASE WHEN (SELECT count(*) FROM pg_temp.sage_intacct_concerned) > most THEN 'true'
              ELSE format('%I = ANY (%s)', shape.keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_concerned', shape.keys[1])) END);
     CREATE TEMP TABLE sage_intacct_events (op text, key jsonb, old jsonb, new jsonb);

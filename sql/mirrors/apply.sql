@@ -49,7 +49,7 @@ DECLARE
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    same := sage_intacct.mirror_matches(m.target, shape.keys) || CASE WHEN m.options ? 'company' THEN ' AND ' || sage_intacct.mirror_own_rows(m, 't.') ELSE '' END;
     IF shape.keys = '{}' AND answer ? 'remove' THEN
         SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
         RETURN ARRAY[gone, NULL, NULL, gained];
@@ -68,8 +68,7 @@ BEGIN
 
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
-        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       same);
+        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target, same);
     END IF;
 
     IF answer ? 'put' THEN
@@ -175,7 +174,7 @@ BEGIN
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz,
-        sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created)));
+        sage_intacct.mirror_newest(sage_intacct.mirror_rows(m), shape.modified, shape.created)));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.
@@ -219,7 +218,9 @@ BEGIN
             CONTINUE;
         END IF;
         has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
-        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+        -- Where companies share the table, another one's mirror may have made the column.
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped
+                                 AND NOT (m.options ? 'company' AND a.atttypid = type::regtype)) THEN
             RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
                 CASE WHEN has_own THEN m.source ELSE m.target END, name;
             CONTINUE;
@@ -230,7 +231,7 @@ BEGIN
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
-            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;

@@ -125,18 +125,19 @@ $$;
 
 -- A relation to read columns of the target from in one statement with temporary tables: the target itself, or, of a table that
 -- Citus manages, a copy of the rows for which the condition (over `t`, without other tables) holds.
-CREATE FUNCTION sage_intacct.mirror_near(target regclass, columns name[], condition text DEFAULT 'true')
+CREATE FUNCTION sage_intacct.mirror_near(m sage_intacct.mirror, columns name[], condition text DEFAULT 'true')
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
 BEGIN
-    IF (SELECT kind FROM sage_intacct.mirror_distribution(target)) = 'local' THEN
-        RETURN target::text;
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+        RETURN sage_intacct.mirror_rows(m);
     END IF;
     DROP TABLE IF EXISTS pg_temp.sage_intacct_near;
-    EXECUTE format('CREATE TEMP TABLE sage_intacct_near AS SELECT %s FROM %s t WHERE %s', sage_intacct.mirror_names(columns, 't.'), target, condition);
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_near AS SELECT %s FROM %s t WHERE %s AND %s', sage_intacct.mirror_names(columns, 't.'), m.target,
+                   sage_intacct.mirror_own_rows(m, 't.'), condition);
     RETURN 'pg_temp.sage_intacct_near';
 END
 $$;
@@ -202,16 +203,16 @@ DECLARE
     gained text;
 BEGIN
     SELECT * INTO stored FROM sage_intacct.mirror_distribution(m.target) d;
-    conflict := sage_intacct.mirror_conflict_columns(m.target, shape.keys, shape.columns);
+    conflict := sage_intacct.mirror_conflict_columns(m.target, array_remove(ARRAY[(m.options ->> 'company')::name], NULL) || shape.keys, shape.columns);
     fixed := ARRAY(SELECT c FROM unnest(conflict) c WHERE c <> ALL (shape.keys));
     IF answer #>> '{remove,by}' = 'gone' THEN
         gone := sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_gone', shape.keys, true);
         -- To the machines that have them, and to no other.
-        IF stored.distribution_column <> ALL (shape.keys) THEN
-            routed := sage_intacct.mirror_near(m.target, ARRAY[stored.distribution_column], gone);
+        IF stored.distribution_column <> ALL (shape.keys || coalesce((m.options ->> 'company')::name, '')) THEN
+            routed := sage_intacct.mirror_near(m, ARRAY[stored.distribution_column], gone);
             gone := format('%s AND t.%I OPERATOR(pg_catalog.=) ANY (%s)', gone, stored.distribution_column, sage_intacct.mirror_key_list(routed, stored.distribution_column));
         END IF;
-        gone := format('DELETE FROM %s t WHERE %s', m.target, gone);
+        gone := format('DELETE FROM %s t WHERE %s AND %s', m.target, sage_intacct.mirror_own_rows(m, 't.'), gone);
     END IF;
     SELECT count(*) INTO page FROM (SELECT 1 FROM pg_temp.sage_intacct_page LIMIT longest + 1) p;
     IF NOT answer ? 'put' OR page = 0 THEN
@@ -220,7 +221,7 @@ BEGIN
 
     subset := CASE WHEN whole THEN shape.columns ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
     changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (conflict) ORDER BY n);
-    PERFORM sage_intacct.mirror_near(m.target, ARRAY(SELECT c FROM unnest(shape.columns) c WHERE c = ANY (subset || conflict)),
+    PERFORM sage_intacct.mirror_near(m, ARRAY(SELECT c FROM unnest(shape.columns) c WHERE c = ANY (subset || conflict)),
         CASE WHEN page <= longest THEN sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_page', shape.keys, false) ELSE 'true' END);
     IF gone IS NOT NULL THEN
         EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_gone s WHERE %s', same);
@@ -231,7 +232,7 @@ BEGIN
                        sage_intacct.mirror_names(conflict, 't.'), same, sage_intacct.mirror_differs(m.source, m.target, fixed));
         SELECT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_moved) INTO touched;
         IF touched THEN
-            moved := format('DELETE FROM %s t WHERE %s', m.target, sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_moved', conflict, true));
+            moved := format('DELETE FROM %s t WHERE %s', m.target, sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_moved', conflict, true) || ' AND ' || sage_intacct.mirror_own_rows(m, 't.'));
             EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_moved s WHERE %s', same);
         END IF;
     END IF;

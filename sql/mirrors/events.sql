@@ -47,7 +47,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_temp.sage_intacct_concerned) THEN
         RETURN '{}';
     END IF;
-    EXECUTE format('INSERT INTO pg_temp.sage_intacct_before (%1$s) SELECT %1$s FROM %2$s t WHERE %3$s', columns, m.target,
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_before (%1$s) SELECT %1$s FROM %2$s t WHERE %3$s', columns, sage_intacct.mirror_rows(m),
         CASE WHEN (SELECT count(*) FROM pg_temp.sage_intacct_concerned) > most THEN 'true'
              ELSE format('%I = ANY (%s)', shape.keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_concerned', shape.keys[1])) END);
     CREATE TEMP TABLE sage_intacct_events (op text, key jsonb, old jsonb, new jsonb);

@@ -95,7 +95,7 @@ DECLARE
     newest timestamptz;
 BEGIN
     IF modified IS NOT NULL THEN
-        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s r WHERE %s) s WHERE stamp < clock_timestamp() + interval ''1 day''',
                        concat_ws(', ', quote_ident(modified), quote_ident(created)), relation, condition) INTO newest;
     END IF;
     RETURN newest;
@@ -244,7 +244,7 @@ BEGIN
     IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', sage_intacct.mirror_rows(m)) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
         task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(shape);
@@ -301,8 +301,8 @@ BEGIN
     -- Keys that are numbers may have a suffix.
     EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
                                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
-                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
-                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                    SELECT array_agg(DISTINCT %I::text) FROM %s r WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, sage_intacct.mirror_rows(m),
                    (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
@@ -541,7 +541,7 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
     EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
-                   sage_intacct.mirror_near(m.target, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
+                   sage_intacct.mirror_near(m, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
                        'upto', least(last, (task ->> 'upto')::bigint))))), shape.key) INTO missing;
     IF missing IS NOT NULL THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
@@ -560,12 +560,12 @@ END
 $$;
 
 -- Number of rows and sum of keys in the target.
-CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+CREATE FUNCTION sage_intacct.mirror_local_totals(relation text, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s r WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), relation,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -619,7 +619,7 @@ DECLARE
     lower_half record;
     keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
 BEGIN
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, task);
     IF here.rows = rows AND here.key_sum = sum THEN
         RETURN '{}';
     END IF;
@@ -627,7 +627,7 @@ BEGIN
     IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
         RETURN jsonb_build_object('next', jsonb_build_array(keys));
     END IF;
-    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+    EXECUTE format('SELECT %1$I FROM %2$s r WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, sage_intacct.mirror_rows(m),
                    sage_intacct.mirror_range(shape.key, task), here.rows / 2)
        INTO middle;
     IF middle IS NULL OR middle = upto THEN

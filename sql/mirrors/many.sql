@@ -30,7 +30,7 @@ $$;
 
 -- The foreign tables of a schema that one may read, in the order of their names; not those that have a mirror of one's own under
 -- their name in the schema of the targets.
-CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name)
+CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name, options jsonb)
 RETURNS regclass[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -51,7 +51,8 @@ BEGIN
           JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
          WHERE n.nspname = schema AND has_table_privilege(c.oid, 'SELECT')
            AND NOT EXISTS (SELECT FROM sage_intacct.mirror m JOIN pg_class o ON o.oid = m.target
-                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace));
+                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace
+                              AND m.company = sage_intacct.mirror_company(c.oid, mirror_candidates.options)));
 END
 $$;
 
@@ -132,12 +133,12 @@ DECLARE
     members jsonb := '[]';
 BEGIN
     FOR part IN
-        SELECT c.mirror, c.rows, m.target,
+        SELECT c.mirror, c.rows, sage_intacct.mirror_rows(m) AS relation,
                (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped)::integer AS columns
           FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
          WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', part.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', part.relation) INTO used;
         CONTINUE WHEN used OR part.columns > most;
         IF width + part.columns > most THEN
             groups := groups || jsonb_build_array(members);
@@ -189,7 +190,7 @@ BEGIN
             EXECUTE format('ANALYZE %s', m.target);
         END IF;
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
-            sage_intacct.mirror_newest(sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+            sage_intacct.mirror_newest(sage_intacct.mirror_rows(m), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
         UPDATE sage_intacct.mirror r
            SET todo = '[]', watermark = m.watermark, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
@@ -249,12 +250,12 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(options);
     loads := sage_intacct.mirror_option(options, 'load');
-    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into", options) LOOP
         message := NULL;
         BEGIN
             relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
                                                       sage_intacct.mirror_many_options(foreign_table, options), "into");
-            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
+            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation, sage_intacct.mirror_company(foreign_table, options))).id);
         EXCEPTION WHEN OTHERS THEN
             message := SQLERRM;
         END;
@@ -313,7 +314,7 @@ BEGIN
         FOREACH number IN ARRAY made LOOP
             SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
             CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL;
-            CALL sage_intacct.mirror_refresh(m.target, false, failure);
+            CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
             finished := finished OPERATOR(pg_catalog.+) 1;
             IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
                 PERFORM sage_intacct.mirror_raise(failure);

@@ -15,6 +15,7 @@ VALUES
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
     ('colocate_with', 'text', NULL, 'With `distribute_by`: the table beside whose shards the target''s are put, or `none`. Default: a table with a column of that type.'),
     ('shard_count', 'count', NULL, 'With `distribute_by`: how many shards. Default: `citus.shard_count`.'),
+    ('company', 'column', NULL, 'Column that a constant fills, one for each company: mirrors of several companies share the table, whose key it is part of.'),
     ('reference', 'boolean', NULL, 'Makes the target a reference table of Citus, whole on each machine.'),
     ('outbox', 'text', NULL, 'Table that gets a row for each change after the first load, in the transaction of the change; made if it is missing.'),
     ('on_change', 'text', NULL, 'Function (regclass, jsonb) that is called with the changes of each page after the first load, in their transaction.'),

@@ -235,6 +235,17 @@ impl Database {
     pub fn connect_as(&self, role: &str) -> Client {
         connect(&self.name, role)
     }
+
+    /// Takes the database of a worker of Citus away from everybody, or gives it back.
+    pub fn lose_worker(&self, port: u16, lost: bool) {
+        let mut worker = connect_worker(port, "postgres");
+        let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {}", self.name, !lost);
+        worker.batch_execute(&allow).expect("an owner's right");
+        if lost {
+            let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+            worker.execute(end, &[&self.name]).expect("terminated");
+        }
+    }
 }
 
 impl Drop for Database {

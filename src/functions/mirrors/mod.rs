@@ -23,6 +23,11 @@ extension_sql_file!(
     requires = ["mirror_registry"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/companies.sql",
+    name = "mirror_companies",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/distributed.sql",
     name = "mirror_distributed",
     requires = ["mirror_shape"]

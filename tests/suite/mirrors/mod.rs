@@ -3,6 +3,7 @@
 mod broken;
 mod changes;
 mod columns;
+mod companies;
 mod company;
 mod deletes;
 mod distributed;
