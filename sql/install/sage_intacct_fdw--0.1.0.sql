@@ -133,6 +133,16 @@ STRICT VOLATILE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_may_commit_wrapper';
 
+CREATE FUNCTION "mirror_planned"(
+    "query" TEXT
+) RETURNS TABLE (
+    "foreign_scan" bool,
+    "sorts" bool
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_planned_wrapper';
+
 CREATE FUNCTION "mirror_requests"(
     "source" oid
 ) RETURNS bigint
@@ -2274,15 +2284,13 @@ RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    plan json;
 BEGIN
     -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
     IF key IS NULL THEN
         RETURN false;
     END IF;
-    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
-    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+    RETURN (SELECT NOT p.sorts FROM sage_intacct.mirror_planned(
+        format('SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source)) p);
 END
 $$;
 
@@ -4250,13 +4258,11 @@ DECLARE
     m sage_intacct.mirror;
     arms text[];
     arm text;
-    plan json;
 BEGIN
     FOR m IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) ORDER BY r.id LOOP
         PERFORM sage_intacct.mirror_check_source(m.source);
         arm := format('SELECT %s AS mirror, count(*) AS rows FROM %s', m.id, m.source);
-        EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || arm INTO plan;
-        IF plan #>> '{0,Plan,Node Type}' = 'Foreign Scan' THEN
+        IF (SELECT p.foreign_scan FROM sage_intacct.mirror_planned(arm) p) THEN
             arms := arms || arm;
         END IF;
     END LOOP;

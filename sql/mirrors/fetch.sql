@@ -59,15 +59,13 @@ RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    plan json;
 BEGIN
     -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
     IF key IS NULL THEN
         RETURN false;
     END IF;
-    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
-    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+    RETURN (SELECT NOT p.sorts FROM sage_intacct.mirror_planned(
+        format('SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source)) p);
 END
 $$;
 

@@ -66,13 +66,11 @@ DECLARE
     m sage_intacct.mirror;
     arms text[];
     arm text;
-    plan json;
 BEGIN
     FOR m IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) ORDER BY r.id LOOP
         PERFORM sage_intacct.mirror_check_source(m.source);
         arm := format('SELECT %s AS mirror, count(*) AS rows FROM %s', m.id, m.source);
-        EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || arm INTO plan;
-        IF plan #>> '{0,Plan,Node Type}' = 'Foreign Scan' THEN
+        IF (SELECT p.foreign_scan FROM sage_intacct.mirror_planned(arm) p) THEN
             arms := arms || arm;
         END IF;
     END LOOP;

@@ -2,6 +2,7 @@
 //! what SQL cannot express.
 
 mod guard;
+mod planned;
 mod remote;
 mod sums;
 

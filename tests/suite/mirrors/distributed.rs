@@ -94,12 +94,14 @@ fn refusal(target: &str, statement: &str) -> Option<&'static str> {
     (own && local).then_some("0A000: direct joins between distributed and local tables are not supported")
 }
 
-/// What Citus would refuse in what the extension has installed: views with a LEFT JOIN to a catalog that the planner may
-/// remove (XX000).
+/// What Citus would refuse in what the extension has installed: functions that explain a statement, after which it does not find
+/// temporary tables (42P01), and views with a LEFT JOIN to a catalog that the planner may remove (XX000).
 fn refused_objects(client: &mut Client) -> String {
     lines(
         client,
-        "SELECT relname FROM pg_class WHERE relnamespace = 'sage_intacct'::regnamespace AND relkind = 'v'
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'sage_intacct'::regnamespace AND prosrc ~ '''EXPLAIN '
+         UNION ALL
+         SELECT relname FROM pg_class WHERE relnamespace = 'sage_intacct'::regnamespace AND relkind = 'v'
             AND pg_get_viewdef(oid) ~ 'LEFT JOIN pg_'",
     )
 }
@@ -310,9 +312,17 @@ fn the_stand_in_refuses_what_citus_refuses() {
         &mut client,
         "CREATE VIEW sage_intacct.old_mirrors AS
              SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source
-               FROM sage_intacct.mirror_registry m LEFT JOIN pg_class f ON f.oid = m.source",
+               FROM sage_intacct.mirror_registry m LEFT JOIN pg_class f ON f.oid = m.source;
+         CREATE FUNCTION sage_intacct.old_sorts_remotely(source regclass, key name) RETURNS boolean LANGUAGE plpgsql AS $$
+         DECLARE
+             plan json;
+         BEGIN
+             EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s ORDER BY %1$I LIMIT 10', key, source) INTO plan;
+             RETURN plan::text !~ '\"Node Type\": \"(Incremental )?Sort\"';
+         END
+         $$",
     );
-    assert_eq!(refused_objects(&mut client), "old_mirrors");
+    assert_eq!(refused_objects(&mut client), "old_sorts_remotely\nold_mirrors");
     // Statistics in the transaction of the load.
     run(
         &mut client,
