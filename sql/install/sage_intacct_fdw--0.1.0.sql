@@ -133,6 +133,16 @@ STRICT VOLATILE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_may_commit_wrapper';
 
+CREATE FUNCTION "mirror_planned"(
+    "query" TEXT
+) RETURNS TABLE (
+    "foreign_scan" bool,
+    "sorts" bool
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_planned_wrapper';
+
 CREATE FUNCTION "mirror_requests"(
     "source" oid
 ) RETURNS bigint
@@ -374,6 +384,12 @@ VALUES
     ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
+    ('colocate_with', 'text', NULL, 'With `distribute_by`: the table beside whose shards the target''s are put, or `none`. Default: a table with a column of that type.'),
+    ('shard_count', 'count', NULL, 'With `distribute_by`: how many shards. Default: `citus.shard_count`.'),
+    ('company', 'column', NULL, 'Column that a constant fills, one for each company: mirrors of several companies share the table, whose key it is part of.'),
+    ('reference', 'boolean', NULL, 'Makes the target a reference table of Citus, whole on each machine.'),
+    ('outbox', 'text', NULL, 'Table that gets a row for each change after the first load, in the transaction of the change; made if it is missing.'),
+    ('on_change', 'text', NULL, 'Function (regclass, jsonb) that is called with the changes of each page after the first load, in their transaction.'),
     ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
     ('late_window', 'interval', '2 hours', 'As long after a change it is read a second time, for changes that became visible later still.'),
     ('modified', 'column', NULL, 'Column with the time of the last change. Default: that of WHENMODIFIED.'),
@@ -488,6 +504,12 @@ BEGIN
         RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
             USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is deleted and reinserted, which takes all its columns.';
     END IF;
+    IF options ? 'distribute_by' AND (options ->> 'reference')::boolean THEN
+        RAISE 'options "distribute_by" and "reference" exclude each other' USING ERRCODE = 'fdw_invalid_attribute_value';
+    ELSIF options ?| ARRAY['colocate_with', 'shard_count'] AND NOT options ? 'distribute_by' THEN
+        RAISE 'option "%" needs option "distribute_by"', CASE WHEN options ? 'colocate_with' THEN 'colocate_with' ELSE 'shard_count' END
+            USING ERRCODE = 'fdw_invalid_attribute_value';
+    END IF;
     IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
         RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';
     END IF;
@@ -514,8 +536,9 @@ $$;
 CREATE TABLE sage_intacct.mirror_registry (
     -- Given by the sequence alone: no number can be taken that another mirror will get.
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    -- The local table.
-    target regclass NOT NULL UNIQUE,
+    -- The local table. Mirrors of several companies may share one: each has a constant of its own in a column of it.
+    target regclass NOT NULL,
+    company text NOT NULL DEFAULT '',
     -- The foreign table; its name finds it again when it was dropped and imported again.
     source regclass NOT NULL,
     source_name text NOT NULL,
@@ -558,6 +581,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
     dropped boolean NOT NULL DEFAULT false,
+    UNIQUE (target, company),
     CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at, begun_at))
 );
 
@@ -621,7 +645,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
   WITH CHECK OPTION;
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
-GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
+GRANT INSERT (target, company, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
 GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, deleting, watermark, ahead, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
@@ -682,7 +706,8 @@ SELECT r.*
 
 -- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
-SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
+SELECT m.target, -- No join: Citus cannot plan one that the planner removes.
+       coalesce((SELECT f.oid::regclass::text FROM pg_class f WHERE f.oid = m.source), m.source_name) AS source, m.owner, m.rows,
        -- After a refresh that did not come to its end it is unknown.
        CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
        m.watermark,
@@ -700,10 +725,10 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
             END AS next_rescan,
        m.options,
        -- Columns that keep what they hold: their fields are gone.
-       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
+       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone,
+       nullif(m.company, '') AS company
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
-  LEFT JOIN pg_class f ON f.oid = m.source
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
  WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE')
                           OR pg_has_role('pg_read_all_stats', 'USAGE'));
@@ -711,7 +736,7 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
 -- What the refreshes of one's own mirrors did, and, without errors, those of others for those who may see all statistics.
 CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
-       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error, nullif(m.company, '') AS company
   FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror_registry m ON m.id = r.mirror
  WHERE NOT m.dropped AND (pg_has_role(m.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'));
 
@@ -1005,6 +1030,383 @@ WITH RECURSIVE below (type, base) AS (
 SELECT b.type FROM below b WHERE b.base = 0
 $$;
 
+-- Several companies' mirrors in one table: option `company` names a column of the foreign tables that a constant fills, and the
+-- table's key is that column and the row key. Each mirror reads and writes the rows of its own company, and no others.
+
+-- The value of the company's column in the rows of a foreign table; empty without the option. Raises if there is none.
+CREATE FUNCTION sage_intacct.mirror_company(source regclass, options jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    company text;
+    type oid;
+BEGIN
+    IF NOT options ? 'company' THEN
+        RETURN '';
+    END IF;
+    SELECT a.atttypid, (SELECT option_value FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'constant') INTO type, company
+      FROM pg_attribute a WHERE a.attrelid = source AND a.attname = options ->> 'company' AND a.attnum > 0 AND NOT a.attisdropped;
+    IF coalesce(company, '') = '' THEN
+        RAISE 'option "company" names the column "%", which no constant fills', options ->> 'company' USING ERRCODE = 'fdw_invalid_attribute_value',
+            HINT = format('ALTER FOREIGN TABLE %s ADD COLUMN %I text OPTIONS (constant ''…'') NOT NULL makes one.', source, options ->> 'company');
+    ELSIF type <> ALL (sage_intacct.mirror_key_types()) THEN
+        RAISE 'option "company" names the column "%", which has type %', options ->> 'company', format_type(type, NULL)
+            USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'It is part of the key: text, for example.';
+    END IF;
+    RETURN company;
+END
+$$;
+
+-- Raises if a mirror's foreign table fills that column with something else than when the mirror was created.
+CREATE FUNCTION sage_intacct.mirror_check_company(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF m.company <> sage_intacct.mirror_company(m.source, m.options) THEN
+        RAISE 'the source of mirror % has changed', m.target USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('Column "%s" of %s is "%s" now: this is the mirror of "%s".', m.options ->> 'company', m.source,
+                            sage_intacct.mirror_company(m.source, m.options), m.company),
+            HINT = 'Put the constant back, or end the mirror and create another one.';
+    END IF;
+END
+$$;
+
+-- A condition that the rows of a mirror meet, and those of other companies do not.
+CREATE FUNCTION sage_intacct.mirror_own_rows(m sage_intacct.mirror, alias text DEFAULT '')
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN m.options ? 'company' THEN format('%s%I OPERATOR(pg_catalog.=) %L', alias, m.options ->> 'company', m.company) ELSE 'true' END;
+END
+$$;
+
+-- A relation to read the rows of a mirror from; an alias stands behind it.
+CREATE FUNCTION sage_intacct.mirror_rows(m sage_intacct.mirror)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN m.options ? 'company' THEN format('(SELECT * FROM %s WHERE %s)', sage_intacct.mirror_qualified(m.target), sage_intacct.mirror_own_rows(m))
+        ELSE sage_intacct.mirror_qualified(m.target) END;
+END
+$$;
+
+-- Raises if a table cannot have this mirror beside those that it has.
+CREATE FUNCTION sage_intacct.mirror_check_companies(target regclass, options jsonb, company text, keys name[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF options ? 'company' AND keys = '{}' THEN
+        RAISE 'option "company" needs rows with an identifier' USING ERRCODE = 'feature_not_supported',
+            HINT = 'Rows without one are replaced by periods: a table of each company''s own can be a partition of one table.';
+    ELSIF EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = mirror_check_companies.target
+                     AND (m.company = mirror_check_companies.company OR m.options ->> 'company' IS DISTINCT FROM mirror_check_companies.options ->> 'company')) THEN
+        RAISE '% is already a mirror', target USING ERRCODE = 'duplicate_object',
+            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.' || CASE WHEN options ? 'company'
+                THEN ' Mirrors of several companies share a table where each has option "company" and a constant of its own.' ELSE '' END;
+    END IF;
+END
+$$;
+
+-- Takes the rows of one company out of a table that others' mirrors share. Returns whether it is shared.
+CREATE FUNCTION sage_intacct.mirror_leave(m sage_intacct.mirror)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sage_intacct.mirrors o WHERE o.target = m.target) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DELETE FROM %s WHERE %s', m.target, sage_intacct.mirror_own_rows(m));
+    RETURN true;
+END
+$$;
+
+-- Targets that Citus spreads over machines. What such a table refuses, and what it sends to every machine, decides how it is
+-- refreshed: its rows that a page touches are pulled into a temporary table, compared here, and only those that differ are
+-- written, by lists of values and by INSERT … ON CONFLICT. No statement reads the target and a temporary table together.
+-- What a table is, the catalog of Citus says, not the option: a table that is adopted may be distributed already.
+
+-- How a table is stored: `local`, `distributed` by a column, `reference`, or `other`, what Citus knows beside these.
+CREATE FUNCTION sage_intacct.mirror_distribution(target regclass, OUT kind text, OUT distribution_column name)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT CASE WHEN p.partmethod = ''h'' THEN ''distributed'' WHEN p.partmethod = ''n'' AND p.repmodel = ''t'' THEN ''reference'' ELSE ''other'' END,
+                        CASE WHEN p.partmethod <> ''n'' THEN pg_catalog.column_to_column_name(p.logicalrelid, p.partkey) END
+                   FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1'
+           INTO kind, distribution_column USING target;
+    END IF;
+    kind := coalesce(kind, 'local');
+END
+$$;
+
+-- Raises if a table is not distributed as the options say, or in a way that a mirror cannot be.
+CREATE FUNCTION sage_intacct.mirror_check_distribution(target regclass, options jsonb, keys name[], columns name[])
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stored record;
+    wanted text := CASE WHEN options ? 'distribute_by' THEN 'distributed' WHEN (options ->> 'reference')::boolean THEN 'reference' END;
+BEGIN
+    SELECT * INTO stored FROM sage_intacct.mirror_distribution(target) d;
+    IF stored.kind = 'other' THEN
+        RAISE 'table % is of a kind of Citus that cannot be a mirror', target USING ERRCODE = 'feature_not_supported',
+            HINT = 'Tables that are distributed by the hash of a column, reference tables and local tables can.';
+    ELSIF wanted <> stored.kind OR options ->> 'distribute_by' <> stored.distribution_column THEN
+        RAISE 'table % is not what option "%" says', target, CASE wanted WHEN 'reference' THEN 'reference' ELSE 'distribute_by' END
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = CASE stored.kind WHEN 'distributed' THEN format('It is distributed by column "%s".', stored.distribution_column)
+                                      WHEN 'reference' THEN 'It is a reference table.' ELSE 'It is a local table.' END,
+            HINT = CASE WHEN stored.kind <> 'local' THEN 'Leave the option out: how the table is distributed is known.'
+                        WHEN wanted = 'reference' THEN format('SELECT create_reference_table(%L), or leave the option out.', target)
+                        ELSE format('SELECT create_distributed_table(%L, %L), or leave the option out.', target, options ->> 'distribute_by') END;
+    ELSIF stored.kind <> 'local' AND keys = '{}' THEN
+        RAISE '% cannot be distributed: nothing tells its rows apart', target USING ERRCODE = 'feature_not_supported';
+    ELSIF stored.distribution_column <> ALL (columns) THEN
+        RAISE 'the distribution column "%" of % is not mirrored', stored.distribution_column, target USING ERRCODE = 'feature_not_supported',
+            HINT = 'Distribute it by a column that the foreign table fills.';
+    END IF;
+    IF stored.kind <> 'local' THEN
+        PERFORM sage_intacct.mirror_conflict_columns(target, keys, columns);
+    END IF;
+END
+$$;
+
+-- The columns of the unique index by which a distributed target is written: the row key, and what Citus demands beside it.
+CREATE FUNCTION sage_intacct.mirror_conflict_columns(target regclass, keys name[], columns name[])
+RETURNS name[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_columns name[];
+BEGIN
+    SELECT u.names INTO found_columns
+      FROM pg_index i
+     CROSS JOIN LATERAL (SELECT array_agg(a.attname ORDER BY k.place) AS names
+                           FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (number, place)
+                           LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0
+                          WHERE k.place <= i.indnkeyatts) u
+     WHERE i.indrelid = target AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND u.names @> keys AND u.names <@ columns
+     ORDER BY cardinality(u.names), i.indexrelid LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE '% has no unique index with column "%" by which it can be written', target, array_to_string(keys, '", "')
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'A primary key of the row key and the distribution column, both of them mirrored, can be.';
+    END IF;
+    RETURN found_columns;
+END
+$$;
+
+-- Makes a table that create_mirror has just made a distributed or a reference table.
+CREATE FUNCTION sage_intacct.mirror_distribute(target regclass, options jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF options ? 'distribute_by' THEN
+        EXECUTE format('SELECT pg_catalog.create_distributed_table($1, $2%s%s)',
+                       ', colocate_with => ' || quote_literal(options ->> 'colocate_with'),
+                       ', shard_count => ' || (options ->> 'shard_count')::integer)
+          USING target, options ->> 'distribute_by';
+    ELSIF (options ->> 'reference')::boolean THEN
+        EXECUTE 'SELECT pg_catalog.create_reference_table($1)' USING target;
+    END IF;
+END
+$$;
+
+-- Raises if the distribution column may be empty: Citus refuses such a row (22004), and no refresh would ever get past it.
+CREATE FUNCTION sage_intacct.mirror_check_distribution_column(source regclass, shape record, "column" name)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    filled name[] := ARRAY(
+        SELECT a.attname FROM pg_attribute a
+         WHERE a.attrelid = source AND a.attname = ANY (shape.columns) AND NOT a.attisdropped
+           -- A line may have no header: its link is a column like others.
+           AND (a.attnotnull OR a.attname = ANY (shape.keys)
+                OR EXISTS (SELECT FROM pg_options_to_table(a.attfdwoptions) WHERE option_name = 'constant'))
+         ORDER BY a.attnum);
+BEGIN
+    IF "column" <> ALL (shape.columns) THEN
+        PERFORM sage_intacct.mirror_column_option(shape.columns, jsonb_build_object('distribute_by', "column"), 'distribute_by');
+    ELSIF "column" <> ALL (filled) THEN
+        RAISE 'column "%" of % may be null: it cannot distribute a mirror', "column", source USING ERRCODE = 'not_null_violation',
+            DETAIL = format('Columns that would do: %s.', array_to_string(filled, ', ')),
+            HINT = format('If it is never null at Sage Intacct, declare it: ALTER FOREIGN TABLE %s ALTER COLUMN %I SET NOT NULL.', source, "column");
+    END IF;
+END
+$$;
+
+-- A relation to read columns of the target from in one statement with temporary tables: the target itself, or, of a table that
+-- Citus manages, a copy of the rows for which the condition (over `t`, without other tables) holds.
+CREATE FUNCTION sage_intacct.mirror_near(m sage_intacct.mirror, columns name[], condition text DEFAULT 'true')
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+BEGIN
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+        RETURN sage_intacct.mirror_rows(m);
+    END IF;
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_near;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_near AS SELECT %s FROM %s t WHERE %s AND %s', sage_intacct.mirror_names(columns, 't.'), m.target,
+                   sage_intacct.mirror_own_rows(m, 't.'), condition);
+    RETURN 'pg_temp.sage_intacct_near';
+END
+$$;
+
+-- A condition that names the keys in a temporary table by their values; with `exactly`, rows whose keys an operator calls equal
+-- although their bytes differ are none of them.
+CREATE FUNCTION sage_intacct.mirror_listed(target regclass, relation text, keys name[], exactly boolean)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    result text;
+BEGIN
+    SELECT string_agg(format('t.%I%s OPERATOR(pg_catalog.=) ANY (%s)', k.name,
+               CASE WHEN exactly AND NOT c.collisdeterministic THEN ' COLLATE pg_catalog."C"' END,
+               sage_intacct.mirror_key_list(relation, k.name)), ' AND ' ORDER BY k.number) INTO result
+      FROM unnest(keys) WITH ORDINALITY AS k (name, number)
+      JOIN pg_attribute a ON a.attrelid = target AND a.attname = k.name AND NOT a.attisdropped
+      LEFT JOIN pg_collation c ON c.oid = a.attcollation;
+    IF exactly AND cardinality(keys) > 1 THEN
+        -- Each value may stand in the list with another row's: the whole key decides.
+        EXECUTE format('SELECT %L || '' AND ('' || coalesce(string_agg(concat(''('', concat_ws('' AND '', %s), '')''), '' OR ''), ''false'') || '')'' FROM %s', result,
+                       (SELECT string_agg(format('%L || quote_literal(%I) || %L', format('t.%I', k.name)
+                                   || CASE WHEN c.collisdeterministic = false THEN ' COLLATE pg_catalog."C"' ELSE '' END || ' OPERATOR(pg_catalog.=) ', k.name,
+                                   '::' || sage_intacct.mirror_type(a.atttypid)), ', ' ORDER BY k.number)
+                          FROM unnest(keys) WITH ORDINALITY AS k (name, number)
+                          JOIN pg_attribute a ON a.attrelid = target AND a.attname = k.name AND NOT a.attisdropped
+                          LEFT JOIN pg_collation c ON c.oid = a.attcollation), relation) INTO result;
+    END IF;
+    RETURN result;
+END
+$$;
+
+-- Pulls what a page touches, compares it, and returns the statements that write what differs, as mirror_statements does: null
+-- where nothing does, so that nothing is sent. A row whose distribution column has another value is deleted and put anew,
+-- since Citus does not let that column be assigned.
+CREATE FUNCTION sage_intacct.mirror_stage(m sage_intacct.mirror, shape record, answer jsonb)
+RETURNS text[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    -- Longer lists of keys cost more than the rows that they leave out.
+    longest constant bigint := 10000;
+    stored record;
+    conflict name[];
+    -- Columns of that index beside the row key: they are never assigned.
+    fixed name[];
+    same text := sage_intacct.mirror_matches(m.target, shape.keys);
+    whole boolean := jsonb_typeof(answer -> 'put') <> 'array';
+    subset name[];
+    changing name[];
+    written name[];
+    page bigint;
+    touched boolean;
+    routed text;
+    gone text;
+    moved text;
+    changed text;
+    gained text;
+BEGIN
+    SELECT * INTO stored FROM sage_intacct.mirror_distribution(m.target) d;
+    conflict := sage_intacct.mirror_conflict_columns(m.target, array_remove(ARRAY[(m.options ->> 'company')::name], NULL) || shape.keys, shape.columns);
+    fixed := ARRAY(SELECT c FROM unnest(conflict) c WHERE c <> ALL (shape.keys));
+    IF answer #>> '{remove,by}' = 'gone' THEN
+        gone := sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_gone', shape.keys, true);
+        -- To the machines that have them, and to no other.
+        IF stored.distribution_column <> ALL (shape.keys || coalesce((m.options ->> 'company')::name, '')) THEN
+            routed := sage_intacct.mirror_near(m, ARRAY[stored.distribution_column], gone);
+            gone := format('%s AND t.%I OPERATOR(pg_catalog.=) ANY (%s)', gone, stored.distribution_column, sage_intacct.mirror_key_list(routed, stored.distribution_column));
+        END IF;
+        gone := format('DELETE FROM %s t WHERE %s AND %s', m.target, sage_intacct.mirror_own_rows(m, 't.'), gone);
+    END IF;
+    SELECT count(*) INTO page FROM (SELECT 1 FROM pg_temp.sage_intacct_page LIMIT longest + 1) p;
+    IF NOT answer ? 'put' OR page = 0 THEN
+        RETURN ARRAY[gone, NULL, NULL, NULL];
+    END IF;
+
+    subset := CASE WHEN whole THEN shape.columns ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
+    changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (conflict) ORDER BY n);
+    PERFORM sage_intacct.mirror_near(m, ARRAY(SELECT c FROM unnest(shape.columns) c WHERE c = ANY (subset || conflict)),
+        CASE WHEN page <= longest THEN sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_page', shape.keys, false) ELSE 'true' END);
+    IF gone IS NOT NULL THEN
+        EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_gone s WHERE %s', same);
+    END IF;
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_moved, pg_temp.sage_intacct_put, pg_temp.sage_intacct_new;
+    IF whole AND fixed <> '{}' THEN
+        EXECUTE format('CREATE TEMP TABLE sage_intacct_moved AS SELECT %s FROM pg_temp.sage_intacct_near t JOIN pg_temp.sage_intacct_page s ON %s WHERE %s',
+                       sage_intacct.mirror_names(conflict, 't.'), same, sage_intacct.mirror_differs(m.source, m.target, fixed));
+        SELECT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_moved) INTO touched;
+        IF touched THEN
+            moved := format('DELETE FROM %s t WHERE %s', m.target, sage_intacct.mirror_listed(m.target, 'pg_temp.sage_intacct_moved', conflict, true) || ' AND ' || sage_intacct.mirror_own_rows(m, 't.'));
+            EXECUTE format('DELETE FROM pg_temp.sage_intacct_near t USING pg_temp.sage_intacct_moved s WHERE %s', same);
+        END IF;
+    END IF;
+    IF changing <> '{}' THEN
+        written := conflict || changing;
+        EXECUTE format('CREATE TEMP TABLE sage_intacct_put AS SELECT %s, %s FROM pg_temp.sage_intacct_near t JOIN pg_temp.sage_intacct_page s ON %s WHERE %s',
+                       sage_intacct.mirror_names(conflict, 't.'), sage_intacct.mirror_names(changing, 's.'), same,
+                       sage_intacct.mirror_differs(m.source, m.target, changing));
+        SELECT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_put) INTO touched;
+        IF touched THEN
+            changed := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM pg_temp.sage_intacct_put ON CONFLICT (%3$s) DO UPDATE SET (%4$s) = ROW(%5$s)',
+                              m.target, sage_intacct.mirror_names(written), sage_intacct.mirror_names(conflict),
+                              sage_intacct.mirror_names(changing), sage_intacct.mirror_names(changing, 'excluded.'));
+        END IF;
+    END IF;
+    IF whole THEN
+        EXECUTE format('CREATE TEMP TABLE sage_intacct_new AS SELECT %s FROM pg_temp.sage_intacct_page s
+                         WHERE NOT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_near t WHERE %s)', sage_intacct.mirror_names(shape.columns, 's.'), same);
+        SELECT EXISTS (SELECT 1 FROM pg_temp.sage_intacct_new) INTO touched;
+        IF touched THEN
+            gained := format('INSERT INTO %1$s (%2$s) SELECT %2$s FROM pg_temp.sage_intacct_new', m.target, sage_intacct.mirror_names(shape.columns));
+        END IF;
+    END IF;
+    RETURN ARRAY[gone, moved, changed, gained];
+END
+$$;
+
+-- Statistics after a first load. In a transaction of its own, since Citus refuses it in the one that wrote (reference tables).
+CREATE FUNCTION sage_intacct.mirror_analyze(target regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(target)) <> 'local' THEN
+        EXECUTE format('ANALYZE %s', target);
+    END IF;
+END
+$$;
+
 -- Whether a mirror's rows still come from where they came from: company, entity, object, row key, the clock of the gateway's
 -- times, and the columns that they fill. It is recorded when a mirror is first read, and compared at the beginning of each
 -- refresh and before each page is applied: rows of two sources never meet in one table.
@@ -1019,6 +1421,7 @@ AS $$
 DECLARE
     shape record;
 BEGIN
+    PERFORM sage_intacct.mirror_check_company(m);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     RETURN jsonb_strip_nulls(sage_intacct.mirror_session(m.source) || jsonb_build_object(
         'object', shape.object,
@@ -1445,14 +1848,14 @@ SELECT coalesce(jsonb_agg(coalesce((SELECT max(option_value) FROM pg_options_to_
   JOIN pg_attribute a ON a.attrelid = source AND a.attname = c.name AND NOT a.attisdropped
 $$;
 
-CREATE FUNCTION sage_intacct.mirror_local(target regclass, counted name, measures name[], grouped name DEFAULT NULL)
+CREATE FUNCTION sage_intacct.mirror_local(relation text, counted name, measures name[], grouped name DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
+SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s r%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
               (SELECT string_agg(format('sum(%I)', name), ', ' ORDER BY number) FROM unnest(measures) WITH ORDINALITY AS c (name, number)),
-              target, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
+              relation, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
 $$;
 
 -- Number of rows at the gateway, and what can be compared beside it: the sum of the keys, where they are numbers, else the sums of
@@ -1483,9 +1886,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF shape.key IS NOT NULL THEN
-        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}') t;
+        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, '{}') t;
     ELSE
-        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(m.target, NULL, measures)) INTO rows, sums;
+        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(sage_intacct.mirror_rows(m), NULL, measures)) INTO rows, sums;
     END IF;
 END
 $$;
@@ -1656,7 +2059,7 @@ BEGIN
                     SELECT NULL, 0 FROM (SELECT max(rows) AS rows, max(sums) AS sums FROM pg_temp.sage_intacct_groups WHERE place IS NULL) g
                      CROSS JOIN (SELECT max(rows) AS rows, max(sums) AS sums FROM (%1$s) l WHERE place IS NULL) h
                      WHERE (g.rows, g.sums) IS DISTINCT FROM (h.rows, h.sums)',
-                   sage_intacct.mirror_local(m.target, there.counted, there.measures, shape.period));
+                   sage_intacct.mirror_local(sage_intacct.mirror_rows(m), there.counted, there.measures, shape.period));
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
     DROP TABLE pg_temp.sage_intacct_differing;
     -- There is a difference, and it shows in no group: some gateways make none of rows without a value.
@@ -1703,7 +2106,7 @@ BEGIN
         IF NOT scopes @> '[{"none": true}]' THEN
             scopes := scopes || '{"none": true}'::jsonb;
         END IF;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
         IF used AND NOT sage_intacct.mirror_has_calendar(shape) THEN
             scopes := scopes || jsonb_build_array(jsonb_build_object('except', (
                 SELECT coalesce(jsonb_agg(place::text), '[]') FROM pg_temp.sage_intacct_groups WHERE place IS NOT NULL)));
@@ -1883,15 +2286,13 @@ RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    plan json;
 BEGIN
     -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
     IF key IS NULL THEN
         RETURN false;
     END IF;
-    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
-    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+    RETURN (SELECT NOT p.sorts FROM sage_intacct.mirror_planned(
+        format('SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source)) p);
 END
 $$;
 
@@ -1931,7 +2332,7 @@ DECLARE
     newest timestamptz;
 BEGIN
     IF modified IS NOT NULL THEN
-        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s) s WHERE stamp <= $1',
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s r) s WHERE stamp <= $1',
                        concat_ws(', ', quote_ident(modified), quote_ident(created)), relation) INTO newest USING sage_intacct.mirror_latest(m);
     END IF;
     RETURN newest;
@@ -2167,7 +2568,7 @@ BEGIN
     IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', sage_intacct.mirror_rows(m)) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
         task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(m, shape);
@@ -2224,8 +2625,8 @@ BEGIN
     -- Keys that are numbers may have a suffix.
     EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
                                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
-                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
-                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                    SELECT array_agg(DISTINCT %I::text) FROM %s r WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, sage_intacct.mirror_rows(m),
                    (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
@@ -2461,7 +2862,8 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
     EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
-                   m.target, shape.key) INTO missing;
+                   sage_intacct.mirror_near(m, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
+                       'upto', least(last, (task ->> 'upto')::bigint))))), shape.key) INTO missing;
     IF missing IS NOT NULL THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
                        sage_intacct.mirror_names(shape.columns), m.source, shape.key, missing);
@@ -2479,12 +2881,12 @@ END
 $$;
 
 -- Number of rows and sum of keys in the target.
-CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+CREATE FUNCTION sage_intacct.mirror_local_totals(relation text, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s r WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), relation,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -2538,7 +2940,7 @@ DECLARE
     lower_half record;
     keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
 BEGIN
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, task);
     IF here.rows = rows AND here.key_sum = sum THEN
         RETURN '{}';
     END IF;
@@ -2546,7 +2948,7 @@ BEGIN
     IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
         RETURN jsonb_build_object('next', jsonb_build_array(keys));
     END IF;
-    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+    EXECUTE format('SELECT %1$I FROM %2$s r WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, sage_intacct.mirror_rows(m),
                    sage_intacct.mirror_range(shape.key, task), here.rows / 2)
        INTO middle;
     IF middle IS NULL OR middle = upto THEN
@@ -2574,9 +2976,11 @@ DECLARE
     statement pg_catalog.text;
     touched bigint;
     counts bigint[];
+    events pg_catalog.text[];
 BEGIN
     PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
+    events := sage_intacct.mirror_find_events(m, answer);
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
         IF statement IS NOT NULL THEN
@@ -2585,31 +2989,32 @@ BEGIN
         END IF;
         counts := pg_catalog.array_append(counts, touched);
     END LOOP;
+    FOREACH statement IN ARRAY events LOOP
+        EXECUTE statement;
+    END LOOP;
     PERFORM sage_intacct.mirror_applied(m, run, answer, used, counts);
 END
 $$;
 
--- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, rows of a
--- distributed target that move are deleted too, rows that differ are updated, new ones are inserted.
+-- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, those that move
+-- to another machine (mirror_stage alone) are deleted too, rows that differ are updated, new ones are inserted.
 CREATE FUNCTION sage_intacct.mirror_statements(m sage_intacct.mirror, answer jsonb)
 RETURNS text[]
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     shape record;
     whole boolean;
-    distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
     same text;
     gone text;
-    moved text;
     changed text;
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    same := sage_intacct.mirror_matches(m.target, shape.keys) || CASE WHEN m.options ? 'company' THEN ' AND ' || sage_intacct.mirror_own_rows(m, 't.') ELSE '' END;
     IF shape.keys = '{}' AND answer ? 'remove' THEN
         SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
         RETURN ARRAY[gone, NULL, NULL, gained];
@@ -2622,22 +3027,20 @@ BEGIN
                               ELSE sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')) END);
     END IF;
 
+    IF NOT answer ? 'load' AND (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' THEN
+        RETURN sage_intacct.mirror_stage(m, shape, answer);
+    END IF;
+
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
-        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       same);
+        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target, same);
     END IF;
 
     IF answer ? 'put' THEN
         whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
-        -- Citus does not let the distribution column be assigned: a row that has another value there is deleted and reinserted.
-        IF whole AND distributed <> ALL (shape.keys) THEN
-            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
-                            same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
-        END IF;
-        changing := array_remove(ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n), distributed);
+        changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n);
         IF changing <> '{}' THEN
             changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
                                 WHERE %1$s AND %5$s',
@@ -2650,7 +3053,7 @@ BEGIN
                              same, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
-    RETURN ARRAY[gone, moved, changed, gained];
+    RETURN ARRAY[gone, NULL, changed, gained];
 END
 $$;
 
@@ -2739,6 +3142,7 @@ DECLARE
     slice bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
     width bigint := task ->> 'width';
     upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
+    local boolean := (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local';
 BEGIN
     IF jsonb_array_length(task -> 'scopes') > 1 THEN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('scopes', (task -> 'scopes') - 0)));
@@ -2748,13 +3152,17 @@ BEGIN
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed; it
-    -- does not analyze a partitioned table.
-    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
-        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
-         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
-        HAVING count(*) > 0));
-    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(sage_intacct.mirror_sampled(m, shape),
-        sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+    -- does not analyze a partitioned table. A table of Citus is analyzed behind the commit.
+    IF local THEN
+        EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+            shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+             WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+            HAVING count(*) > 0));
+    END IF;
+    -- A sample of a table that companies share says nothing of one of them.
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(
+        CASE WHEN local AND NOT m.options ? 'company' THEN sage_intacct.mirror_sampled(m, shape) END,
+        sage_intacct.mirror_newest(m, sage_intacct.mirror_rows(m), shape.modified, shape.created))));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.
@@ -2798,7 +3206,9 @@ BEGIN
             CONTINUE;
         END IF;
         has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
-        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+        -- Where companies share the table, another one's mirror may have made the column.
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped
+                                 AND NOT (m.options ? 'company' AND a.atttypid = type::regtype)) THEN
             RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
                 CASE WHEN has_own THEN m.source ELSE m.target END, name;
             CONTINUE;
@@ -2809,7 +3219,7 @@ BEGIN
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
-            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;
@@ -2882,7 +3292,7 @@ DECLARE
 BEGIN
     SELECT * INTO most FROM sage_intacct.mirror_max_delete(m.options);
     IF gone + m.deleting > most.rows THEN
-        EXECUTE format('SELECT count(*) FROM %s', m.target) INTO here;
+        EXECUTE format('SELECT count(*) FROM %s r', sage_intacct.mirror_rows(m)) INTO here;
     END IF;
     RETURN CASE WHEN (gone + m.deleting) * 100 > most.share * (here + m.deleting) THEN here END;
 END
@@ -2903,7 +3313,7 @@ BEGIN
     END IF;
     here := sage_intacct.mirror_too_many(m, gone);
     IF here IS NULL AND m.todo #>> '{0,do}' <> 'deletes' THEN
-        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT FROM %s LIMIT $1 + 1) t', m.target) INTO here USING gone;
+        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT 1 FROM %s r LIMIT $1 + 1) t', sage_intacct.mirror_rows(m)) INTO here USING gone;
     END IF;
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
@@ -2924,7 +3334,9 @@ AS $$
 DECLARE
     list text;
 BEGIN
-    EXECUTE format('SELECT format(''%%L::%%s'', array_agg(%1$I), pg_typeof(array_agg(%1$I))) FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
+    -- The type by its full name: statements of the target's half run with the caller's search_path.
+    EXECUTE format('SELECT format(''%%L::%%s[]'', array_agg(%1$I), sage_intacct.mirror_type((SELECT typelem FROM pg_type WHERE oid = pg_typeof(array_agg(%1$I)))))
+                      FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
                    key, relation, condition) INTO list;
     RETURN list;
 END
@@ -2959,7 +3371,8 @@ BEGIN
                         (SELECT %1$s FROM pg_temp.sage_intacct_seen s ORDER BY ctid DESC LIMIT 5)
                         UNION ALL
                         (SELECT %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %3$s) ORDER BY %1$s DESC LIMIT 5)) w',
-                   names, m.target, same);
+                   names, sage_intacct.mirror_near(m, keys, format('true ORDER BY %s DESC LIMIT %s', names,
+                       (SELECT 5 + count(*) FROM pg_temp.sage_intacct_gone))), same);
     GET DIAGNOSTICS witnesses = ROW_COUNT;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_asked SELECT %1$s, false, 1 + ((row_number() OVER () - 1) / %2$s)::integer FROM pg_temp.sage_intacct_gone %3$s',
                    names, batch, CASE WHEN sample THEN 'LIMIT ' || batch END);
@@ -3024,6 +3437,7 @@ DECLARE
     names text;
     same text;
     expected jsonb;
+    near text;
     gone bigint := 0;
     shown bigint := 0;
     sample boolean := false;
@@ -3042,7 +3456,11 @@ BEGIN
         expected := sage_intacct.mirror_expected(m, shape, answer);
         TRUNCATE pg_temp.sage_intacct_gone;
         IF expected IS NOT NULL THEN
-            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, m.target) || format(CASE expected ->> 'by'
+            near := sage_intacct.mirror_near(m, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
+                WHEN expected ->> 'by' = 'lines' THEN format('t.%I = ANY (%s)', shape.link, sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                WHEN expected ->> 'by' = 'listed' THEN format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                ELSE sage_intacct.mirror_range(shape.key, expected) END);
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, near) || format(CASE expected ->> 'by'
                 WHEN 'range' THEN '%2$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'since' THEN '%2$s AND %5$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'keys' THEN '%2$s AND NOT EXISTS (SELECT FROM (SELECT k AS %4$I FROM pg_temp.sage_intacct_keys) s WHERE %1$s)'
@@ -3055,7 +3473,8 @@ BEGIN
         IF expected ->> 'by' = 'keys' THEN
             -- Rows whose keys came, and that did not come themselves.
             EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT k AS %2$I FROM pg_temp.sage_intacct_keys) s
-                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1], m.target)
+                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1],
+                sage_intacct.mirror_near(m, keys, format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))))
                INTO short;
             short := short AND coalesce((task ->> 'again')::integer, 0) < 2;
             EXECUTE 'INSERT INTO pg_temp.sage_intacct_seen SELECT k FROM pg_temp.sage_intacct_keys';
@@ -3251,6 +3670,7 @@ AS $$
 DECLARE
     shape record;
     other name;
+    wanted name[];
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p')) THEN
         RAISE '% is not a table', target USING ERRCODE = 'wrong_object_type';
@@ -3261,9 +3681,11 @@ BEGIN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
+    PERFORM sage_intacct.mirror_check_distribution(target, options, array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys, shape.columns);
+    wanted := array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys;
     IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
-                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
-        RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
+                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (wanted))) THEN
+        RAISE '% has no unique index with column "%"', target, array_to_string(wanted, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
     END IF;
 END
@@ -3351,13 +3773,13 @@ END
 $$;
 
 -- The mirror with this target, as its owner sees it.
-CREATE FUNCTION sage_intacct.mirror_of(target regclass)
+CREATE FUNCTION sage_intacct.mirror_of(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     IF m.owner <> quote_ident(current_user)::regrole THEN
         RAISE 'mirror % belongs to role %', target, m.owner USING ERRCODE = 'insufficient_privilege',
@@ -3369,7 +3791,7 @@ END
 $$;
 
 -- The mirror with this target, as its owner and the members of its owner see it.
-CREATE FUNCTION sage_intacct.mirror_known(target regclass)
+CREATE FUNCTION sage_intacct.mirror_known(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -3377,8 +3799,15 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
 BEGIN
-    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target;
-    IF NOT FOUND THEN
+    SELECT r.* INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.company = coalesce(mirror_known.company, r.company)
+     ORDER BY r.company LIMIT 1;
+    IF company IS NULL AND EXISTS (SELECT FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.id <> m.id) THEN
+        RAISE '% is a mirror of several companies', target USING ERRCODE = 'ambiguous_parameter',
+            HINT = format('Name one, like company => %L. refresh_mirrors(schema) refreshes all.', m.company);
+    ELSIF company <> '' AND m.id IS NULL THEN
+        RAISE '% is not a mirror of yours of company "%"', target, company USING ERRCODE = 'undefined_object',
+            HINT = 'SELECT target, company, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
+    ELSIF m.id IS NULL THEN
         RAISE '% is not a mirror of yours', target USING ERRCODE = 'undefined_object',
             HINT = 'SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
     END IF;
@@ -3402,26 +3831,28 @@ DECLARE
     qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
     relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
+    -- The value of its company's column.
+    named text;
     known sage_intacct.mirror;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        RAISE 'option "distribute_by" needs the extension citus' USING ERRCODE = 'feature_not_supported',
+    IF (options ? 'distribute_by' OR (options ->> 'reference')::boolean) AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RAISE 'option "%" needs the extension citus', CASE WHEN options ? 'distribute_by' THEN 'distribute_by' ELSE 'reference' END USING ERRCODE = 'feature_not_supported',
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
-    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation;
+    named := sage_intacct.mirror_company(foreign_table, options);
+    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation AND m.company = named;
     IF known.loaded_at IS NULL AND known.source = foreign_table AND known.owner = quote_ident(current_user)::regrole THEN
         -- Its first load did not come to its end: this goes on with it.
         UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
         RETURN relation;
-    ELSIF known.id IS NOT NULL THEN
-        RAISE '% is already a mirror', relation USING ERRCODE = 'duplicate_object',
-            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
+    PERFORM sage_intacct.mirror_check_companies(relation, options, named,
+        CASE WHEN options ? 'company' THEN (sage_intacct.mirror_shape(foreign_table, foreign_table, options, '{}')).keys END);
     IF made THEN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
         relation := to_regclass(qualified);
@@ -3431,8 +3862,11 @@ BEGIN
     PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
     PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
-    INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
-    VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
+    PERFORM sage_intacct.mirror_make_events(relation, (SELECT h FROM sage_intacct.mirror_shape(foreign_table, relation, options, '{}') h), options);
+    -- A table that one of its mirrors has made goes with the last of them.
+    made := made OR EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation AND m.made);
+    INSERT INTO sage_intacct.mirror_registration (target, company, source, source_name, made, options)
+    VALUES (relation, named, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
     RETURN relation;
 END
 $$;
@@ -3454,18 +3888,22 @@ BEGIN
     IF FOUND THEN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
-    IF shape.keys = '{}' AND options ? 'distribute_by' THEN
+    IF shape.keys = '{}' AND (options ? 'distribute_by' OR (options ->> 'reference')::boolean) THEN
         RAISE '% cannot be distributed: it has no row identifier', foreign_table USING ERRCODE = 'feature_not_supported';
     END IF;
+    IF options ? 'distribute_by' THEN
+        PERFORM sage_intacct.mirror_check_distribution_column(foreign_table, shape, (options ->> 'distribute_by')::name);
+    END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
-        ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+        ELSE ARRAY(SELECT unnest(array_remove(ARRAY[(options ->> 'distribute_by')::name, (options ->> 'company')::name], NULL) || wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
     EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
-                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname IN (options ->> 'distribute_by', options ->> 'company') THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
-        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[]) THEN options ->> 'distribute_by' END),
+        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'company' <> ALL (shape.keys::text[]) THEN options ->> 'company' END),
+                  quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[] || coalesce(options ->> 'company', '')) THEN options ->> 'distribute_by' END),
                   sage_intacct.mirror_names(shape.keys))) END);
     IF shape.period IS NOT NULL THEN
         EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.period);
@@ -3485,9 +3923,7 @@ BEGIN
     LOOP
         EXECUTE format('COMMENT ON %s IS %L', coalesce('COLUMN ' || target || '.' || quote_ident(commented.column), 'TABLE ' || target), commented.text);
     END LOOP;
-    IF options ? 'distribute_by' THEN
-        EXECUTE 'SELECT pg_catalog.create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
-    END IF;
+    PERFORM sage_intacct.mirror_distribute(target::regclass, options);
 END
 $$;
 
@@ -3610,7 +4046,7 @@ UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id
 $$;
 
 -- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` describes it.
-CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false, IN company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -3630,7 +4066,7 @@ DECLARE
     advice pg_catalog.text;
 BEGIN
     failure := NULL;
-    m := sage_intacct.mirror_of(target);
+    m := sage_intacct.mirror_of(target, company);
     WHILE NOT sage_intacct.mirror_try_lock(m.id) LOOP
         IF sage_intacct.mirror_option(m.options, 'concurrent') OPERATOR(pg_catalog.=) 'skip' THEN
             RAISE NOTICE 'mirror % is being refreshed: skipped', target;
@@ -3651,7 +4087,12 @@ BEGIN
         going := false;
         failed := true;
     END;
-    COMMIT;
+    IF failed THEN
+        -- Where Citus has lost a machine, nothing more can be committed in this transaction. Nothing of it is to stay.
+        ROLLBACK;
+    ELSE
+        COMMIT;
+    END IF;
 
     WHILE going LOOP
         SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) m.id;
@@ -3673,7 +4114,13 @@ BEGIN
             GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
             failed := true;
         END;
-        COMMIT;
+        IF failed THEN
+            -- That releases the lock. If somebody else has it now, this refresh has come to its end.
+            ROLLBACK;
+            looked := looked OR NOT sage_intacct.mirror_try_lock(m.id);
+        ELSE
+            COMMIT;
+        END IF;
         -- A field that is gone is refused by its name, or without one.
         IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
             looked := true;
@@ -3689,7 +4136,24 @@ BEGIN
                 GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                 failed := true;
             END;
-            COMMIT;
+            IF failed THEN
+                ROLLBACK;
+            ELSE
+                COMMIT;
+                IF pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
+                    BEGIN
+                        PERFORM sage_intacct.mirror_analyze(m.target);
+                    EXCEPTION WHEN OTHERS OR query_canceled THEN
+                        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                        failed := true;
+                    END;
+                    IF failed THEN
+                        ROLLBACK;
+                    ELSE
+                        COMMIT;
+                    END IF;
+                END IF;
+            END IF;
         END IF;
         going := going AND NOT failed;
     END LOOP;
@@ -3725,6 +4189,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     relation pg_catalog.regclass;
+    company pg_catalog.text;
     failure pg_catalog.jsonb;
     loads boolean;
 BEGIN
@@ -3736,7 +4201,8 @@ BEGIN
     COMMIT;
     loads := sage_intacct.mirror_option(options, 'load');
     IF loads THEN
-        CALL sage_intacct.mirror_refresh(relation, false, failure);
+        company := sage_intacct.mirror_company(foreign_table, options);
+        CALL sage_intacct.mirror_refresh(relation, false, failure, false, company);
         IF failure IS NOT NULL THEN
             PERFORM sage_intacct.mirror_raise(failure);
         END IF;
@@ -3744,7 +4210,8 @@ BEGIN
 END
 $$;
 
-CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false,
+                                             company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -3754,7 +4221,7 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
-    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes);
+    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes, company);
     IF failure IS NOT NULL THEN
         PERFORM sage_intacct.mirror_raise(failure);
     END IF;
@@ -3765,8 +4232,9 @@ CREATE PROCEDURE sage_intacct.refresh_mirrors(schema name)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    targets pg_catalog.regclass[];
-    target pg_catalog.regclass;
+    mirrors integer[];
+    mirror integer;
+    m sage_intacct.mirror;
     failure pg_catalog.jsonb;
     failures pg_catalog.text[];
 BEGIN
@@ -3774,18 +4242,20 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
     END IF;
-    targets := sage_intacct.mirror_targets(schema);
-    FOREACH target IN ARRAY targets LOOP
-        CALL sage_intacct.mirror_refresh(target, false, failure);
+    mirrors := sage_intacct.mirror_targets(schema);
+    FOREACH mirror IN ARRAY mirrors LOOP
+        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) mirror;
+        CONTINUE WHEN NOT FOUND;
+        CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
         IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
             PERFORM sage_intacct.mirror_raise(failure);
         ELSIF failure IS NOT NULL THEN
             failures := pg_catalog.array_append(failures,
-                pg_catalog.format('%s: %s', target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
+                pg_catalog.format('%s: %s', pg_catalog.concat_ws(', ', m.target, NULLIF(m.company, '')), pg_catalog.jsonb_extract_path_text(failure, 'message')));
         END IF;
     END LOOP;
     IF failures IS NOT NULL THEN
-        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
+        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(mirrors)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
                 HINT := 'SELECT * FROM sage_intacct.mirror_runs shows the reasons.';
     END IF;
@@ -3794,7 +4264,7 @@ $$;
 
 -- One's own mirrors in a schema, in the order of their names, lines behind the rest.
 CREATE FUNCTION sage_intacct.mirror_targets(schema name)
-RETURNS regclass[]
+RETURNS integer[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -3802,19 +4272,19 @@ BEGIN
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    RETURN (SELECT coalesce(array_agg(m.target ORDER BY c.relname), '{}')
+    RETURN (SELECT coalesce(array_agg(m.id ORDER BY c.relname, m.company), '{}')
               FROM sage_intacct.mirror m JOIN pg_class c ON c.oid = m.target JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = schema AND m.owner = quote_ident(current_user)::regrole);
 END
 $$;
 
 -- Ends a mirror of one's own, or of a role whose rights one has. Its table is dropped if create_mirror made it, unless it is to be kept.
-CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('drop_mirror');
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
@@ -3822,7 +4292,7 @@ BEGIN
     END IF;
     UPDATE sage_intacct.mirror SET dropped = true WHERE id = m.id;
     PERFORM sage_intacct.mirror_purge();
-    IF m.made AND NOT keep THEN
+    IF m.made AND NOT keep AND NOT sage_intacct.mirror_leave(m) THEN
         EXECUTE format('DROP TABLE %s', target);
     END IF;
     PERFORM sage_intacct.mirror_unlock(m.id);
@@ -3830,14 +4300,14 @@ END
 $$;
 
 -- Changes options of a mirror; a null takes an option back to its default.
-CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb)
+CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_of(target);
+    m sage_intacct.mirror := sage_intacct.mirror_of(target, company);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'key', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'colocate_with', 'shard_count', 'reference', 'company', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
@@ -3845,6 +4315,7 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(changed);
     PERFORM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone);
+    PERFORM sage_intacct.mirror_make_events(m.target, (SELECT h FROM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone) h), changed);
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
 END
 $$;
@@ -3881,7 +4352,7 @@ $$;
 
 -- The foreign tables of a schema that one may read, in the order of their names; not those that have a mirror of one's own under
 -- their name in the schema of the targets.
-CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name)
+CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name, options jsonb)
 RETURNS regclass[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -3902,7 +4373,8 @@ BEGIN
           JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
          WHERE n.nspname = schema AND has_table_privilege(c.oid, 'SELECT')
            AND NOT EXISTS (SELECT FROM sage_intacct.mirror m JOIN pg_class o ON o.oid = m.target
-                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace));
+                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace
+                              AND m.company = sage_intacct.mirror_company(c.oid, mirror_candidates.options)));
 END
 $$;
 
@@ -3916,13 +4388,11 @@ DECLARE
     m sage_intacct.mirror;
     arms text[];
     arm text;
-    plan json;
 BEGIN
     FOR m IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) ORDER BY r.id LOOP
         PERFORM sage_intacct.mirror_check_source(m.source);
         arm := format('SELECT %s AS mirror, count(*) AS rows FROM %s', m.id, m.source);
-        EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || arm INTO plan;
-        IF plan #>> '{0,Plan,Node Type}' = 'Foreign Scan' THEN
+        IF (SELECT p.foreign_scan FROM sage_intacct.mirror_planned(arm) p) THEN
             arms := arms || arm;
         END IF;
     END LOOP;
@@ -3983,12 +4453,12 @@ DECLARE
     members jsonb := '[]';
 BEGIN
     FOR part IN
-        SELECT c.mirror, c.rows, m.target,
+        SELECT c.mirror, c.rows, sage_intacct.mirror_rows(m) AS relation,
                (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped)::integer AS columns
           FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
          WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', part.relation) INTO used;
         CONTINUE WHEN used OR part.columns > most;
         IF width + part.columns > most THEN
             groups := groups || jsonb_build_array(members);
@@ -4036,9 +4506,11 @@ BEGIN
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (m.id, 'load') RETURNING r.id INTO run;
     IF failure IS NULL THEN
         SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-        EXECUTE format('ANALYZE %s', m.target);
+        IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+            EXECUTE format('ANALYZE %s', m.target);
+        END IF;
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
-            sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+            sage_intacct.mirror_newest(m, sage_intacct.mirror_rows(m), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
         UPDATE sage_intacct.mirror r
            SET todo = '[]', watermark = m.watermark, ahead = m.ahead, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
@@ -4086,6 +4558,7 @@ DECLARE
     touched bigint;
     failure pg_catalog.jsonb;
     message pg_catalog.text;
+    failed pg_catalog.text;
     failures pg_catalog.text[];
     loads boolean;
     finished integer := 0;
@@ -4097,15 +4570,21 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(options);
     loads := sage_intacct.mirror_option(options, 'load');
-    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into", options) LOOP
+        message := NULL;
         BEGIN
             relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
                                                       sage_intacct.mirror_many_options(foreign_table, options), "into");
-            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
+            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation, sage_intacct.mirror_company(foreign_table, options))).id);
         EXCEPTION WHEN OTHERS THEN
-            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, SQLERRM));
+            message := SQLERRM;
         END;
-        COMMIT;
+        IF message IS NULL THEN
+            COMMIT;
+        ELSE
+            ROLLBACK;
+            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, message));
+        END IF;
     END LOOP;
     wanted := pg_catalog.cardinality(made);
     IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
@@ -4131,6 +4610,7 @@ BEGIN
                 number := pg_catalog.jsonb_extract_path_text(member, 'id');
                 SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
                 CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
+                failed := NULL;
                 BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
@@ -4138,16 +4618,23 @@ BEGIN
                     finished := finished OPERATOR(pg_catalog.+) 1;
                     RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 EXCEPTION WHEN OTHERS THEN
-                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, SQLERRM);
+                    failed := SQLERRM;
                 END;
+                IF failed IS NOT NULL THEN
+                    -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
+                    ROLLBACK;
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);
+                END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
+                COMMIT;
+                PERFORM sage_intacct.mirror_analyze(m.target);
                 COMMIT;
             END LOOP;
         END LOOP;
         FOREACH number IN ARRAY made LOOP
             SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
             CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL;
-            CALL sage_intacct.mirror_refresh(m.target, false, failure);
+            CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
             finished := finished OPERATOR(pg_catalog.+) 1;
             IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
                 PERFORM sage_intacct.mirror_raise(failure);
@@ -4164,6 +4651,195 @@ BEGIN
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
                 HINT := 'The others exist. Call create_mirrors again to create the missing ones; refresh_mirrors loads the empty ones.';
     END IF;
+END
+$$;
+
+-- Changes told to others: option `outbox`, a table that gets a row for each change, and option `on_change`, a function that is
+-- called with the changes of each page. Both in the transaction that makes the changes, on every kind of target: a table of Citus
+-- runs no triggers. What changes is found before it is written, from the rows of the target that the page concerns.
+
+-- The statements that tell others of the changes that an answer makes. Rows of the target are read by a plain condition into a
+-- temporary table: Citus correlates no table of its own with a temporary one.
+CREATE FUNCTION sage_intacct.mirror_find_events(m sage_intacct.mirror, answer jsonb)
+RETURNS text[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+SET client_min_messages = warning
+AS $$
+DECLARE
+    -- More keys than these cost more as a list than all rows do.
+    most constant bigint := 20000;
+    shape record;
+    target text := sage_intacct.mirror_qualified(m.target);
+    whole boolean := jsonb_typeof(answer -> 'put') <> 'array';
+    removes boolean := coalesce(answer #>> '{remove,by}' = 'gone', false);
+    subset name[];
+    columns text;
+    names text;
+    same text;
+    key text;
+    differs text;
+BEGIN
+    IF NOT m.options ?| ARRAY['outbox', 'on_change'] OR answer ? 'load' OR NOT (answer ? 'put' OR removes) THEN
+        RETURN '{}';
+    END IF;
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    -- What was there when the mirror was created, or is read as its first load, is no change.
+    IF m.loaded_at IS NULL OR shape.keys = '{}' THEN
+        RETURN '{}';
+    END IF;
+    names := sage_intacct.mirror_names(shape.keys);
+    columns := sage_intacct.mirror_names(shape.columns);
+    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    subset := CASE WHEN whole THEN shape.columns
+        ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
+    DROP TABLE IF EXISTS pg_temp.sage_intacct_concerned, pg_temp.sage_intacct_before, pg_temp.sage_intacct_after, pg_temp.sage_intacct_events;
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_concerned AS SELECT %1$s FROM pg_temp.sage_intacct_page', names);
+    EXECUTE format('CREATE TEMP TABLE sage_intacct_before AS SELECT %1$s FROM pg_temp.sage_intacct_page WITH NO DATA', columns);
+    IF removes THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_concerned SELECT %1$s FROM pg_temp.sage_intacct_gone', names);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_temp.sage_intacct_concerned) THEN
+        RETURN '{}';
+    END IF;
+    EXECUTE format('INSERT INTO pg_temp.sage_intacct_before (%1$s) SELECT %1$s FROM %2$s t WHERE %3$s', columns, sage_intacct.mirror_rows(m),
+        CASE WHEN (SELECT count(*) FROM pg_temp.sage_intacct_concerned) > most THEN 'true'
+             ELSE format('%I = ANY (%s)', shape.keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_concerned', shape.keys[1])) END);
+    CREATE TEMP TABLE sage_intacct_events (op text, key jsonb, old jsonb, new jsonb);
+    key := format('jsonb_build_object(%s)', (SELECT string_agg(format('%L, s.%I', k, k), ', ') FROM unnest(shape.keys) k));
+    IF removes THEN
+        EXECUTE format('INSERT INTO pg_temp.sage_intacct_events SELECT ''delete'', %1$s, to_jsonb(t), NULL
+                          FROM pg_temp.sage_intacct_before t JOIN pg_temp.sage_intacct_gone s ON %2$s', key, same);
+        EXECUTE format('DELETE FROM pg_temp.sage_intacct_before t USING pg_temp.sage_intacct_gone s WHERE %s', same);
+    END IF;
+    IF answer ? 'put' THEN
+        differs := sage_intacct.mirror_differs(m.source, m.target, ARRAY(SELECT c FROM unnest(subset) c WHERE c <> ALL (shape.keys)));
+        IF differs IS NOT NULL THEN
+            -- What was not read of a row stays as it is.
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_events SELECT ''update'', %1$s, to_jsonb(t), to_jsonb(t) || jsonb_build_object(%2$s)
+                              FROM pg_temp.sage_intacct_before t JOIN pg_temp.sage_intacct_page s ON %3$s WHERE %4$s', key,
+                           -- A function takes 100 arguments.
+                           (SELECT string_agg(part, ') || jsonb_build_object(' ORDER BY n) FROM (
+                                SELECT (n - 1) / 50 AS n, string_agg(format('%L, s.%I', c, c), ', ') AS part
+                                  FROM unnest(subset) WITH ORDINALITY AS u (c, n) GROUP BY 1) p), same, differs);
+        END IF;
+        IF whole THEN
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_events SELECT ''insert'', %1$s, NULL, to_jsonb(s) FROM pg_temp.sage_intacct_page s
+                             WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_before t WHERE %2$s)', key, same);
+        END IF;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_temp.sage_intacct_events) THEN
+        RETURN '{}';
+    END IF;
+    PERFORM sage_intacct.mirror_check_events(m.target, m.options);
+    RETURN array_remove(ARRAY[
+        CASE WHEN m.options ? 'outbox' THEN
+            format('INSERT INTO %s (mirror, op, key, old, new) SELECT %L, op, key, old, new FROM pg_temp.sage_intacct_events',
+                   sage_intacct.mirror_outbox(m.target, m.options), target) END,
+        CASE WHEN m.options ? 'on_change' THEN
+            format('SELECT %s(%L::pg_catalog.regclass, (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(e)) FROM pg_temp.sage_intacct_events e))',
+                   sage_intacct.mirror_on_change(m.target, m.options)::regproc, target) END], NULL);
+END
+$$;
+
+-- A name of an option, in the target's schema where it has none.
+CREATE FUNCTION sage_intacct.mirror_beside(target regclass, name text)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parts name[] := parse_ident(name);
+BEGIN
+    IF name IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN CASE WHEN cardinality(parts) > 1 THEN format('%I.%I', parts[cardinality(parts) - 1], parts[cardinality(parts)])
+        ELSE format('%I.%I', (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target), parts[1]) END;
+END
+$$;
+
+-- The table that option `outbox` names; null without the option.
+CREATE FUNCTION sage_intacct.mirror_outbox(target regclass, options jsonb)
+RETURNS regclass
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regclass(sage_intacct.mirror_beside(target, options ->> 'outbox'));
+END
+$$;
+
+-- The function that option `on_change` names; null without the option.
+CREATE FUNCTION sage_intacct.mirror_on_change(target regclass, options jsonb)
+RETURNS regprocedure
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN to_regprocedure(sage_intacct.mirror_beside(target, options ->> 'on_change') || '(regclass, jsonb)');
+END
+$$;
+
+-- Raises if changes cannot be told as the options say: whoever refreshes runs the function and the outbox' triggers.
+CREATE FUNCTION sage_intacct.mirror_check_events(target regclass, options jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    outbox regclass := sage_intacct.mirror_outbox(target, options);
+    called regprocedure := sage_intacct.mirror_on_change(target, options);
+    missing text;
+BEGIN
+    IF options ? 'outbox' THEN
+        IF outbox IS NULL THEN
+            RAISE 'the outbox % does not exist', sage_intacct.mirror_beside(target, options ->> 'outbox') USING ERRCODE = 'undefined_table',
+                HINT = 'A mirror that is created or altered with the option "outbox" makes it.';
+        END IF;
+        PERFORM sage_intacct.mirror_check_target(outbox);
+        SELECT w INTO missing FROM unnest(ARRAY['mirror', 'op', 'key', 'old', 'new']) w
+         WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = outbox AND a.attname = w AND a.attnum > 0 AND NOT a.attisdropped);
+        IF FOUND THEN
+            RAISE 'the outbox % has no column "%"', outbox, missing USING ERRCODE = 'undefined_column',
+                HINT = 'It has columns mirror and op of type text, key, old and new of type jsonb, and others as you like.';
+        END IF;
+    END IF;
+    IF options ? 'on_change' THEN
+        IF called IS NULL THEN
+            RAISE 'function %(regclass, jsonb) of option "on_change" does not exist', sage_intacct.mirror_beside(target, options ->> 'on_change')
+                USING ERRCODE = 'undefined_function',
+                    HINT = 'It is called with the mirror and an array of changes, objects with op, key, old and new.';
+        ELSIF EXISTS (SELECT FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner
+                       WHERE p.oid = called AND NOT o.rolsuper AND p.proowner <> quote_ident(current_user)::regrole) THEN
+            RAISE 'function % of option "on_change" belongs to another role', called USING ERRCODE = 'insufficient_privilege',
+                DETAIL = format('It would run with the rights of role %I, which refreshes the mirror.', current_user);
+        END IF;
+    END IF;
+END
+$$;
+
+-- Makes the outbox, unless it is there, and checks what is to be told of changes.
+CREATE FUNCTION sage_intacct.mirror_make_events(target regclass, shape record, options jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT options ?| ARRAY['outbox', 'on_change'] THEN
+        RETURN;
+    END IF;
+    IF shape.keys = '{}' THEN
+        RAISE 'changes of % cannot be told: its rows have no identifier', target USING ERRCODE = 'feature_not_supported',
+            HINT = 'A trigger on the target sees the rows that are deleted and inserted.';
+    END IF;
+    IF options ? 'outbox' AND sage_intacct.mirror_outbox(target, options) IS NULL THEN
+        EXECUTE format('CREATE TABLE %s (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, happened timestamptz NOT NULL DEFAULT now(),
+                                         mirror text NOT NULL, op text NOT NULL, key jsonb NOT NULL, old jsonb, new jsonb)',
+                       sage_intacct.mirror_beside(target, options ->> 'outbox'));
+    END IF;
+    PERFORM sage_intacct.mirror_check_events(target, options);
 END
 $$;
 
@@ -4271,13 +4947,13 @@ $$;
 -- Views for tools that list tables and views, but no foreign tables; and views in the shape that a known package reads.
 -- They belong to their maker and read with the rights of who reads them (security_invoker).
 
--- When a mirror was last refreshed, as far as the current user may see it.
+-- When a mirror was last refreshed, as far as the current user may see it; where companies share it, that of the oldest refresh.
 CREATE FUNCTION sage_intacct.mirror_refreshed(mirror regclass)
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
+SELECT min(m.last_refresh) FROM sage_intacct.mirrors m WHERE m.target = mirror
 $$;
 
 -- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
@@ -4290,7 +4966,7 @@ AS $$
 SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(d.relname, c.relname))), s.srvname
   FROM pg_namespace n
   JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('f', 'r', 'p', 'm')
-  LEFT JOIN sage_intacct.mirrors m ON m.target = c.oid
+  LEFT JOIN (SELECT DISTINCT ON (target) target, source FROM sage_intacct.mirrors ORDER BY target, company) m ON m.target = c.oid
  CROSS JOIN LATERAL (
         SELECT CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN m.target IS NOT NULL THEN 'mirror' ELSE 'other' END AS kind,
                CASE WHEN c.relkind = 'f' THEN c.oid::regclass WHEN m.target IS NOT NULL THEN to_regclass(m.source) END AS described) k
@@ -4713,13 +5389,14 @@ SELECT 'sage_intacct_write_in_doubt_seconds', jsonb_build_object('foreign_server
        'Age of the oldest write in doubt', NULL
   FROM sage_intacct.write_log_file(true) f WHERE f.outcome = 'in doubt' GROUP BY f.server
 UNION ALL
-SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format('%I.%I', n.nspname, c.relname)), coalesce(v.value, 'NaN'), v.help, NULL
+-- The server without a join: Citus cannot plan one that the planner removes.
+SELECT v.name, jsonb_build_object('foreign_server', (SELECT s.srvname FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+                                                      WHERE t.ftrelid = r.source), 'mirror', format('%I.%I', n.nspname, c.relname))
+               || CASE WHEN m.company IS NULL THEN '{}' ELSE jsonb_build_object('company', m.company) END, coalesce(v.value, 'NaN'), v.help, NULL
   FROM sage_intacct.mirrors m
-  JOIN sage_intacct.mirror_registry r ON r.target = m.target
+  JOIN sage_intacct.mirror_registry r ON r.target = m.target AND r.company = coalesce(m.company, '')
   JOIN pg_class c ON c.oid = m.target
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_foreign_table t ON t.ftrelid = r.source
-  LEFT JOIN pg_foreign_server s ON s.oid = t.ftserver
  CROSS JOIN LATERAL (VALUES
         ('sage_intacct_mirror_rows', m.rows::float8, 'Rows of the mirror'),
         ('sage_intacct_mirror_complete', m.complete::int::float8, 'Whether the last check found the gateway''s number of rows and sum of keys'),

@@ -11,9 +11,11 @@ DECLARE
     statement pg_catalog.text;
     touched bigint;
     counts bigint[];
+    events pg_catalog.text[];
 BEGIN
     PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
+    events := sage_intacct.mirror_find_events(m, answer);
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
         IF statement IS NOT NULL THEN
@@ -22,31 +24,32 @@ BEGIN
         END IF;
         counts := pg_catalog.array_append(counts, touched);
     END LOOP;
+    FOREACH statement IN ARRAY events LOOP
+        EXECUTE statement;
+    END LOOP;
     PERFORM sage_intacct.mirror_applied(m, run, answer, used, counts);
 END
 $$;
 
--- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, rows of a
--- distributed target that move are deleted too, rows that differ are updated, new ones are inserted.
+-- The statements that an answer of mirror_fetch asks for, null where there is none: rows that are gone are deleted, those that move
+-- to another machine (mirror_stage alone) are deleted too, rows that differ are updated, new ones are inserted.
 CREATE FUNCTION sage_intacct.mirror_statements(m sage_intacct.mirror, answer jsonb)
 RETURNS text[]
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     shape record;
     whole boolean;
-    distributed name := m.options ->> 'distribute_by';
     subset name[];
     changing name[];
     same text;
     gone text;
-    moved text;
     changed text;
     gained text;
 BEGIN
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    same := sage_intacct.mirror_matches(m.target, shape.keys);
+    same := sage_intacct.mirror_matches(m.target, shape.keys) || CASE WHEN m.options ? 'company' THEN ' AND ' || sage_intacct.mirror_own_rows(m, 't.') ELSE '' END;
     IF shape.keys = '{}' AND answer ? 'remove' THEN
         SELECT r.gone, r.gained INTO gone, gained FROM sage_intacct.mirror_replacement(m, shape, sage_intacct.mirror_scope_of(answer)) r;
         RETURN ARRAY[gone, NULL, NULL, gained];
@@ -59,22 +62,20 @@ BEGIN
                               ELSE sage_intacct.mirror_range(shape.key, sage_intacct.mirror_slice(answer -> 'load')) END);
     END IF;
 
+    IF NOT answer ? 'load' AND (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' THEN
+        RETURN sage_intacct.mirror_stage(m, shape, answer);
+    END IF;
+
     -- A row that is gone may stand in the way of a new one with the same name.
     IF answer #>> '{remove,by}' = 'gone' THEN
-        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target,
-                       same);
+        gone := format('DELETE FROM %1$s t WHERE EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %2$s)', m.target, same);
     END IF;
 
     IF answer ? 'put' THEN
         whole := jsonb_typeof(answer -> 'put') <> 'array';
         subset := CASE WHEN whole THEN shape.columns
             ELSE (SELECT array_agg(value::name) FROM jsonb_array_elements_text(answer -> 'put')) END;
-        -- Citus does not let the distribution column be assigned: a row that has another value there is deleted and reinserted.
-        IF whole AND distributed <> ALL (shape.keys) THEN
-            moved := format('DELETE FROM %2$s t USING pg_temp.sage_intacct_page s WHERE %1$s AND %3$s',
-                            same, m.target, sage_intacct.mirror_differs(m.source, m.target, ARRAY[distributed]));
-        END IF;
-        changing := array_remove(ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n), distributed);
+        changing := ARRAY(SELECT c FROM unnest(subset) WITH ORDINALITY AS u (c, n) WHERE c <> ALL (shape.keys) ORDER BY n);
         IF changing <> '{}' THEN
             changed := format('UPDATE %2$s t SET (%3$s) = ROW(%4$s) FROM pg_temp.sage_intacct_page s
                                 WHERE %1$s AND %5$s',
@@ -87,7 +88,7 @@ BEGIN
                              same, m.target, sage_intacct.mirror_names(shape.columns), sage_intacct.mirror_names(shape.columns, 's.'));
         END IF;
     END IF;
-    RETURN ARRAY[gone, moved, changed, gained];
+    RETURN ARRAY[gone, NULL, changed, gained];
 END
 $$;
 
@@ -176,6 +177,7 @@ DECLARE
     slice bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
     width bigint := task ->> 'width';
     upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
+    local boolean := (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local';
 BEGIN
     IF jsonb_array_length(task -> 'scopes') > 1 THEN
         RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('scopes', (task -> 'scopes') - 0)));
@@ -185,13 +187,17 @@ BEGIN
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed; it
-    -- does not analyze a partitioned table.
-    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
-        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
-         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
-        HAVING count(*) > 0));
-    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(sage_intacct.mirror_sampled(m, shape),
-        sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+    -- does not analyze a partitioned table. A table of Citus is analyzed behind the commit.
+    IF local THEN
+        EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+            shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+             WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+            HAVING count(*) > 0));
+    END IF;
+    -- A sample of a table that companies share says nothing of one of them.
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(
+        CASE WHEN local AND NOT m.options ? 'company' THEN sage_intacct.mirror_sampled(m, shape) END,
+        sage_intacct.mirror_newest(m, sage_intacct.mirror_rows(m), shape.modified, shape.created))));
     RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
         || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
         -- What was read in one go is all there is.
@@ -235,7 +241,9 @@ BEGIN
             CONTINUE;
         END IF;
         has_own := known.name IS NULL AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.source AND a.attname = name AND NOT a.attisdropped);
-        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped) THEN
+        -- Where companies share the table, another one's mirror may have made the column.
+        IF has_own OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = m.target AND a.attname = name AND NOT a.attisdropped
+                                 AND NOT (m.options ? 'company' AND a.atttypid = type::regtype)) THEN
             RAISE WARNING 'no column was made for field %: % has a column "%" of its own', field.field,
                 CASE WHEN has_own THEN m.source ELSE m.target END, name;
             CONTINUE;
@@ -246,7 +254,7 @@ BEGIN
             END IF;
             -- Not every field that is described may be queried.
             EXECUTE format('SELECT %I FROM %s LIMIT 1', name, m.source);
-            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', m.target, name, type);
+            EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS %I %s', m.target, name, type);
             added := added || name;
         EXCEPTION WHEN undefined_column OR fdw_error THEN
             RAISE WARNING 'no column was made for field %: %', field.field, SQLERRM;

@@ -65,14 +65,14 @@ SELECT coalesce(jsonb_agg(coalesce((SELECT max(option_value) FROM pg_options_to_
   JOIN pg_attribute a ON a.attrelid = source AND a.attname = c.name AND NOT a.attisdropped
 $$;
 
-CREATE FUNCTION sage_intacct.mirror_local(target regclass, counted name, measures name[], grouped name DEFAULT NULL)
+CREATE FUNCTION sage_intacct.mirror_local(relation text, counted name, measures name[], grouped name DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
+SELECT format('SELECT %1$s AS place, count(%5$s) AS rows, ARRAY[%2$s]::numeric[] AS sums FROM %3$s r%4$s', coalesce(quote_ident(grouped), 'NULL::text'),
               (SELECT string_agg(format('sum(%I)', name), ', ' ORDER BY number) FROM unnest(measures) WITH ORDINALITY AS c (name, number)),
-              target, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
+              relation, ' GROUP BY ' || quote_ident(grouped), CASE WHEN grouped IS NULL THEN '*' ELSE quote_ident(counted) END)
 $$;
 
 -- Number of rows at the gateway, and what can be compared beside it: the sum of the keys, where they are numbers, else the sums of
@@ -103,9 +103,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF shape.key IS NOT NULL THEN
-        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(m.target, shape.key, '{}') t;
+        SELECT t.rows, t.key_sum INTO rows, key_sum FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, '{}') t;
     ELSE
-        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(m.target, NULL, measures)) INTO rows, sums;
+        EXECUTE format('SELECT a.rows, a.sums FROM (%s) a', sage_intacct.mirror_local(sage_intacct.mirror_rows(m), NULL, measures)) INTO rows, sums;
     END IF;
 END
 $$;

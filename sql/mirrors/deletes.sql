@@ -56,7 +56,7 @@ DECLARE
 BEGIN
     SELECT * INTO most FROM sage_intacct.mirror_max_delete(m.options);
     IF gone + m.deleting > most.rows THEN
-        EXECUTE format('SELECT count(*) FROM %s', m.target) INTO here;
+        EXECUTE format('SELECT count(*) FROM %s r', sage_intacct.mirror_rows(m)) INTO here;
     END IF;
     RETURN CASE WHEN (gone + m.deleting) * 100 > most.share * (here + m.deleting) THEN here END;
 END
@@ -77,7 +77,7 @@ BEGIN
     END IF;
     here := sage_intacct.mirror_too_many(m, gone);
     IF here IS NULL AND m.todo #>> '{0,do}' <> 'deletes' THEN
-        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT FROM %s LIMIT $1 + 1) t', m.target) INTO here USING gone;
+        EXECUTE format('SELECT nullif(count(*) = $1, false)::integer * $1 FROM (SELECT 1 FROM %s r LIMIT $1 + 1) t', sage_intacct.mirror_rows(m)) INTO here USING gone;
     END IF;
     IF here IS NOT NULL THEN
         RAISE 'the refresh would delete % of % rows of mirror %', gone + m.deleting, here + m.deleting, m.target
@@ -98,7 +98,9 @@ AS $$
 DECLARE
     list text;
 BEGIN
-    EXECUTE format('SELECT format(''%%L::%%s'', array_agg(%1$I), pg_typeof(array_agg(%1$I))) FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
+    -- The type by its full name: statements of the target's half run with the caller's search_path.
+    EXECUTE format('SELECT format(''%%L::%%s[]'', array_agg(%1$I), sage_intacct.mirror_type((SELECT typelem FROM pg_type WHERE oid = pg_typeof(array_agg(%1$I)))))
+                      FROM (SELECT DISTINCT %1$I FROM %2$s %3$s) k',
                    key, relation, condition) INTO list;
     RETURN list;
 END
@@ -133,7 +135,8 @@ BEGIN
                         (SELECT %1$s FROM pg_temp.sage_intacct_seen s ORDER BY ctid DESC LIMIT 5)
                         UNION ALL
                         (SELECT %1$s FROM %2$s t WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_gone s WHERE %3$s) ORDER BY %1$s DESC LIMIT 5)) w',
-                   names, m.target, same);
+                   names, sage_intacct.mirror_near(m, keys, format('true ORDER BY %s DESC LIMIT %s', names,
+                       (SELECT 5 + count(*) FROM pg_temp.sage_intacct_gone))), same);
     GET DIAGNOSTICS witnesses = ROW_COUNT;
     EXECUTE format('INSERT INTO pg_temp.sage_intacct_asked SELECT %1$s, false, 1 + ((row_number() OVER () - 1) / %2$s)::integer FROM pg_temp.sage_intacct_gone %3$s',
                    names, batch, CASE WHEN sample THEN 'LIMIT ' || batch END);
@@ -198,6 +201,7 @@ DECLARE
     names text;
     same text;
     expected jsonb;
+    near text;
     gone bigint := 0;
     shown bigint := 0;
     sample boolean := false;
@@ -216,7 +220,11 @@ BEGIN
         expected := sage_intacct.mirror_expected(m, shape, answer);
         TRUNCATE pg_temp.sage_intacct_gone;
         IF expected IS NOT NULL THEN
-            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, m.target) || format(CASE expected ->> 'by'
+            near := sage_intacct.mirror_near(m, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
+                WHEN expected ->> 'by' = 'lines' THEN format('t.%I = ANY (%s)', shape.link, sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                WHEN expected ->> 'by' = 'listed' THEN format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
+                ELSE sage_intacct.mirror_range(shape.key, expected) END);
+            EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, near) || format(CASE expected ->> 'by'
                 WHEN 'range' THEN '%2$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'since' THEN '%2$s AND %5$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'keys' THEN '%2$s AND NOT EXISTS (SELECT FROM (SELECT k AS %4$I FROM pg_temp.sage_intacct_keys) s WHERE %1$s)'
@@ -229,7 +237,8 @@ BEGIN
         IF expected ->> 'by' = 'keys' THEN
             -- Rows whose keys came, and that did not come themselves.
             EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT k AS %2$I FROM pg_temp.sage_intacct_keys) s
-                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1], m.target)
+                WHERE NOT EXISTS (SELECT FROM %3$s t WHERE %1$s) AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page t WHERE %1$s))', same, keys[1],
+                sage_intacct.mirror_near(m, keys, format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))))
                INTO short;
             short := short AND coalesce((task ->> 'again')::integer, 0) < 2;
             EXECUTE 'INSERT INTO pg_temp.sage_intacct_seen SELECT k FROM pg_temp.sage_intacct_keys';

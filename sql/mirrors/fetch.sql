@@ -59,15 +59,13 @@ RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    plan json;
 BEGIN
     -- The gateway's order of text is not known: rows with such keys are read in one go, and compared as a set.
     IF key IS NULL THEN
         RETURN false;
     END IF;
-    EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source) INTO plan;
-    RETURN plan::text !~ '"Node Type": "(Incremental )?Sort"';
+    RETURN (SELECT NOT p.sorts FROM sage_intacct.mirror_planned(
+        format('SELECT %1$I FROM %2$s WHERE %1$I > 0 ORDER BY %1$I LIMIT 10', key, source)) p);
 END
 $$;
 
@@ -107,7 +105,7 @@ DECLARE
     newest timestamptz;
 BEGIN
     IF modified IS NOT NULL THEN
-        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s) s WHERE stamp <= $1',
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(%s) AS stamp FROM %s r) s WHERE stamp <= $1',
                        concat_ws(', ', quote_ident(modified), quote_ident(created)), relation) INTO newest USING sage_intacct.mirror_latest(m);
     END IF;
     RETURN newest;
@@ -343,7 +341,7 @@ BEGIN
     IF task ? 'width' OR task ? 'scopes' THEN
         RETURN jsonb_build_object('load', task);
     END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', sage_intacct.mirror_rows(m)) INTO used;
     -- What cannot be read slice by slice is read in one go.
     IF shape.keys = '{}' AND NOT used THEN
         task := task || jsonb_build_object('scopes', sage_intacct.mirror_every_scope(m, shape)) || sage_intacct.mirror_header_seen(m, shape);
@@ -400,8 +398,8 @@ BEGIN
     -- Keys that are numbers may have a suffix.
     EXECUTE format('WITH names AS (SELECT name FROM unnest($1) AS name
                                    UNION SELECT split_part(name, ''--'', 1) FROM unnest($1) AS name WHERE name ~ ''^\d+--'')
-                    SELECT array_agg(DISTINCT %I::text) FROM %s WHERE %s',
-                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, m.target,
+                    SELECT array_agg(DISTINCT %I::text) FROM %s r WHERE %s',
+                   CASE WHEN lines THEN shape.link ELSE shape.keys[1] END, sage_intacct.mirror_rows(m),
                    (SELECT string_agg(format('%I::text COLLATE "C" IN (SELECT name FROM names)', name), ' OR ') FROM unnest(shape.audit_columns) AS name))
        INTO listed USING names;
     IF listed IS NULL THEN
@@ -637,7 +635,8 @@ BEGIN
     GET DIAGNOSTICS read = ROW_COUNT;
     SELECT max(k) INTO last FROM pg_temp.sage_intacct_keys;
     EXECUTE format('SELECT array_agg(k) FROM pg_temp.sage_intacct_keys WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%I = k)',
-                   m.target, shape.key) INTO missing;
+                   sage_intacct.mirror_near(m, ARRAY[shape.key], sage_intacct.mirror_range(shape.key, task || jsonb_strip_nulls(jsonb_build_object(
+                       'upto', least(last, (task ->> 'upto')::bigint))))), shape.key) INTO missing;
     IF missing IS NOT NULL THEN
         EXECUTE format('INSERT INTO pg_temp.sage_intacct_page SELECT %s FROM %s WHERE %I = ANY (%L::bigint[])',
                        sage_intacct.mirror_names(shape.columns), m.source, shape.key, missing);
@@ -655,12 +654,12 @@ END
 $$;
 
 -- Number of rows and sum of keys in the target.
-CREATE FUNCTION sage_intacct.mirror_local_totals(target regclass, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
+CREATE FUNCTION sage_intacct.mirror_local_totals(relation text, key name, task jsonb, OUT rows bigint, OUT key_sum numeric)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('SELECT count(*), %1$s FROM %2$s WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), target,
+    EXECUTE format('SELECT count(*), %1$s FROM %2$s r WHERE %3$s', coalesce('coalesce(sum(' || quote_ident(key) || '), 0)', 'NULL'), relation,
                    sage_intacct.mirror_range(key, task)) INTO rows, key_sum;
 END
 $$;
@@ -714,7 +713,7 @@ DECLARE
     lower_half record;
     keys jsonb := jsonb_strip_nulls(jsonb_build_object('do', 'keys', 'part', true, 'after', after, 'upto', upto));
 BEGIN
-    SELECT * INTO here FROM sage_intacct.mirror_local_totals(m.target, shape.key, task);
+    SELECT * INTO here FROM sage_intacct.mirror_local_totals(sage_intacct.mirror_rows(m), shape.key, task);
     IF here.rows = rows AND here.key_sum = sum THEN
         RETURN '{}';
     END IF;
@@ -722,7 +721,7 @@ BEGIN
     IF greatest(rows, here.rows) <= page OR abs(rows - here.rows) * 16 > greatest(rows, here.rows) / page THEN
         RETURN jsonb_build_object('next', jsonb_build_array(keys));
     END IF;
-    EXECUTE format('SELECT %1$I FROM %2$s WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, m.target,
+    EXECUTE format('SELECT %1$I FROM %2$s r WHERE %3$s ORDER BY %1$I OFFSET %4$s LIMIT 1', shape.key, sage_intacct.mirror_rows(m),
                    sage_intacct.mirror_range(shape.key, task), here.rows / 2)
        INTO middle;
     IF middle IS NULL OR middle = upto THEN

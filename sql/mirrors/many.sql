@@ -30,7 +30,7 @@ $$;
 
 -- The foreign tables of a schema that one may read, in the order of their names; not those that have a mirror of one's own under
 -- their name in the schema of the targets.
-CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name)
+CREATE FUNCTION sage_intacct.mirror_candidates(schema name, "into" name, options jsonb)
 RETURNS regclass[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -51,7 +51,8 @@ BEGIN
           JOIN pg_proc h ON h.oid = w.fdwhandler AND h.proname = 'sage_intacct_fdw_handler'
          WHERE n.nspname = schema AND has_table_privilege(c.oid, 'SELECT')
            AND NOT EXISTS (SELECT FROM sage_intacct.mirror m JOIN pg_class o ON o.oid = m.target
-                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace));
+                            WHERE o.relname = c.relname AND o.relnamespace = quote_ident("into")::regnamespace
+                              AND m.company = sage_intacct.mirror_company(c.oid, mirror_candidates.options)));
 END
 $$;
 
@@ -65,13 +66,11 @@ DECLARE
     m sage_intacct.mirror;
     arms text[];
     arm text;
-    plan json;
 BEGIN
     FOR m IN SELECT r.* FROM sage_intacct.mirror r WHERE r.id = ANY (mirrors) ORDER BY r.id LOOP
         PERFORM sage_intacct.mirror_check_source(m.source);
         arm := format('SELECT %s AS mirror, count(*) AS rows FROM %s', m.id, m.source);
-        EXECUTE 'EXPLAIN (FORMAT JSON, COSTS OFF) ' || arm INTO plan;
-        IF plan #>> '{0,Plan,Node Type}' = 'Foreign Scan' THEN
+        IF (SELECT p.foreign_scan FROM sage_intacct.mirror_planned(arm) p) THEN
             arms := arms || arm;
         END IF;
     END LOOP;
@@ -132,12 +131,12 @@ DECLARE
     members jsonb := '[]';
 BEGIN
     FOR part IN
-        SELECT c.mirror, c.rows, m.target,
+        SELECT c.mirror, c.rows, sage_intacct.mirror_rows(m) AS relation,
                (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = m.source AND a.attnum > 0 AND NOT a.attisdropped)::integer AS columns
           FROM sage_intacct.mirror_count_all(mirrors) c JOIN sage_intacct.mirror m ON m.id = c.mirror
          WHERE c.rows <= sage_intacct.mirror_option(m.options, 'page_rows')::bigint ORDER BY c.mirror
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s r LIMIT 1)', part.relation) INTO used;
         CONTINUE WHEN used OR part.columns > most;
         IF width + part.columns > most THEN
             groups := groups || jsonb_build_array(members);
@@ -185,9 +184,11 @@ BEGIN
     INSERT INTO sage_intacct.mirror_run AS r (mirror, task) VALUES (m.id, 'load') RETURNING r.id INTO run;
     IF failure IS NULL THEN
         SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-        EXECUTE format('ANALYZE %s', m.target);
+        IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local' THEN
+            EXECUTE format('ANALYZE %s', m.target);
+        END IF;
         changed := sage_intacct.mirror_passed(m, jsonb_strip_nulls(jsonb_build_object('began', began, 'seen',
-            sage_intacct.mirror_newest(m, sage_intacct.mirror_qualified(m.target), shape.modified, shape.created))));
+            sage_intacct.mirror_newest(m, sage_intacct.mirror_rows(m), shape.modified, shape.created))));
         m := jsonb_populate_record(m, changed);
         UPDATE sage_intacct.mirror r
            SET todo = '[]', watermark = m.watermark, ahead = m.ahead, late_from = m.late_from, late_next = m.late_next, late_at = m.late_at,
@@ -235,6 +236,7 @@ DECLARE
     touched bigint;
     failure pg_catalog.jsonb;
     message pg_catalog.text;
+    failed pg_catalog.text;
     failures pg_catalog.text[];
     loads boolean;
     finished integer := 0;
@@ -246,15 +248,21 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(options);
     loads := sage_intacct.mirror_option(options, 'load');
-    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into") LOOP
+    FOREACH foreign_table IN ARRAY sage_intacct.mirror_candidates(schema, "into", options) LOOP
+        message := NULL;
         BEGIN
             relation := sage_intacct.mirror_register(foreign_table, sage_intacct.mirror_namesake(foreign_table, "into"),
                                                       sage_intacct.mirror_many_options(foreign_table, options), "into");
-            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation)).id);
+            made := pg_catalog.array_append(made, (sage_intacct.mirror_of(relation, sage_intacct.mirror_company(foreign_table, options))).id);
         EXCEPTION WHEN OTHERS THEN
-            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, SQLERRM));
+            message := SQLERRM;
         END;
-        COMMIT;
+        IF message IS NULL THEN
+            COMMIT;
+        ELSE
+            ROLLBACK;
+            failures := pg_catalog.array_append(failures, pg_catalog.format('%s: %s', foreign_table, message));
+        END IF;
     END LOOP;
     wanted := pg_catalog.cardinality(made);
     IF loads AND wanted OPERATOR(pg_catalog.>) 0 THEN
@@ -280,6 +288,7 @@ BEGIN
                 number := pg_catalog.jsonb_extract_path_text(member, 'id');
                 SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
                 CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
+                failed := NULL;
                 BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
@@ -287,16 +296,23 @@ BEGIN
                     finished := finished OPERATOR(pg_catalog.+) 1;
                     RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 EXCEPTION WHEN OTHERS THEN
-                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, SQLERRM);
+                    failed := SQLERRM;
                 END;
+                IF failed IS NOT NULL THEN
+                    -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
+                    ROLLBACK;
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);
+                END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
+                COMMIT;
+                PERFORM sage_intacct.mirror_analyze(m.target);
                 COMMIT;
             END LOOP;
         END LOOP;
         FOREACH number IN ARRAY made LOOP
             SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
             CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL;
-            CALL sage_intacct.mirror_refresh(m.target, false, failure);
+            CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
             finished := finished OPERATOR(pg_catalog.+) 1;
             IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
                 PERFORM sage_intacct.mirror_raise(failure);

@@ -13,6 +13,12 @@ VALUES
     ('period_length', 'length', 'month', 'Length of a period, where that column is a date: day, week, month, quarter or year.'),
     ('load', 'boolean', 'on', 'Whether create_mirror loads the rows; otherwise the first refresh does.'),
     ('distribute_by', 'column', NULL, 'Makes the target a distributed table of Citus, by this column.'),
+    ('colocate_with', 'text', NULL, 'With `distribute_by`: the table beside whose shards the target''s are put, or `none`. Default: a table with a column of that type.'),
+    ('shard_count', 'count', NULL, 'With `distribute_by`: how many shards. Default: `citus.shard_count`.'),
+    ('company', 'column', NULL, 'Column that a constant fills, one for each company: mirrors of several companies share the table, whose key it is part of.'),
+    ('reference', 'boolean', NULL, 'Makes the target a reference table of Citus, whole on each machine.'),
+    ('outbox', 'text', NULL, 'Table that gets a row for each change after the first load, in the transaction of the change; made if it is missing.'),
+    ('on_change', 'text', NULL, 'Function (regclass, jsonb) that is called with the changes of each page after the first load, in their transaction.'),
     ('overlap', 'interval', '10 minutes', 'How far behind the watermark a refresh begins to read, for changes that became visible late.'),
     ('late_window', 'interval', '2 hours', 'As long after a change it is read a second time, for changes that became visible later still.'),
     ('modified', 'column', NULL, 'Column with the time of the last change. Default: that of WHENMODIFIED.'),
@@ -126,6 +132,12 @@ BEGIN
     IF sage_intacct.mirror_column_list(options ->> 'rescan_columns') @> ARRAY[(options ->> 'distribute_by')::name] THEN
         RAISE 'option "rescan_columns" names the column "%", by which the target is distributed', options ->> 'distribute_by'
             USING ERRCODE = 'fdw_invalid_attribute_value', HINT = 'A row with another value there is deleted and reinserted, which takes all its columns.';
+    END IF;
+    IF options ? 'distribute_by' AND (options ->> 'reference')::boolean THEN
+        RAISE 'options "distribute_by" and "reference" exclude each other' USING ERRCODE = 'fdw_invalid_attribute_value';
+    ELSIF options ?| ARRAY['colocate_with', 'shard_count'] AND NOT options ? 'distribute_by' THEN
+        RAISE 'option "%" needs option "distribute_by"', CASE WHEN options ? 'colocate_with' THEN 'colocate_with' ELSE 'shard_count' END
+            USING ERRCODE = 'fdw_invalid_attribute_value';
     END IF;
     IF options ? 'rescan_columns' AND coalesce(options ->> 'rescan', '') <> 'all' THEN
         RAISE 'option "rescan_columns" needs option "rescan" with value "all"' USING ERRCODE = 'fdw_invalid_attribute_value';

@@ -10,6 +10,7 @@ AS $$
 DECLARE
     shape record;
     other name;
+    wanted name[];
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p')) THEN
         RAISE '% is not a table', target USING ERRCODE = 'wrong_object_type';
@@ -20,9 +21,11 @@ BEGIN
         RAISE 'column "%" of % has another type than that of %', other, target, foreign_table USING ERRCODE = 'datatype_mismatch';
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(foreign_table, target, options, '{}');
+    PERFORM sage_intacct.mirror_check_distribution(target, options, array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys, shape.columns);
+    wanted := array_remove(ARRAY[(options ->> 'company')::name], NULL) || shape.keys;
     IF shape.keys <> '{}' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = target AND i.indisunique
-                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (shape.keys))) THEN
-        RAISE '% has no unique index with column "%"', target, array_to_string(shape.keys, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
+                      AND i.indkey::smallint[] @> ARRAY(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = target AND a.attname = ANY (wanted))) THEN
+        RAISE '% has no unique index with column "%"', target, array_to_string(wanted, '", "') USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A primary key of it, and of the partition key of a partitioned table, makes refreshes fast.';
     END IF;
 END
@@ -110,13 +113,13 @@ END
 $$;
 
 -- The mirror with this target, as its owner sees it.
-CREATE FUNCTION sage_intacct.mirror_of(target regclass)
+CREATE FUNCTION sage_intacct.mirror_of(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     IF m.owner <> quote_ident(current_user)::regrole THEN
         RAISE 'mirror % belongs to role %', target, m.owner USING ERRCODE = 'insufficient_privilege',
@@ -128,7 +131,7 @@ END
 $$;
 
 -- The mirror with this target, as its owner and the members of its owner see it.
-CREATE FUNCTION sage_intacct.mirror_known(target regclass)
+CREATE FUNCTION sage_intacct.mirror_known(target regclass, company text DEFAULT NULL)
 RETURNS sage_intacct.mirror
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -136,8 +139,15 @@ AS $$
 DECLARE
     m sage_intacct.mirror;
 BEGIN
-    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target;
-    IF NOT FOUND THEN
+    SELECT r.* INTO m FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.company = coalesce(mirror_known.company, r.company)
+     ORDER BY r.company LIMIT 1;
+    IF company IS NULL AND EXISTS (SELECT FROM sage_intacct.mirror r WHERE r.target = mirror_known.target AND r.id <> m.id) THEN
+        RAISE '% is a mirror of several companies', target USING ERRCODE = 'ambiguous_parameter',
+            HINT = format('Name one, like company => %L. refresh_mirrors(schema) refreshes all.', m.company);
+    ELSIF company <> '' AND m.id IS NULL THEN
+        RAISE '% is not a mirror of yours of company "%"', target, company USING ERRCODE = 'undefined_object',
+            HINT = 'SELECT target, company, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
+    ELSIF m.id IS NULL THEN
         RAISE '% is not a mirror of yours', target USING ERRCODE = 'undefined_object',
             HINT = 'SELECT target, owner FROM sage_intacct.mirrors shows the mirrors that you may read.';
     END IF;

@@ -164,7 +164,7 @@ BEGIN
                     SELECT NULL, 0 FROM (SELECT max(rows) AS rows, max(sums) AS sums FROM pg_temp.sage_intacct_groups WHERE place IS NULL) g
                      CROSS JOIN (SELECT max(rows) AS rows, max(sums) AS sums FROM (%1$s) l WHERE place IS NULL) h
                      WHERE (g.rows, g.sums) IS DISTINCT FROM (h.rows, h.sums)',
-                   sage_intacct.mirror_local(m.target, there.counted, there.measures, shape.period));
+                   sage_intacct.mirror_local(sage_intacct.mirror_rows(m), there.counted, there.measures, shape.period));
     scopes := sage_intacct.mirror_scopes(m, shape, 'pg_temp.sage_intacct_differing', most, true);
     DROP TABLE pg_temp.sage_intacct_differing;
     -- There is a difference, and it shows in no group: some gateways make none of rows without a value.
@@ -211,7 +211,7 @@ BEGIN
         IF NOT scopes @> '[{"none": true}]' THEN
             scopes := scopes || '{"none": true}'::jsonb;
         END IF;
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', m.target) INTO used;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s LIMIT 1)', m.target) INTO used;
         IF used AND NOT sage_intacct.mirror_has_calendar(shape) THEN
             scopes := scopes || jsonb_build_array(jsonb_build_object('except', (
                 SELECT coalesce(jsonb_agg(place::text), '[]') FROM pg_temp.sage_intacct_groups WHERE place IS NOT NULL)));

@@ -14,26 +14,28 @@ DECLARE
     qualified text := format('%I.%I', schema, parts[cardinality(parts)]);
     relation regclass := to_regclass(qualified);
     made boolean := relation IS NULL;
+    -- The value of its company's column.
+    named text;
     known sage_intacct.mirror;
 BEGIN
     PERFORM sage_intacct.mirror_check_options(options);
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    IF options ? 'distribute_by' AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        RAISE 'option "distribute_by" needs the extension citus' USING ERRCODE = 'feature_not_supported',
+    IF (options ? 'distribute_by' OR (options ->> 'reference')::boolean) AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RAISE 'option "%" needs the extension citus', CASE WHEN options ? 'distribute_by' THEN 'distribute_by' ELSE 'reference' END USING ERRCODE = 'feature_not_supported',
             HINT = 'CREATE EXTENSION citus, where its library is preloaded; or leave the option out.';
     END IF;
     PERFORM sage_intacct.mirror_purge();
-    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation;
+    named := sage_intacct.mirror_company(foreign_table, options);
+    SELECT * INTO known FROM sage_intacct.mirror m WHERE m.target = relation AND m.company = named;
     IF known.loaded_at IS NULL AND known.source = foreign_table AND known.owner = quote_ident(current_user)::regrole THEN
         -- Its first load did not come to its end: this goes on with it.
         UPDATE sage_intacct.mirror m SET options = mirror_register.options - 'columns' WHERE m.id = known.id;
         RETURN relation;
-    ELSIF known.id IS NOT NULL THEN
-        RAISE '% is already a mirror', relation USING ERRCODE = 'duplicate_object',
-            HINT = 'CALL sage_intacct.drop_mirror(target) ends it.';
     END IF;
+    PERFORM sage_intacct.mirror_check_companies(relation, options, named,
+        CASE WHEN options ? 'company' THEN (sage_intacct.mirror_shape(foreign_table, foreign_table, options, '{}')).keys END);
     IF made THEN
         PERFORM sage_intacct.mirror_make_table(foreign_table, qualified, options);
         relation := to_regclass(qualified);
@@ -43,8 +45,11 @@ BEGIN
     PERFORM sage_intacct.mirror_check_source(foreign_table);
     -- Raises what is wrong with options that name columns.
     PERFORM sage_intacct.mirror_shape(foreign_table, relation, options, '{}');
-    INSERT INTO sage_intacct.mirror_registration (target, source, source_name, made, options)
-    VALUES (relation, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
+    PERFORM sage_intacct.mirror_make_events(relation, (SELECT h FROM sage_intacct.mirror_shape(foreign_table, relation, options, '{}') h), options);
+    -- A table that one of its mirrors has made goes with the last of them.
+    made := made OR EXISTS (SELECT FROM sage_intacct.mirror m WHERE m.target = relation AND m.made);
+    INSERT INTO sage_intacct.mirror_registration (target, company, source, source_name, made, options)
+    VALUES (relation, named, foreign_table, sage_intacct.mirror_qualified(foreign_table), made, options - 'columns');
     RETURN relation;
 END
 $$;
@@ -66,18 +71,22 @@ BEGIN
     IF FOUND THEN
         RAISE 'option "columns" names the column "%", which % does not have', missing, foreign_table USING ERRCODE = 'undefined_column';
     END IF;
-    IF shape.keys = '{}' AND options ? 'distribute_by' THEN
+    IF shape.keys = '{}' AND (options ? 'distribute_by' OR (options ->> 'reference')::boolean) THEN
         RAISE '% cannot be distributed: it has no row identifier', foreign_table USING ERRCODE = 'feature_not_supported';
     END IF;
+    IF options ? 'distribute_by' THEN
+        PERFORM sage_intacct.mirror_check_distribution_column(foreign_table, shape, (options ->> 'distribute_by')::name);
+    END IF;
     wanted := CASE WHEN wanted IS NULL THEN shape.columns
-        ELSE ARRAY(SELECT unnest(wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
+        ELSE ARRAY(SELECT unnest(array_remove(ARRAY[(options ->> 'distribute_by')::name, (options ->> 'company')::name], NULL) || wanted || shape.keys || CASE WHEN shape.keys = '{}' THEN array_remove(ARRAY[shape.link, shape.period], NULL) END)) END;
     EXECUTE format('CREATE TABLE %s (%s%s)', target, (
         SELECT string_agg(format('%I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
                    CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %s', a.attcollation::regcollation) END,
-                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname = options ->> 'distribute_by' THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
+                   CASE WHEN a.attname = ANY (shape.keys) OR a.attname IN (options ->> 'distribute_by', options ->> 'company') THEN ' NOT NULL' END), ', ' ORDER BY a.attnum)
           FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
          WHERE a.attrelid = foreign_table AND a.attname = ANY (wanted) AND a.attnum > 0),
-        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[]) THEN options ->> 'distribute_by' END),
+        CASE WHEN shape.keys <> '{}' THEN format(', PRIMARY KEY (%s)', concat_ws(', ', quote_ident(CASE WHEN options ->> 'company' <> ALL (shape.keys::text[]) THEN options ->> 'company' END),
+                  quote_ident(CASE WHEN options ->> 'distribute_by' <> ALL (shape.keys::text[] || coalesce(options ->> 'company', '')) THEN options ->> 'distribute_by' END),
                   sage_intacct.mirror_names(shape.keys))) END);
     IF shape.period IS NOT NULL THEN
         EXECUTE format('CREATE INDEX ON %s (%I)', target, shape.period);
@@ -97,9 +106,7 @@ BEGIN
     LOOP
         EXECUTE format('COMMENT ON %s IS %L', coalesce('COLUMN ' || target || '.' || quote_ident(commented.column), 'TABLE ' || target), commented.text);
     END LOOP;
-    IF options ? 'distribute_by' THEN
-        EXECUTE 'SELECT pg_catalog.create_distributed_table($1, $2)' USING target, options ->> 'distribute_by';
-    END IF;
+    PERFORM sage_intacct.mirror_distribute(target::regclass, options);
 END
 $$;
 
@@ -222,7 +229,7 @@ UPDATE sage_intacct.mirror r SET todo = '[{"do": "drift"}]' || r.todo WHERE r.id
 $$;
 
 -- Refreshes one mirror. An error does not leave the procedure, so that it can be recorded: `failure` describes it.
-CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false, IN company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -242,7 +249,7 @@ DECLARE
     advice pg_catalog.text;
 BEGIN
     failure := NULL;
-    m := sage_intacct.mirror_of(target);
+    m := sage_intacct.mirror_of(target, company);
     WHILE NOT sage_intacct.mirror_try_lock(m.id) LOOP
         IF sage_intacct.mirror_option(m.options, 'concurrent') OPERATOR(pg_catalog.=) 'skip' THEN
             RAISE NOTICE 'mirror % is being refreshed: skipped', target;
@@ -263,7 +270,12 @@ BEGIN
         going := false;
         failed := true;
     END;
-    COMMIT;
+    IF failed THEN
+        -- Where Citus has lost a machine, nothing more can be committed in this transaction. Nothing of it is to stay.
+        ROLLBACK;
+    ELSE
+        COMMIT;
+    END IF;
 
     WHILE going LOOP
         SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) m.id;
@@ -285,7 +297,13 @@ BEGIN
             GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
             failed := true;
         END;
-        COMMIT;
+        IF failed THEN
+            -- That releases the lock. If somebody else has it now, this refresh has come to its end.
+            ROLLBACK;
+            looked := looked OR NOT sage_intacct.mirror_try_lock(m.id);
+        ELSE
+            COMMIT;
+        END IF;
         -- A field that is gone is refused by its name, or without one.
         IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
             looked := true;
@@ -301,7 +319,24 @@ BEGIN
                 GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                 failed := true;
             END;
-            COMMIT;
+            IF failed THEN
+                ROLLBACK;
+            ELSE
+                COMMIT;
+                IF pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
+                    BEGIN
+                        PERFORM sage_intacct.mirror_analyze(m.target);
+                    EXCEPTION WHEN OTHERS OR query_canceled THEN
+                        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                        failed := true;
+                    END;
+                    IF failed THEN
+                        ROLLBACK;
+                    ELSE
+                        COMMIT;
+                    END IF;
+                END IF;
+            END IF;
         END IF;
         going := going AND NOT failed;
     END LOOP;
@@ -337,6 +372,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     relation pg_catalog.regclass;
+    company pg_catalog.text;
     failure pg_catalog.jsonb;
     loads boolean;
 BEGIN
@@ -348,7 +384,8 @@ BEGIN
     COMMIT;
     loads := sage_intacct.mirror_option(options, 'load');
     IF loads THEN
-        CALL sage_intacct.mirror_refresh(relation, false, failure);
+        company := sage_intacct.mirror_company(foreign_table, options);
+        CALL sage_intacct.mirror_refresh(relation, false, failure, false, company);
         IF failure IS NOT NULL THEN
             PERFORM sage_intacct.mirror_raise(failure);
         END IF;
@@ -356,7 +393,8 @@ BEGIN
 END
 $$;
 
-CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.refresh_mirror(target regclass, "full" boolean DEFAULT false, accept_deletes boolean DEFAULT false,
+                                             company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -366,7 +404,7 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirror');
     END IF;
-    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes);
+    CALL sage_intacct.mirror_refresh(target, "full", failure, accept_deletes, company);
     IF failure IS NOT NULL THEN
         PERFORM sage_intacct.mirror_raise(failure);
     END IF;
@@ -377,8 +415,9 @@ CREATE PROCEDURE sage_intacct.refresh_mirrors(schema name)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    targets pg_catalog.regclass[];
-    target pg_catalog.regclass;
+    mirrors integer[];
+    mirror integer;
+    m sage_intacct.mirror;
     failure pg_catalog.jsonb;
     failures pg_catalog.text[];
 BEGIN
@@ -386,18 +425,20 @@ BEGIN
     IF NOT sage_intacct.mirror_may_commit() THEN
         PERFORM sage_intacct.mirror_refuse('refresh_mirrors');
     END IF;
-    targets := sage_intacct.mirror_targets(schema);
-    FOREACH target IN ARRAY targets LOOP
-        CALL sage_intacct.mirror_refresh(target, false, failure);
+    mirrors := sage_intacct.mirror_targets(schema);
+    FOREACH mirror IN ARRAY mirrors LOOP
+        SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) mirror;
+        CONTINUE WHEN NOT FOUND;
+        CALL sage_intacct.mirror_refresh(m.target, false, failure, false, m.company);
         IF pg_catalog.jsonb_extract_path_text(failure, 'state') OPERATOR(pg_catalog.=) '57014' THEN
             PERFORM sage_intacct.mirror_raise(failure);
         ELSIF failure IS NOT NULL THEN
             failures := pg_catalog.array_append(failures,
-                pg_catalog.format('%s: %s', target, pg_catalog.jsonb_extract_path_text(failure, 'message')));
+                pg_catalog.format('%s: %s', pg_catalog.concat_ws(', ', m.target, NULLIF(m.company, '')), pg_catalog.jsonb_extract_path_text(failure, 'message')));
         END IF;
     END LOOP;
     IF failures IS NOT NULL THEN
-        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(targets)
+        RAISE '% of % mirrors could not be refreshed', pg_catalog.cardinality(failures), pg_catalog.cardinality(mirrors)
             USING ERRCODE := 'fdw_error', DETAIL := pg_catalog.array_to_string(failures, E'\n'),
                 HINT := 'SELECT * FROM sage_intacct.mirror_runs shows the reasons.';
     END IF;
@@ -406,7 +447,7 @@ $$;
 
 -- One's own mirrors in a schema, in the order of their names, lines behind the rest.
 CREATE FUNCTION sage_intacct.mirror_targets(schema name)
-RETURNS regclass[]
+RETURNS integer[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -414,19 +455,19 @@ BEGIN
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         RAISE 'schema "%" does not exist', schema USING ERRCODE = 'invalid_schema_name';
     END IF;
-    RETURN (SELECT coalesce(array_agg(m.target ORDER BY c.relname), '{}')
+    RETURN (SELECT coalesce(array_agg(m.id ORDER BY c.relname, m.company), '{}')
               FROM sage_intacct.mirror m JOIN pg_class c ON c.oid = m.target JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = schema AND m.owner = quote_ident(current_user)::regrole);
 END
 $$;
 
 -- Ends a mirror of one's own, or of a role whose rights one has. Its table is dropped if create_mirror made it, unless it is to be kept.
-CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false)
+CREATE PROCEDURE sage_intacct.drop_mirror(target regclass, keep boolean DEFAULT false, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_known(target);
+    m sage_intacct.mirror := sage_intacct.mirror_known(target, company);
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('drop_mirror');
     IF NOT sage_intacct.mirror_try_lock(m.id) THEN
@@ -434,7 +475,7 @@ BEGIN
     END IF;
     UPDATE sage_intacct.mirror SET dropped = true WHERE id = m.id;
     PERFORM sage_intacct.mirror_purge();
-    IF m.made AND NOT keep THEN
+    IF m.made AND NOT keep AND NOT sage_intacct.mirror_leave(m) THEN
         EXECUTE format('DROP TABLE %s', target);
     END IF;
     PERFORM sage_intacct.mirror_unlock(m.id);
@@ -442,14 +483,14 @@ END
 $$;
 
 -- Changes options of a mirror; a null takes an option back to its default.
-CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb)
+CREATE PROCEDURE sage_intacct.alter_mirror(target regclass, options jsonb, company text DEFAULT NULL)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    m sage_intacct.mirror := sage_intacct.mirror_of(target);
+    m sage_intacct.mirror := sage_intacct.mirror_of(target, company);
     changed jsonb := jsonb_strip_nulls(m.options || alter_mirror.options);
-    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'key', 'load'));
+    fixed text := (SELECT min(key) FROM jsonb_object_keys(alter_mirror.options) AS key WHERE key IN ('columns', 'distribute_by', 'colocate_with', 'shard_count', 'reference', 'company', 'key', 'load'));
 BEGIN
     PERFORM sage_intacct.mirror_check_primary('alter_mirror');
     IF fixed IS NOT NULL THEN
@@ -457,6 +498,7 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_check_options(changed);
     PERFORM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone);
+    PERFORM sage_intacct.mirror_make_events(m.target, (SELECT h FROM sage_intacct.mirror_shape(m.source, m.target, changed, m.gone) h), changed);
     UPDATE sage_intacct.mirror r SET options = changed WHERE r.id = m.id;
 END
 $$;

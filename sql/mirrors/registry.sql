@@ -18,8 +18,9 @@ $$;
 CREATE TABLE sage_intacct.mirror_registry (
     -- Given by the sequence alone: no number can be taken that another mirror will get.
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    -- The local table.
-    target regclass NOT NULL UNIQUE,
+    -- The local table. Mirrors of several companies may share one: each has a constant of its own in a column of it.
+    target regclass NOT NULL,
+    company text NOT NULL DEFAULT '',
     -- The foreign table; its name finds it again when it was dropped and imported again.
     source regclass NOT NULL,
     source_name text NOT NULL,
@@ -62,6 +63,7 @@ CREATE TABLE sage_intacct.mirror_registry (
     rows bigint,
     -- Whether drop_mirror has ended it: mirror_purge takes it out.
     dropped boolean NOT NULL DEFAULT false,
+    UNIQUE (target, company),
     CHECK (sage_intacct.mirror_is_time(watermark, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at, drift_at, refreshed_at, begun_at))
 );
 
@@ -125,7 +127,7 @@ SELECT r.* FROM sage_intacct.mirror_history r WHERE EXISTS (SELECT FROM sage_int
   WITH CHECK OPTION;
 
 GRANT SELECT ON sage_intacct.mirror, sage_intacct.mirror_run TO PUBLIC;
-GRANT INSERT (target, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
+GRANT INSERT (target, company, source, source_name, made, options) ON sage_intacct.mirror_registration TO PUBLIC;
 GRANT UPDATE (source, options, identity, mapping, fields, gone, todo, begun_at, deleting, watermark, ahead, late_from, late_next, late_at, loaded_at, rescan_at, sweep_at,
               drift_at, refreshed_at, complete, blind, rows, dropped) ON sage_intacct.mirror TO PUBLIC;
 GRANT INSERT (mirror, task) ON sage_intacct.mirror_run TO PUBLIC;
@@ -186,7 +188,8 @@ SELECT r.*
 
 -- State of the mirrors that one may read, of all for those who may see all statistics. Errors are for their owners.
 CREATE VIEW sage_intacct.mirrors WITH (security_barrier = true) AS
-SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.owner, m.rows,
+SELECT m.target, -- No join: Citus cannot plan one that the planner removes.
+       coalesce((SELECT f.oid::regclass::text FROM pg_class f WHERE f.oid = m.source), m.source_name) AS source, m.owner, m.rows,
        -- After a refresh that did not come to its end it is unknown.
        CASE WHEN r.outcome = 'done' OR EXISTS (SELECT FROM sage_intacct.mirror_running g WHERE g.id = r.id) THEN m.complete END AS complete,
        m.watermark,
@@ -204,10 +207,10 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
             END AS next_rescan,
        m.options,
        -- Columns that keep what they hold: their fields are gone.
-       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone
+       ARRAY(SELECT g FROM unnest(m.gone) g WHERE m.mapping ? g OR m.mapping IS NULL) AS gone,
+       nullif(m.company, '') AS company
   FROM sage_intacct.mirror_registry m
   JOIN pg_class c ON c.oid = m.target
-  LEFT JOIN pg_class f ON f.oid = m.source
   LEFT JOIN LATERAL (SELECT * FROM sage_intacct.mirror_history WHERE mirror = m.id ORDER BY id DESC LIMIT 1) r ON true
  WHERE NOT m.dropped AND (has_table_privilege(m.target, 'SELECT') OR pg_has_role(m.owner, 'USAGE')
                           OR pg_has_role('pg_read_all_stats', 'USAGE'));
@@ -215,7 +218,7 @@ SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source, m.own
 -- What the refreshes of one's own mirrors did, and, without errors, those of others for those who may see all statistics.
 CREATE VIEW sage_intacct.mirror_runs WITH (security_barrier = true) AS
 SELECT m.target, r.started, r.ended, r.outcome, r.task, r.inserted, r.updated, r.deleted, r.read, r.requests, r.watermark,
-       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error
+       CASE WHEN pg_has_role(m.owner, 'USAGE') THEN r.error END AS error, nullif(m.company, '') AS company
   FROM sage_intacct.mirror_history r JOIN sage_intacct.mirror_registry m ON m.id = r.mirror
  WHERE NOT m.dropped AND (pg_has_role(m.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'));
 

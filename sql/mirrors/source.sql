@@ -12,6 +12,7 @@ AS $$
 DECLARE
     shape record;
 BEGIN
+    PERFORM sage_intacct.mirror_check_company(m);
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
     RETURN jsonb_strip_nulls(sage_intacct.mirror_session(m.source) || jsonb_build_object(
         'object', shape.object,

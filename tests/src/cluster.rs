@@ -114,6 +114,55 @@ pub fn try_connect_at(port: u16, database: &str, role: &str) -> Result<Client, p
         .connect(NoTls)
 }
 
+/// Ports of the workers on 127.0.0.1, where the cluster is a coordinator of Citus (`scripts/sql-tests --citus`); else none.
+pub fn citus_workers() -> Vec<u16> {
+    std::env::var("SAGE_CITUS_WORKERS")
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|port| port.parse().ok())
+        .collect()
+}
+
+/// A connection to a worker of Citus.
+fn connect_worker(port: u16, database: &str) -> Client {
+    postgres::Config::new()
+        .host("127.0.0.1")
+        .port(port)
+        .user("postgres")
+        .dbname(database)
+        .connect(NoTls)
+        .unwrap_or_else(|error| panic!("no connection to the worker at port {port}: {error:?}"))
+}
+
+/// A database on the coordinator and on each worker, with Citus and the extension.
+fn create_on_citus(name: &str, workers: &[u16]) {
+    let create = format!("CREATE DATABASE {name}");
+    let extension = "CREATE EXTENSION citus";
+    for &worker in workers {
+        connect_worker(worker, "postgres")
+            .batch_execute(&create)
+            .expect("a database");
+        connect_worker(worker, name)
+            .batch_execute(extension)
+            .expect("citus");
+    }
+    connect("postgres", "postgres")
+        .batch_execute(&create)
+        .expect("a database");
+    let mut client = connect(name, "postgres");
+    client.batch_execute(extension).expect("citus");
+    let own = variable("PGPORT");
+    let coordinator = format!("SELECT citus_set_coordinator_host('127.0.0.1', {own})");
+    client.batch_execute(&coordinator).expect("its own address");
+    for worker in workers {
+        let add = format!("SELECT citus_add_node('127.0.0.1', {worker})");
+        client.batch_execute(&add).expect("a worker is added");
+    }
+    client
+        .batch_execute("CREATE EXTENSION sage_intacct_fdw")
+        .expect("the extension");
+}
+
 /// A database of one test, with the extension in it; dropped with the value.
 #[derive(Debug)]
 pub struct Database {
@@ -128,6 +177,12 @@ impl Database {
         static COPYING: Mutex<()> = Mutex::new(());
         static NUMBER: AtomicU32 = AtomicU32::new(1);
 
+        let workers = citus_workers();
+        if !workers.is_empty() {
+            let name = format!("t_{name}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+            create_on_citus(&name, &workers);
+            return Self { name };
+        }
         let _guard = COPYING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         TEMPLATE_MADE.get_or_init(|| {
             let mut admin = connect("postgres", "postgres");
@@ -180,13 +235,27 @@ impl Database {
     pub fn connect_as(&self, role: &str) -> Client {
         connect(&self.name, role)
     }
+
+    /// Takes the database of a worker of Citus away from everybody, or gives it back.
+    pub fn lose_worker(&self, port: u16, lost: bool) {
+        let mut worker = connect_worker(port, "postgres");
+        let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {}", self.name, !lost);
+        worker.batch_execute(&allow).expect("an owner's right");
+        if lost {
+            let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+            worker.execute(end, &[&self.name]).expect("terminated");
+        }
+    }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         // The cluster is thrown away anyway: a failure here must not hide the test's own.
-        let _ = connect("postgres", "postgres")
-            .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let _ = connect("postgres", "postgres").batch_execute(&drop);
+        for worker in citus_workers() {
+            let _ = connect_worker(worker, "postgres").batch_execute(&drop);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! what SQL cannot express.
 
 mod guard;
+mod planned;
 mod remote;
 mod sums;
 
@@ -23,9 +24,19 @@ extension_sql_file!(
     requires = ["mirror_registry"]
 );
 extension_sql_file!(
+    "../../../sql/mirrors/companies.sql",
+    name = "mirror_companies",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/distributed.sql",
+    name = "mirror_distributed",
+    requires = ["mirror_shape"]
+);
+extension_sql_file!(
     "../../../sql/mirrors/source.sql",
     name = "mirror_source",
-    requires = ["mirror_shape"]
+    requires = ["mirror_distributed"]
 );
 extension_sql_file!(
     "../../../sql/mirrors/plan.sql",
@@ -71,4 +82,9 @@ extension_sql_file!(
     "../../../sql/mirrors/many.sql",
     name = "mirror_many",
     requires = ["mirror_procedures"]
+);
+extension_sql_file!(
+    "../../../sql/mirrors/events.sql",
+    name = "mirror_events",
+    requires = ["mirror_many"]
 );

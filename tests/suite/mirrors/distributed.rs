@@ -1,69 +1,354 @@
-//! Targets that Citus distributes. Debian has no Citus: what stands in for it here is what the extension looks for and calls,
-//! and the rule that matters most: the distribution column is never assigned.
+//! Targets that Citus distributes. Debian has no Citus: in the default run something stands in for it that has what the extension
+//! looks for and calls, and that is as strict as Citus was seen to be: what it cannot refuse by itself, the plans of all
+//! statements that ran show. `scripts/sql-tests --citus` runs these tests, and those that are ignored, on the real one.
 
 use super::company::{assert_equal, company, last_run, lines, mirror, refresh, run};
+use postgres::Client;
+use sage_intacct_fdw_tests::cluster;
 use serde_json::json;
 
-/// As the superuser who could install the real one: an extension by name, and its function, which takes tables that are
-/// empty and have a unique key with the column, and lets nobody assign it afterwards.
+/// As the superuser who could install the real one: an extension by name, its catalog of tables, and its functions, which take
+/// tables that are empty and have a unique key with the column, let nobody assign it afterwards, and take no triggers.
 pub const STAND_IN: &str = r#"
     SET allow_system_table_mods = on;
     INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
         VALUES (16000, 'citus', 10, 'pg_catalog'::regnamespace, false, 'none');
+    CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass, partmethod "char", partkey text, repmodel "char");
+    CREATE FUNCTION pg_catalog.column_to_column_name(target regclass, partkey text) RETURNS text LANGUAGE sql AS 'SELECT partkey';
     CREATE FUNCTION public.no_assignment() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         RAISE 'modifying the partition value of rows is not allowed';
     END $$;
-    CREATE FUNCTION pg_catalog.create_distributed_table(target regclass, distribution_column text) RETURNS void LANGUAGE plpgsql AS $$
+    CREATE FUNCTION pg_catalog.create_distributed_table(target regclass, distribution_column text, colocate_with text DEFAULT 'default',
+        shard_count integer DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
     DECLARE
         filled boolean;
     BEGIN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
         IF filled OR NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
                                   WHERE i.indrelid = target AND i.indisprimary AND a.attname = distribution_column) THEN
             RAISE 'cannot distribute %', target;
         END IF;
         EXECUTE format('CREATE TRIGGER no_assignment BEFORE UPDATE OF %I ON %s EXECUTE FUNCTION public.no_assignment()',
                        distribution_column, target);
+        INSERT INTO pg_dist_partition VALUES (target, 'h', distribution_column, 's');
     END $$;
-    SET allow_system_table_mods = off;"#;
+    GRANT SELECT, INSERT ON pg_catalog.pg_dist_partition TO PUBLIC;
+    CREATE FUNCTION pg_catalog.create_reference_table(target regclass) RETURNS void LANGUAGE sql AS $$
+        INSERT INTO pg_dist_partition VALUES (target, 'n', NULL, 't');
+    $$;
+    SET allow_system_table_mods = off;
+    CREATE FUNCTION public.no_trigger() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM pg_trigger t JOIN pg_dist_partition p ON p.logicalrelid = t.tgrelid WHERE t.tgname <> 'no_assignment') THEN
+            RAISE 'triggers are not supported on distributed tables';
+        END IF;
+    END $$;
+    CREATE EVENT TRIGGER no_trigger ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') EXECUTE FUNCTION public.no_trigger();"#;
+
+/// Makes the database one of Citus: by the stand-in, which then watches this session, unless the real one is there.
+pub fn citus(client: &mut Client) {
+    if cluster::citus_workers().is_empty() {
+        run(client, STAND_IN);
+        run(
+            client,
+            "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on",
+        );
+    }
+}
+
+/// What Citus refuses in a statement on the table `target`, by its text and its plan; `None` if nothing. Each rule is what version
+/// 13.2 on PostgreSQL 17 answered.
+fn refusal(target: &str, statement: &str) -> Option<&'static str> {
+    let (_, name) = target.split_once('.').expect("schema and table");
+    let (text, plan) = statement.split_once("\n\t").map_or((statement, ""), |_| {
+        // The plan begins with the first line that tells costs.
+        let at = statement.find("(cost=").unwrap_or(statement.len());
+        let line = statement[..at].rfind('\n').unwrap_or(at);
+        statement.split_at(line)
+    });
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    if text
+        .match_indices(&format!("SELECT FROM {target}"))
+        .any(|(at, found)| ends(&text[at + found.len()..]))
+    {
+        return Some("42601: a column definition list is required");
+    }
+    let scans = plan
+        .lines()
+        .filter(|line| line.contains("Scan") || line.trim_start().contains("-> "));
+    let (mut own, mut local) = (false, false);
+    for scan in scans.filter(|line| line.contains(" on ")) {
+        let relation = scan.split(" on ").nth(1).unwrap_or_default();
+        if scan.contains("Scan") {
+            // The foreign table may bear the same name.
+            let foreign = scan.contains("Foreign Scan");
+            own |= !foreign
+                && [name, target]
+                    .iter()
+                    .any(|own| relation.strip_prefix(own).is_some_and(ends));
+            local |= foreign || relation.starts_with("sage_intacct_") || relation.starts_with("pg_temp.");
+        }
+    }
+    // An INSERT that reads nothing of its target, and one that fills a temporary table from it alone, are no join.
+    (own && local).then_some("0A000: direct joins between distributed and local tables are not supported")
+}
+
+/// What Citus would refuse in what the extension has installed: functions that explain a statement, after which it does not find
+/// temporary tables (42P01), and views with a LEFT JOIN to a catalog that the planner may remove (XX000).
+fn refused_objects(client: &mut Client) -> String {
+    lines(
+        client,
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'sage_intacct'::regnamespace AND prosrc ~ '''EXPLAIN '
+         UNION ALL
+         SELECT relname FROM pg_class WHERE relnamespace = 'sage_intacct'::regnamespace AND relkind = 'v'
+            AND pg_get_viewdef(oid) ~ 'LEFT JOIN pg_'",
+    )
+}
+
+/// Whether a table was analyzed in the transaction that wrote a row of it: Citus refuses that for reference tables (XX000).
+fn analyzed_with_rows(client: &mut Client, target: &str) -> bool {
+    let sql = format!(
+        "SELECT count(*) > 0 FROM pg_statistic s
+          WHERE s.starelid = '{target}'::regclass AND s.xmin::text IN (SELECT t.xmin::text FROM {target} t)"
+    );
+    lines(client, &sql) == "t"
+}
+
+/// Fails if a statement of this session would have been refused by Citus.
+#[track_caller]
+fn assert_nothing_refused(client: &mut Client, target: &str) {
+    if !cluster::citus_workers().is_empty() {
+        return;
+    }
+    let process = format!("[{}]", cluster::backend(client));
+    let log = cluster::server_log();
+    let mut statements: Vec<String> = Vec::new();
+    for line in log.lines() {
+        if line.starts_with('\t') {
+            if let Some(last) = statements.last_mut() {
+                last.push('\n');
+                last.push_str(line);
+            }
+        } else {
+            statements.push(line.to_owned());
+        }
+    }
+    let own: Vec<_> = statements
+        .iter()
+        .filter(|statement| {
+            // What the test itself compares is no statement of the extension.
+            statement.contains(&process)
+                && statement.contains("Query Text:")
+                && !statement.contains("Query Text: WITH there AS")
+        })
+        .collect();
+    assert!(
+        own.iter().any(|statement| statement.contains(target)),
+        "no plan was logged"
+    );
+    for statement in own {
+        assert_eq!(refusal(target, statement), None, "{statement}");
+    }
+    assert_eq!(refused_objects(client), "");
+}
 
 #[test]
 fn a_distributed_mirror_follows_its_rows_to_other_shards() {
     let (company, mut client) = company("mirror_distributed", "customer");
-    run(&mut client, STAND_IN);
+    citus(&mut client);
+    run(
+        &mut client,
+        "ALTER FOREIGN TABLE acme.customer ALTER COLUMN status SET NOT NULL",
+    );
     mirror(&mut client, "customer", r#"{"distribute_by": "status"}"#);
     assert_equal(&mut client, "customer");
     assert_eq!(
         lines(
             &mut client,
-            "SELECT count(*) FROM pg_trigger WHERE tgname = 'no_assignment'"
+            "SELECT partmethod FROM pg_dist_partition WHERE logicalrelid = 'finance.customer'::regclass"
         ),
-        "1"
+        "h"
     );
 
     let active = lines(
         &mut client,
-        "SELECT recordno FROM finance.customer WHERE status = 'active' ORDER BY recordno LIMIT 5",
+        "SELECT recordno FROM finance.customer WHERE status = 'active' ORDER BY recordno LIMIT 8",
     );
     let active: Vec<i64> = active.lines().map(|key| key.parse().expect("a key")).collect();
-    let (moving, staying) = active.split_at(3);
-    assert_eq!(staying.len(), 2);
+    let (moving, rest) = active.split_at(3);
+    let (staying, going) = rest.split_at(2);
+    assert_eq!(going.len(), 3);
     company.gateway.change(json!([
         { "update": { "object": "CUSTOMER", "keys": moving, "values": { "STATUS": "inactive", "NAME": "moved" } } },
         { "update": { "object": "CUSTOMER", "keys": staying, "values": { "NAME": "changed" } } },
         { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "NEW1", "NAME": "one", "STATUS": "active" } } },
+        { "delete": { "object": "CUSTOMER", "keys": going, "silent": true } },
     ]));
     refresh(&mut client, "customer");
     // A row in another shard is a change, not a row lost and another one gained.
-    assert_eq!(last_run(&mut client, "customer"), "done 1 5 0");
+    assert_eq!(last_run(&mut client, "customer"), "done 1 5 3");
     assert_equal(&mut client, "customer");
+    assert_eq!(
+        lines(&mut client, "SELECT count(*) FROM sage_intacct.mirrors"),
+        "1"
+    );
+
+    // Nothing differs: nothing is written. What others did is put right.
+    run(
+        &mut client,
+        "CALL sage_intacct.refresh_mirror('finance.customer', full => true)",
+    );
+    assert_eq!(last_run(&mut client, "customer"), "done 0 0 0");
+    run(
+        &mut client,
+        &format!(
+            "DELETE FROM finance.customer WHERE recordno = {}; UPDATE finance.customer SET name = 'mine' WHERE recordno = {}",
+            staying[0], staying[1]
+        ),
+    );
+    run(
+        &mut client,
+        "CALL sage_intacct.refresh_mirror('finance.customer', full => true)",
+    );
+    assert_eq!(last_run(&mut client, "customer"), "done 1 1 0");
+    assert_equal(&mut client, "customer");
+    assert_nothing_refused(&mut client, "finance.customer");
+    run(&mut client, "CALL sage_intacct.drop_mirror('finance.customer')");
+    assert_eq!(lines(&mut client, "SELECT to_regclass('finance.customer')"), "-");
+}
+
+#[test]
+fn a_reference_table_and_one_that_is_there_are_mirrors_too() {
+    let (company, mut client) = company("mirror_reference", "customer, vendor");
+    citus(&mut client);
+    mirror(&mut client, "customer", r#"{"reference": true}"#);
+    if cluster::citus_workers().is_empty() {
+        assert!(!analyzed_with_rows(&mut client, "finance.customer"));
+        assert_ne!(
+            lines(
+                &mut client,
+                "SELECT count(*) FROM pg_stats WHERE tablename = 'customer'"
+            ),
+            "0"
+        );
+    }
+    // Distributed by somebody else, without the option.
+    run(
+        &mut client,
+        "CREATE TABLE finance.vendor (LIKE acme.vendor, PRIMARY KEY (recordno));
+         SELECT create_distributed_table('finance.vendor', 'recordno')",
+    );
+    run(
+        &mut client,
+        "CALL sage_intacct.create_mirror('acme.vendor', 'finance.vendor')",
+    );
+    for (table, object) in [("customer", "CUSTOMER"), ("vendor", "VENDOR")] {
+        assert_equal(&mut client, table);
+        let keys = super::company::keys(&company, object, 6);
+        company.gateway.change(json!([
+            { "update": { "object": object, "keys": keys[..2], "values": { "NAME": "changed" } } },
+            { "delete": { "object": object, "keys": keys[2..5] } },
+            { "insert": { "object": object, "values": { "NAME": "one", (format!("{object}ID")): "N-1" } } },
+        ]));
+        refresh(&mut client, table);
+        assert_eq!(last_run(&mut client, table), "done 1 2 3");
+        assert_equal(&mut client, table);
+        run(
+            &mut client,
+            &format!("CALL sage_intacct.refresh_mirror('finance.{table}', full => true)"),
+        );
+        assert_eq!(last_run(&mut client, table), "done 0 0 0");
+        assert_nothing_refused(&mut client, &format!("finance.{table}"));
+    }
+}
+
+/// Statements of the time before: the stand-in would let them pass, were it not for their plans.
+#[test]
+fn the_stand_in_refuses_what_citus_refuses() {
+    if !cluster::citus_workers().is_empty() {
+        return;
+    }
+    let (_company, mut client) = company("mirror_strict", "customer");
+    citus(&mut client);
+    run(
+        &mut client,
+        "ALTER FOREIGN TABLE acme.customer ALTER COLUMN status SET NOT NULL",
+    );
+    mirror(&mut client, "customer", r#"{"distribute_by": "status"}"#);
+    run(
+        &mut client,
+        "DROP TABLE pg_temp.sage_intacct_page; CREATE TEMP TABLE sage_intacct_page AS SELECT * FROM finance.customer",
+    );
+    for (statement, code) in [
+        ("SELECT EXISTS (SELECT FROM finance.customer)", "42601"),
+        (
+            "INSERT INTO finance.customer SELECT * FROM pg_temp.sage_intacct_page s WHERE NOT EXISTS (SELECT FROM finance.customer t WHERE t.recordno = s.recordno)",
+            "42601",
+        ),
+        (
+            "INSERT INTO finance.customer SELECT * FROM pg_temp.sage_intacct_page s WHERE NOT EXISTS (SELECT 1 FROM finance.customer t WHERE t.recordno = s.recordno)",
+            "0A000",
+        ),
+        (
+            "DELETE FROM finance.customer t WHERE NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE t.recordno = s.recordno)",
+            "0A000",
+        ),
+        (
+            "UPDATE finance.customer t SET name = s.name FROM pg_temp.sage_intacct_page s WHERE t.recordno = s.recordno AND t.name <> s.name",
+            "0A000",
+        ),
+    ] {
+        let plan = lines(&mut client, &format!("EXPLAIN {statement}"));
+        let logged = format!("LOG:  plan:\n\tQuery Text: {statement}\n{plan}");
+        assert!(
+            refusal("finance.customer", &logged).is_some_and(|refused| refused.starts_with(code)),
+            "{logged}"
+        );
+    }
+    // What was installed before.
+    assert_eq!(refused_objects(&mut client), "");
+    run(
+        &mut client,
+        "CREATE VIEW sage_intacct.old_mirrors AS
+             SELECT m.target, coalesce(f.oid::regclass::text, m.source_name) AS source
+               FROM sage_intacct.mirror_registry m LEFT JOIN pg_class f ON f.oid = m.source;
+         CREATE FUNCTION sage_intacct.old_sorts_remotely(source regclass, key name) RETURNS boolean LANGUAGE plpgsql AS $$
+         DECLARE
+             plan json;
+         BEGIN
+             EXECUTE format('EXPLAIN (FORMAT JSON, COSTS OFF) SELECT %1$I FROM %2$s ORDER BY %1$I LIMIT 10', key, source) INTO plan;
+             RETURN plan::text !~ '\"Node Type\": \"(Incremental )?Sort\"';
+         END
+         $$",
+    );
+    assert_eq!(refused_objects(&mut client), "old_sorts_remotely\nold_mirrors");
+    // Statistics in the transaction of the load.
+    run(
+        &mut client,
+        "CREATE TABLE finance.old (a integer); BEGIN; INSERT INTO finance.old VALUES (1); ANALYZE finance.old; COMMIT",
+    );
+    assert!(analyzed_with_rows(&mut client, "finance.old"));
+    // Rows without a value there, another value there, a key without the column.
+    for statement in [
+        "INSERT INTO finance.customer (recordno) VALUES (-1)",
+        "UPDATE finance.customer SET status = 'none'",
+        "CREATE TABLE finance.wrong (a integer PRIMARY KEY, b integer); SELECT create_distributed_table('finance.wrong', 'b')",
+    ] {
+        assert!(client.batch_execute(statement).is_err(), "{statement}");
+    }
+    let error = client
+        .batch_execute(
+            "CREATE TRIGGER mine BEFORE INSERT ON finance.customer FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        )
+        .expect_err("a trigger");
+    assert!(error.to_string().contains("db error"), "{error:?}");
 }
 
 #[test]
 fn what_cannot_be_distributed_is_refused() {
     let (_company, mut client) = company("mirror_undistributed", "customer");
-    run(&mut client, STAND_IN);
+    citus(&mut client);
     for (options, code, message) in [
         (
             r#"{"distribute_by": "status", "rescan": "all", "rescan_columns": "totaldue, status"}"#,
@@ -73,7 +358,22 @@ fn what_cannot_be_distributed_is_refused() {
         (
             r#"{"distribute_by": "nonsense"}"#,
             "42703",
-            "column \"nonsense\" named in key does not exist",
+            "option \"distribute_by\" names the column \"nonsense\", which the mirror does not have",
+        ),
+        (
+            r#"{"distribute_by": "status"}"#,
+            "23502",
+            "column \"status\" of acme.customer may be null: it cannot distribute a mirror",
+        ),
+        (
+            r#"{"distribute_by": "recordno", "reference": true}"#,
+            "HV024",
+            "options \"distribute_by\" and \"reference\" exclude each other",
+        ),
+        (
+            r#"{"shard_count": 4}"#,
+            "HV024",
+            "option \"shard_count\" needs option \"distribute_by\"",
         ),
     ] {
         let sql =
@@ -83,4 +383,199 @@ fn what_cannot_be_distributed_is_refused() {
         assert_eq!((error.code().code(), error.message()), (code, message));
     }
     assert_eq!(lines(&mut client, "SELECT to_regclass('finance.customer')"), "-");
+    // A table that is there, and is not what the options say.
+    run(
+        &mut client,
+        "CREATE TABLE finance.customer (LIKE acme.customer, PRIMARY KEY (recordno))",
+    );
+    for (option, hint) in [
+        (r#"{"distribute_by": "recordno"}"#, "create_distributed_table"),
+        (r#"{"reference": "on"}"#, "create_reference_table"),
+    ] {
+        let sql = format!("CALL sage_intacct.create_mirror('acme.customer', 'finance.customer', '{option}')");
+        let error = client.batch_execute(&sql).expect_err(option);
+        let error = error.as_db_error().expect("an error of the server");
+        assert_eq!(error.code().code(), "55000");
+        assert!(error.hint().unwrap_or_default().contains(hint), "{error:?}");
+    }
+}
+
+/// After an error of a worker's, Citus lets nothing be committed in the transaction: a refresh rolls back, records the error, and
+/// the other mirrors are refreshed.
+#[test]
+fn a_failure_is_rolled_back_before_it_is_recorded() {
+    let (company, mut client) = company("mirror_rolled_back", "customer, vendor");
+    for table in ["customer", "vendor"] {
+        run(
+            &mut client,
+            &format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}')"),
+        );
+    }
+    run(
+        &mut client,
+        "CREATE FUNCTION public.lost() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             RAISE 'connection to the remote node failed' USING ERRCODE = 'XX000';
+         END $$;
+         CREATE TRIGGER lost BEFORE UPDATE ON finance.customer FOR EACH ROW EXECUTE FUNCTION public.lost()",
+    );
+    for object in ["CUSTOMER", "VENDOR"] {
+        company.gateway.change(json!([{ "update": { "object": object, "where": "RECORDNO < 20", "values": { "NAME": "changed" } } }]));
+    }
+    let rollbacks = |client: &mut Client| -> i64 {
+        run(client, "SELECT pg_stat_force_next_flush()");
+        lines(
+            client,
+            "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()",
+        )
+        .parse()
+        .expect("a number")
+    };
+    let before = rollbacks(&mut client);
+    client
+        .batch_execute("CALL sage_intacct.refresh_mirrors('finance')")
+        .expect_err("one of them fails");
+    // The transaction of the page, and at the end the statement.
+    assert_eq!(rollbacks(&mut client) - before, 2);
+    assert_eq!(
+        lines(
+            &mut client,
+            "SELECT last_outcome, last_error FROM sage_intacct.mirrors ORDER BY target::text"
+        ),
+        "failed connection to the remote node failed\ndone -"
+    );
+    assert_equal(&mut client, "vendor");
+    run(&mut client, "DROP TRIGGER lost ON finance.customer");
+    refresh(&mut client, "customer");
+    assert_equal(&mut client, "customer");
+}
+
+/// Whether the coordinator joins or sorts rows by itself, in what EXPLAIN shows above the tasks.
+fn coordinator_part(plan: &str) -> &str {
+    plan.split("Task Count").next().unwrap_or(plan)
+}
+
+#[test]
+#[ignore = "needs Citus: scripts/sql-tests --citus"]
+fn joins_and_groups_run_on_the_workers() {
+    let (_company, mut client) = company("mirror_colocated", "arinvoice, arinvoiceitem, customer");
+    citus(&mut client);
+    for (table, by) in [
+        ("arinvoice", "recordno"),
+        ("arinvoiceitem", "recordkey"),
+        ("customer", ""),
+    ] {
+        let options = match by {
+            "" => r#"{"reference": true}"#.to_owned(),
+            _ => format!(r#"{{"distribute_by": "{by}"}}"#),
+        };
+        if by == "recordkey" {
+            run(
+                &mut client,
+                "ALTER FOREIGN TABLE acme.arinvoiceitem ALTER COLUMN recordkey SET NOT NULL",
+            );
+        }
+        mirror(&mut client, table, &options);
+    }
+    let groups = |schema: &str| {
+        format!(
+            "SELECT c.customerid, count(*), sum(l.amount) FROM {schema}.arinvoice h JOIN {schema}.arinvoiceitem l ON l.recordkey = h.recordno
+               LEFT JOIN {schema}.customer c ON c.customerid = h.customerid GROUP BY c.customerid ORDER BY c.customerid"
+        )
+    };
+    let plan = lines(&mut client, &format!("EXPLAIN {}", groups("finance")));
+    assert!(
+        plan.contains("Task Count") && !coordinator_part(&plan).contains("Join"),
+        "{plan}"
+    );
+    let (here, there) = (
+        lines(&mut client, &groups("finance")),
+        lines(&mut client, &groups("acme")),
+    );
+    assert_eq!(here, there);
+}
+
+/// A worker that takes no connections any more, and comes back.
+#[test]
+#[ignore = "needs Citus: scripts/sql-tests --citus"]
+fn a_lost_worker_keeps_no_other_mirror_back() {
+    let (company, mut client) = company("mirror_worker_lost", "customer, vendor");
+    citus(&mut client);
+    mirror(&mut client, "customer", r#"{"distribute_by": "recordno"}"#);
+    // Local: no worker is in its way.
+    run(
+        &mut client,
+        "CALL sage_intacct.create_mirror('acme.vendor', 'finance.vendor')",
+    );
+    for worker in cluster::citus_workers() {
+        for object in ["CUSTOMER", "VENDOR"] {
+            company.gateway.change(json!([
+                { "update": { "object": object, "where": "RECORDNO < 30", "values": { "NAME": format!("changed {worker}") } } },
+                { "delete": { "object": object, "where": format!("RECORDNO = {}", worker % 7 + 8) } },
+            ]));
+        }
+        company.database.lose_worker(worker, true);
+        client
+            .batch_execute("CALL sage_intacct.refresh_mirrors('finance')")
+            .expect_err("a worker is lost");
+        assert_eq!(
+            lines(
+                &mut client,
+                "SELECT target, last_outcome, last_error IS NOT NULL FROM sage_intacct.mirrors ORDER BY target::text"
+            ),
+            "finance.customer failed t\nfinance.vendor done f"
+        );
+        assert_equal(&mut client, "vendor");
+        company.database.lose_worker(worker, false);
+        run(&mut client, "CALL sage_intacct.refresh_mirrors('finance')");
+        assert_equal(&mut client, "customer");
+    }
+}
+
+/// What a distributed mirror costs beside a local one of the same rows (`SAGE_CITUS_ROWS`), for docs/performance.md: the shortest of
+/// several runs of each, taken in turns. Nothing is asserted of times.
+#[test]
+#[ignore = "needs Citus: scripts/sql-tests --citus"]
+fn ratios_to_a_local_mirror_are_printed() {
+    let rows = sage_intacct_fdw_tests::environment::number("SAGE_CITUS_ROWS").unwrap_or(5000);
+    let (company, mut client) =
+        super::company::sized_company("mirror_ratios", "arinvoice", &[("ARINVOICE", rows)]);
+    citus(&mut client);
+    let tables = [("alone", "{}"), ("spread", r#"{"distribute_by": "recordno"}"#)];
+    let mut time = |what: &str, statements: [String; 2], repeat: usize, change: bool| {
+        let mut best = [f64::INFINITY; 2];
+        for round in 0..repeat {
+            if change {
+                let values = json!({ "DESCRIPTION": format!("{what} {round}") });
+                company.gateway.change(json!([{ "update": { "object": "ARINVOICE", "where": "RECORDNO IN (SELECT RECORDNO FROM t_ARINVOICE LIMIT 10)", "values": values } }]));
+            }
+            for (best, statement) in best.iter_mut().zip(&statements) {
+                let began = std::time::Instant::now();
+                run(&mut client, statement);
+                *best = best.min(began.elapsed().as_secs_f64());
+            }
+        }
+        let [local, distributed] = best;
+        println!(
+            "{what}: local {:.0} ms, distributed {:.0} ms, ratio {:.2}",
+            local * 1000.0,
+            distributed * 1000.0,
+            distributed / local
+        );
+    };
+    time(
+        "first load",
+        tables.map(|(table, options)| {
+            format!("CALL sage_intacct.create_mirror('acme.arinvoice', 'finance.{table}', '{options}')")
+        }),
+        1,
+        false,
+    );
+    let refresh = |full: bool| {
+        tables
+            .map(|(table, _)| format!("CALL sage_intacct.refresh_mirror('finance.{table}', full => {full})"))
+    };
+    time("nothing changed", refresh(false), 5, false);
+    time("ten changes", refresh(false), 5, true);
+    time("full refresh", refresh(true), 2, false);
 }

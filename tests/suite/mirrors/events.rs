@@ -62,6 +62,58 @@ fn a_refresh_tells_listeners_once() {
     assert_eq!(last_run(&mut client, "customer"), "done 1 0 2");
 }
 
+/// What `outbox` and `on_change` are told, without a trigger.
+#[test]
+fn an_outbox_and_a_function_get_each_change_once() {
+    let (company, mut client) = company("mirror_told", "customer");
+    run(
+        &mut client,
+        "CREATE TABLE finance.calls (mirror regclass, changes jsonb);
+         CREATE FUNCTION finance.told(mirror regclass, changes jsonb) RETURNS void LANGUAGE sql
+         AS 'INSERT INTO finance.calls VALUES (mirror, changes)'",
+    );
+    mirror(
+        &mut client,
+        "customer",
+        r#"{"outbox": "changes", "on_change": "told"}"#,
+    );
+    assert_eq!(lines(&mut client, "SELECT count(*) FROM finance.changes"), "0");
+    let keys = keys(&company, "CUSTOMER", 3);
+    company.gateway.change(json!([
+        { "update": { "object": "CUSTOMER", "keys": [keys[0]], "values": { "NAME": "after" } } },
+        { "delete": { "object": "CUSTOMER", "keys": [keys[1]] } },
+        { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "T1", "NAME": "told" } } },
+    ]));
+    refresh(&mut client, "customer");
+    refresh(&mut client, "customer");
+    run(
+        &mut client,
+        "CALL sage_intacct.refresh_mirror('finance.customer', full => true)",
+    );
+    let wanted = format!(
+        "delete {} - false\ninsert - told false\nupdate {} after true",
+        keys[1], keys[0]
+    );
+    for changes in [
+        "SELECT op, key, old, new FROM finance.changes",
+        "SELECT c ->> 'op' AS op, c -> 'key' AS key, nullif(c -> 'old', 'null') AS old, c -> 'new' AS new
+           FROM finance.calls, jsonb_array_elements(changes) c",
+    ] {
+        assert_eq!(
+            lines(
+                &mut client,
+                &format!(
+                    "SELECT op, CASE op WHEN 'insert' THEN NULL ELSE key ->> 'recordno' END, new ->> 'name',
+                            coalesce(old ->> 'name' <> new ->> 'name', false)::text
+                       FROM ({changes}) c ORDER BY op"
+                )
+            ),
+            wanted
+        );
+    }
+    assert_equal(&mut client, "customer");
+}
+
 /// The example of docs/mirrors.md.
 #[test]
 fn a_paid_invoice_starts_a_workflow() {

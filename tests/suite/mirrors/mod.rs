@@ -4,6 +4,7 @@ mod broken;
 mod changes;
 mod clock;
 mod columns;
+mod companies;
 mod company;
 mod deletes;
 mod distributed;

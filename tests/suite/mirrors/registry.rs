@@ -334,7 +334,7 @@ fn a_role_that_reads_all_data_can_dump() {
         "the registry is in it"
     );
     assert!(
-        text.contains("finance.customer\tacme.customer\tacme.customer\tpostgres\tt\t"),
+        text.contains("finance.customer\t\tacme.customer\tacme.customer\tpostgres\tt\t"),
         "and its row"
     );
     assert!(

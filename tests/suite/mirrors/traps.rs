@@ -93,8 +93,10 @@ IMPORT FOREIGN SCHEMA intacct LIMIT TO (class, department, aradjustment) FROM SE
 CALL sage_intacct.create_mirrors('{role}_g', '{role}_m');
 ALTER FOREIGN TABLE {role}_f.customer ALTER name TYPE extra.citext, ALTER status TYPE extra.state, ALTER totaldue TYPE extra.money;
 CREATE TABLE {role}_m.apbill (recordno bigint PRIMARY KEY, recordid pg_catalog.text, whenmodified timestamp with time zone);
+CREATE FUNCTION {role}_m.told(pg_catalog.regclass, pg_catalog.jsonb) RETURNS void LANGUAGE sql AS 'SELECT';
 CALL sage_intacct.create_mirror('{role}_f.customer', '{role}_m.customer',
-    '{{\"on_drift\": \"add\", \"drift_interval\": \"0\", \"late_window\": \"0\", \"sweep_interval\": \"0\", \"page_rows\": 40, \"slice_rows\": 60}}');
+    '{{\"outbox\": \"changes\", \"on_change\": \"told\", \"on_drift\": \"add\", \"drift_interval\": \"0\", \"late_window\": \"0\", \"sweep_interval\": \"0\", \"page_rows\": 40, \"slice_rows\": 60}}');
+ALTER FOREIGN TABLE {role}_f.arinvoice ALTER state SET NOT NULL;
 CALL sage_intacct.create_mirror('{role}_f.arinvoice', '{role}_m.arinvoice',
     '{{\"page_rows\": 20, \"rescan\": \"all\", \"rescan_columns\": \"totaldue\", \"rescan_interval\": \"0\", \"distribute_by\": \"state\"}}');
 CALL sage_intacct.create_mirror('{role}_f.apbill', '{role}_m.apbill', '{{\"rescan\": \"1 year\", \"rescan_interval\": \"0\"}}');
@@ -233,6 +235,8 @@ CALL sage_intacct.drop_mirror('{role}_m.class');
 CALL sage_intacct.drop_mirror('{role}_m.department');
 CALL sage_intacct.drop_mirror('{role}_m.aradjustment');
 DROP TABLE {role}_m.apbill;
+DROP TABLE {role}_m.changes;
+DROP FUNCTION {role}_m.told;
 DROP FOREIGN TABLE {role}_f.customer, {role}_f.arinvoice, {role}_f.apbill, {role}_f.apbillitem, {role}_f.gldetail, {role}_g.class, {role}_g.department, {role}_g.aradjustment;
 SELECT sage_intacct.disconnect('acme')"
         ),
