@@ -64,13 +64,14 @@ SELECT 'sage_intacct_write_in_doubt_seconds', jsonb_build_object('foreign_server
        'Age of the oldest write in doubt', NULL
   FROM sage_intacct.write_log_file(true) f WHERE f.outcome = 'in doubt' GROUP BY f.server
 UNION ALL
-SELECT v.name, jsonb_build_object('foreign_server', s.srvname, 'mirror', format('%I.%I', n.nspname, c.relname)), coalesce(v.value, 'NaN'), v.help, NULL
+-- The server without a join: Citus cannot plan one that the planner removes.
+SELECT v.name, jsonb_build_object('foreign_server', (SELECT s.srvname FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+                                                      WHERE t.ftrelid = r.source), 'mirror', format('%I.%I', n.nspname, c.relname))
+               || CASE WHEN m.company IS NULL THEN '{}' ELSE jsonb_build_object('company', m.company) END, coalesce(v.value, 'NaN'), v.help, NULL
   FROM sage_intacct.mirrors m
-  JOIN sage_intacct.mirror_registry r ON r.target = m.target
+  JOIN sage_intacct.mirror_registry r ON r.target = m.target AND r.company = coalesce(m.company, '')
   JOIN pg_class c ON c.oid = m.target
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_foreign_table t ON t.ftrelid = r.source
-  LEFT JOIN pg_foreign_server s ON s.oid = t.ftserver
  CROSS JOIN LATERAL (VALUES
         ('sage_intacct_mirror_rows', m.rows::float8, 'Rows of the mirror'),
         ('sage_intacct_mirror_complete', m.complete::int::float8, 'Whether the last check found the gateway''s number of rows and sum of keys'),

@@ -1,13 +1,13 @@
 -- Views for tools that list tables and views, but no foreign tables; and views in the shape that a known package reads.
 -- They belong to their maker and read with the rights of who reads them (security_invoker).
 
--- When a mirror was last refreshed, as far as the current user may see it.
+-- When a mirror was last refreshed, as far as the current user may see it; where companies share it, that of the oldest refresh.
 CREATE FUNCTION sage_intacct.mirror_refreshed(mirror regclass)
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT m.last_refresh FROM sage_intacct.mirrors m WHERE m.target = mirror
+SELECT min(m.last_refresh) FROM sage_intacct.mirrors m WHERE m.target = mirror
 $$;
 
 -- What views can be made over in a schema, and from which object it is: foreign tables, mirrors with the foreign tables that
@@ -20,7 +20,7 @@ AS $$
 SELECT c.oid, c.relname, k.kind, k.described, coalesce(o.object, upper(coalesce(d.relname, c.relname))), s.srvname
   FROM pg_namespace n
   JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('f', 'r', 'p', 'm')
-  LEFT JOIN sage_intacct.mirrors m ON m.target = c.oid
+  LEFT JOIN (SELECT DISTINCT ON (target) target, source FROM sage_intacct.mirrors ORDER BY target, company) m ON m.target = c.oid
  CROSS JOIN LATERAL (
         SELECT CASE WHEN c.relkind = 'f' THEN 'foreign table' WHEN m.target IS NOT NULL THEN 'mirror' ELSE 'other' END AS kind,
                CASE WHEN c.relkind = 'f' THEN c.oid::regclass WHEN m.target IS NOT NULL THEN to_regclass(m.source) END AS described) k
