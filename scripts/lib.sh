@@ -104,6 +104,13 @@ stop_simulator() {
 # counted WHAT LOG: adds up one number (passed, failed or ignored) of the summaries that Rust's test harness prints.
 counted() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
 
+# examples_run LOG: how many examples of the documents a log of the SQL tests says to have run; nothing if none did.
+examples_run() {
+    sed -nE 's/^([^ ]+\.md): ([0-9]+) examples run, ([0-9]+) with their output; not run: ([0-9]+) .*/\2 \3 \4/p' "$1" |
+        awk '{ run += $1; shown += $2; left += $3 }
+             END { if (NR) printf "examples in %d documents: %d run, %d with their output compared; %d not run, with their reasons\n", NR, run, shown, left }'
+}
+
 pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
 

@@ -39,6 +39,7 @@ documents!(
     readme: "README.md",
     architecture: "docs/architecture.md",
     consolidation: "docs/consolidation.md",
+    cookbook: "docs/cookbook.md",
     mirrors: "docs/mirrors.md",
     monitoring: "docs/monitoring.md",
     operations: "docs/operations.md",
@@ -69,15 +70,32 @@ fn documents() -> Vec<String> {
     found
 }
 
-/// As many invoices and customers as the demo has: what README.md shows is what `make demo` prints.
-fn sizes() -> Config {
+/// What the reports of a finance team read.
+const COOKBOOK: [&str; 8] = [
+    "VENDOR",
+    "APBILL",
+    "ARPYMT",
+    "GLACCOUNT",
+    "GLBATCH",
+    "GLENTRY",
+    "GLBUDGETITEM",
+    "REPORTINGPERIOD",
+];
+
+/// As many invoices and customers as the demo has: what README.md shows is what `make demo` prints. The cookbook has
+/// four companies, and more of what it reads.
+fn sizes(stem: &str) -> Config {
     let builtin = Catalog::builtin();
-    ["CUSTOMER", "ARINVOICE"]
-        .into_iter()
-        .fold(small(), |config, name| {
-            let object = builtin.object(name).expect("an object of the simulator");
-            config.rows(name, object.rows)
-        })
+    let (companies, more): (_, &[_]) = match stem {
+        "cookbook" => (4, &COOKBOOK),
+        _ => (2, &[]),
+    };
+    let config = Config { companies, ..small() };
+    let large = ["CUSTOMER", "ARINVOICE"].iter().chain(more);
+    large.fold(config, |config, name| {
+        let object = builtin.object(name).expect("an object of the simulator");
+        config.rows(name, object.rows)
+    })
 }
 
 /// The line that psql prints before the output of an example.
@@ -98,7 +116,7 @@ fn run(path: &str) {
         .into_owned();
     let company = Company::start_with(
         &format!("examples_{}", stem.replace('-', "_").to_lowercase()),
-        sizes(),
+        sizes(&stem),
     );
     let script = script(&stem, &runs);
     let script_file = std::env::temp_dir().join(format!("examples-{stem}-{}.sql", std::process::id()));

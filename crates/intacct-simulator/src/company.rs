@@ -11,8 +11,20 @@ use crate::store::Store;
 
 /// Senders known to the gateway, with passwords, and the companies that authorised them.
 pub const SENDERS: &[(&str, &str, &[&str])] = &[
-    ("sender1", "senderpw", &["acme", "globex", "dormant"]),
+    (
+        "sender1",
+        "senderpw",
+        &["acme", "globex", "initech", "umbrella", "dormant"],
+    ),
     ("stranger", "strangerpw", &[]),
+];
+
+/// The companies with their users' password, of which a simulator has the first ones ([`crate::Config::companies`]).
+pub const COMPANIES: [(&str, &str); 4] = [
+    ("acme", "secret"),
+    ("globex", "secret2"),
+    ("initech", "secret3"),
+    ("umbrella", "secret4"),
 ];
 
 /// An inactive company: every request for it is refused with HTTP 400.

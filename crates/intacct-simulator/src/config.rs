@@ -12,7 +12,9 @@ pub struct Config {
     pub tls_dir: Option<PathBuf>,
     /// Seed of the data.
     pub seed: u64,
-    /// Rows by object name (`ARINVOICE`), for both companies.
+    /// How many companies there are: acme, globex, initech, umbrella.
+    pub companies: usize,
+    /// Rows by object name (`ARINVOICE`), for every company.
     pub rows: HashMap<String, u64>,
     /// Rows by object name in one company only: (company, object).
     pub company_rows: HashMap<(String, String), u64>,
@@ -26,6 +28,7 @@ impl Default for Config {
             listen: "127.0.0.1:0".into(),
             tls_dir: None,
             seed: 42,
+            companies: 2,
             rows: HashMap::new(),
             company_rows: HashMap::new(),
             settings: Vec::new(),

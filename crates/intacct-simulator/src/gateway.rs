@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use crate::catalog::Catalog;
-use crate::company::{Company, INACTIVE, SENDERS, User};
+use crate::company::{COMPANIES, Company, INACTIVE, SENDERS, User};
 use crate::config::Config;
 use crate::data::value::iso_time;
 use crate::envelope::{Authentication, Control, Node, Operation, Request, control, schema};
@@ -98,10 +98,17 @@ impl Gateway {
         if let Some(unknown) = config.rows.keys().find(|o| catalog.object(o).is_none()) {
             return Err(format!("no object {unknown}"));
         }
-        let plan = [
-            ("acme", "secret", config.seed),
-            ("globex", "secret2", config.seed.wrapping_add(7919)),
-        ];
+        if !(1..=COMPANIES.len()).contains(&config.companies) {
+            return Err(format!(
+                "{} companies: 1 to {} are there",
+                config.companies,
+                COMPANIES.len()
+            ));
+        }
+        let plan: Vec<_> = (0..)
+            .zip(&COMPANIES[..config.companies])
+            .map(|(n, (id, password))| (*id, *password, config.seed.wrapping_add(7919 * n)))
+            .collect();
         let made: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = plan
                 .iter()

@@ -23,6 +23,9 @@ struct Arguments {
     /// Seed of the data
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// How many companies there are, of acme, globex, initech, umbrella
+    #[arg(long, default_value_t = 2)]
+    companies: usize,
     /// Rows of an object, `arinvoice=1000000`, or in one company only, `acme.arinvoice=1000000`; repeatable
     #[arg(long, value_name = "OBJECT=N")]
     rows: Vec<String>,
@@ -48,6 +51,7 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
         listen: arguments.listen.clone(),
         tls_dir: arguments.tls.then(|| arguments.tls_dir.clone()),
         seed: arguments.seed,
+        companies: arguments.companies,
         ..Config::default()
     };
     for pair in &arguments.rows {
