@@ -107,6 +107,18 @@ pub fn column(relid: pg_sys::Oid, attnum: i16) -> Result<ColumnOptions, OptionEr
     ColumnOptions::read(&values, &name)
 }
 
+/// Whether an option of a server is given; else its default holds.
+pub fn is_given(server_oid: pg_sys::Oid, option: &str) -> bool {
+    // SAFETY: main thread inside a transaction; GetForeignServer raises when there is no such server.
+    let values = unsafe {
+        values(
+            OptionLevel::Server,
+            (*pg_sys::GetForeignServer(server_oid)).options,
+        )
+    };
+    values.get(option).is_some()
+}
+
 /// Name of a server.
 pub fn server_name(server_oid: pg_sys::Oid) -> String {
     // SAFETY: main thread inside a transaction; raises when there is no such server.

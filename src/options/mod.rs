@@ -14,7 +14,7 @@ mod user;
 mod validator;
 mod values;
 
-pub use catalog::{column, server, server_name, table, values};
+pub use catalog::{column, is_given, server, server_name, table, values};
 pub use client::{ClientConfig, ca_certificates, client_config};
 pub use error::OptionError;
 pub use files::FileStamp;

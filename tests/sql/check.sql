@@ -1,6 +1,8 @@
 -- sage_intacct.check: one row per step; the first that fails says what to do, the rest cannot run.
 
-SELECT step, ok, detail, hint FROM sage_intacct.check('acme');
+-- What requests at once gained differs from run to run.
+SELECT step, ok, CASE step WHEN 'concurrency' THEN '(measured)' ELSE detail END AS detail,
+       CASE step WHEN 'concurrency' THEN '(advice)' ELSE hint END AS hint FROM sage_intacct.check('acme');
 SELECT bool_and(milliseconds >= 0) AS timed FROM sage_intacct.check('acme');
 
 -- Wrong user password.

@@ -40,6 +40,7 @@ documents!(
     architecture: "docs/architecture.md",
     consolidation: "docs/consolidation.md",
     cookbook: "docs/cookbook.md",
+    first_company: "docs/first-company.md",
     mirrors: "docs/mirrors.md",
     monitoring: "docs/monitoring.md",
     operations: "docs/operations.md",

@@ -3,9 +3,12 @@
 mod deep;
 mod facts;
 mod look;
+mod measure;
+mod next;
 mod observe;
 mod outcome;
 mod probe;
+mod subject;
 
 use super::access::{foreign_data_allowed, usable_server};
 use crate::error::Report;
@@ -15,6 +18,7 @@ use pgrx::AnyNumeric;
 use pgrx::iter::TableIterator;
 use pgrx::prelude::*;
 use std::time::Instant;
+use subject::Subject;
 
 /// Tests a server step by step as the current user. Never raises for a step that fails: `ok` is then false, and
 /// the later steps are skipped. `ok` is NULL for a step that was skipped or that is undecided. With `deep`, each
@@ -38,10 +42,17 @@ fn check(
     let oid = usable_server(server);
     let mut results = Vec::new();
     if let Some(config) = local_steps(oid, &mut results) {
-        remote_steps(config, server, deep, &mut results);
+        let subject = Subject {
+            server: pgrx::spi::quote_identifier(server),
+            show_private: options::server(oid).is_ok_and(|options| options.show_private),
+            concurrency_given: options::is_given(oid, "max_concurrency"),
+        };
+        remote_steps(config, subject, deep, &mut results);
     }
     let facts = facts::FACTS.iter().filter(|_| deep).map(Step::Fact);
-    let rows = Step::ALL.into_iter().chain(facts).map(|step| {
+    // What to type next is the last line, behind the facts.
+    let steps = Step::ALL.into_iter().chain(facts).chain([Step::Next]);
+    let rows = steps.map(|step| {
         let result = results.iter().find(|result| result.step == step);
         let outcome = result.map_or(StepOutcome::skipped(), |result| result.outcome.clone());
         let milliseconds = result
@@ -107,9 +118,8 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
 }
 
 /// Everything for which the gateway is asked.
-fn remote_steps(config: intacct::Config, server: &str, deep: bool, results: &mut Vec<StepResult>) {
-    let server = pgrx::spi::quote_identifier(server);
-    let steps = io::stream(16, move |emitter| probe::run(config, server, deep, emitter));
+fn remote_steps(config: intacct::Config, subject: Subject, deep: bool, results: &mut Vec<StepResult>) {
+    let steps = io::stream(16, move |emitter| probe::run(config, subject, deep, emitter));
     let broken = |error: intacct::Error| StepResult {
         step: Step::Connect,
         outcome: StepOutcome::failed(error.into()),

@@ -25,6 +25,12 @@ pub enum Step {
     Permission,
     /// The user's formatting preferences and the zone of timestamps.
     Formatting,
+    /// How long a small request takes.
+    RoundTrip,
+    /// How long a page takes.
+    Page,
+    /// What requests at once gain, and how many to allow.
+    Concurrency,
     /// Order of text, as observed.
     TextOrder,
     /// Place of NULLs in an order, as observed.
@@ -35,11 +41,13 @@ pub enum Step {
     DottedPaths,
     /// An unconfirmed fact, as observed.
     Fact(&'static Fact),
+    /// The statement to type next.
+    Next,
 }
 
 impl Step {
-    /// Every step.
-    pub const ALL: [Step; 13] = [
+    /// Every step but facts and the last.
+    pub const ALL: [Step; 16] = [
         Step::Options,
         Step::UserMapping,
         Step::Connect,
@@ -49,6 +57,9 @@ impl Step {
         Step::Session,
         Step::Permission,
         Step::Formatting,
+        Step::RoundTrip,
+        Step::Page,
+        Step::Concurrency,
         Step::TextOrder,
         Step::NullOrder,
         Step::NullGroups,
@@ -68,10 +79,14 @@ impl Step {
             Step::Session => "session",
             Step::Permission => "permission",
             Step::Formatting => "formatting",
+            Step::RoundTrip => "round trip",
+            Step::Page => "page",
+            Step::Concurrency => "concurrency",
             Step::TextOrder => "observed: order of text",
             Step::NullOrder => "observed: order of NULLs",
             Step::NullGroups => "observed: groups of NULL",
             Step::DottedPaths => "observed: dotted paths",
+            Step::Next => "next",
         };
         name.to_owned()
     }

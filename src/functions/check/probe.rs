@@ -1,7 +1,8 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
 use super::outcome::{Step, StepOutcome, StepResult};
-use super::{deep, observe};
+use super::subject::Subject;
+use super::{deep, measure, next, observe};
 use crate::io::Emitter;
 use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest, Query, SelectItem};
 use std::time::Instant;
@@ -23,7 +24,7 @@ const COMMON_OBJECTS: [&str; 8] = [
 /// Makes the steps one after another until one fails, and sends each to the backend.
 pub async fn run(
     mut config: Config,
-    server: String,
+    subject: Subject,
     deep: bool,
     emitter: Emitter<StepResult>,
 ) -> Result<(), Error> {
@@ -55,11 +56,9 @@ pub async fn run(
     }
 
     let started = Instant::now();
-    let readable = readable_object(&client).await;
-    let may_read = readable.is_ok();
-    let outcome = match readable {
-        Ok(detail) => StepOutcome::fine(detail),
-        Err(error) => StepOutcome::failed(error.into()),
+    let (object, outcome) = match readable_object(&client).await {
+        Ok((object, detail)) => (Some(object), StepOutcome::fine(detail)),
+        Err(error) => (None, StepOutcome::failed(error.into())),
     };
     emitter
         .send(StepResult::timed(Step::Permission, started, outcome))
@@ -71,11 +70,17 @@ pub async fn run(
         .send(StepResult::timed(Step::Formatting, started, outcome))
         .await;
 
-    if may_read {
-        observe::run(&client, &server, &emitter).await;
+    if let Some(object) = object {
+        measure::run(&client, &subject, object, &emitter).await;
+        observe::run(&client, &subject.server, &emitter).await;
         if deep {
             deep::run(&client, &emitter).await;
         }
+        let started = Instant::now();
+        let outcome = next::run(&client, &subject, object).await;
+        emitter
+            .send(StepResult::timed(Step::Next, started, outcome))
+            .await;
     }
     Ok(())
 }
@@ -234,8 +239,8 @@ fn step_of(kind: &ErrorKind) -> Step {
     }
 }
 
-/// The first common object that the user may read, in words.
-async fn readable_object(client: &Client) -> Result<String, Error> {
+/// The first common object that the user may read, and in words.
+async fn readable_object(client: &Client) -> Result<(&'static str, String), Error> {
     let kind = DialectKind::for_version(client.config().dtd_version);
     let mut refused: Vec<&str> = Vec::new();
     let mut last = None;
@@ -254,7 +259,7 @@ async fn readable_object(client: &Client) -> Result<String, Error> {
                     true => String::new(),
                     false => format!("; refused: {}", refused.join(", ")),
                 };
-                return Ok(format!("may read {object}{count}{but}"));
+                return Ok((object, format!("may read {object}{count}{but}")));
             }
             Err(error) if matches!(error.kind(), ErrorKind::Permission | ErrorKind::UnknownObject) => {
                 refused.push(object);

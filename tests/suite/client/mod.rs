@@ -15,6 +15,7 @@ mod datetimes;
 mod dump;
 mod errors;
 mod estimates;
+mod first_minutes;
 mod generated;
 mod growth;
 mod honest;
