@@ -8,6 +8,7 @@ pub mod examples;
 pub mod plans;
 pub mod process;
 pub mod psql;
+pub mod second;
 pub mod sql;
 pub mod standby;
 pub mod tap;

@@ -41,6 +41,7 @@ documents!(
     consolidation: "docs/consolidation.md",
     cookbook: "docs/cookbook.md",
     first_company: "docs/first-company.md",
+    managed: "docs/managed.md",
     mirrors: "docs/mirrors.md",
     monitoring: "docs/monitoring.md",
     operations: "docs/operations.md",

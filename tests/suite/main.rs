@@ -5,6 +5,7 @@ mod client;
 mod differential;
 mod examples;
 mod golden;
+mod managed;
 mod mirrors;
 mod monitoring;
 mod tools;
