@@ -25,6 +25,15 @@ pub enum ValueClass {
 }
 
 impl ValueClass {
+    /// Whether a condition's value shows in itself which cells equal it: truth values and points in time are rendered as the
+    /// gateway needs them.
+    pub fn equals_as_rendered(self) -> bool {
+        matches!(
+            self,
+            ValueClass::Text | ValueClass::Integer | ValueClass::Decimal | ValueClass::Date
+        )
+    }
+
     /// The class of a column, if its PostgreSQL type is the canonical mapping of Intacct's type; anything else could
     /// compare differently here and there, and stays local.
     fn canonical(data_type: &DataType, type_oid: pg_sys::Oid, typmod: i32) -> Option<ValueClass> {

@@ -3,11 +3,16 @@
 
 use pgrx::pg_sys;
 use std::collections::HashMap;
+use std::rc::Rc;
 
-/// Answers by what was asked, as long as they fit into `work_mem`.
+/// Answers by what was asked, within `work_mem`: when it is full, others make room.
 pub struct Answers<A> {
-    answers: HashMap<String, A>,
+    answers: Vec<Entry<A>>,
+    /// The places of questions in `answers`.
+    places: HashMap<Rc<str>, usize>,
     bytes: usize,
+    /// What decides which answer goes.
+    dice: u64,
     /// The question that was kept last.
     last: Option<String>,
     /// Questions that the gateway was asked.
@@ -18,11 +23,20 @@ pub struct Answers<A> {
     pub whole_after: Option<u64>,
 }
 
+/// An answer that is kept.
+struct Entry<A> {
+    question: Rc<str>,
+    answer: A,
+    bytes: usize,
+}
+
 impl<A> Default for Answers<A> {
     fn default() -> Answers<A> {
         Answers {
-            answers: HashMap::new(),
+            answers: Vec::new(),
+            places: HashMap::new(),
             bytes: 0,
+            dice: 1,
             last: None,
             asked: 0,
             recalled: 0,
@@ -31,35 +45,71 @@ impl<A> Default for Answers<A> {
     }
 }
 
-/// What an entry of the map takes beside the question's text and the answer's own memory.
-const ENTRY_BYTES: usize = 2 * size_of::<(String, [usize; 8])>();
-
 impl<A: Clone> Answers<A> {
+    /// What an entry takes beside the question's text and the answer's own memory.
+    const ENTRY_BYTES: usize = 2 * (size_of::<Entry<A>>() + size_of::<(Rc<str>, usize)>());
+
     /// The answer to a question, if it is known.
     pub fn recall(&mut self, question: &str) -> Option<A> {
         let question = match (crate::guc::lookup_fault(), &self.last) {
             (5, Some(last)) => last,
             _ => question,
         };
-        let answer = self.answers.get(question).cloned();
+        let answer = self
+            .places
+            .get(question)
+            .map(|place| self.answers[*place].answer.clone());
         self.recalled += u64::from(answer.is_some());
         answer
     }
 
-    /// Bytes that further answers may take.
-    pub fn room(&self) -> usize {
-        // SAFETY: a setting of the backend, read on its main thread.
-        let work_mem = unsafe { pg_sys::work_mem }.max(64) as usize * 1024;
-        work_mem.saturating_sub(self.bytes)
+    /// Makes room for an answer of so many bytes; `false`: it is too large to be kept.
+    pub fn make_room(&mut self, bytes: usize) -> bool {
+        self.make_room_within(bytes, work_mem())
     }
 
-    /// Keeps an answer of so many bytes, if there is room for it.
+    /// Keeps an answer of so many bytes, in the place of one to the same question.
     pub fn keep(&mut self, question: String, answer: A, bytes: usize) {
-        let bytes = bytes + question.capacity() + ENTRY_BYTES;
-        if self.answers.contains_key(&question) || bytes <= self.room() {
+        self.keep_within(question, answer, bytes, work_mem());
+    }
+
+    /// Which answers go is left to chance: of keys that take turns, each would go just before it is wanted again, if the oldest
+    /// one went.
+    fn make_room_within(&mut self, bytes: usize, most: usize) -> bool {
+        while bytes <= most && self.bytes + bytes > most {
+            // Any sequence that has no short period will do (xorshift).
+            self.dice ^= self.dice << 13;
+            self.dice ^= self.dice >> 7;
+            self.dice ^= self.dice << 17;
+            self.forget((self.dice % self.answers.len().max(1) as u64) as usize);
+        }
+        bytes <= most
+    }
+
+    fn keep_within(&mut self, question: String, answer: A, bytes: usize, most: usize) {
+        if let Some(place) = self.places.get(question.as_str()) {
+            self.forget(*place);
+        }
+        let bytes = bytes + question.len() + Self::ENTRY_BYTES;
+        if self.make_room_within(bytes, most) {
             self.bytes += bytes;
             self.last = Some(question.clone());
-            self.answers.insert(question, answer);
+            let question: Rc<str> = question.into();
+            self.places.insert(question.clone(), self.answers.len());
+            self.answers.push(Entry {
+                question,
+                answer,
+                bytes,
+            });
+        }
+    }
+
+    fn forget(&mut self, place: usize) {
+        let entry = self.answers.swap_remove(place);
+        self.bytes -= entry.bytes;
+        self.places.remove(&entry.question);
+        if let Some(moved) = self.answers.get(place) {
+            self.places.insert(moved.question.clone(), place);
         }
     }
 
@@ -75,6 +125,12 @@ impl<A: Clone> Answers<A> {
         }
         Some(text)
     }
+}
+
+/// Bytes that answers may take.
+fn work_mem() -> usize {
+    // SAFETY: a setting of the backend, read on its main thread.
+    unsafe { pg_sys::work_mem }.max(64) as usize * 1024
 }
 
 /// A number with a comma before each three digits.
@@ -99,6 +155,48 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (4211, "4,211"), (1_000_000, "1,000,000")] {
             assert_eq!(grouped(number), text);
         }
+    }
+
+    #[test]
+    fn answers_make_room_for_others_and_take_no_more_than_they_may() {
+        let most = 100 * Answers::<usize>::ENTRY_BYTES;
+        let mut answers = Answers::<usize>::default();
+        for (number, bytes) in (0..5000).map(|number| (number, number % 7 * 100)) {
+            answers.keep_within(format!("{}", number % 300), number, bytes, most);
+            assert!(answers.bytes <= most);
+            let sum: usize = answers.answers.iter().map(|entry| entry.bytes).sum();
+            assert_eq!(
+                (sum, answers.places.len()),
+                (answers.bytes, answers.answers.len())
+            );
+            let last = answers.places[format!("{}", number % 300).as_str()];
+            assert_eq!(answers.answers[last].answer, number);
+        }
+        let misplaced = |(place, entry): (usize, &Entry<usize>)| answers.places[&entry.question] != place;
+        assert!(!answers.answers.iter().enumerate().any(misplaced));
+        let kept = answers.answers.len();
+        assert!((20..100).contains(&kept), "{kept}");
+        answers.keep_within("large".into(), 0, most, most);
+        assert_eq!(
+            answers.answers.len(),
+            kept,
+            "what is too large drives nothing out"
+        );
+    }
+
+    #[test]
+    fn keys_that_take_turns_are_not_all_lost() {
+        let most = 60 * (Answers::<u32>::ENTRY_BYTES + 2);
+        let mut answers = Answers::<u32>::default();
+        let mut found = 0;
+        for number in 0..3000 {
+            let question = format!("{}", 10 + number % 80);
+            match answers.places.contains_key(question.as_str()) {
+                true => found += 1,
+                false => answers.keep_within(question, 0, 0, most),
+            }
+        }
+        assert!(found > 600, "{found}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl KeyPart {
     }
 
     /// What a condition compares a column of this class with; `None` where that is not known to be equal just where the cells
-    /// are: truth values and points in time are rendered as the gateway needs them.
+    /// are.
     pub fn of_value(class: ValueClass, value: &Value) -> Option<KeyPart> {
         Some(match (class, value) {
             (ValueClass::Text, Value::Text(text)) => KeyPart::Text(text.as_bytes().into()),

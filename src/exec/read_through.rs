@@ -42,20 +42,30 @@ impl ReadThrough {
         query: impl FnOnce() -> Option<(Client, DialectKind, Query)>,
     ) -> Option<u64> {
         let calls = received.meter.stats().calls;
-        if matches!(self, ReadThrough::Unknown) && calls >= COUNT_AFTER {
-            *self = match query() {
-                Some((client, dialect, query)) if dialect.capabilities().total_count => {
-                    let counting = job::count(client, dialect, query, received.meter.clone());
-                    ReadThrough::Counting(counting.unwrap_or_else(|error| raise(error)))
-                }
-                _ => ReadThrough::Never,
-            };
-            if calls <= lookups {
-                return None;
-            }
+        if self.starts_to_count(received, query) && calls <= lookups {
+            return None;
         }
         self.settle(received, page_size);
         self.is_due(received, 0)
+    }
+
+    /// Starts to count, if it is time; whether it is.
+    pub fn starts_to_count(
+        &mut self,
+        received: &ScanStats,
+        query: impl FnOnce() -> Option<(Client, DialectKind, Query)>,
+    ) -> bool {
+        if !matches!(self, ReadThrough::Unknown) || received.meter.stats().calls < COUNT_AFTER {
+            return false;
+        }
+        *self = match query() {
+            Some((client, dialect, query)) if dialect.capabilities().total_count => {
+                let counting = job::count(client, dialect, query, received.meter.clone());
+                ReadThrough::Counting(counting.unwrap_or_else(|error| raise(error)))
+            }
+            _ => ReadThrough::Never,
+        };
+        true
     }
 
     /// While a lookup goes on for so many more calls: the same, for reading all rows in place of its rest.

@@ -12,8 +12,8 @@ use super::remote_rel::{JoinState, RelMember, Relation, RemoteField, RemoteRel, 
 use super::sort::{self, PushedOrder};
 use crate::catalog::{ForeignTable, ValueClass};
 use crate::error::raise_internal;
-use crate::private::{Private, ScanPart, ScanPrivate};
-use intacct::{Condition, Query, SelectItem};
+use crate::private::{LookupKey, Private, ScanPart, ScanPrivate, conjuncts};
+use intacct::{CompareOp, Condition, Query, SelectItem, Value};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
 
 /// Offers to read a join in one request.
@@ -286,6 +286,47 @@ unsafe fn columns<'a>(
     }
 }
 
+/// What finds the rows of a parameter among all: see [`ScanPrivate::lookup_keys`].
+unsafe fn lookup_keys(
+    source: &RemoteRel,
+    filter: Option<&Condition>,
+    params: &Params,
+    select: &mut Select,
+) -> Vec<LookupKey> {
+    let varies = |value: &Value| match value {
+        // SAFETY: an expression of the current planning.
+        Value::Param(number) => params
+            .expression(*number)
+            .is_none_or(|expression| unsafe { !pg_sys::pull_paramids(expression).is_null() }),
+        _ => false,
+    };
+    let mut keys = Vec::new();
+    for part in conjuncts(filter) {
+        if !part.values().into_iter().any(varies) {
+            continue;
+        }
+        let Condition::Compare {
+            field,
+            op: CompareOp::Eq,
+            ..
+        } = part
+        else {
+            return Vec::new();
+        };
+        let Some(class) = source.class_of(field).filter(|class| class.equals_as_rendered()) else {
+            return Vec::new();
+        };
+        keys.push((field, class));
+    }
+    keys.into_iter()
+        .map(|(field, class)| LookupKey {
+            cell: select.index(field),
+            field: field.clone(),
+            class,
+        })
+        .collect()
+}
+
 /// Makes the plan of a path of ours.
 ///
 /// # Safety
@@ -344,6 +385,8 @@ pub unsafe fn plan(
             })
             .collect();
 
+        // All rows are found again by what their conditions compare.
+        let lookup_keys = lookup_keys(source, filter.as_ref(), &params, &mut select);
         let mut query = Query::new(table.options.object.clone());
         query.docparid = table.options.docparid.clone();
         query.select = select.fields.into_iter().map(SelectItem::Field).collect();
@@ -371,6 +414,7 @@ pub unsafe fn plan(
             need_formatting,
             joined: Some(source.relation()),
             doubts,
+            lookup_keys,
         }));
         let private = private
             .to_list()

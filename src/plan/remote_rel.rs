@@ -293,6 +293,18 @@ impl<'a> RemoteRel<'a> {
         }
     }
 
+    /// How the values of a field compare, which the object that is asked names so.
+    pub fn class_of(&self, field: &str) -> Option<ValueClass> {
+        let own = |member: &RelMember<'a>| match member.path.is_empty() {
+            true => member.table.column_of_field(field)?.class,
+            false => {
+                let own = field.strip_prefix(&member.path)?.strip_prefix('.')?;
+                member.table.column_of_field(own)?.class
+            }
+        };
+        self.members.iter().find_map(own)
+    }
+
     /// Whether a field, as the object that is asked names it, is a column of text whose values the company does not list.
     fn is_free_text(&self, field: &str) -> bool {
         self.members.iter().any(|member| {

@@ -289,6 +289,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             need_formatting,
             joined: None,
             doubts: Doubts::default(),
+            lookup_keys: Vec::new(),
         };
         let private = Private::Scan(Box::new(private))
             .to_list()

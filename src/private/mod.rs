@@ -10,7 +10,7 @@ pub mod transform;
 pub use aggregate::{AggregateOutput, AggregatePrivate, FirstRow, Merge, QueryItem};
 pub use lookup::{Join, LOOKUP_NAME, LookupPrivate};
 pub use modify::ModifyPrivate;
-pub use scan::{Finish, ScanPart, ScanPrivate, WantedRows};
+pub use scan::{Finish, LookupKey, ScanPart, ScanPrivate, WantedRows, conjuncts};
 
 use pgrx::{PgList, pg_sys};
 use serde::de::DeserializeOwned;

@@ -1,7 +1,8 @@
 //! What the planner passes to the executor of a scan.
 
 use super::transform::ParamTransform;
-use intacct::{AssumedKey, Count, DialectKind, Doubts, Query};
+use crate::catalog::ValueClass;
+use intacct::{AssumedKey, Condition, Count, DialectKind, Doubts, Query};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a scan needs to know beside the catalogs.
@@ -41,6 +42,30 @@ pub struct ScanPrivate {
     pub joined: Option<u16>,
     /// What must be proven beside the query before its rows are shown.
     pub doubts: Doubts,
+    /// Of rows of several tables, what finds those of a parameter among those of all: the fields that conditions compare with
+    /// values of the executor. None where other conditions depend on such values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookup_keys: Vec<LookupKey>,
+}
+
+/// A field that must equal a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupKey {
+    /// Its name in the query.
+    pub field: String,
+    /// Its index in the query's `select`.
+    pub cell: u16,
+    /// How its values compare.
+    pub class: ValueClass,
+}
+
+/// The parts of a condition that must all hold.
+pub fn conjuncts(filter: Option<&Condition>) -> &[Condition] {
+    match filter {
+        Some(Condition::And(parts)) => parts,
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    }
 }
 
 /// A slice of the rows by whether the first sort key is null: its place in the order is the gateway's own affair, so

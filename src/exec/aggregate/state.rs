@@ -281,7 +281,7 @@ impl AggregateState {
     /// many calls.
     fn reads_rows(&mut self, client: &Client, bindings: &[Binding], scan: &mut ScanState) -> bool {
         let asked = self.answers.as_ref().map_or(0, |answers| answers.asked);
-        if asked == 0 || self.plan.joined {
+        if asked == 0 || !scan.can_read_whole() {
             return false;
         }
         let constant = self.parameters.constant(bindings);
@@ -296,9 +296,8 @@ impl AggregateState {
             .before_lookup(asked, &mut self.received, page_size, || {
                 Some((client, dialect, query?))
             });
-        if !due.is_some_and(|rows| scan.read_whole_next(rows)) {
-            return false;
-        }
+        let Some(rows) = due else { return false };
+        scan.read_whole_next(rows);
         if let Some(answers) = &mut self.answers {
             answers.whole_after = Some(self.received.meter.stats().calls);
             answers.recalled += 1;

@@ -57,7 +57,7 @@ impl Resumed {
             let before = &self.pages[number];
             let same = (0..page.columns()).all(|column| page.cell(row, column) == before.cell(known, column));
             if !same {
-                self.moved();
+                moved();
             }
             self.next.1 += 1;
             self.skip_empty();
@@ -71,12 +71,9 @@ impl Resumed {
         self.next.0 == self.pages.len()
     }
 
-    /// Raises that the rows have changed.
-    pub fn moved(&self) -> ! {
-        raise(Error::new(
-            ErrorKind::Moved,
-            "the rows of a subquery changed while they were read again",
-        ))
+    /// The rows that were used.
+    pub fn pages(&self) -> &[Rc<Page>] {
+        &self.pages
     }
 
     fn skip_empty(&mut self) {
@@ -84,6 +81,14 @@ impl Resumed {
             self.next = (self.next.0 + 1, 0);
         }
     }
+}
+
+/// Raises that the rows have changed.
+pub fn moved() -> ! {
+    raise(Error::new(
+        ErrorKind::Moved,
+        "the rows of a subquery changed while they were read again",
+    ))
 }
 
 #[cfg(test)]

@@ -3,29 +3,29 @@
 
 use super::job::{self, Job};
 use super::kept::Resumed;
-use super::state::{Rest, ScanPhase, ScanState, Source};
-use super::whole::Whole;
+use super::state::{Left, Rest, ScanPhase, ScanState, Source};
+use super::whole::{Cursor, UsedRows, Whole};
 use crate::error::raise;
+use crate::exec::aggregate;
 use crate::exec::answers::Answers;
 use crate::exec::bind;
 use crate::exec::read_through::ReadThrough;
 use crate::private::ScanPrivate;
 use crate::shmem::Tracked;
-use intacct::{Binding, Page, Query};
+use intacct::{Binding, CellReader, ErrorKind, Page, Query};
 use pgrx::pg_sys;
 use std::rc::Rc;
 
 impl ScanState {
     /// Records a page of the answer that is under way; one that outgrows the memory is not kept.
     pub(super) fn record(&mut self, page: &Rc<Page>) {
-        let (Some(answers), Some(recording)) = (&self.answers, &mut self.recording) else {
+        let (Some(answers), Some(recording)) = (&mut self.answers, &mut self.recording) else {
             return;
         };
         recording.bytes += page.memory_bytes() + size_of::<Page>();
-        if recording.bytes > answers.room() {
-            self.recording = None;
-        } else {
-            recording.kept.pages.push(page.clone());
+        match answers.make_room(recording.bytes) {
+            true => recording.kept.pages.push(page.clone()),
+            false => self.recording = None,
         }
     }
 
@@ -47,13 +47,17 @@ impl ScanState {
         }
     }
 
-    /// Reads all rows, of which there are so many, for the next question; `false`: they do not answer it.
-    pub fn read_whole_next(&mut self, rows: u64) -> bool {
-        let can = self.answers.is_some() && self.plan.joined.is_none();
-        if can && self.whole.is_none() {
+    /// Whether answers can be found among all rows. Those of several tables are not checked again, so they must be found by keys
+    /// alone.
+    pub fn can_read_whole(&self) -> bool {
+        self.answers.is_some() && (self.plan.joined.is_none() || !self.plan.lookup_keys.is_empty())
+    }
+
+    /// Reads all rows, of which there are so many, for the next question.
+    pub fn read_whole_next(&mut self, rows: u64) {
+        if self.whole.is_none() {
             self.whole_next = Some(rows);
         }
-        can
     }
 
     /// What is known of the answer to a plan whose parameters are bound.
@@ -70,10 +74,10 @@ impl ScanState {
         let Some(answers) = &mut self.answers else {
             return Source::Gateway(None);
         };
-        if let Some(whole) = &mut self.whole {
+        // SAFETY: main thread.
+        if let Some(cursor) = unsafe { find(&mut self.whole, plan, self.reader.as_ref()) } {
             answers.recalled += 1;
-            // SAFETY: main thread.
-            return Source::Known(Rest::Whole(unsafe { whole.find(&plan.query) }));
+            return Source::Known(Rest::Whole(cursor));
         }
         let question = question(plan, bindings, is_exact);
         if let Some(kept) = answers.recall(&question) {
@@ -81,33 +85,56 @@ impl ScanState {
         }
         let rows = match self.whole_next.take() {
             Some(rows) => Some(rows),
-            None if self.plan.joined.is_some() || answers.asked == 0 => None,
+            None if answers.asked == 0 || self.whole.is_some() => None,
             None => {
                 let asked = answers.asked;
-                let query = self.constant_query(bindings);
-                let (client, dialect) = (self.client(), self.plan.dialect);
-                let page_size = self.table.page_size();
-                self.read_through
-                    .before_lookup(asked, &mut self.received, page_size, || {
-                        Some((client, dialect, query?))
-                    })
+                self.before_lookup(asked, bindings)
             }
         };
-        if let Some(rows) = rows
+        if let Some(rows) = rows {
             // SAFETY: same contract as this function.
-            && let Some(whole) = unsafe { self.read_whole((*context).ecxt_per_query_memory, bindings, rows) }
-        {
-            if let Some(answers) = &mut self.answers {
-                answers.recalled += 1;
-            }
-            let whole = self.whole.insert(whole);
+            unsafe { self.read_whole((*context).ecxt_per_query_memory, bindings, rows) };
             // SAFETY: main thread.
-            return Source::Known(Rest::Whole(unsafe { whole.find(&plan.query) }));
+            if let Some(cursor) = unsafe { find(&mut self.whole, plan, self.reader.as_ref()) } {
+                if let Some(answers) = &mut self.answers {
+                    answers.recalled += 1;
+                }
+                return Source::Known(Rest::Whole(cursor));
+            }
         }
         if let Some(answers) = &mut self.answers {
             answers.asked += 1;
         }
         Source::Gateway(Some(question))
+    }
+
+    /// Before the gateway is asked once more, after so many lookups: the number of all rows, if these are to be read instead.
+    fn before_lookup(&mut self, asked: u64, bindings: &[Binding]) -> Option<u64> {
+        if !self.can_read_whole() {
+            return None;
+        }
+        let query = self.constant_query(bindings);
+        let (client, dialect) = (self.client(), self.plan.dialect);
+        let page_size = self.table.page_size();
+        self.read_through
+            .before_lookup(asked, &mut self.received, page_size, || {
+                Some((client, dialect, query?))
+            })
+    }
+
+    /// Under a LIMIT pages grow from a few rows on: what a table of one page has may take several. A count travels with the next
+    /// one, if it is time; whether it is.
+    unsafe fn counts_beside(&mut self, context: *mut pg_sys::ExprContext) -> bool {
+        let wanted = matches!(&self.progress, ScanPhase::Reading { shown, .. } if shown.wanted.is_some());
+        if !wanted || !matches!(self.read_through, ReadThrough::Unknown) {
+            return false;
+        }
+        // SAFETY: same contract as the caller's.
+        let bindings = unsafe { self.parameters.evaluate(context) };
+        let query = self.constant_query(&bindings);
+        let (client, dialect) = (self.client(), self.plan.dialect);
+        self.read_through
+            .starts_to_count(&self.received, || Some((client, dialect, query?)))
     }
 
     /// The query for all rows, whatever parameters vary; none where they match no row.
@@ -116,17 +143,15 @@ impl ScanState {
         job::bind(&self.plan, &constant).map(|plan| plan.query)
     }
 
-    /// Reads all rows, whatever parameters vary. Raises what goes wrong.
+    /// Reads all rows, whatever parameters vary. Where nothing proves that they are those of the join, none are kept. Raises what
+    /// goes wrong.
     ///
     /// # Safety
     /// Main thread; `memory` must live as long as the scan.
-    unsafe fn read_whole(
-        &mut self,
-        memory: pg_sys::MemoryContext,
-        bindings: &[Binding],
-        rows: u64,
-    ) -> Option<Whole> {
-        let query = self.constant_query(bindings)?;
+    unsafe fn read_whole(&mut self, memory: pg_sys::MemoryContext, bindings: &[Binding], rows: u64) {
+        let Some(query) = self.constant_query(bindings) else {
+            return;
+        };
         let client = self.client();
         let plan = ScanPrivate {
             query,
@@ -151,11 +176,20 @@ impl ScanState {
         let mut whole =
             unsafe { Whole::new(memory, &self.table, &self.plan, self.parameters.varies(), rows) };
         let (mut pages, mut read) = (0, 0);
-        while let Some(page) = self
-            .received
-            .wait(|| stream.next())
-            .unwrap_or_else(|error| raise(error))
-        {
+        loop {
+            let page = match self.received.wait(|| stream.next()) {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error)
+                    if self.plan.joined.is_some()
+                        && pages == 0
+                        && (*error.kind() == ErrorKind::Undecided || aggregate::may_read_rows(&error)) =>
+                {
+                    self.read_through = ReadThrough::Never;
+                    return;
+                }
+                Err(error) => raise(error),
+            };
             pages += 1;
             read += page.rows() as u64;
             self.received.add(&page);
@@ -168,10 +202,16 @@ impl ScanState {
                 unsafe { whole.add(&page, reader) };
             }
         }
+        if !whole.is_usable() {
+            // SAFETY: main thread.
+            unsafe { whole.close() };
+            self.read_through = ReadThrough::Never;
+            return;
+        }
         if let Some(answers) = &mut self.answers {
             answers.whole_after = Some(before);
         }
-        Some(whole)
+        self.whole = Some(whole);
     }
 
     /// Reads all rows in place of an answer whose first page shows that it costs as much.
@@ -185,7 +225,7 @@ impl ScanState {
             self.read_through,
             ReadThrough::Counting(_) | ReadThrough::Counted { .. }
         );
-        if remaining == 0 || !counted || self.answers.is_none() || !self.blocking {
+        if remaining == 0 || !counted || !self.can_read_whole() || !self.blocking {
             return false;
         }
         let page_size = self.table.page_size();
@@ -203,7 +243,76 @@ impl ScanState {
         true
     }
 
-    /// Asks once more for an answer of which only the rows that were used now had been kept.
+    /// Between two pages of an answer: reads all rows in place of the rest, when as much has been spent. The rows that were used
+    /// are left out of them.
+    pub(super) unsafe fn turns_to_whole(&mut self, context: *mut pg_sys::ExprContext) -> bool {
+        if !self.can_read_whole() || !self.blocking || self.whole.is_some() {
+            return false;
+        }
+        // SAFETY: same contract as the caller's.
+        let begun = unsafe { self.counts_beside(context) };
+        let counted = matches!(
+            self.read_through,
+            ReadThrough::Counting(_) | ReadThrough::Counted { .. }
+        );
+        if begun || !counted {
+            return false;
+        }
+        let used = match (&self.resumed, &self.recording) {
+            (Some(resumed), _) if !resumed.is_done() => resumed.pages().to_vec(),
+            (_, Some(recording)) => recording.kept.pages.clone(),
+            // They have outgrown the memory.
+            (_, None) => return false,
+        };
+        let page_size = self.table.page_size();
+        let due = self.read_through.instead_of(0, &mut self.received, page_size);
+        // SAFETY: same contract as the caller's.
+        due.is_some_and(|rows| unsafe { self.turn_to_whole(context, used, rows) })
+    }
+
+    /// Reads all rows, of which there are so many, in place of the rest of the present answer.
+    unsafe fn turn_to_whole(
+        &mut self,
+        context: *mut pg_sys::ExprContext,
+        used: Vec<Rc<Page>>,
+        rows: u64,
+    ) -> bool {
+        // SAFETY: same contract as the caller's.
+        let bindings = unsafe { self.parameters.evaluate(context) };
+        let Some(plan) = job::bind(&self.plan, &bindings) else {
+            return false;
+        };
+        // SAFETY: as above.
+        unsafe { self.read_whole((*context).ecxt_per_query_memory, &bindings, rows) };
+        // SAFETY: main thread.
+        let Some(cursor) = (unsafe { find(&mut self.whole, &plan, self.reader.as_ref()) }) else {
+            return false;
+        };
+        let left = self.left;
+        self.recording = None;
+        self.resumed = None;
+        let source = Source::Known(Rest::Whole(cursor));
+        self.read(Some(plan), &bindings, source, false, false);
+        self.used = Some(UsedRows::new(&used));
+        // The rows at hand are not all of the answer, whatever comes: they are not read again.
+        if let ScanPhase::Reading { pages, .. } = &mut self.progress {
+            *pages = used.len() as u64 + 1;
+        }
+        if let (Some((before, began)), Some((now, _))) = (left, self.left) {
+            let is_exact = self
+                .table
+                .expresses_exactly_at_execution(&bindings, self.plan.query.filter.as_ref());
+            // What the gateway has skipped is not among the rows that were used.
+            let skip = match is_exact {
+                true => now.skip,
+                false => before.skip,
+            };
+            self.left = Some((Left { skip, ..before }, began));
+        }
+        true
+    }
+
+    /// Asks once more for an answer of which only the rows that were used now had been kept. Raises what goes wrong.
     pub(super) unsafe fn resume(
         &mut self,
         context: *mut pg_sys::ExprContext,
@@ -212,6 +321,14 @@ impl ScanState {
     ) {
         // SAFETY: same contract as the caller's.
         let bindings = unsafe { self.parameters.evaluate(context) };
+        // None is begun when as much has been spent as all rows cost; the count is waited for.
+        let due = self.before_lookup(0, &bindings);
+        if let Some(rows) = due
+            // SAFETY: same contract as the caller's.
+            && unsafe { self.turn_to_whole(context, used.clone(), rows) }
+        {
+            return;
+        }
         let is_exact = self
             .table
             .expresses_exactly_at_execution(&bindings, self.plan.query.filter.as_ref());
@@ -227,6 +344,17 @@ impl ScanState {
         // What was skipped and returned stays so.
         self.left = left;
     }
+}
+
+/// The rows that a bound plan may keep, among all.
+///
+/// # Safety
+/// Main thread.
+unsafe fn find(whole: &mut Option<Whole>, plan: &ScanPrivate, reader: Option<&CellReader>) -> Option<Cursor> {
+    // SAFETY: same contract as this function.
+    whole
+        .as_mut()
+        .and_then(|whole| unsafe { whole.find(&plan.query, reader) })
 }
 
 /// What the gateway is asked with bound parameters, as text.

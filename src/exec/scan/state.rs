@@ -1,10 +1,10 @@
 //! Executor state of a foreign scan (`fdw_state`).
 
 use super::job::{self, Job};
-use super::kept::{Kept, Recording, Resumed};
+use super::kept::{Kept, Recording, Resumed, moved};
 use super::lines::Lines;
 use super::stats::ScanStats;
-use super::whole::{Cursor, Whole};
+use super::whole::{Cursor, UsedRows, Whole};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::convert::memory::RowMemory;
@@ -81,6 +81,8 @@ pub struct ScanState {
     pub(super) read_through: ReadThrough,
     /// All rows, once they are read.
     pub(super) whole: Option<Whole>,
+    /// Rows of the present answer that were used before all rows were read in its place.
+    pub(super) used: Option<UsedRows>,
     /// The number of all rows, which are read for the next question: lookups of the node above have cost as much.
     pub(super) whole_next: Option<u64>,
 }
@@ -88,8 +90,8 @@ pub struct ScanState {
 /// Rows that are still to be skipped and returned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left {
-    skip: u64,
-    limit: u64,
+    pub(super) skip: u64,
+    pub(super) limit: u64,
 }
 
 /// Where the scan stands.
@@ -126,7 +128,7 @@ pub(super) enum Rest {
 pub(super) struct SharedProgress {
     tracked: Option<Tracked>,
     /// Rows that the statement wants, where known.
-    wanted: Option<u64>,
+    pub(super) wanted: Option<u64>,
     /// The first page shows how many rows there are: they are not read in parts.
     counts: bool,
     rows: u64,
@@ -191,6 +193,7 @@ impl ScanState {
             resumed: None,
             read_through: ReadThrough::Unknown,
             whole: None,
+            used: None,
             whole_next: None,
         }
     }
@@ -234,14 +237,21 @@ impl ScanState {
         if matches!(self.left, Some((Left { limit: 0, .. }, _))) {
             return false;
         }
-        while let ScanPhase::Reading {
-            page,
-            row,
-            pages,
-            rest,
-            shown,
-        } = &mut self.progress
-        {
+        loop {
+            // SAFETY: same contract as this function.
+            if self.is_between_pages() && unsafe { self.turns_to_whole(context) } {
+                continue;
+            }
+            let ScanPhase::Reading {
+                page,
+                row,
+                pages,
+                rest,
+                shown,
+            } = &mut self.progress
+            else {
+                return false;
+            };
             if *row < page.rows() {
                 let current = *row;
                 *row += 1;
@@ -283,14 +293,19 @@ impl ScanState {
                     let next = self
                         .whole
                         .as_mut()
-                        .and_then(|whole| unsafe { whole.page(cursor) });
+                        .and_then(|whole| unsafe { whole.page(cursor, &mut self.used) });
                     match next {
                         Some(next) => {
                             *pages += 1;
                             *page = next;
                             *row = 0;
                         }
-                        None => *rest = Rest::Nothing,
+                        None => {
+                            *rest = Rest::Nothing;
+                            if self.used.take().is_some_and(|used| !used.is_done()) {
+                                moved();
+                            }
+                        }
                     }
                     continue;
                 }
@@ -323,7 +338,7 @@ impl ScanState {
                     if let Some(resumed) = self.resumed.take()
                         && !resumed.is_done()
                     {
-                        resumed.moved();
+                        moved();
                     }
                     *rest = Rest::Nothing;
                     shown.tracked = None;
@@ -348,7 +363,13 @@ impl ScanState {
                 }
             }
         }
-        false
+    }
+
+    /// Whether the rows at hand are used up, and the gateway has shown that there are more.
+    fn is_between_pages(&self) -> bool {
+        self.answers.is_some()
+            && matches!(&self.progress, ScanPhase::Reading { page, row, pages: 1.., rest: Rest::Gateway(_), .. }
+                if *row >= page.rows() && page.remaining != Some(0))
     }
 
     /// Starts over. When the parameters are the same and the first page is still at hand, it is read again.
@@ -359,7 +380,7 @@ impl ScanState {
         match &mut self.progress {
             ScanPhase::Reading {
                 row, pages: 0..=1, ..
-            } if !parameters_changed && self.resumed.is_none() => *row = 0,
+            } if !parameters_changed && self.resumed.is_none() && self.used.is_none() => *row = 0,
             ScanPhase::Local if !parameters_changed => {}
             _ => self.stop(),
         }
@@ -426,6 +447,7 @@ impl ScanState {
     pub fn stop(&mut self) {
         self.keep_answer(false);
         self.resumed = None;
+        self.used = None;
         self.progress = ScanPhase::Idle;
     }
 

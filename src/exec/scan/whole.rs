@@ -5,22 +5,15 @@
 //! knows the one before it. The conditions are checked again on the rows that are returned, so it is no matter that a bucket has
 //! rows of other keys. Rows are returned in the order in which they were read, which is the one that the path claims.
 
-use crate::catalog::{ForeignTable, ValueClass};
+use crate::catalog::ForeignTable;
 use crate::error::raise_internal;
 use crate::exec::key_part::KeyPart;
-use crate::private::ScanPrivate;
+use crate::private::{LookupKey, ScanPrivate, conjuncts};
 use intacct::{CellReader, CompareOp, Condition, Page, Query, SelectItem, Value};
 use pgrx::{PgMemoryContexts, pg_sys};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
-
-/// A field that conditions compare with a parameter.
-struct KeyField {
-    field: String,
-    /// Its column in the pages.
-    cell: usize,
-    class: ValueClass,
-}
 
 /// Where a row lies: an offset in memory, or with [`IN_FILE`] a segment and an offset of the file.
 type Position = u64;
@@ -33,9 +26,11 @@ const HEADER: usize = 20;
 
 /// All rows.
 pub struct Whole {
-    keys: Vec<KeyField>,
+    keys: Vec<LookupKey>,
     /// A key could not be read: nothing is looked up, all rows are looked at.
     unhashed: bool,
+    /// The conditions are not checked again: of the rows that are found, the keys decide.
+    decides: bool,
     buckets: Vec<Position>,
     columns: usize,
     rows: u64,
@@ -49,6 +44,66 @@ pub struct Whole {
     end: (i32, i64),
 }
 
+/// Appends the cells of a row: of each, its length and its text. No cell is empty: nothing stands for a cell without a value.
+fn write_row(page: &Page, row: usize, bytes: &mut Vec<u8>) {
+    for column in 0..page.columns() {
+        let cell = page.cell(row, column).unwrap_or_default();
+        bytes.extend_from_slice(&(cell.len() as u32).to_ne_bytes());
+        bytes.extend_from_slice(cell);
+    }
+}
+
+/// The cells of a row that was written so.
+fn cells(mut row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = row.split_at_checked(4)?;
+        let length = u32::from_ne_bytes(length.try_into().ok()?);
+        let (cell, rest) = rest.split_at_checked(length as usize)?;
+        row = rest;
+        Some((!cell.is_empty()).then_some(cell))
+    })
+}
+
+/// Rows of an answer that were used before all rows were read in its place, to be left out of these.
+pub struct UsedRows {
+    /// How often each is there.
+    rows: HashMap<Box<[u8]>, u32>,
+}
+
+impl UsedRows {
+    /// The rows of these pages.
+    pub fn new(pages: &[Rc<Page>]) -> UsedRows {
+        let mut rows = HashMap::new();
+        let mut bytes = Vec::new();
+        for (page, row) in pages
+            .iter()
+            .flat_map(|page| (0..page.rows()).map(move |row| (page, row)))
+        {
+            bytes.clear();
+            write_row(page, row, &mut bytes);
+            *rows.entry(bytes.as_slice().into()).or_insert(0) += 1;
+        }
+        UsedRows { rows }
+    }
+
+    /// Whether the row was used; it counts once.
+    pub fn take(&mut self, row: &[u8]) -> bool {
+        let Some(left) = self.rows.get_mut(row) else {
+            return false;
+        };
+        *left -= 1;
+        if *left == 0 {
+            self.rows.remove(row);
+        }
+        true
+    }
+
+    /// Whether all have been found.
+    pub fn is_done(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 /// The rows of one parameter, yet to be returned.
 pub enum Cursor {
     /// These, in this order.
@@ -58,11 +113,13 @@ pub enum Cursor {
 }
 
 /// The fields that a condition compares with what varies, and that can be hashed.
-fn key_fields(table: &ForeignTable, plan: &ScanPrivate, varies: &[bool]) -> Vec<KeyField> {
-    if plan.query.case_insensitive || plan.joined.is_some() {
+fn key_fields(table: &ForeignTable, plan: &ScanPrivate, varies: &[bool]) -> Vec<LookupKey> {
+    if plan.joined.is_some() {
+        return plan.lookup_keys.clone();
+    }
+    if plan.query.case_insensitive {
         return Vec::new();
     }
-    let parts = parts(plan.query.filter.as_ref());
     let key = |part: &Condition| {
         let Condition::Compare {
             field,
@@ -73,31 +130,19 @@ fn key_fields(table: &ForeignTable, plan: &ScanPrivate, varies: &[bool]) -> Vec<
             return None;
         };
         let class = table.column_of_field(field)?.class?;
-        let is_hashed = matches!(
-            class,
-            ValueClass::Text | ValueClass::Integer | ValueClass::Decimal | ValueClass::Date
-        );
         let select = &plan.query.select;
         let cell = select
             .iter()
             .position(|item| matches!(item, SelectItem::Field(shown) if shown.eq_ignore_ascii_case(field)))?;
         let varies = varies.get(*number as usize - 1).copied().unwrap_or(false);
-        (is_hashed && varies).then(|| KeyField {
+        (class.equals_as_rendered() && varies).then(|| LookupKey {
             field: field.clone(),
-            cell,
+            cell: cell as u16,
             class,
         })
     };
+    let parts = conjuncts(plan.query.filter.as_ref());
     parts.iter().filter_map(key).collect()
-}
-
-/// The parts of a condition that must all hold.
-fn parts(filter: Option<&Condition>) -> &[Condition] {
-    match filter {
-        Some(Condition::And(parts)) => parts,
-        Some(one) => std::slice::from_ref(one),
-        None => &[],
-    }
 }
 
 fn hash_of(parts: &[KeyPart]) -> u64 {
@@ -133,6 +178,7 @@ impl Whole {
         };
         Whole {
             unhashed: keys.is_empty(),
+            decides: plan.joined.is_some(),
             keys,
             buckets: vec![NOWHERE; buckets],
             columns: 0,
@@ -162,12 +208,7 @@ impl Whole {
             bytes.extend_from_slice(&previous.to_ne_bytes());
             bytes.extend_from_slice(&hash.unwrap_or(0).to_ne_bytes());
             bytes.extend_from_slice(&[0; 4]);
-            for column in 0..page.columns() {
-                // No cell is empty: nothing stands for a cell without a value.
-                let cell = page.cell(row, column).unwrap_or_default();
-                bytes.extend_from_slice(&(cell.len() as u32).to_ne_bytes());
-                bytes.extend_from_slice(cell);
-            }
+            write_row(page, row, &mut bytes);
             let length = u32::try_from(bytes.len() - HEADER)
                 .unwrap_or_else(|_| raise_internal("a row of more than 4 GiB"));
             bytes[HEADER - 4..HEADER].copy_from_slice(&length.to_ne_bytes());
@@ -190,7 +231,7 @@ impl Whole {
     fn hash_of_row(&mut self, page: &Page, row: usize, reader: &CellReader) -> Option<u64> {
         let mut parts = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
-            match KeyPart::of_cell(key.class, page.cell(row, key.cell)?, reader) {
+            match KeyPart::of_cell(key.class, page.cell(row, key.cell.into())?, reader) {
                 Ok(part) => parts.push(part),
                 Err(_) => {
                     self.unhashed = true;
@@ -201,13 +242,18 @@ impl Whole {
         Some(hash_of(&parts))
     }
 
-    /// The rows that a query may keep, whose parameters are bound.
+    /// Whether rows can be found in it.
+    pub fn is_usable(&self) -> bool {
+        !(self.decides && self.unhashed)
+    }
+
+    /// The rows that a query may keep, whose parameters are bound; `None`: it cannot be determined here.
     ///
     /// # Safety
     /// Main thread.
-    pub unsafe fn find(&mut self, query: &Query) -> Cursor {
-        let asked = parts(query.filter.as_ref());
-        let value = |key: &KeyField| {
+    pub unsafe fn find(&mut self, query: &Query, reader: Option<&CellReader>) -> Option<Cursor> {
+        let asked = conjuncts(query.filter.as_ref());
+        let value = |key: &LookupKey| {
             asked.iter().find_map(|part| match part {
                 Condition::Compare {
                     field,
@@ -219,7 +265,7 @@ impl Whole {
         };
         let wanted: Option<Vec<KeyPart>> = self.keys.iter().map(value).collect();
         let Some(wanted) = wanted.filter(|_| !self.unhashed) else {
-            return Cursor::All(self.first(), self.rows);
+            return (!self.decides).then(|| Cursor::All(self.first(), self.rows));
         };
         let hash = hash_of(&wanted);
         let mut found = Vec::new();
@@ -234,10 +280,36 @@ impl Whole {
             position = previous;
         }
         found.reverse();
+        if self.decides {
+            let reader = reader?;
+            // SAFETY: same contract as this function.
+            found.retain(|position| unsafe { self.has_key(*position, &wanted, reader) });
+        }
         if crate::guc::lookup_fault() == 6 {
             found.pop();
         }
-        Cursor::Chosen(found.into_iter())
+        Some(Cursor::Chosen(found.into_iter()))
+    }
+
+    /// Whether the row at a position has this key.
+    ///
+    /// # Safety
+    /// Main thread.
+    unsafe fn has_key(&mut self, position: Position, wanted: &[KeyPart], reader: &CellReader) -> bool {
+        let mut bytes = Vec::new();
+        // SAFETY: same contract as this function.
+        unsafe {
+            let (_, _, length) = self.header(position);
+            bytes.resize(length as usize, 0);
+            self.read(position, HEADER as u64, &mut bytes);
+        }
+        let cells: Vec<_> = cells(&bytes).collect();
+        let mut parts = self.keys.iter().zip(wanted);
+        parts.all(|(key, wanted)| {
+            let cell = cells.get(usize::from(key.cell)).copied().flatten();
+            let part = cell.and_then(|cell| KeyPart::of_cell(key.class, cell, reader).ok());
+            part.as_ref() == Some(wanted)
+        })
     }
 
     fn first(&self) -> Position {
@@ -251,7 +323,7 @@ impl Whole {
     ///
     /// # Safety
     /// Main thread; a cursor of this store.
-    pub unsafe fn page(&mut self, cursor: &mut Cursor) -> Option<Rc<Page>> {
+    pub unsafe fn page(&mut self, cursor: &mut Cursor, used: &mut Option<UsedRows>) -> Option<Rc<Page>> {
         let mut page = Page::default();
         let mut bytes = Vec::new();
         // SAFETY: same contract as this function.
@@ -272,15 +344,11 @@ impl Whole {
                     *left -= 1;
                     *position = self.after(*position, HEADER as u64 + u64::from(length));
                 }
-                let mut rest = bytes.as_slice();
-                let cells = (0..self.columns).map(|_| {
-                    let (length, cells) = rest.split_at(4);
-                    let length = u32::from_ne_bytes(length.try_into().unwrap_or_default());
-                    let (cell, cells) = cells.split_at(length as usize);
-                    rest = cells;
-                    (!cell.is_empty()).then_some(cell)
-                });
-                if !page.push_cells(cells) {
+                if used.as_mut().is_some_and(|used| used.take(&bytes)) {
+                    pgrx::check_for_interrupts!();
+                    continue;
+                }
+                if !page.push_cells(cells(&bytes)) {
                     raise_internal("a page of more than 4 GiB");
                 }
             }
@@ -385,4 +453,32 @@ fn place(position: Position) -> (i32, i64) {
 
 fn plus(position: Position, bytes: u64) -> Position {
     position + bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_were_used_are_left_out_as_often_as_they_were() {
+        let mut page = Page::default();
+        for cell in [Some("a"), Some("b"), None, Some("a")] {
+            assert!(page.push_cells([cell.map(str::as_bytes), Some(b"x".as_slice())]));
+        }
+        let row = |row| {
+            let mut bytes = Vec::new();
+            write_row(&page, row, &mut bytes);
+            bytes
+        };
+        assert_eq!(
+            cells(&row(1)).collect::<Vec<_>>(),
+            [Some(b"b".as_slice()), Some(b"x")]
+        );
+        assert_eq!(cells(&row(2)).collect::<Vec<_>>(), [None, Some(b"x".as_slice())]);
+        let mut used = UsedRows::new(&[Rc::new(page.clone())]);
+        assert!(used.take(&row(0)) && used.take(&row(0)), "twice");
+        assert!(!used.take(&row(0)), "and no third time");
+        assert!(used.take(&row(2)) && !used.is_done());
+        assert!(used.take(&row(1)) && used.is_done());
+    }
 }

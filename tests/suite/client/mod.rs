@@ -32,6 +32,7 @@ mod ordering;
 mod owned;
 pub mod preloaded;
 mod private_rows;
+mod promise;
 mod proofs;
 mod query;
 mod ranges;
