@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use postgres::{Client, NoTls};
 
@@ -124,14 +125,52 @@ pub fn citus_workers() -> Vec<u16> {
 }
 
 /// A connection to a worker of Citus.
-fn connect_worker(port: u16, database: &str) -> Client {
+fn try_connect_worker(port: u16, database: &str) -> Result<Client, postgres::Error> {
     postgres::Config::new()
         .host("127.0.0.1")
         .port(port)
         .user("postgres")
         .dbname(database)
         .connect(NoTls)
+}
+
+/// The same, once it is there for sure.
+fn connect_worker(port: u16, database: &str) -> Client {
+    try_connect_worker(port, database)
         .unwrap_or_else(|error| panic!("no connection to the worker at port {port}: {error:?}"))
+}
+
+/// Takes a database of a worker of Citus away from everybody, or gives it back.
+///
+/// # Panics
+/// If the worker cannot be reached.
+pub fn lose_worker(database: &str, port: u16, lost: bool) {
+    let mut worker = connect_worker(port, "postgres");
+    let allow = format!("ALTER DATABASE {database} ALLOW_CONNECTIONS {}", !lost);
+    worker.batch_execute(&allow).expect("an owner's right");
+    if lost {
+        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+        worker.execute(end, &[&database]).expect("terminated");
+    }
+}
+
+/// Kills a backend of a worker of Citus, and waits until the server, which restarts, is there again.
+///
+/// # Panics
+/// If the worker cannot be reached, or does not come back.
+pub fn kill_worker(database: &str, port: u16) {
+    let mut worker = connect_worker(port, database);
+    kill(backend(&mut worker));
+    while worker.simple_query("SELECT 1").is_ok() {
+        std::thread::yield_now();
+    }
+    for _ in 0..600 {
+        if try_connect_worker(port, database).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("the worker at port {port} does not come back");
 }
 
 /// A database on the coordinator and on each worker, with Citus and the extension.
@@ -203,7 +242,7 @@ impl Database {
             match admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")) {
                 Ok(()) => break,
                 Err(error) if attempt < 50 && error.code().is_some_and(|code| code.code() == "55006") => {
-                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    std::thread::sleep(Duration::from_millis(100));
                 }
                 Err(error) => panic!("CREATE DATABASE {name}: {error:?}"),
             }
@@ -238,13 +277,7 @@ impl Database {
 
     /// Takes the database of a worker of Citus away from everybody, or gives it back.
     pub fn lose_worker(&self, port: u16, lost: bool) {
-        let mut worker = connect_worker(port, "postgres");
-        let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {}", self.name, !lost);
-        worker.batch_execute(&allow).expect("an owner's right");
-        if lost {
-            let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
-            worker.execute(end, &[&self.name]).expect("terminated");
-        }
+        lose_worker(&self.name, port, lost);
     }
 }
 
@@ -326,7 +359,7 @@ impl Preloaded {
         for attempt in 1.. {
             match configuration.connect(NoTls) {
                 Ok(client) => return client,
-                Err(_) if attempt < 600 => std::thread::sleep(std::time::Duration::from_millis(100)),
+                Err(_) if attempt < 600 => std::thread::sleep(Duration::from_millis(100)),
                 Err(error) => panic!("no connection to the preloaded cluster: {error:?}"),
             }
         }

@@ -213,7 +213,7 @@ impl Company {
     /// request to cancel with two, and on a busy machine the second may come as late as in a later statement.
     pub fn cancel(&self, pid: i32) {
         self.connect()
-            .execute("SELECT pg_cancel_backend($1)", &[&pid])
+            .execute("SELECT pg_cancel_backend($1::integer)", &[&pid])
             .expect("the backend is signalled");
     }
 

@@ -208,7 +208,7 @@ fn terminate_ends_the_backend() {
     company.gateway.tap.wait_for_stalled(1);
     let mut admin = company.connect();
     admin
-        .execute("SELECT pg_terminate_backend($1)", &[&pid])
+        .execute("SELECT pg_terminate_backend($1::integer)", &[&pid])
         .expect("terminated");
     let (_, code) = result.recv_timeout(LIMIT).expect("the connection ends");
     // A client that is slow meets the message and the end of its connection at once, and this library then tells of the
@@ -247,7 +247,7 @@ fn an_idle_backend_with_a_session_ends_at_once() {
     let pid = cluster::backend(&mut client);
     let mut admin = company.connect();
     let ended: bool = admin
-        .query_one("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+        .query_one("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
         .expect("terminated")
         .get(0);
     assert!(ended, "backend {pid} did not end within five seconds");

@@ -151,12 +151,12 @@ fn backends_that_end_leave_no_place_taken() {
         match end {
             "cancel" => {
                 watcher
-                    .execute("SELECT pg_cancel_backend($1)", &[&pid])
+                    .execute("SELECT pg_cancel_backend($1::integer)", &[&pid])
                     .expect("cancelled");
             }
             "terminate" => {
                 watcher
-                    .execute("SELECT pg_terminate_backend($1)", &[&pid])
+                    .execute("SELECT pg_terminate_backend($1::integer)", &[&pid])
                     .expect("terminated");
             }
             _ => {
@@ -210,7 +210,7 @@ fn others_see_counters_and_progress() {
 
     // One signal: the scanner goes on.
     watcher
-        .execute("SELECT pg_cancel_backend($1)", &[&scanner_pid])
+        .execute("SELECT pg_cancel_backend($1::integer)", &[&scanner_pid])
         .expect("signalled");
     let (mut scanner, failed) = running.join().expect("it ends");
     assert!(failed);

@@ -242,7 +242,7 @@ fn a_terminated_backend_leaves_a_line_in_the_log() {
     company.gateway.tap.wait_for_stalled(1);
     let ended: bool = company
         .connect()
-        .query_one("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .query_one("SELECT pg_terminate_backend($1::integer, 10000)", &[&pid])
         .expect("terminated")
         .get(0);
     assert!(ended, "backend {pid} did not end");

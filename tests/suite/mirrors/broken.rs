@@ -112,7 +112,7 @@ fn a_lost_session_is_noticed() {
     company.gateway.tap.wait_for_stalled(1);
     let mut watcher = company.connect();
     watcher
-        .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+        .execute("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
         .expect("terminated");
     assert!(load.join().expect("the thread ends"));
     company.gateway.tap.pass();

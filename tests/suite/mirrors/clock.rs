@@ -222,7 +222,7 @@ fn broken_refresh(company: &Company, nth: usize, how: &str) {
         _ => {
             company
                 .connect()
-                .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+                .execute("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
                 .expect("terminated");
         }
     }

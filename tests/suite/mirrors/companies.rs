@@ -303,7 +303,7 @@ fn a_lost_session_of_one_company_keeps_no_other_back() {
     run(&mut client, &refresh("globex", false));
     assert_equal(&mut client, "globex");
     client
-        .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+        .execute("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
         .expect("terminated");
     let _ = token.cancel_query(NoTls);
     assert!(!refreshing.join().expect("the thread ends"), "it was lost");

@@ -36,6 +36,13 @@ const DISTRIBUTED_BY: [(&str, &str); 4] = [
     ("", "recordno"),
 ];
 
+/// Makes a mirror of `acme.table` in schema `finance` that is an ordinary table, on Citus too: it takes triggers.
+#[track_caller]
+pub fn local_mirror(client: &mut Client, table: &str) {
+    let create = format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}')");
+    run(client, &create);
+}
+
 /// Makes a mirror of `acme.table` in schema `finance`; on Citus, a distributed one.
 #[track_caller]
 pub fn mirror(client: &mut Client, table: &str, options: &str) {

@@ -274,7 +274,7 @@ impl World {
                     .expect("the request is delivered");
             } else {
                 self.client
-                    .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+                    .execute("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
                     .expect("terminated");
             }
         }

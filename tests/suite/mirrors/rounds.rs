@@ -207,6 +207,15 @@ impl World {
         let fault = |action: &str| {
             format!(r#"{{"match": {{"function": "query", "nth": {nth}}}, "times": 1, "action": {action}}}"#)
         };
+        let workers = cluster::citus_workers().len();
+        // On Citus, one in five.
+        if workers > 0 && self.random.u32(..5) == 0 {
+            return if self.random.bool() {
+                "worker lost"
+            } else {
+                "worker killed"
+            };
+        }
         match self.random.u32(..18) {
             12..15 => {
                 let (nth, times) = (self.random.u32(1..40), self.random.u32(1..5));
@@ -278,7 +287,7 @@ impl World {
                 }
                 _ => {
                     self.client
-                        .execute("SELECT pg_terminate_backend($1, 5000)", &[&pid])
+                        .execute("SELECT pg_terminate_backend($1::integer, 5000)", &[&pid])
                         .expect("terminated");
                 }
             }
@@ -304,6 +313,49 @@ impl World {
         }
     }
 
+    /// Refreshes everything, and does something while it waits for its n-th answer, or behind it if it sends fewer requests.
+    /// What it comes to is seen by what the mirrors say of themselves.
+    fn refresh_while(&mut self, nth: usize, act: impl FnOnce() + Send + 'static) {
+        let (sender, receiver) = channel();
+        let (sender, seen) = (Mutex::new(sender), AtomicUsize::new(0));
+        self.company.gateway.tap.rule(move |xml| {
+            if xml.contains("<query>") && seen.fetch_add(1, Ordering::Relaxed) + 1 == nth {
+                let (ready, wait) = channel::<()>();
+                // Until that is done.
+                if sender.lock().expect("one at a time").send(ready).is_ok() {
+                    let _ = wait.recv();
+                }
+            }
+            Answer::Pass
+        });
+        let acting = thread::spawn(move || {
+            let ready = receiver.recv();
+            act();
+            drop(ready);
+        });
+        let _ = self.client.batch_execute(REFRESH);
+        self.company.gateway.tap.pass();
+        acting.join().expect("it is done");
+    }
+
+    /// A worker of Citus takes no connections any more while a refresh runs, or restarts because a backend of it was killed. It
+    /// is there again before the next refresh.
+    fn refresh_without_worker(&mut self, how: &str) {
+        let workers = cluster::citus_workers();
+        let worker = *self.random.choice(&workers).expect("a worker");
+        let nth = self.random.usize(1..20);
+        self.story.push(format!("{how}: {worker} at request {nth}"));
+        let database = self.company.database.name().to_owned();
+        let kills = how == "worker killed";
+        self.refresh_while(nth, move || match kills {
+            true => cluster::kill_worker(&database, worker),
+            false => cluster::lose_worker(&database, worker, true),
+        });
+        if !kills {
+            self.company.database.lose_worker(worker, false);
+        }
+    }
+
     /// The options of the server change before a refresh, or while it waits for an answer.
     fn switched_refresh(&mut self, how: &str) {
         let (change, back) = match how {
@@ -318,28 +370,7 @@ impl World {
             assert_eq!(outcome.is_err(), how == "company", "{outcome:?}");
         } else {
             let mut other = self.company.connect();
-            let (sender, receiver) = channel();
-            let (sender, seen) = (Mutex::new(sender), AtomicUsize::new(0));
-            self.company.gateway.tap.rule(move |xml| {
-                if xml.contains("<query>") && seen.fetch_add(1, Ordering::Relaxed) + 1 == nth {
-                    let (ready, wait) = channel::<()>();
-                    // Until the options are altered.
-                    if sender.lock().expect("one at a time").send(ready).is_ok() {
-                        let _ = wait.recv();
-                    }
-                }
-                Answer::Pass
-            });
-            let altering = thread::spawn(move || {
-                let ready = receiver.recv();
-                run(&mut other, &change);
-                drop(ready);
-            });
-            // What it comes to is seen by what the mirrors say of themselves.
-            let _ = self.client.batch_execute(REFRESH);
-            // A refresh that sent fewer requests.
-            self.company.gateway.tap.pass();
-            altering.join().expect("altered");
+            self.refresh_while(nth, move || run(&mut other, &change));
         }
         if !back.is_empty() {
             run(&mut self.client, back);
@@ -487,6 +518,7 @@ fn mirrors_are_true_after_every_refresh() {
                 since = lines(&mut world.client, "SELECT clock_timestamp()");
             }
             "column" => world.renamed_refresh(),
+            "worker lost" | "worker killed" => world.refresh_without_worker(misfortune),
             _ => {}
         }
         if world.random.bool() || world.held.is_some_and(|since| world.ahead - since > 200) {

@@ -216,7 +216,7 @@ fn a_terminate_after_the_acceptance_does_not_take_the_commit_back() {
     company.gateway.tap.wait_for_stalled(1);
     let mut other = company.connect();
     let ended: bool = other
-        .query_one("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .query_one("SELECT pg_terminate_backend($1::integer, 10000)", &[&pid])
         .expect("terminated")
         .get(0);
     assert!(ended, "backend {pid} did not end");

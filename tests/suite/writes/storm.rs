@@ -209,7 +209,7 @@ fn striker(company: &Company, sql: &'static str) -> Striker {
 #[test]
 fn a_storm_of_cancels() {
     let mut storm = Storm::new("storm_cancel", "SC");
-    let strikes = striker(&storm.company, "SELECT pg_cancel_backend($1)");
+    let strikes = striker(&storm.company, "SELECT pg_cancel_backend($1::integer)");
     let (mut client, notices) = storm.session();
     let pid = cluster::backend(&mut client);
     for write in 0..Storm::writes() {
@@ -244,7 +244,7 @@ fn a_storm_of_timeouts() {
 #[test]
 fn a_storm_of_terminates() {
     let mut storm = Storm::new("storm_terminate", "SX");
-    let strikes = striker(&storm.company, "SELECT pg_terminate_backend($1)");
+    let strikes = striker(&storm.company, "SELECT pg_terminate_backend($1::integer)");
     // Each needs a session of its own.
     for write in 0..Storm::writes().div_ceil(3) {
         let (mut client, notices) = storm.session();
@@ -265,7 +265,7 @@ fn a_storm_of_terminates() {
 #[test]
 fn a_storm_of_cancels_over_commits() {
     let mut storm = Storm::new("storm_commit", "SO");
-    let strikes = striker(&storm.company, "SELECT pg_cancel_backend($1)");
+    let strikes = striker(&storm.company, "SELECT pg_cancel_backend($1::integer)");
     let (mut client, notices) = storm.session();
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD write_mode 'on_commit'); CREATE TABLE here (id text)")
