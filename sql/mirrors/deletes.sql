@@ -302,7 +302,7 @@ BEGIN
     IF times >= 3 THEN
         RAISE 'the gateway returned contradictory results for %', shape.object USING ERRCODE = 'fdw_error',
             DETAIL = format('Rows of mirror %s that are in one answer are missing in the next one, again and again.', m.target),
-            HINT = 'No row was deleted that any answer showed. The next refresh asks again.';
+            HINT = 'No row was deleted that any answer showed. The next refresh asks again; full => true compares every row.';
     END IF;
     RETURN jsonb_build_object('next', jsonb_build_array(task || jsonb_build_object('again', times + 1)));
 END
@@ -381,7 +381,8 @@ AS $$
 DECLARE
     task jsonb := m.todo -> 0;
     lines boolean := task ->> 'do' = 'lines';
-    since timestamptz;
+    relation text := CASE WHEN lines THEN 'pg_temp.sage_intacct_header' ELSE m.source::text END;
+    since text;
     there bigint;
     here bigint;
 BEGIN
@@ -393,15 +394,59 @@ BEGIN
     IF here > 0 AND NOT task ?| ARRAY['after', 'late', 'rescan'] THEN
         RETURN true;
     END IF;
-    since := answer ->> 'from';
-    EXECUTE CASE WHEN lines
-        THEN format('SELECT count(*) FROM pg_temp.sage_intacct_header WHERE %s AND %s',
-                    sage_intacct.mirror_since('modified', 'created', since), sage_intacct.mirror_range('recordno', task))
-        ELSE format('SELECT count(*) FROM %s WHERE %s AND %s', m.source,
-                    sage_intacct.mirror_since(shape.modified, shape.created, since),
-                    CASE WHEN shape.key IS NULL THEN 'true' ELSE sage_intacct.mirror_range(shape.key, task) END) END INTO there;
-    -- Rows that came meanwhile are found by the next refresh.
-    RETURN there <= here;
+    since := CASE WHEN lines THEN sage_intacct.mirror_since('modified', 'created', (answer ->> 'from')::timestamptz)
+                  ELSE sage_intacct.mirror_since(shape.modified, shape.created, (answer ->> 'from')::timestamptz) END
+             || CASE WHEN lines THEN ' AND ' || sage_intacct.mirror_range('recordno', task)
+                     WHEN shape.key IS NOT NULL THEN ' AND ' || sage_intacct.mirror_range(shape.key, task) ELSE '' END;
+    IF here = 0 THEN
+        RETURN sage_intacct.mirror_shows_no_change(m, shape, relation, since, answer ->> 'from' <> '-infinity', lines);
+    END IF;
+    EXECUTE format('SELECT count(*) FROM %s WHERE %s', relation, since) INTO there;
+    -- Rows that came meanwhile are found by the next refresh. A count of none contradicts the rows that came.
+    RETURN there BETWEEN 1 AND here;
+END
+$$;
+
+-- Whether the gateway shows no row that was changed, in an answer that shows a row that is known to be there: that of a replica that
+-- lags behind may be as empty as the one before. `relation`, `since`: where to look for changes; `known`: whether rows without one
+-- are held; `lines`: the relation holds their headers.
+CREATE FUNCTION sage_intacct.mirror_shows_no_change(m sage_intacct.mirror, shape record, relation text, since text, known boolean, lines boolean)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
+AS $$
+DECLARE
+    keys name[] := CASE WHEN lines THEN ARRAY[shape.link] WHEN shape.keys <> '{}' THEN shape.keys ELSE array_remove(ARRAY[shape.period], NULL) END;
+    names text := sage_intacct.mirror_names(keys);
+    witness record;
+    shown bigint;
+    changed bigint;
+BEGIN
+    FOR try IN 1 .. CASE WHEN known AND keys <> '{}' THEN 3 ELSE 0 END LOOP
+        -- The first row, the last or any: one of them may be gone. One that has changed since is not known to be there.
+        EXECUTE format('SELECT %s AS condition, count(*) AS rows FROM %s t WHERE (%s) IS NOT NULL GROUP BY %s %s ORDER BY %s LIMIT 1',
+                       (SELECT string_agg(format('format(''%%I = %%L::%%s'', %L, %I, %L)', CASE WHEN lines THEN 'recordno' ELSE k.name END, k.name,
+                                                 format_type(a.atttypid, a.atttypmod)), ' || '' AND '' || ' ORDER BY k.number)
+                          FROM unnest(keys) WITH ORDINALITY AS k (name, number)
+                          JOIN pg_attribute a ON a.attrelid = m.target AND a.attname = k.name AND NOT a.attisdropped),
+                       sage_intacct.mirror_rows(m), names, names, CASE WHEN lines THEN '' ELSE format('HAVING bool_and((%s) IS NOT TRUE)', since) END,
+                       CASE try WHEN 1 THEN names WHEN 2 THEN (SELECT string_agg(quote_ident(k) || ' DESC', ', ') FROM unnest(keys) k) ELSE 'random()' END)
+           INTO witness;
+        EXIT WHEN witness.condition IS NULL;
+        EXECUTE format('SELECT count(*), count(*) FILTER (WHERE changed) FROM (
+                            SELECT (%2$s) AS changed FROM %1$s WHERE %2$s OR %3$s LIMIT %4$s) r', relation, since, witness.condition, witness.rows + 1)
+           INTO shown, changed;
+        IF shown > 0 THEN
+            RETURN changed = 0;
+        END IF;
+    END LOOP;
+    IF shown = 0 THEN
+        RETURN false;
+    END IF;
+    -- No row is known to be there.
+    EXECUTE format('SELECT count(*) FROM %s WHERE %s', relation, since) INTO changed;
+    RETURN changed = 0;
 END
 $$;
 

@@ -300,8 +300,9 @@ BEGIN
 END
 $$;
 
--- The newest time of the headers of lines, as a task keeps it. The gateway is not asked for a maximum, whose time may be
--- ambiguous, but for the headers of the last day, or of the last four, and so on until some come.
+-- A time near the newest one of the headers of lines, as a task keeps it. The gateway is not asked for a maximum, whose time may be
+-- ambiguous, but for the headers of the last day, or of the last four, and so on until some come: of those the latest by their
+-- numbers, a page. A watermark that is older than it could be hides nothing.
 CREATE FUNCTION sage_intacct.mirror_header_seen(m sage_intacct.mirror, shape record)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -318,7 +319,8 @@ BEGIN
     END IF;
     PERFORM sage_intacct.mirror_header_table(shape);
     FOREACH since IN ARRAY ARRAY(SELECT latest - interval '1 day' * power(4, n) FROM generate_series(0, 6) n ORDER BY n) || '-infinity'::timestamptz LOOP
-        EXECUTE format('SELECT max(greatest(modified, created)) FROM pg_temp.sage_intacct_header WHERE greatest(modified, created) <= %L AND %s',
+        EXECUTE format('SELECT max(stamp) FROM (SELECT greatest(modified, created) AS stamp FROM pg_temp.sage_intacct_header
+                                                WHERE greatest(modified, created) <= %L AND %s ORDER BY recordno DESC LIMIT 2000) h',
                        latest, sage_intacct.mirror_since('modified', 'created', since)) INTO newest;
         EXIT WHEN newest IS NOT NULL;
     END LOOP;

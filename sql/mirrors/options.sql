@@ -37,7 +37,7 @@ VALUES
     ('concurrent', 'concurrent', 'wait', 'What a refresh does while another one runs: `wait` or `skip`.'),
     ('max_requests_per_run', 'count', NULL, 'A refresh stops after about this many requests; the next one goes on.'),
     ('page_rows', 'count', '2000', 'Rows of one transaction of a refresh.'),
-    ('slice_rows', 'count', '100000', 'Rows of one transaction of the first load, about.'),
+    ('slice_rows', 'count', '250000', 'Rows of one transaction of the first load, about.'),
     ('history', 'interval', '30 days', 'How long finished refreshes are remembered.')
 $$;
 

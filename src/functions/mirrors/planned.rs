@@ -48,7 +48,7 @@ fn mirror_planned(query: &str) -> TableIterator<'static, (name!(foreign_scan, bo
 /// # Safety
 /// The plan is complete, or null.
 unsafe fn sorts(plan: *mut pg_sys::Plan) -> bool {
-    // SAFETY: told by the caller; what is below a node is complete too.
+    // SAFETY: the caller's; what is below a node is complete too.
     unsafe {
         !plan.is_null()
             && (matches!(

@@ -133,7 +133,8 @@ impl DialectKind {
 
 /// The function element alone, without credentials. A parameter that is not bound is shown as `$1`.
 ///
-/// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for what the dialect cannot express.
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for what the dialect cannot express.
 pub fn render_function(
     kind: DialectKind,
     query: &Query,

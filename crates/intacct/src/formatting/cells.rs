@@ -57,6 +57,9 @@ impl CellReader {
     }
 
     /// A calendar day. A time behind it is accepted when it is midnight.
+    ///
+    /// # Errors
+    /// For a cell that is not one.
     pub fn date(&self, cell: &[u8]) -> Result<Date, CellError> {
         const EXPECTED: &str = "a date (MM/DD/YYYY or YYYY-MM-DD)";
         match moment(cell) {
@@ -71,6 +74,9 @@ impl CellReader {
     }
 
     /// As [`date`](Self::date), in days since 1970-01-01.
+    ///
+    /// # Errors
+    /// For a cell that is not a date.
     pub fn days(&self, cell: &[u8]) -> Result<i64, CellError> {
         self.date(cell).map(days_since_epoch)
     }
@@ -80,6 +86,9 @@ impl CellReader {
     /// A reading without an offset is of the gateway's clock, and midnight when it has no time. Where the clock is set
     /// back and a reading happens twice, the earlier instant is meant; where it is set forward over a reading, the
     /// instant that the old offset gives.
+    ///
+    /// # Errors
+    /// For a cell that is no timestamp.
     pub fn timestamp(&self, cell: &[u8]) -> Result<i64, CellError> {
         const EXPECTED: &str = "a timestamp (MM/DD/YYYY HH:MM:SS or YYYY-MM-DDTHH:MM:SS)";
         let Some(moment) = moment(cell) else {
@@ -98,6 +107,9 @@ impl CellReader {
 
     /// A reading of the gateway's clock, in microseconds since it showed 1970-01-01 00:00:00. A cell that carries its
     /// offset is put on that clock first.
+    ///
+    /// # Errors
+    /// As [`timestamp`](Self::timestamp).
     pub fn reading(&self, cell: &[u8]) -> Result<i64, CellError> {
         const EXPECTED: &str = "a timestamp (MM/DD/YYYY HH:MM:SS or YYYY-MM-DDTHH:MM:SS)";
         let Some(moment) = moment(cell) else {
@@ -120,6 +132,9 @@ impl CellReader {
 
     /// A time of day, in microseconds since midnight: `HH:MM:SS` with 24 hours, or that of a timestamp as the gateway's
     /// clock shows it.
+    ///
+    /// # Errors
+    /// For a cell that shows no time.
     pub fn time_of_day(&self, cell: &[u8]) -> Result<i64, CellError> {
         const EXPECTED: &str = "a time of day (HH:MM:SS)";
         if let Some((seconds, rest)) = clock(cell) {
@@ -135,6 +150,9 @@ impl CellReader {
     }
 
     /// A truth value: `true`, `false`, `T` or `F` in any case (`query` writes words, `readByQuery` letters).
+    ///
+    /// # Errors
+    /// For a cell that is none of these.
     pub fn boolean(&self, cell: &[u8]) -> Result<bool, CellError> {
         match cell {
             b"true" => Ok(true),
@@ -146,6 +164,9 @@ impl CellReader {
     }
 
     /// An integer. Zeros after a decimal point are accepted: some keys are written like `12.0`.
+    ///
+    /// # Errors
+    /// For a cell that is no integer, or one that 64 bits do not hold.
     pub fn integer(&self, cell: &[u8]) -> Result<i64, CellError> {
         const EXPECTED: &str = "an integer";
         let (negative, rest) = match cell {

@@ -28,6 +28,9 @@ use tokio::time::Instant;
 /// What is wrong after the gateway has accepted a write is no failure: see [`Written::warnings`].
 ///
 /// The future may be dropped at any time; [`WriteProgress::failure`] returns what is known then. `progress` must be a new one.
+///
+/// # Errors
+/// A [`WriteFailure`] says which of the changes are stored, which are not, and of which that is not known.
 pub async fn write(
     client: &Client,
     changes: &[Change],
