@@ -1136,6 +1136,7 @@ $$;
 -- refreshed: its rows that a page touches are pulled into a temporary table, compared here, and only those that differ are
 -- written, by lists of values and by INSERT … ON CONFLICT. No statement reads the target and a temporary table together.
 -- What a table is, the catalog of Citus says, not the option: a table that is adopted may be distributed already.
+-- Workers are sent statements as text, and do not know the session's style of dates.
 
 -- How a table is stored: `local`, `distributed` by a column, `reference`, or `other`, what Citus knows beside these.
 CREATE FUNCTION sage_intacct.mirror_distribution(target regclass, OUT kind text, OUT distribution_column name)
@@ -1263,6 +1264,7 @@ CREATE FUNCTION sage_intacct.mirror_near(m sage_intacct.mirror, columns name[], 
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 SET client_min_messages = warning
 AS $$
 BEGIN
@@ -1314,6 +1316,7 @@ CREATE FUNCTION sage_intacct.mirror_stage(m sage_intacct.mirror, shape record, a
 RETURNS text[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 SET client_min_messages = warning
 AS $$
 DECLARE
@@ -2327,6 +2330,8 @@ CREATE FUNCTION sage_intacct.mirror_newest(m sage_intacct.mirror, relation text,
 RETURNS timestamptz
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- Citus sends the parameter as text, and workers do not know the session's style.
+SET datestyle = iso
 AS $$
 DECLARE
     newest timestamptz;
@@ -2979,10 +2984,16 @@ DECLARE
     touched bigint;
     counts bigint[];
     events pg_catalog.text[];
+    style pg_catalog.text := pg_catalog.current_setting('datestyle');
+    local boolean := (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) OPERATOR(pg_catalog.=) 'local';
 BEGIN
     PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
     events := sage_intacct.mirror_find_events(m, answer);
+    IF NOT local THEN
+        -- Workers do not know the session's style. No trigger of such a target sees it.
+        PERFORM pg_catalog.set_config('datestyle', 'iso', true);
+    END IF;
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
         IF statement IS NOT NULL THEN
@@ -2991,6 +3002,9 @@ BEGIN
         END IF;
         counts := pg_catalog.array_append(counts, touched);
     END LOOP;
+    IF NOT local THEN
+        PERFORM pg_catalog.set_config('datestyle', style, true);
+    END IF;
     FOREACH statement IN ARRAY events LOOP
         EXECUTE statement;
     END LOOP;

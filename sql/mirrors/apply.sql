@@ -12,10 +12,16 @@ DECLARE
     touched bigint;
     counts bigint[];
     events pg_catalog.text[];
+    style pg_catalog.text := pg_catalog.current_setting('datestyle');
+    local boolean := (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) OPERATOR(pg_catalog.=) 'local';
 BEGIN
     PERFORM sage_intacct.mirror_check_identity(m);
     PERFORM sage_intacct.mirror_check_target(m.target);
     events := sage_intacct.mirror_find_events(m, answer);
+    IF NOT local THEN
+        -- Workers do not know the session's style. No trigger of such a target sees it.
+        PERFORM pg_catalog.set_config('datestyle', 'iso', true);
+    END IF;
     FOREACH statement IN ARRAY sage_intacct.mirror_statements(m, answer) LOOP
         touched := 0;
         IF statement IS NOT NULL THEN
@@ -24,6 +30,9 @@ BEGIN
         END IF;
         counts := pg_catalog.array_append(counts, touched);
     END LOOP;
+    IF NOT local THEN
+        PERFORM pg_catalog.set_config('datestyle', style, true);
+    END IF;
     FOREACH statement IN ARRAY events LOOP
         EXECUTE statement;
     END LOOP;

@@ -2,6 +2,7 @@
 -- refreshed: its rows that a page touches are pulled into a temporary table, compared here, and only those that differ are
 -- written, by lists of values and by INSERT … ON CONFLICT. No statement reads the target and a temporary table together.
 -- What a table is, the catalog of Citus says, not the option: a table that is adopted may be distributed already.
+-- Workers are sent statements as text, and do not know the session's style of dates.
 
 -- How a table is stored: `local`, `distributed` by a column, `reference`, or `other`, what Citus knows beside these.
 CREATE FUNCTION sage_intacct.mirror_distribution(target regclass, OUT kind text, OUT distribution_column name)
@@ -129,6 +130,7 @@ CREATE FUNCTION sage_intacct.mirror_near(m sage_intacct.mirror, columns name[], 
 RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 SET client_min_messages = warning
 AS $$
 BEGIN
@@ -180,6 +182,7 @@ CREATE FUNCTION sage_intacct.mirror_stage(m sage_intacct.mirror, shape record, a
 RETURNS text[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = iso
 SET client_min_messages = warning
 AS $$
 DECLARE

@@ -100,6 +100,8 @@ CREATE FUNCTION sage_intacct.mirror_newest(m sage_intacct.mirror, relation text,
 RETURNS timestamptz
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+-- Citus sends the parameter as text, and workers do not know the session's style.
+SET datestyle = iso
 AS $$
 DECLARE
     newest timestamptz;
