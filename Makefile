@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-companies fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql
+.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-companies fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql packages packages-test source docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,8 @@ setup: ## install the Debian packages and Cargo tools that are missing
 build: setup ## build the extension (dev profile) and install it into the local PostgreSQL
 	@scripts/install-extension
 
-install: setup ## the same with optimisation, for real use
+install: ## the same with optimisation, for real use; needs less than the tests
+	@scripts/setup build
 	@scripts/install-extension --release
 
 uninstall: ## remove the installed files again
@@ -76,6 +77,18 @@ bench: setup ## measurements, reported as ratios; PART=interrupts, queries, plan
 
 matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own
 	@scripts/matrix $(VERSIONS)
+
+packages: ## Debian packages, each built in a bare root (VERSIONS="15 17 18"), into packages/
+	@scripts/packages $(VERSIONS)
+
+packages-test: ## install each package in a bare root, run the demo's SQL, upgrade, remove, purge
+	@scripts/packages-test $(VERSIONS)
+
+source: ## the sources with every crate, which build without a network, into packages/
+	@scripts/source-tarball packages
+
+docs: ## the documentation as a site, strictly checked, into .run/site
+	@scripts/site
 
 deny: ## licences, sources and known advisories of the dependencies
 	@scripts/deny

@@ -7,8 +7,10 @@ use crate::options::{self, ClientConfig, FileStamp};
 use crate::request_log::RequestObserver;
 use crate::shmem::{self, MappingShare, ServerCalls, ServerLimiter, ServerSlot};
 use intacct::{CallLimit, Client, Config, DialectKind, PageRequest, Query, SessionShare, SharedLimiter};
-use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
+use pgrx::prelude::*;
+use pgrx::{pg_guard, pg_sys, spi};
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// A client and what it was made from.
@@ -72,6 +74,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         bound(calls.as_deref(), server, *max_calls)?;
         return Ok(client.clone());
     }
+    agree_with_schema()?;
     let ClientConfig {
         mut config,
         files,
@@ -121,6 +124,58 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         });
     });
     Ok(client)
+}
+
+/// Compares the library with what CREATE EXTENSION or ALTER EXTENSION made in this database. An older schema goes on
+/// working, and a warning has the command; a newer one may call what this library does not have. Only what contacts the
+/// gateway comes here: a dump, DROP and ALTER EXTENSION are not kept.
+///
+/// # Errors
+/// A schema that is newer than the library.
+fn agree_with_schema() -> Result<(), Report> {
+    const QUERY: &str = "
+        SELECT e.extversion FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'sage_intacct_fdw'";
+    let library = env!("CARGO_PKG_VERSION");
+    let schema = Spi::connect(|client| -> spi::Result<Option<String>> {
+        let rows = client.select(QUERY, Some(1), &[])?;
+        if rows.is_empty() {
+            Ok(None)
+        } else {
+            rows.first().get(1)
+        }
+    });
+    // Without an entry the functions were made by hand: nothing can be compared.
+    let Ok(Some(schema)) = schema else { return Ok(()) };
+    let detail =
+        format!("The extension in this database is of version {schema}, the library of version {library}.");
+    match numbers(&schema).cmp(&numbers(library)) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => {
+            Report::new(
+                PgSqlErrorCode::ERRCODE_WARNING,
+                "sage_intacct_fdw was installed anew and not updated in this database",
+            )
+            .detail(detail)
+            .hint("ALTER EXTENSION sage_intacct_fdw UPDATE brings what is new.")
+            .emit(PgLogLevel::WARNING);
+            Ok(())
+        }
+        Ordering::Greater => Err(Report::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the loaded library of sage_intacct_fdw is older than the extension in this database",
+        )
+        .detail(detail)
+        .hint(
+            "Reconnect to load the library that is installed now; restart the server if shared_preload_libraries \
+             names it, and install the newer package if it is not there.",
+        )),
+    }
+}
+
+/// The numbers of a version, which compare as versions do; what follows them (`-dev`) does not count.
+fn numbers(version: &str) -> Vec<u32> {
+    let plain = version.split(['-', '+']).next().unwrap_or_default();
+    plain.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 /// The server's slot in the memory that backends share, if they do.
@@ -298,4 +353,16 @@ pub fn count_rows(client: Client, dialect: DialectKind, query: Query) -> Option<
         Ok(page.total_count)
     })
     .unwrap_or_else(|error| raise(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        assert!(numbers("0.9.0") < numbers("0.10.0"));
+        assert!(numbers("1.0.0") > numbers("0.99.9"));
+        assert_eq!(numbers("0.2.0-dev"), numbers("0.2.0"));
+    }
 }

@@ -34,7 +34,6 @@ INSERT INTO statements (query) VALUES
  ('SELECT count(DISTINCT customerid), count(DISTINCT state) FROM INVOICES'),
  ('SELECT state, count(DISTINCT customerid) FROM INVOICES GROUP BY 1'),
  ('SELECT count(*) FROM (SELECT DISTINCT customerid, state FROM INVOICES) d'),
- ('SELECT state, count(DISTINCT customerid) FROM INVOICES WHERE state = ''Paid'' GROUP BY state'),
  ('SELECT state, count(DISTINCT customerid), currency FROM INVOICES WHERE state = ''Paid'' AND currency = ''USD'' GROUP BY state, currency HAVING count(DISTINCT whencreated) > 1'),
  ('SELECT sum(1), sum(2::bigint), sum(0.5) FROM INVOICES'),
  ('SELECT count(*) FILTER (WHERE state = ''Paid''), sum(totaldue) FILTER (WHERE state <> ''Paid''), count(*) FROM INVOICES'),

