@@ -3475,7 +3475,8 @@ BEGIN
             near := sage_intacct.mirror_near(m, ARRAY(SELECT DISTINCT c FROM unnest(keys || shape.key || shape.link || shape.modified || shape.created) c WHERE c IS NOT NULL), CASE
                 WHEN expected ->> 'by' = 'lines' THEN format('t.%I = ANY (%s)', shape.link, sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
                 WHEN expected ->> 'by' = 'listed' THEN format('t.%I = ANY (%s)', keys[1], sage_intacct.mirror_key_list('pg_temp.sage_intacct_keys', 'k'))
-                ELSE sage_intacct.mirror_range(shape.key, expected) END);
+                ELSE sage_intacct.mirror_range(shape.key, expected) || CASE WHEN expected ? 'since'
+                    THEN ' AND ' || sage_intacct.mirror_since(shape.modified, shape.created, (expected ->> 'since')::timestamptz) ELSE '' END END);
             EXECUTE format('INSERT INTO pg_temp.sage_intacct_gone SELECT %1$s FROM %2$s t WHERE ', names, near) || format(CASE expected ->> 'by'
                 WHEN 'range' THEN '%2$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
                 WHEN 'since' THEN '%2$s AND %5$s AND NOT EXISTS (SELECT FROM pg_temp.sage_intacct_page s WHERE %1$s)'
