@@ -50,6 +50,10 @@ pub fn mirror(client: &mut Client, table: &str, options: &str) {
     if !cluster::citus_workers().is_empty()
         && options.get("distribute_by").is_none()
         && options.get("reference").is_none()
+        // Nothing in them is unique.
+        && !["gldetail", "glaccountbalance"].contains(&table)
+        // A table that is there already is taken as it is.
+        && lines(client, &format!("SELECT to_regclass('finance.{table}')")) == "-"
     {
         let by = DISTRIBUTED_BY.iter().find(|(name, _)| [table, ""].contains(name));
         let by = by.expect("the last one holds for all").1;
