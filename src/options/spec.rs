@@ -116,7 +116,7 @@ pub static SPECS: &[OptionSpec] = &[
     option(Server, "push_limit", Boolean, "on", "Let LIMIT size the pages."),
     option(Server, "push_aggregates", Boolean, "on", "Push aggregates and GROUP BY down to the gateway."),
     option(Server, "push_joins", Boolean, "on", "Push joins along many-to-one relations down, into one request."),
-    option(Server, "push_lookups", Boolean, "off", "Read the rows of a joined table by lists of join keys."),
+    option(Server, "push_lookups", Boolean, "on", "Read the rows of a joined table by lists of join keys."),
     option(Server, "push_left_joins", Boolean, "off", "Also LEFT joins; only where `check()` saw that dotted paths keep rows without a parent."),
     option(Server, "show_private", Boolean, "off",
         "Also read rows that are private to an entity. `off`, where it is given, is final: a table with `on` is an \

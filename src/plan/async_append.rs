@@ -50,7 +50,7 @@ pub unsafe extern "C-unwind" fn is_foreign_path_async_capable(path: *mut pg_sys:
                     tables.all(ForeignTable::async_capable)
                 })
             }
-            pg_sys::RelOptKind::RELOPT_UPPER_REL => aggregate::is_async_capable(path),
+            _ if aggregate::is_upper(rel) => aggregate::is_async_capable(path),
             _ => false,
         }
     }

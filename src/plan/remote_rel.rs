@@ -97,6 +97,25 @@ impl<'a> RemoteRel<'a> {
         unsafe { RemoteRel::seen(root, rel) }.map(Cow::into_owned)
     }
 
+    /// As [`of`](Self::of), of a partition too, whose groups are asked for.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of).
+    pub unsafe fn grouped(
+        root: *mut pg_sys::PlannerInfo,
+        rel: *mut pg_sys::RelOptInfo,
+    ) -> Option<RemoteRel<'a>> {
+        // SAFETY: same contract as this function.
+        unsafe {
+            match (*rel).reloptkind {
+                pg_sys::RelOptKind::RELOPT_OTHER_MEMBER_REL if !(*rel).fdw_private.is_null() => {
+                    RemoteRel::table_of(root, rel)
+                }
+                _ => RemoteRel::of(root, rel),
+            }
+        }
+    }
+
     /// As [`of`](Self::of), to look at: joins are tried in every order.
     ///
     /// # Safety
@@ -111,9 +130,22 @@ impl<'a> RemoteRel<'a> {
                 return None;
             }
             match (*rel).reloptkind {
-                pg_sys::RelOptKind::RELOPT_JOINREL => return joined(rel).map(Cow::Borrowed),
-                pg_sys::RelOptKind::RELOPT_BASEREL => {}
-                _ => return None,
+                pg_sys::RelOptKind::RELOPT_JOINREL => joined(rel).map(Cow::Borrowed),
+                pg_sys::RelOptKind::RELOPT_BASEREL => RemoteRel::table_of(root, rel).map(Cow::Owned),
+                _ => None,
+            }
+        }
+    }
+
+    /// One table.
+    unsafe fn table_of(
+        root: *mut pg_sys::PlannerInfo,
+        rel: *mut pg_sys::RelOptInfo,
+    ) -> Option<RemoteRel<'a>> {
+        // SAFETY: the caller guarantees a base relation, and nodes of the current planning.
+        unsafe {
+            if !(*rel).lateral_relids.is_null() {
+                return None;
             }
             let entry = *(*root).simple_rte_array.add((*rel).relid as usize);
             if (*entry).inh {
@@ -122,7 +154,7 @@ impl<'a> RemoteRel<'a> {
             let RelationState {
                 table, push, known, ..
             } = state(rel);
-            Some(Cow::Owned(RemoteRel {
+            Some(RemoteRel {
                 members: vec![RelMember {
                     relid: (*rel).relid,
                     table,
@@ -134,7 +166,7 @@ impl<'a> RemoteRel<'a> {
                     optional: false,
                 }],
                 push_where: push.where_,
-            }))
+            })
         }
     }
 

@@ -17,7 +17,8 @@ pub unsafe extern "C-unwind" fn get_foreign_upper_paths(
     // SAFETY: planner callback on the main thread with nodes of the current planning; `extra` is of the type that the stage defines.
     unsafe {
         match stage {
-            UPPERREL_GROUP_AGG | UPPERREL_DISTINCT => aggregate::add_paths(root, stage, input, output),
+            UPPERREL_GROUP_AGG => aggregate::add_paths(root, stage, input, output, extra.cast()),
+            UPPERREL_DISTINCT => aggregate::add_paths(root, stage, input, output, std::ptr::null_mut()),
             UPPERREL_FINAL => offset::add_paths(root, output, extra.cast()),
             _ => {}
         }

@@ -35,6 +35,8 @@ pub struct AggregatePrivate {
     pub key_kinds: Vec<GroupKeyKind>,
     /// What the columns of the scan are, in their order.
     pub outputs: Vec<AggregateOutput>,
+    /// There is no group where there is no row.
+    pub grouped: bool,
     /// The only thing wanted is the number of rows, which comes with a page of one row.
     pub only_count: bool,
     /// The groups' rows must add up to the number of rows without groups.
@@ -53,6 +55,8 @@ pub struct AggregatePrivate {
 pub enum AggregateOutput {
     /// The group key of this number.
     Key(u16),
+    /// The column of this number, which is the same in every row.
+    Constant(i16),
     /// The number of rows.
     Rows,
     /// The number that the query of this number in [`AggregatePrivate::counts`] returns.

@@ -73,6 +73,7 @@ ALTER SERVER acme OPTIONS (DROP location_id);
 ALTER SERVER acme OPTIONS (ADD push_left_joins 'on');
 EXPLAIN (COSTS OFF) SELECT c.customerid, t.name FROM customer c LEFT JOIN territory t USING (territoryid);
 EXPLAIN (COSTS OFF) SELECT i.recordid, c.name FROM arinvoice i LEFT JOIN customer c USING (customerid);
+EXPLAIN (COSTS OFF) SELECT c.customerid, t.name FROM customer c LEFT JOIN territory t USING (territoryid) LIMIT 5;
 ALTER SERVER acme OPTIONS (DROP push_left_joins);
 
 -- A table of which nobody has said that its object knows no entities may hide rows.

@@ -28,6 +28,8 @@ pub struct AggregateState {
     plan: AggregatePrivate,
     parameters: Parameters,
     converters: Vec<Converter>,
+    /// Columns that are the same in every group: position and value.
+    constants: Vec<(usize, pg_sys::Datum)>,
     /// Rows and bytes so far, for EXPLAIN ANALYZE.
     pub received: ScanStats,
     /// Whether [`next`](Self::next) waits for the answer; else it gives nothing while it is not there, and
@@ -82,13 +84,15 @@ struct Cursor<'a> {
 }
 
 impl AggregateState {
-    /// An aggregate before its first request; `converters` are those of the slot's columns.
+    /// An aggregate before its first request; `converters` are those of the slot's columns, `constants` columns of the slot that
+    /// are the same in every group.
     pub fn new(
         table: Rc<ForeignTable>,
         user: pg_sys::Oid,
         plan: AggregatePrivate,
         parameters: Parameters,
         converters: Vec<Converter>,
+        constants: Vec<(usize, pg_sys::Datum)>,
     ) -> AggregateState {
         AggregateState {
             answers: (!parameters.is_empty()).then(Answers::default),
@@ -98,6 +102,7 @@ impl AggregateState {
             plan,
             parameters,
             converters,
+            constants,
             received: ScanStats::default(),
             blocking: true,
             progress: AggregatePhase::Idle,
@@ -150,14 +155,14 @@ impl AggregateState {
                 };
             }
         }
-        match &mut self.progress {
+        let found = match &mut self.progress {
             AggregatePhase::Idle | AggregatePhase::Asking(_) | AggregatePhase::Local => false,
             AggregatePhase::Count {
                 rows,
                 values: counted,
                 row,
             } => {
-                for (output, value) in self.plan.outputs.iter().zip(values) {
+                for (output, value) in self.plan.outputs.iter().zip(&mut *values) {
                     let number = match output {
                         AggregateOutput::Values(number) => counted.get(usize::from(*number)),
                         _ => Some(&*rows),
@@ -168,7 +173,7 @@ impl AggregateState {
                 std::mem::take(row)
             }
             AggregatePhase::Nothing { row } => {
-                for ((output, value), null) in self.plan.outputs.iter().zip(values).zip(nulls) {
+                for ((output, value), null) in self.plan.outputs.iter().zip(&mut *values).zip(&mut *nulls) {
                     *null = !matches!(output, AggregateOutput::Rows | AggregateOutput::Values(_));
                     *value = pg_sys::Datum::from(0i64);
                 }
@@ -197,7 +202,12 @@ impl AggregateState {
                 *next += 1;
                 true
             }
+        };
+        for (column, value) in &self.constants {
+            values[*column] = *value;
+            nulls[*column] = false;
         }
+        found
     }
 
     /// The descriptor that becomes readable when the answer is there; none when it is, or no request was sent.
@@ -220,8 +230,8 @@ impl AggregateState {
         }
         match &mut self.progress {
             AggregatePhase::Groups { next, .. } => *next = 0,
-            AggregatePhase::Count { row, .. } => *row = true,
-            AggregatePhase::Nothing { row } => *row = self.plan.keys.is_empty(),
+            AggregatePhase::Count { rows, row, .. } => *row = *rows > 0 || !self.plan.grouped,
+            AggregatePhase::Nothing { row } => *row = !self.plan.grouped,
             AggregatePhase::Idle | AggregatePhase::Asking(_) | AggregatePhase::Local => {}
         }
     }
@@ -316,7 +326,7 @@ impl AggregateState {
             Remembered::Count(rows, values) => AggregatePhase::Count {
                 rows,
                 values,
-                row: true,
+                row: rows > 0 || !self.plan.grouped,
             },
             Remembered::Nothing => self.nothing(),
         }
@@ -370,7 +380,7 @@ impl AggregateState {
                 Some(rows) => AggregatePhase::Count {
                     rows,
                     values: answer.values,
-                    row: true,
+                    row: rows > 0 || !plan.grouped,
                 },
                 None => self.local(has_local, None),
             };
@@ -468,7 +478,7 @@ impl AggregateState {
 
     fn nothing(&self) -> AggregatePhase {
         AggregatePhase::Nothing {
-            row: self.plan.keys.is_empty(),
+            row: !self.plan.grouped,
         }
     }
 
@@ -540,6 +550,8 @@ impl Cursor<'_> {
                     let cell = self.cells(place).next().flatten();
                     cell.map(|cell| self.datum(place, cell, converter)).transpose()
                 }
+                // It is filled in for all groups.
+                AggregateOutput::Constant(_) => Ok(None),
                 AggregateOutput::Rows => Ok(Some(count_datum(rows()?))),
                 AggregateOutput::Values(number) => Ok(Some(count_datum(self.groups.values(number)))),
                 AggregateOutput::Value(place, merge) => self.merged(place, merge, converter),

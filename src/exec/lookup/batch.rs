@@ -65,7 +65,7 @@ const ENOUGH_KNOWN: u64 = 10_000;
 const LARGE: u64 = 1_000_000;
 
 /// How large batches are: where the statement wants few rows, the first has as many, and each one after it ten times
-/// as many; else as many as a request has keys.
+/// as many, or, after one that brought no row, as many as a request has keys; without such a wish, all have as many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
     most_keys: usize,
@@ -99,6 +99,11 @@ impl Sizes {
         self.rows = self.rows.map(|rows| rows * 10).filter(|rows| *rows < LARGE);
     }
 
+    /// After a batch that brought no row: the next ones have all the keys that a request holds, since it is the lists that cost.
+    pub fn grow_to_lists(&mut self) {
+        self.rows = None;
+    }
+
     /// Whether the next batch is asked for before it is needed. Under a LIMIT it may never be, and a call costs more than a wait.
     pub fn reads_ahead(&self) -> bool {
         !self.may_end
@@ -127,6 +132,16 @@ mod tests {
         assert_eq!(batches(Some(0), 1000), [1, 10, 100, 1000, 1000]);
         assert_eq!(batches(None, 1000), [1000; 5]);
         assert_eq!(batches(Some(u64::MAX), 750), [750; 5]);
+    }
+
+    #[test]
+    fn a_batch_that_brought_nothing_makes_the_next_ones_whole_lists() {
+        let mut sizes = Sizes::new(1000, Some(5));
+        assert!(sizes.is_full(5, 5));
+        sizes.grow();
+        sizes.grow_to_lists();
+        assert!(!sizes.is_full(999, 999) && sizes.is_full(1000, 1000));
+        assert!(!sizes.reads_ahead(), "it may still be the last one");
     }
 
     #[test]

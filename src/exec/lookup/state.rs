@@ -412,7 +412,9 @@ impl Lookup {
             // That there is a row is all that these want to know.
             let one = matches!(self.private.join, Join::Semi | Join::Anti)
                 && self.private.conditions == self.private.keys;
+            let mut is_empty = true;
             while let Some((slot, hash)) = self.next_inner() {
+                is_empty = false;
                 let (number, table) = (batch.number, batch.table);
                 self.in_row_memory(|lookup| {
                     let Some(entry) =
@@ -429,6 +431,9 @@ impl Lookup {
             }
             for entry in &batch.entries {
                 self.tables[batch.table].answer(*entry);
+            }
+            if let Some(sizes) = self.sizes.as_mut().filter(|_| is_empty) {
+                sizes.grow_to_lists();
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::exec::aggregate::AggregateState;
 use crate::exec::bind::Parameters;
 use crate::exec::generated::StoredColumns;
 use crate::ffi;
-use crate::private::{AggregatePrivate, Private, ScanPrivate};
+use crate::private::{AggregateOutput, AggregatePrivate, Private, ScanPrivate};
 use pgrx::{PgMemoryContexts, is_a, pg_guard, pg_sys};
 
 /// A scan that has begun.
@@ -81,7 +81,8 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
             }
             Private::Aggregate(private) => {
                 let converters = memory.switch_to(|_| converters(node, &private));
-                let state = AggregateState::new(table, user, *private, parameters, converters);
+                let constants = memory.switch_to(|_| constants(node, &table, &private));
+                let state = AggregateState::new(table, user, *private, parameters, converters, constants);
                 Running::Aggregate(Box::new(state))
             }
             Private::Combined => Running::Combined,
@@ -99,6 +100,29 @@ unsafe fn converters(node: *mut pg_sys::ForeignScanState, private: &AggregatePri
             .map(|column| {
                 let attribute = crate::compat::attribute(descriptor, column);
                 Converter::new(attribute.atttypid, attribute.atttypmod)
+            })
+            .collect()
+    }
+}
+
+/// The columns of an aggregate that are the same in every group, and their values.
+unsafe fn constants(
+    node: *mut pg_sys::ForeignScanState,
+    table: &ForeignTable,
+    private: &AggregatePrivate,
+) -> Vec<(usize, pg_sys::Datum)> {
+    let outputs = private.outputs.iter().enumerate();
+    // SAFETY: as for the converters.
+    unsafe {
+        let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
+        outputs
+            .filter_map(|(slot, output)| {
+                let AggregateOutput::Constant(attnum) = output else {
+                    return None;
+                };
+                let text = table.column(*attnum)?.constant.as_deref()?;
+                let attribute = crate::compat::attribute(descriptor, slot);
+                Some((slot, constant(text, attribute.atttypid, attribute.atttypmod)))
             })
             .collect()
     }

@@ -22,11 +22,23 @@ pub struct GroupKey {
     pub nullable: bool,
 }
 
+/// A group key that is the same in every row: the gateway is not asked for it.
+pub struct ConstantKey {
+    /// The column.
+    pub var: *mut pg_sys::Node,
+    /// Its mark in the GROUP BY or DISTINCT clause.
+    pub mark: pg_sys::Index,
+    /// Its number in the table.
+    pub attnum: i16,
+}
+
 /// A grouping that the gateway can be asked for.
 #[derive(Default)]
 pub struct Grouping {
     /// Group keys.
     pub keys: Vec<GroupKey>,
+    /// Group keys that are the same in every row.
+    pub constants: Vec<ConstantKey>,
     /// Aggregates, each once.
     pub aggregates: Vec<(*mut pg_sys::Aggref, AggregateCall)>,
     /// The FILTER that all aggregates share; null for none.
@@ -49,16 +61,18 @@ impl Grouping {
         unsafe {
             let wanted = Wanted::of(target, clause, having);
             for (expression, mark, member) in wanted.keys {
-                grouping.group_by(key(source, expression, mark, member)?)?;
+                match constant_key(source, expression, mark) {
+                    Some(constant) => grouping.constants.push(constant),
+                    None => grouping.group_by(key(source, expression, mark, member)?)?,
+                }
             }
             for part in wanted.parts {
                 if is_a(part, pg_sys::NodeTag::T_Aggref) {
                     grouping.add(source, part.cast())?;
                 } else if !is_a(part, pg_sys::NodeTag::T_Var)
                     || !grouping
-                        .keys
-                        .iter()
-                        .any(|key| pg_sys::equal(key.var.cast(), part.cast()))
+                        .key_columns()
+                        .any(|(key, _)| pg_sys::equal(key.cast(), part.cast()))
                 {
                     return None;
                 }
@@ -129,8 +143,8 @@ impl Grouping {
                 self.filter = filter;
             }
             // A condition on all groups would drop those in which no row fulfils it.
-            let alike = pg_sys::equal(self.filter.cast(), filter.cast())
-                && (filter.is_null() || self.keys.is_empty());
+            let alike =
+                pg_sys::equal(self.filter.cast(), filter.cast()) && (filter.is_null() || self.is_whole());
             if !alike {
                 return None;
             }
@@ -140,10 +154,23 @@ impl Grouping {
         }
     }
 
-    /// The columns of the scan: keys, then aggregates.
+    /// The columns of the scan: keys, those that are constant behind the others, then aggregates.
     pub fn columns(&self) -> impl Iterator<Item = (*mut pg_sys::Expr, pg_sys::Index)> {
+        let aggregates = self.aggregates.iter();
+        self.key_columns()
+            .chain(aggregates.map(|(aggregate, _)| (aggregate.cast(), 0)))
+    }
+
+    /// Those of them that are keys.
+    fn key_columns(&self) -> impl Iterator<Item = (*mut pg_sys::Expr, pg_sys::Index)> {
+        let constants = self.constants.iter().map(|key| (key.var.cast(), key.mark));
         let keys = self.keys.iter().map(|key| (key.var.cast(), key.mark));
-        keys.chain(self.aggregates.iter().map(|(aggregate, _)| (aggregate.cast(), 0)))
+        keys.chain(constants)
+    }
+
+    /// Whether nothing is grouped by: then there is one group, of no rows too.
+    pub fn is_whole(&self) -> bool {
+        self.keys.is_empty() && self.constants.is_empty()
     }
 }
 
@@ -236,6 +263,21 @@ unsafe fn clause(expression: *mut pg_sys::Node, mark: pg_sys::Index) -> Option<*
         clause.hashable = hashable;
         Some(clause.into_pg())
     }
+}
+
+/// A group key that is the same in every row of the table that is asked. Joins are left alone: their rows are others' too.
+unsafe fn constant_key(
+    source: &RemoteRel,
+    expression: *mut pg_sys::Node,
+    mark: pg_sys::Index,
+) -> Option<ConstantKey> {
+    // SAFETY: the caller guarantees a valid node of the current planning.
+    let (_, column) = unsafe { source.any_column(expression) }?;
+    (source.members.len() == 1 && column.constant.is_some()).then_some(ConstantKey {
+        var: expression,
+        mark,
+        attnum: column.attnum,
+    })
 }
 
 /// A group key: a column whose values are equal here where they are equal there.

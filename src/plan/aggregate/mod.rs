@@ -21,19 +21,20 @@ use pushed::{PushedAggregate, Statement};
 /// Offers to let the gateway group.
 ///
 /// # Safety
-/// As the callback GetForeignUpperPaths for grouping and DISTINCT: nodes of the current planning.
+/// As the callback GetForeignUpperPaths for grouping and DISTINCT: nodes of the current planning; `extra` is null for DISTINCT.
 pub unsafe fn add_paths(
     root: *mut pg_sys::PlannerInfo,
     stage: pg_sys::UpperRelationKind::Type,
     input: *mut pg_sys::RelOptInfo,
     output: *mut pg_sys::RelOptInfo,
+    extra: *mut pg_sys::GroupPathExtraData,
 ) {
     // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
-        let Some(source) = RemoteRel::of(root, input) else {
+        let Some(source) = RemoteRel::grouped(root, input) else {
             return;
         };
-        let Some(statement) = Statement::read(root, stage, output) else {
+        let Some(statement) = Statement::read(root, stage, output, extra) else {
             return;
         };
         let Statement {
@@ -48,12 +49,14 @@ pub unsafe fn add_paths(
             .flatten()
             // GROUP BY of constants alone has no group where there is no row.
             .filter(|grouping| {
-                !grouping.keys.is_empty() || !grouping.aggregates.is_empty() && clause.is_null()
+                let grouped = !clause.is_null();
+                !grouping.keys.is_empty()
+                    || !grouping.aggregates.is_empty() && grouped != grouping.constants.is_empty()
             })
             .and_then(|grouping| PushedAggregate::over(root, input, &source, statement, grouping));
         let path = match as_it_stands {
             Some(plan) => Some(plan.path(root, input, output, &source)),
-            None if may_combine(root, statement) => {
+            None if pushed::is_whole_upper(output) && may_combine(root, statement) => {
                 let combined = CombinedAggregate::read(&source, target, clause, having);
                 combined.and_then(|combined| combined.path(root, input, output, &source, statement))
             }

@@ -47,6 +47,7 @@ impl Statement {
         root: *mut pg_sys::PlannerInfo,
         stage: pg_sys::UpperRelationKind::Type,
         output: *mut pg_sys::RelOptInfo,
+        extra: *mut pg_sys::GroupPathExtraData,
     ) -> Option<Statement> {
         // SAFETY: nodes of the current planning.
         unsafe {
@@ -56,11 +57,12 @@ impl Statement {
                 true => (*parse).distinctClause,
                 false => (*parse).groupClause,
             };
-            let having: *mut pg_sys::List = match distinct {
-                true => std::ptr::null_mut(),
-                false => (*parse).havingQual.cast(),
+            // The groups of one partition are asked for by its own columns.
+            let (having, target): (*mut pg_sys::List, _) = match (distinct, is_whole_upper(output)) {
+                (true, _) => (std::ptr::null_mut(), (*root).upper_targets[stage as usize]),
+                (false, true) => ((*parse).havingQual.cast(), (*root).upper_targets[stage as usize]),
+                (false, false) => (extra.as_ref()?.havingQual.cast(), (*output).reltarget),
             };
-            let target = (*root).upper_targets[stage as usize];
             // PostgreSQL 18 notes in each key that a grouping set may null it.
             let nulls_keys = cfg!(feature = "pg18") && !(*parse).groupingSets.is_null();
             let refused = (*parse).hasTargetSRFs
@@ -285,7 +287,7 @@ unsafe fn local_path(
                 rows,
             ),
         };
-        let strategy = if pushed.grouping.keys.is_empty() {
+        let strategy = if pushed.grouping.is_whole() {
             pg_sys::AggStrategy::AGG_PLAIN
         } else if clause.is_null() {
             // All keys are constants, so there is one group at most.
@@ -392,7 +394,8 @@ fn with_values_counted(
     if !grouping.keys.is_empty() || !representable || !source.push_where {
         return None;
     }
-    Some(match alone {
+    // Rows without a value are a group of their constant keys all the same.
+    Some(match alone && grouping.is_whole() {
         true => (Some(Condition::and(condition, valued(field))), Vec::new()),
         false => (condition, counted),
     })
@@ -415,6 +418,8 @@ fn private(
     groups: f64,
 ) -> Option<AggregatePrivate> {
     let table = source.table();
+    let constants = grouping.constants.iter();
+    let constants = constants.map(|key| AggregateOutput::Constant(key.attnum));
     let only_count = grouping.keys.is_empty()
         && grouping
             .aggregates
@@ -457,7 +462,7 @@ fn private(
         let output = |(_, call): &(_, AggregateCall)| {
             counts_apart(call).map_or(AggregateOutput::Rows, AggregateOutput::Values)
         };
-        let outputs = grouping.aggregates.iter().map(output).collect();
+        let outputs = constants.chain(grouping.aggregates.iter().map(output)).collect();
         (vec![vec![SelectItem::Field(field.to_owned())]], outputs)
     } else {
         let mut requests = Requests::new(keys.clone(), source.row_key()?);
@@ -476,12 +481,13 @@ fn private(
                 (_, output) => output,
             };
         }
+        outputs.extend(constants);
         outputs.extend(found);
         let sorts = table.dialect().capabilities().order && crate::guc::push_switches(&table.server).order;
         // Whether the gateway sorts by a path is not known (fact 14).
         first_row = requests
             .spared()
-            .filter(|first| verify && keys.is_empty() && sorts && !first.field.contains('.'));
+            .filter(|first| verify && grouping.is_whole() && sorts && !first.field.contains('.'));
         (requests.selects(), outputs)
     };
     let order = if pages && !only_count {
@@ -532,6 +538,7 @@ fn private(
         keys: grouping.keys.iter().map(|key| key.class).collect(),
         key_kinds: grouping.keys.iter().map(|key| key.kind).collect(),
         outputs,
+        grouped: !grouping.is_whole(),
         only_count,
         verify,
         texts,
@@ -546,6 +553,16 @@ fn private(
 /// # Safety
 /// `rel` must be a relation of the current planning.
 pub unsafe fn is_upper(rel: *mut pg_sys::RelOptInfo) -> bool {
+    use pg_sys::RelOptKind::{RELOPT_OTHER_UPPER_REL, RELOPT_UPPER_REL};
+    // SAFETY: the caller guarantees a valid node.
+    unsafe { matches!((*rel).reloptkind, RELOPT_UPPER_REL | RELOPT_OTHER_UPPER_REL) }
+}
+
+/// The same of one that is not a partition's.
+///
+/// # Safety
+/// As [`is_upper`].
+pub unsafe fn is_whole_upper(rel: *mut pg_sys::RelOptInfo) -> bool {
     // SAFETY: the caller guarantees a valid node.
     unsafe { (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_UPPER_REL }
 }

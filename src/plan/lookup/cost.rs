@@ -2,10 +2,13 @@
 
 use super::keys::Keys;
 use super::sides::Sides;
-use crate::plan::cost::{Cost, UNKNOWN_AGGREGATE};
+use crate::plan::cost::{Cost, UNKNOWN_AGGREGATE, UNKNOWN_ROWS};
 use crate::plan::relation::{RelationState, Size};
 use intacct::Condition;
 use pgrx::pg_sys;
+
+/// So many keys, and more, are not looked for in a table of unknown size: most tables have fewer pages than there would be lists.
+const MANY_KEYS: f64 = 10.0 * UNKNOWN_ROWS;
 
 /// An estimate.
 pub struct Estimate {
@@ -53,12 +56,21 @@ pub unsafe fn lookup(
         let page = f64::from(table.page_size());
         let list = crate::guc::lookup_batch() as f64;
         let lists = (asked / list).ceil().max(1.0);
-        let calls = lists.max((received / page).ceil());
+        // Each list has a first page, and a count travels with the third.
+        let count = f64::from(u8::from(lists >= 3.0));
+        let calls = lists * (received / lists / page).ceil().max(1.0) + count;
         // When the lists have cost what reading the table does, it is read.
         let whole = (inner_rows / page).ceil().max(1.0);
         let calls = match state.size {
-            // The size of the table is unknown; keys that are known bound what is read.
-            Size::Guessed => UNKNOWN_AGGREGATE * calls.min(whole),
+            // The size of the table is unknown; keys that are known bound what is read, and so does a count that shows it.
+            Size::Guessed => match table.dialect().capabilities().total_count
+                && asked <= MANY_KEYS
+                && !is_vague(root, sides.outer, outer_rows)
+            {
+                true => UNKNOWN_AGGREGATE * calls.min(whole),
+                // What it takes at worst.
+                false => calls.max(2.0 * whole + 3.0),
+            },
             Size::Analyzed | Size::Counted(_) => calls.min(2.0 * whole + 3.0),
         };
         let request = table.server.fdw_startup_cost;
@@ -81,6 +93,31 @@ pub unsafe fn lookup(
             },
             scan,
             received: pg_sys::clamp_row_est(received),
+        }
+    }
+}
+
+/// Whether so many rows of the outer side are a guess, and not narrowed by conditions: then nothing speaks for fewer keys than
+/// the table has rows, and a list names fewer of them than a page shows.
+unsafe fn is_vague(root: *mut pg_sys::PlannerInfo, outer: *mut pg_sys::RelOptInfo, rows: f64) -> bool {
+    if rows < UNKNOWN_ROWS / 2.0 {
+        return false;
+    }
+    let mut relid = -1;
+    // SAFETY: the caller guarantees valid planner nodes. The array has a place for each table, which outer joins leave empty.
+    unsafe {
+        loop {
+            relid = pg_sys::bms_next_member((*outer).relids, relid);
+            if relid < 0 {
+                return false;
+            }
+            if relid >= (*root).simple_rel_array_size {
+                continue;
+            }
+            let table = *(*root).simple_rel_array.add(relid as usize);
+            if !table.is_null() && super::own_state(table).is_some_and(|state| state.size == Size::Guessed) {
+                return true;
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use intacct_simulator::log::Entry;
 use postgres::SimpleQueryMessage;
 use sage_intacct_fdw_tests::company::{Company, small};
 
+use super::partitionwise;
 use crate::golden;
 
 /// What is measured, and its statement. The first sets a limit on everything that is bought by the call.
@@ -141,97 +142,135 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What a statement may take.
+#[derive(Clone, Copy)]
+enum Most {
+    /// Nothing was promised; the table shows what it takes.
+    Any,
+    /// So many calls.
+    Calls(usize),
+    /// So many lists of keys, the pages of the result, and a count.
+    Lists(usize),
+}
+
+impl Most {
+    /// The calls, for a result of so many rows in pages of 100.
+    fn calls(self, rows: usize) -> usize {
+        match self {
+            Most::Any => usize::MAX,
+            Most::Calls(calls) => calls,
+            Most::Lists(lists) => lists + rows.div_ceil(100) + 1,
+        }
+    }
+}
+
 /// Joins with local tables, a tenth of the size that they are made for: pages and lists of 100, 1,000 keys, 5,000 rows. Each
-/// statement says what is set for it.
-const LOOKUPS: &[(&str, &str)] = &[
+/// statement says what is set for it, and what it may take.
+const LOOKUPS: &[(&str, &str, Most)] = &[
     (
         "1,000 keys joined by the row key: 10 lists, and a count with the third",
         "SELECT k, recordid FROM keys JOIN scaled.arinvoice ON recordno = k",
+        Most::Lists(10),
     ),
     (
         "by a natural key",
         "SELECT t, a.recordno FROM keys JOIN scaled.arinvoice a ON a.recordid = t",
+        Most::Lists(10),
     ),
     (
         "LEFT JOIN",
         "SELECT k, recordid FROM keys LEFT JOIN scaled.arinvoice ON recordno = k",
+        Most::Lists(10),
     ),
     (
         "IN",
         "SELECT recordno FROM scaled.arinvoice WHERE recordid IN (SELECT t FROM keys)",
+        Most::Lists(10),
     ),
     (
         "EXISTS",
         "SELECT k FROM keys WHERE EXISTS (SELECT FROM scaled.arinvoice WHERE recordno = k)",
+        Most::Lists(10),
     ),
     (
         "NOT EXISTS",
         "SELECT k FROM keys WHERE NOT EXISTS (SELECT FROM scaled.arinvoice WHERE recordno = k)",
+        Most::Lists(10),
     ),
     (
         "the same with a LIMIT, where all keys match",
         "SELECT k, recordid FROM present JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+        Most::Calls(2),
     ),
     (
         "where one of a hundred matches, lists of 1,000",
         "SET sage_intacct.lookup_batch = 1000; SELECT k, recordid FROM rare JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+        Most::Calls(4),
     ),
     (
-        "where none matches",
+        "where none matches: as without a LIMIT, and a list of the first five",
         "SELECT k, recordid FROM absent JOIN scaled.arinvoice ON recordno = k LIMIT 5",
+        Most::Lists(11),
     ),
     (
         "an object that nobody has analyzed, of 3 pages",
         "SET sage_intacct.lookup_batch = 10; SELECT k, recordid FROM keys JOIN arinvoice ON recordno = k",
+        Most::Calls(9),
     ),
     (
         "6,000 rows with ten keys",
         "SELECT i, c.name FROM generate_series(1, 6000) i LEFT JOIN scaled.customer c ON c.recordno = i % 10",
+        Most::Calls(2),
     ),
 ];
 
 /// Statements that look rows up for one row after another, and calls that they may take: those of the outer side (3 pages of
 /// invoices, where it has them), and 2 × the cheaper of lookups and a full read + 3.
-const CORRELATED: &[(&str, &str, usize)] = &[
+const CORRELATED: &[(&str, &str, Most)] = &[
     (
         "correlated count, 5,000 outer rows, 10 values: outer pages + 23",
         "SELECT (SELECT count(*) FROM scaled.customer c WHERE c.recordno = a.recordno % 10) FROM arinvoice a",
-        26,
+        Most::Calls(26),
     ),
     (
         "correlated sum",
         "SELECT (SELECT sum(c.totaldue) FROM scaled.customer c WHERE c.recordno = a.recordno % 10) FROM arinvoice a",
-        26,
+        Most::Calls(26),
     ),
     (
         "correlated EXISTS",
         "SELECT EXISTS (SELECT FROM scaled.customer c WHERE c.recordno = a.recordno % 10 AND c.recordno % 7 <> a.recordno % 3) FROM arinvoice a",
-        26,
+        Most::Calls(26),
     ),
     (
         "scalar subquery",
         "SELECT (SELECT c.name FROM scaled.customer c WHERE c.recordno = a.recordno % 10) FROM arinvoice a",
-        26,
+        Most::Calls(26),
     ),
     (
         "5,000 values into 500 rows: outer pages + 6",
         "SELECT (SELECT g.batchno FROM glbatch g WHERE g.recordno = a.recordno) FROM arinvoice a",
-        9,
+        Most::Calls(9),
     ),
     (
         "6,000 values into 50 pages: 2 × 50 + 3",
         "SELECT (SELECT a.recordid FROM scaled.arinvoice a WHERE a.recordno = i) FROM generate_series(1, 6000) i",
-        103,
+        Most::Calls(103),
     ),
     (
         "LATERAL with a LIMIT, 1,000 outer rows into 3 pages: 2 × 3 + 3",
         "SELECT k, x.* FROM keys, LATERAL (SELECT a.recordid FROM arinvoice a WHERE a.recordno >= k ORDER BY a.recordno LIMIT 2) x",
-        9,
+        Most::Calls(9),
     ),
     (
         "two companies joined by a natural key: 2 pages, 3 lists and their results, and a count",
         "SELECT c.name, s.name FROM customer c JOIN scaled.customer s ON s.customerid = c.customerid WHERE c.creditlimit > 90000",
-        8,
+        Most::Calls(8),
+    ),
+    (
+        "GROUP BY company over 4 companies, each asked for its own: 8 calls in 4 round trips",
+        "SET enable_partitionwise_aggregate = on; SELECT company, count(*), sum(totaldue) FROM all_companies GROUP BY company",
+        Most::Calls(8),
     ),
 ];
 
@@ -348,14 +387,14 @@ fn the_request_budget() {
     assert_eq!(keys.len(), 2500);
     let absent: Vec<String> = (1..2500).map(|number| (-number).to_string()).collect();
     prepare_lookups(&company, &mut client);
+    partitionwise::partitions(&company, &mut client);
     let mut table = String::from("Calls  Round trips  Statement\n");
-    let lookups = "SET sage_intacct.push_lookups = on; SET sage_intacct.lookup_batch = 100";
-    let all = STATEMENTS.iter().map(|statement| (statement, "SELECT 1"));
-    let all = all.chain(LOOKUPS.iter().map(|statement| (statement, lookups)));
-    let all = all.map(|((what, statement), settings)| (what, statement, settings, usize::MAX));
-    let correlated = CORRELATED.iter();
-    let correlated = correlated.map(|(what, statement, most)| (what, statement, lookups, *most));
-    for (what, statement, settings, most) in all.chain(correlated) {
+    let lookups = "SET sage_intacct.lookup_batch = 100";
+    let all = STATEMENTS.iter();
+    let all = all.map(|(what, statement)| (*what, *statement, "SELECT 1", Most::Any));
+    let looked_up = LOOKUPS.iter().chain(CORRELATED);
+    let all = all.chain(looked_up.map(|(what, statement, most)| (*what, *statement, lookups, *most)));
+    for (what, statement, settings, most) in all {
         client.batch_execute(settings).expect("settings");
         company.gateway.log();
         let sql = statement
@@ -370,14 +409,19 @@ fn the_request_budget() {
             .count();
         let log = company.gateway.log();
         let calls: usize = log.iter().map(|entry| entry.functions.len()).sum();
+        let most = most.calls(rows);
         assert!(calls <= most, "{calls} calls, at most {most}: {statement}");
+        let promised = match most {
+            usize::MAX => String::new(),
+            most => format!(" [at most {most}]"),
+        };
         let mut lines: Vec<_> = log.iter().map(line).collect();
         // Those of one statement may travel at the same time.
         lines.sort();
         let lines = folded(&lines);
         let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
         table += &format!(
-            "{calls:>5}  {:>11}  {what}\n    {statement}\n    rows: {rows}\n",
+            "{calls:>5}  {:>11}  {what}{promised}\n    {statement}\n    rows: {rows}\n",
             log.len()
         );
         table += &lines;

@@ -30,6 +30,7 @@ mod numbers;
 mod only_2_1;
 mod ordering;
 mod owned;
+mod partitionwise;
 pub mod preloaded;
 mod private_rows;
 mod promise;
