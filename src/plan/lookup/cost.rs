@@ -2,6 +2,7 @@
 
 use super::keys::Keys;
 use super::sides::Sides;
+use super::table::own_state;
 use crate::plan::cost::{Cost, UNKNOWN_AGGREGATE, UNKNOWN_ROWS};
 use crate::plan::relation::{RelationState, Size};
 use intacct::Condition;
@@ -115,7 +116,7 @@ unsafe fn is_vague(root: *mut pg_sys::PlannerInfo, outer: *mut pg_sys::RelOptInf
                 continue;
             }
             let table = *(*root).simple_rel_array.add(relid as usize);
-            if !table.is_null() && super::own_state(table).is_some_and(|state| state.size == Size::Guessed) {
+            if !table.is_null() && own_state(table).is_some_and(|state| state.size == Size::Guessed) {
                 return true;
             }
         }

@@ -1,6 +1,7 @@
 //! Which joins have columns that the node can make: those of its two sides, each by one name only.
 
 use super::sides::Sides;
+use crate::plan::nodes::clauses;
 use crate::private::Join;
 use pgrx::{PgList, is_a, pg_sys};
 
@@ -35,7 +36,7 @@ pub unsafe fn split(
     // SAFETY: the caller guarantees valid planner or executor nodes. A sort that keeps the order of equals: conditions of a security barrier
     // come before those of the role that uses the view.
     unsafe {
-        let mut ordered = super::clauses(restrictions);
+        let mut ordered = clauses(restrictions);
         ordered.sort_by_key(|clause| (**clause).security_level);
         let mut list = PgList::<pg_sys::RestrictInfo>::new();
         for clause in ordered {

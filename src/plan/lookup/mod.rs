@@ -9,15 +9,17 @@ mod fit;
 mod keys;
 mod make;
 mod sides;
+mod table;
 
 use super::nodes::clauses;
-use super::relation::{RelationState, state};
+use super::relation::RelationState;
 use crate::ffi;
 use crate::private::Join;
 use keys::Keys;
 use pgrx::{PgList, pg_guard, pg_sys};
 use sides::Sides;
 use std::sync::OnceLock;
+use table::lookup_table;
 
 /// Who was asked for join paths before us.
 static PREVIOUS: OnceLock<pg_sys::set_join_pathlist_hook_type> = OnceLock::new();
@@ -103,44 +105,6 @@ unsafe extern "C-unwind" fn add_join_paths(
 unsafe fn is_free(path: *mut pg_sys::Path) -> bool {
     // SAFETY: the caller's path of the current planning.
     unsafe { !path.is_null() && (*path).param_info.is_null() }
-}
-
-/// What is known of a relation, if it is a table of ours.
-unsafe fn own_state<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a RelationState> {
-    use pg_sys::RelOptKind::{RELOPT_BASEREL, RELOPT_OTHER_MEMBER_REL};
-    // SAFETY: the caller's relation of the current planning; the private state of a scan of ours is ours.
-    unsafe {
-        if !matches!((*rel).reloptkind, RELOPT_BASEREL | RELOPT_OTHER_MEMBER_REL)
-            || (*rel).fdw_private.is_null()
-        {
-            return None;
-        }
-        let ours = super::scan::get_foreign_rel_size as *const () as usize;
-        let size = (*rel).fdwroutine.as_ref()?.GetForeignRelSize?;
-        (size as *const () as usize == ours).then(|| state(rel))
-    }
-}
-
-/// What is known of a relation, if it is a table of ours whose rows may be asked for by keys.
-unsafe fn lookup_table<'a>(
-    root: *mut pg_sys::PlannerInfo,
-    rel: *mut pg_sys::RelOptInfo,
-) -> Option<&'a RelationState> {
-    // SAFETY: the caller's relation of the current planning.
-    unsafe {
-        let state = own_state(rel)?;
-        if !(*rel).lateral_relids.is_null() {
-            return None;
-        }
-        // A row that is changed may match once more by its new values.
-        let is_target = pg_sys::bms_is_member((*rel).relid as i32, (*root).all_result_relids)
-            && (*(*root).parse).commandType != pg_sys::CmdType::CMD_SELECT;
-        // Such a condition makes a node above the scan.
-        let gated = clauses((*rel).baserestrictinfo)
-            .iter()
-            .any(|clause| (**clause).pseudoconstant);
-        (state.push.where_ && state.push.lookups && !is_target && !gated).then_some(state)
-    }
 }
 
 /// Adds the join of an outer path with the table.
