@@ -71,7 +71,7 @@ fn an_order_that_the_statement_relies_on_is_kept() {
         .batch_execute(
             "CREATE TEMP TABLE known AS SELECT recordno FROM customer;
              ALTER TABLE known ADD PRIMARY KEY (recordno);
-             SET enable_hashjoin = off; SET enable_nestloop = off; SET enable_sort = off",
+             SET enable_hashjoin = off; SET enable_nestloop = off; SET enable_sort = off; SET sage_intacct.push_lookups = off",
         )
         .expect("settings");
     for sql in [
