@@ -57,7 +57,8 @@ fn a_dictionarys_order_is_not_that_of_bytes() {
     for sql in STATEMENTS {
         assert!(is_refused(&mut client, sql), "{sql}");
     }
-    let merge = "SET enable_hashjoin = off; SET enable_nestloop = off; SET enable_sort = off";
+    let merge = "SET enable_hashjoin = off; SET enable_nestloop = off; SET enable_sort = off; \
+                 SET sage_intacct.push_lookups = off";
     client.batch_execute(merge).expect("settings");
     let join =
         "SELECT count(*) FROM customer c JOIN (SELECT name FROM names ORDER BY name) n ON c.name = n.name";
