@@ -109,9 +109,9 @@ fn a_clock_that_is_set_back_hides_nothing() {
         r#"CALL sage_intacct.create_mirror('acme.customer', 'other.customer', '{"audit_key": "", "overlap": "0 seconds"}')"#,
     );
     let (customers, bills) = (keys(&company, "CUSTOMER", 9), keys(&company, "APBILL", 4));
-    for back in [60, 300, 900, 7_200, 100_000] {
+    for (number, back) in [60, 300, 900, 7_200, 100_000].into_iter().enumerate() {
         // What the clock shows first may be what is wrong.
-        for right in [0, back] {
+        for right in [0, back].into_iter().skip(number % 2) {
             set_clock(&company, right);
             change(&company, &customers[..2], &bills[..1], &format!("before {back}"));
             run(&mut client, REFRESH);
@@ -158,7 +158,7 @@ fn a_clock_that_is_set_back_around_a_broken_refresh_hides_nothing() {
         (5, "cancel"),
     ];
     for (number, back) in [60, 300, 900, 7_200].into_iter().enumerate() {
-        for (nth, how) in breaks {
+        for (nth, how) in breaks.into_iter().filter(|(nth, _)| (nth + number) % 5 < 3) {
             let earlier = (number + nth) % 2 == 0;
             let story = format!("{back} s, {how} at {nth}, set back before it: {earlier}");
             set_clock(&company, 0);
