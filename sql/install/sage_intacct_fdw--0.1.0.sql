@@ -4313,7 +4313,7 @@ BEGIN
             PERFORM sage_intacct.mirror_raise(failure);
         ELSIF failure IS NOT NULL THEN
             failures := pg_catalog.array_append(failures,
-                pg_catalog.format('%s: %s', pg_catalog.concat_ws(', ', m.target, NULLIF(m.company, '')), pg_catalog.jsonb_extract_path_text(failure, 'message')));
+                pg_catalog.format('%s: %s', pg_catalog.concat_ws(', ', m.target, CASE WHEN m.company OPERATOR(pg_catalog.<>) '' THEN m.company END), pg_catalog.jsonb_extract_path_text(failure, 'message')));
         END IF;
     END LOOP;
     IF failures IS NOT NULL THEN
