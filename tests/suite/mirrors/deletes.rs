@@ -41,7 +41,9 @@ fn empty_answers_delete_nothing() {
             ),
         );
         for nth in 1..6 {
-            for (times, full) in [(1, false), (3, false), (2, true), (1000, nth % 2 == 0)] {
+            // Half of them at each place: every kind is at an odd one or an even one.
+            let kinds = [(1, false), (3, false), (2, true), (1000, nth % 4 == 1)];
+            for (times, full) in kinds.into_iter().skip(nth % 2).step_by(2) {
                 company.gateway.change(json!([
                     { "update": { "object": "CUSTOMER", "keys": keys(&company, "CUSTOMER", 3), "values": { "NAME": format!("{nth} {times}") } } },
                 ]));
@@ -90,7 +92,7 @@ fn empty_answers_hide_no_change_behind_a_deleted_row() {
         ("apbillitem", "APBILL", "APBILLITEM", "RECORDKEY", "ACCOUNTTITLE"),
     ] {
         mirror(&mut client, table, "{}");
-        for (nth, times) in [(1, 2), (1, 3), (1, 4), (2, 2), (2, 3), (3, 2)] {
+        for (nth, times) in [(1, 2), (1, 4), (2, 3), (3, 2)] {
             let keys = keys(&company, object, 4);
             let context = format!("{table}: {times} from the {nth}th");
             let update = |keys: &[i64]| {
