@@ -9,6 +9,7 @@ pub mod plans;
 pub mod process;
 pub mod psql;
 pub mod second;
+mod server;
 pub mod sql;
 pub mod standby;
 pub mod tap;
