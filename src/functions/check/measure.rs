@@ -1,6 +1,7 @@
 //! How long requests take, and whether more at once gain anything. Runs on the I/O thread: nothing here may call
 //! PostgreSQL.
 
+use super::key_query::key_query;
 use super::outcome::{Step, StepOutcome, StepResult};
 use super::subject::Subject;
 use crate::io::Emitter;
@@ -18,11 +19,8 @@ const MOST_AT_ONCE: usize = 32;
 /// Times a small request, a page, and as many pages at once as the server allows, and sends each to the backend.
 pub async fn run(client: &Client, subject: &Subject, object: &str, emitter: &Emitter<StepResult>) {
     let kind = DialectKind::for_version(client.config().dtd_version);
-    let mut query = Query::new(object);
+    let mut query = key_query(kind, object);
     query.missing_as_null = true;
-    query.select = vec![SelectItem::Field(
-        kind.settled_key(object).unwrap_or("RECORDNO").to_owned(),
-    )];
 
     let started = Instant::now();
     let outcome = match page(client, &query, kind, 1).await {

@@ -2,6 +2,7 @@
 
 mod deep;
 mod facts;
+mod key_query;
 mod look;
 mod measure;
 mod next;

@@ -1,9 +1,10 @@
 //! The statement to type next: tables for what the user may read, and what reading them costs. Runs on the I/O thread:
 //! nothing here may call PostgreSQL.
 
+use super::key_query::key_query;
 use super::outcome::StepOutcome;
 use super::subject::Subject;
-use intacct::{Client, Count, DialectKind, Error, Page, PageRequest, Query, Readable, SelectItem};
+use intacct::{Client, Count, DialectKind, Error, PageRequest, Query, Readable};
 use std::fmt::Write as _;
 
 /// What finance teams ask for first. `sage_intacct.objects()` lists everything, a call for each.
@@ -58,10 +59,7 @@ async fn survey(client: &Client, subject: &Subject, readable: &str) -> Result<Fo
         return Ok(found);
     }
     let query = |object: &str| {
-        let mut query = Query::new(object);
-        query.select = vec![SelectItem::Field(
-            kind.settled_key(object).unwrap_or("RECORDNO").to_owned(),
-        )];
+        let mut query = key_query(kind, object);
         query.limit = Some(Count::Number(1));
         query.missing_as_null = true;
         query.show_private = subject.show_private;
@@ -74,16 +72,12 @@ async fn survey(client: &Client, subject: &Subject, readable: &str) -> Result<Fo
         .await?;
     for (object, page) in OBJECTS.into_iter().zip(pages) {
         match page {
-            Ok(page) => found.readable.push((object, rows(&page))),
+            Ok(page) => found.readable.push((object, page.total_count)),
             Err(error) if intacct::concerns_one_object(&error) => found.refused.push(object),
             Err(error) => return Err(error),
         }
     }
     Ok(found)
-}
-
-fn rows(page: &Page) -> Option<u64> {
-    page.total_count
 }
 
 impl Found {

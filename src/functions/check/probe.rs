@@ -1,10 +1,11 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
+use super::key_query::key_query;
 use super::outcome::{Step, StepOutcome, StepResult};
 use super::subject::Subject;
 use super::{deep, measure, next, observe};
 use crate::io::Emitter;
-use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest, Query, SelectItem};
+use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest};
 use std::time::Instant;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -245,9 +246,7 @@ async fn readable_object(client: &Client) -> Result<(&'static str, String), Erro
     let mut refused: Vec<&str> = Vec::new();
     let mut last = None;
     for object in COMMON_OBJECTS {
-        let key = kind.settled_key(object).unwrap_or("RECORDNO");
-        let mut query = Query::new(object);
-        query.select = vec![SelectItem::Field(key.to_owned())];
+        let query = key_query(kind, object);
         let page = PageRequest { size: 1, offset: 0 };
         match client.page(&query, kind, &page, false).await {
             Ok(page) => {
