@@ -3647,10 +3647,10 @@ BEGIN
     IF here > 0 AND NOT task ?| ARRAY['after', 'late', 'rescan'] THEN
         RETURN true;
     END IF;
-    since := CASE WHEN lines THEN sage_intacct.mirror_since('modified', 'created', (answer ->> 'from')::timestamptz)
-                  ELSE sage_intacct.mirror_since(shape.modified, shape.created, (answer ->> 'from')::timestamptz) END
-             || CASE WHEN lines THEN ' AND ' || sage_intacct.mirror_range('recordno', task)
-                     WHEN shape.key IS NOT NULL THEN ' AND ' || sage_intacct.mirror_range(shape.key, task) ELSE '' END;
+    since := concat_ws(' AND ',
+        sage_intacct.mirror_since(CASE WHEN lines THEN 'modified' ELSE shape.modified END, CASE WHEN lines THEN 'created' ELSE shape.created END,
+                                  (answer ->> 'from')::timestamptz),
+        sage_intacct.mirror_range(CASE WHEN lines THEN 'recordno' ELSE shape.key END, task));
     IF here = 0 THEN
         RETURN sage_intacct.mirror_shows_no_change(m, shape, relation, since, answer ->> 'from' <> '-infinity', lines);
     END IF;
