@@ -14,9 +14,6 @@ PG_CONFIG=${PG_CONFIG:-pg_config}
 mkdir -p "$LOG_DIR"
 # Tells pgrx which server's headers to build for: no cargo-pgrx and no configuration in the home directory is needed.
 export PGRX_PG_CONFIG_PATH=$PG_CONFIG
-# The library keeps the description of its SQL objects, which scripts/extension-sql reads. With the same flag everywhere the
-# dependencies are compiled once, not twice.
-export RUSTFLAGS="${RUSTFLAGS:--C link-arg=-Wl,--no-gc-sections}"
 # A failed assertion says enough; its stack only hides it.
 export RUST_BACKTRACE=0
 
