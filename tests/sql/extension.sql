@@ -29,7 +29,7 @@ SELECT name, setting, vartype, context, short_desc FROM pg_settings WHERE name L
 
 -- There is nothing newer to update to, and from every released version there is a way here.
 ALTER EXTENSION sage_intacct_fdw UPDATE;
-SELECT source, target FROM pg_extension_update_paths('sage_intacct_fdw') WHERE path IS NULL;
+SELECT source FROM pg_extension_update_paths('sage_intacct_fdw') WHERE path IS NULL AND target = sage_intacct.version();
 
 -- It leaves nothing but its schema, empty, as extensions with a fixed schema do.
 CREATE SERVER leftover FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme');

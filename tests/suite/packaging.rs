@@ -25,8 +25,11 @@ fn the_metadata_for_pgxn_is_valid() {
             .to_owned()
     };
     let is_semantic = |version: &str| {
-        let parts: Vec<&str> = version.split('.').collect();
+        let (numbers, before) = version.split_once('-').unwrap_or((version, "none"));
+        let parts: Vec<&str> = numbers.split('.').collect();
         parts.len() == 3
+            && !before.is_empty()
+            && before.chars().all(|letter| letter.is_ascii_alphanumeric())
             && parts.iter().all(|part| {
                 part.parse::<u32>()
                     .is_ok_and(|number| number.to_string() == *part)

@@ -47,5 +47,6 @@ mod sessions;
 mod shared_sessions;
 mod text_groups;
 mod tls;
+mod upgrades;
 mod watching;
 mod writes;
