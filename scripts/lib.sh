@@ -17,6 +17,10 @@ export PGRX_PG_CONFIG_PATH=$PG_CONFIG
 # A failed assertion says enough; its stack only hides it.
 export RUST_BACKTRACE=0
 
+# The first line, without ending the program before it early: that would be a failure (pipefail) at the whim of a buffer.
+# In the same way what follows a pipe says `grep … >/dev/null`, never `grep -q`.
+first_line() { sed -n 1p; }
+
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
