@@ -39,8 +39,8 @@ impl Asked {
     }
 }
 
-/// Comparisons in one request, where a key takes more than one.
-const MOST_COMPARISONS: usize = 3000;
+/// Comparisons in one request, where a key takes more than one, or where it has several lists.
+pub const MOST_COMPARISONS: usize = 3000;
 
 /// Keys that one request asks for, at most `most`.
 pub fn most_keys(template: &Condition, most: usize) -> usize {

@@ -192,7 +192,11 @@ impl Lookup {
             let offset = wanted.offset.and_then(|offset| bind::count(offset, &bindings));
             Some(limit.saturating_add(offset.unwrap_or(0)))
         });
-        let most = crate::guc::lookup_batch();
-        Sizes::new(ask::most_keys(&self.private.template, most), wanted)
+        let most = |most| ask::most_keys(&self.private.template, most);
+        Sizes::new(
+            most(crate::guc::lookup_batch()),
+            most(ask::MOST_COMPARISONS),
+            wanted,
+        )
     }
 }

@@ -308,7 +308,7 @@ impl Lookup {
                 self.note(&mut batch);
             }
             if let Some(sizes) = &mut self.sizes {
-                sizes.grow();
+                sizes.grow(batch.conditions.len());
             }
             if batch.rows == 0 {
                 batch.end();
