@@ -112,6 +112,14 @@ examples_run() {
              END { if (NR) printf "examples in %d documents: %d run, %d with their output compared; %d not run, with their reasons\n", NR, run, shown, left }'
 }
 
+# separate FILE DEBUG_FILE: moves the debug lines of a program into a file of their own, which debuggers find by its place.
+separate() {
+    objcopy --only-keep-debug --compress-debug-sections "$1" "$2"
+    chmod 644 "$2"
+    strip --strip-unneeded --remove-section=.comment "$1"
+    objcopy --add-gnu-debuglink="$2" "$1"
+}
+
 pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
 
