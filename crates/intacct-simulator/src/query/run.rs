@@ -1,6 +1,5 @@
 //! Answers a `query`: which keys, in which order, which page; then the rows of that page.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rusqlite::types::Value;
@@ -206,7 +205,7 @@ pub fn show(
 fn statement<'c>(object: &Object, resolver: &Resolver<'_>, columns: impl Iterator<Item = &'c str>) -> String {
     let columns: Vec<&str> = columns.collect();
     let first = format!(
-        "rarray(?1) AS k CROSS JOIN {} AS a0 ON a0.{} = k.value",
+        "json_each(?1) AS k CROSS JOIN {} AS a0 ON a0.{} = k.value",
         quote(&object.table()),
         quote(&object.row_id)
     );
@@ -222,8 +221,9 @@ fn fetch(connection: &Connection, sql: &str, keys: &[i64], writer: &mut RowWrite
         return Ok(());
     }
     let mut statement = connection.prepare_cached(sql)?;
-    let keys: Rc<Vec<Value>> = Rc::new(keys.iter().map(|k| Value::Integer(*k)).collect());
-    let mut rows = statement.query([keys])?;
+    // As JSON, which every SQLite reads: arrays as values need a newer one than Debian 12 has.
+    let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
+    let mut rows = statement.query([format!("[{}]", keys.join(","))])?;
     while let Some(row) = rows.next()? {
         writer.row(row, 0)?;
     }

@@ -79,7 +79,6 @@ impl Store {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                 let connection = Connection::open_with_flags(&self.path, flags)?;
                 functions::register(&connection)?;
-                rusqlite::vtab::array::load_module(&connection)?;
                 prepare(&connection)?;
                 connection
             }
