@@ -105,6 +105,19 @@ STABLE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'mirror_clock_change_wrapper';
 
+CREATE PROCEDURE mirror_commit() LANGUAGE c AS 'MODULE_PATHNAME', 'mirror_commit_wrapper';
+
+CREATE FUNCTION "mirror_commit_failure"() RETURNS TABLE (
+    "failed" bool,
+    "state" TEXT,
+    "message" TEXT,
+    "details" TEXT,
+    "advice" TEXT
+)
+STRICT VOLATILE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'mirror_commit_failure_wrapper';
+
 CREATE FUNCTION "mirror_gateway_time"(
     "source" oid
 ) RETURNS timestamp with time zone
@@ -4149,11 +4162,15 @@ BEGIN
         going := false;
         failed := true;
     END;
+    IF NOT failed THEN
+        CALL sage_intacct.mirror_commit();
+        SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        going := NOT failed;
+    END IF;
     IF failed THEN
         -- Where Citus has lost a machine, nothing more can be committed in this transaction. Nothing of it is to stay.
         ROLLBACK;
-    ELSE
-        COMMIT;
+        run := NULL;
     END IF;
 
     WHILE going LOOP
@@ -4176,12 +4193,14 @@ BEGIN
             GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
             failed := true;
         END;
+        IF NOT failed THEN
+            CALL sage_intacct.mirror_commit();
+            SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        END IF;
         IF failed THEN
             -- That releases the lock. If somebody else has it now, this refresh has come to its end.
             ROLLBACK;
             looked := looked OR NOT sage_intacct.mirror_try_lock(m.id);
-        ELSE
-            COMMIT;
         END IF;
         -- A field that is gone is refused by its name, or without one.
         IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
@@ -4198,23 +4217,25 @@ BEGIN
                 GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                 failed := true;
             END;
+            IF NOT failed THEN
+                -- Deferred constraints of the target raise here.
+                CALL sage_intacct.mirror_commit();
+                SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+            END IF;
+            IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
+                BEGIN
+                    PERFORM sage_intacct.mirror_analyze(m.target);
+                EXCEPTION WHEN OTHERS OR query_canceled THEN
+                    GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                    failed := true;
+                END;
+                IF NOT failed THEN
+                    CALL sage_intacct.mirror_commit();
+                    SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                END IF;
+            END IF;
             IF failed THEN
                 ROLLBACK;
-            ELSE
-                COMMIT;
-                IF pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
-                    BEGIN
-                        PERFORM sage_intacct.mirror_analyze(m.target);
-                    EXCEPTION WHEN OTHERS OR query_canceled THEN
-                        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
-                        failed := true;
-                    END;
-                    IF failed THEN
-                        ROLLBACK;
-                    ELSE
-                        COMMIT;
-                    END IF;
-                END IF;
             END IF;
         END IF;
         going := going AND NOT failed;
@@ -4677,12 +4698,17 @@ BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, touched, member, NULL);
-                    finished := finished OPERATOR(pg_catalog.+) 1;
-                    RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 EXCEPTION WHEN OTHERS THEN
                     failed := SQLERRM;
                 END;
-                IF failed IS NOT NULL THEN
+                IF failed IS NULL THEN
+                    CALL sage_intacct.mirror_commit();
+                    SELECT f.message INTO failed FROM sage_intacct.mirror_commit_failure() f;
+                END IF;
+                IF failed IS NULL THEN
+                    finished := finished OPERATOR(pg_catalog.+) 1;
+                    RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
+                ELSE
                     -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
                     ROLLBACK;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);

@@ -293,12 +293,17 @@ BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, touched, member, NULL);
-                    finished := finished OPERATOR(pg_catalog.+) 1;
-                    RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 EXCEPTION WHEN OTHERS THEN
                     failed := SQLERRM;
                 END;
-                IF failed IS NOT NULL THEN
+                IF failed IS NULL THEN
+                    CALL sage_intacct.mirror_commit();
+                    SELECT f.message INTO failed FROM sage_intacct.mirror_commit_failure() f;
+                END IF;
+                IF failed IS NULL THEN
+                    finished := finished OPERATOR(pg_catalog.+) 1;
+                    RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
+                ELSE
                     -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
                     ROLLBACK;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);

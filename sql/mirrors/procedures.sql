@@ -270,11 +270,15 @@ BEGIN
         going := false;
         failed := true;
     END;
+    IF NOT failed THEN
+        CALL sage_intacct.mirror_commit();
+        SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        going := NOT failed;
+    END IF;
     IF failed THEN
         -- Where Citus has lost a machine, nothing more can be committed in this transaction. Nothing of it is to stay.
         ROLLBACK;
-    ELSE
-        COMMIT;
+        run := NULL;
     END IF;
 
     WHILE going LOOP
@@ -297,12 +301,14 @@ BEGIN
             GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
             failed := true;
         END;
+        IF NOT failed THEN
+            CALL sage_intacct.mirror_commit();
+            SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        END IF;
         IF failed THEN
             -- That releases the lock. If somebody else has it now, this refresh has come to its end.
             ROLLBACK;
             looked := looked OR NOT sage_intacct.mirror_try_lock(m.id);
-        ELSE
-            COMMIT;
         END IF;
         -- A field that is gone is refused by its name, or without one.
         IF failed AND state OPERATOR(pg_catalog.=) ANY ('{42703,HV000,HV00L}') AND NOT looked THEN
@@ -319,23 +325,25 @@ BEGIN
                 GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                 failed := true;
             END;
+            IF NOT failed THEN
+                -- Deferred constraints of the target raise here.
+                CALL sage_intacct.mirror_commit();
+                SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+            END IF;
+            IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
+                BEGIN
+                    PERFORM sage_intacct.mirror_analyze(m.target);
+                EXCEPTION WHEN OTHERS OR query_canceled THEN
+                    GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
+                    failed := true;
+                END;
+                IF NOT failed THEN
+                    CALL sage_intacct.mirror_commit();
+                    SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                END IF;
+            END IF;
             IF failed THEN
                 ROLLBACK;
-            ELSE
-                COMMIT;
-                IF pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
-                    BEGIN
-                        PERFORM sage_intacct.mirror_analyze(m.target);
-                    EXCEPTION WHEN OTHERS OR query_canceled THEN
-                        GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
-                        failed := true;
-                    END;
-                    IF failed THEN
-                        ROLLBACK;
-                    ELSE
-                        COMMIT;
-                    END IF;
-                END IF;
             END IF;
         END IF;
         going := going AND NOT failed;

@@ -1,6 +1,7 @@
 //! Mirrors: local copies of foreign tables that are refreshed. The work is done by the SQL in `sql/mirrors/`; here is
 //! what SQL cannot express.
 
+mod commit;
 mod guard;
 mod planned;
 mod remote;

@@ -250,3 +250,82 @@ fn a_budget_ends_a_run_and_not_the_mirror() {
     }
     assert_equal(&mut client, "arinvoice");
 }
+
+/// A deferred constraint of the target raises at the COMMIT of a page: that is the end of the refresh, not of the procedure.
+#[test]
+fn what_fails_at_the_commit_is_recorded_and_keeps_no_other_mirror_back() {
+    let (company, mut client) = company("mirror_deferred", "customer, vendor");
+    run(
+        &mut client,
+        "CREATE TABLE finance.name (name text PRIMARY KEY);
+         CREATE TABLE finance.customer (LIKE acme.customer, PRIMARY KEY (recordno),
+                                        FOREIGN KEY (name) REFERENCES finance.name DEFERRABLE INITIALLY DEFERRED)",
+    );
+    let states = |client: &mut postgres::Client| {
+        lines(
+            client,
+            "SELECT target, last_outcome, last_error LIKE '%violates foreign key constraint%' || E'\\n' || 'Key (name)=%'
+               FROM sage_intacct.mirrors ORDER BY target::text",
+        )
+    };
+    let error = client
+        .batch_execute("CALL sage_intacct.create_mirrors('acme', 'finance')")
+        .expect_err("no name is known");
+    let error = error.as_db_error().expect("an error of the server");
+    assert_eq!(error.message(), "1 of the mirrors could not be created or loaded");
+    assert_eq!(
+        states(&mut client),
+        "finance.customer failed t\nfinance.vendor done -"
+    );
+    assert_eq!(lines(&mut client, "SELECT count(*) FROM finance.customer"), "0");
+
+    run(
+        &mut client,
+        "INSERT INTO finance.name SELECT DISTINCT name FROM acme.customer WHERE name IS NOT NULL",
+    );
+    refresh(&mut client, "customer");
+    assert_equal(&mut client, "customer");
+    for object in ["CUSTOMER", "VENDOR"] {
+        company.gateway.change(serde_json::json!([
+            { "update": { "object": object, "where": "RECORDNO < 20", "values": { "NAME": "unheard of" } } }
+        ]));
+    }
+    client
+        .batch_execute("CALL sage_intacct.refresh_mirrors('finance')")
+        .expect_err("one of them fails");
+    assert_eq!(
+        states(&mut client),
+        "finance.customer failed t\nfinance.vendor done -"
+    );
+    assert_equal(&mut client, "vendor");
+    let error = client
+        .batch_execute("CALL sage_intacct.refresh_mirror('finance.customer')")
+        .expect_err("it fails again");
+    assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
+    // Nobody's lock is left.
+    assert_eq!(
+        lines(
+            &mut client,
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        ),
+        "0"
+    );
+    run(&mut client, "INSERT INTO finance.name VALUES ('unheard of')");
+    refresh(&mut client, "customer");
+    assert_equal(&mut client, "customer");
+}
+
+#[test]
+fn a_commit_inside_a_transaction_block_is_refused() {
+    let (_company, mut client) = company("mirror_commit", "customer");
+    let error = client
+        .batch_execute("BEGIN; CALL sage_intacct.mirror_commit()")
+        .expect_err("it cannot commit");
+    assert_eq!(error.code(), Some(&SqlState::INVALID_TRANSACTION_TERMINATION));
+    run(&mut client, "ROLLBACK");
+    run(&mut client, "CALL sage_intacct.mirror_commit()");
+    assert_eq!(
+        lines(&mut client, "SELECT * FROM sage_intacct.mirror_commit_failure()"),
+        "f - - - -"
+    );
+}
