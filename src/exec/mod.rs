@@ -13,6 +13,7 @@ mod key_part;
 mod lookup;
 mod read_through;
 mod scan;
+mod spill;
 
 pub use aggregate::may_read_rows;
 pub use analyze::analyze_foreign_table;

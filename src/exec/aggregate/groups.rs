@@ -2,6 +2,7 @@
 
 use crate::catalog::ValueClass;
 use crate::exec::key_part::KeyPart;
+use crate::exec::spill::{Fields, put_number, read_page, write_page};
 use crate::private::AggregatePrivate;
 use intacct::{AggregateFunction, CellError, CellReader, Page, Query, SelectItem};
 use std::collections::HashMap;
@@ -169,6 +170,57 @@ impl Groups {
         pages.sum::<usize>() + spots.sum::<usize>()
     }
 
+    /// Appends the groups to a record of a temporary file.
+    pub fn write(&self, record: &mut Vec<u8>) {
+        put_number(record, self.pages.len() as u64);
+        for pages in &self.pages {
+            put_number(record, pages.len() as u64);
+            pages.iter().for_each(|page| write_page(page, record));
+        }
+        put_number(record, self.members.len() as u64);
+        for spots in self.members.iter().flatten() {
+            put_number(record, spots.len() as u64);
+            for (page, row) in spots {
+                put_number(record, (*page).into());
+                put_number(record, (*row).into());
+            }
+        }
+        put_number(record, u64::from(self.first_row.is_some()));
+        if let Some((query, page)) = &self.first_row {
+            put_number(record, *query as u64);
+            write_page(page, record);
+        }
+        put_number(record, self.values.len() as u64);
+        self.values.iter().for_each(|number| put_number(record, *number));
+    }
+
+    /// The groups that were written so.
+    pub fn read(fields: &mut Fields<'_>) -> Groups {
+        let queries = fields.number();
+        let pages = (0..queries)
+            .map(|_| (0..fields.number()).map(|_| read_page(fields)).collect())
+            .collect();
+        let members = (0..fields.number())
+            .map(|_| {
+                let spots = (0..queries).map(|_| {
+                    let spots = 0..fields.number();
+                    spots
+                        .map(|_| (fields.number() as u32, fields.number() as u32))
+                        .collect()
+                });
+                spots.collect()
+            })
+            .collect();
+        let first_row = (fields.number() == 1).then(|| (fields.number() as usize, read_page(fields)));
+        let values = (0..fields.number()).map(|_| fields.number()).collect();
+        Groups {
+            pages,
+            members,
+            first_row,
+            values,
+        }
+    }
+
     /// The cells of a group in one item of a query.
     pub fn cells(&self, group: usize, query: usize, item: usize) -> impl Iterator<Item = Option<&[u8]>> {
         let spared = self.first_row.iter().filter(move |(spared, _)| *spared == query);
@@ -240,7 +292,48 @@ pub fn quotient_is_coarse<'a>(sums: impl Iterator<Item = Option<&'a [u8]>>, rows
 
 #[cfg(test)]
 mod tests {
-    use super::quotient_is_coarse;
+    use super::*;
+
+    #[test]
+    fn groups_come_back_from_a_record() {
+        let page = |rows: &[&str]| {
+            let mut page = Page::default();
+            rows.iter()
+                .for_each(|cell| assert!(page.push_cells([Some(cell.as_bytes())])));
+            page
+        };
+        let groups = Groups {
+            pages: vec![
+                vec![page(&["a", "b"]), page(&["c"])],
+                vec![page(&["x", "y"])],
+                Vec::new(),
+            ],
+            members: vec![
+                vec![vec![(0, 0), (0, 1)], vec![(0, 1)], Vec::new()],
+                vec![vec![(1, 0)], vec![(0, 0)], Vec::new()],
+            ],
+            first_row: Some((2, page(&["first"]))),
+            values: vec![4, 0],
+        };
+        let mut record = Vec::new();
+        groups.write(&mut record);
+        let mut fields = Fields(&record);
+        let read = Groups::read(&mut fields);
+        assert!(fields.0.is_empty());
+        assert_eq!((read.len(), &read.values), (2, &groups.values));
+        for (group, query) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
+            let cells = |groups: &Groups| {
+                groups
+                    .cells(group, query, 0)
+                    .map(|cell| cell.map(<[u8]>::to_vec))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(cells(&read), cells(&groups), "{group} {query}");
+        }
+        record.clear();
+        Groups::default().write(&mut record);
+        assert_eq!(Groups::read(&mut Fields(&record)).len(), 0);
+    }
 
     #[test]
     fn coarse_quotients_are_those_beyond_twelve_digits() {

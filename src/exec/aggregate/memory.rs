@@ -1,14 +1,16 @@
 //! What an aggregate keeps of the answers to one parameter after another.
 
 use super::groups::Groups;
-use intacct::{CellReader, Query};
+use crate::exec::answers::Stored;
+use crate::exec::spill::{Fields, TempFile, put_number};
+use intacct::Query;
 use std::rc::Rc;
 
 /// What the gateway answered.
 #[derive(Clone)]
 pub enum Remembered {
     /// Groups that add up.
-    Groups(Rc<Groups>, CellReader),
+    Groups(Rc<Groups>),
     /// A number of rows, and those in which fields have values.
     Count(u64, Vec<u64>),
     /// No row matches.
@@ -19,9 +21,39 @@ impl Remembered {
     /// Bytes of memory beside the value itself.
     pub fn memory_bytes(&self) -> usize {
         match self {
-            Remembered::Groups(groups, _) => groups.memory_bytes(),
+            Remembered::Groups(groups) => groups.memory_bytes(),
             Remembered::Count(_, values) => values.capacity() * size_of::<u64>(),
             Remembered::Nothing => 0,
+        }
+    }
+}
+
+impl Stored for Remembered {
+    fn write(&self, _: &mut TempFile, record: &mut Vec<u8>) {
+        match self {
+            Remembered::Nothing => put_number(record, 0),
+            Remembered::Count(rows, values) => {
+                for number in [1, *rows, values.len() as u64] {
+                    put_number(record, number);
+                }
+                values.iter().for_each(|number| put_number(record, *number));
+            }
+            Remembered::Groups(groups) => {
+                put_number(record, 2);
+                groups.write(record);
+            }
+        }
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Remembered {
+        match fields.number() {
+            0 => Remembered::Nothing,
+            1 => {
+                let rows = fields.number();
+                let values = (0..fields.number()).map(|_| fields.number()).collect();
+                Remembered::Count(rows, values)
+            }
+            _ => Remembered::Groups(Rc::new(Groups::read(fields))),
         }
     }
 }
@@ -48,5 +80,25 @@ mod tests {
         assert_ne!(one, question("select count(RECORDNO) from T where A = 'X'"));
         assert_ne!(one, question("select count(RECORDNO) from T where A = 5"));
         assert_eq!(question("select count(RECORDNO) from T"), "");
+    }
+
+    #[test]
+    fn answers_come_back_from_a_record() {
+        // SAFETY: there is no server.
+        let mut file = unsafe { TempFile::new() };
+        for answer in [
+            Remembered::Nothing,
+            Remembered::Count(0, Vec::new()),
+            Remembered::Count(7, vec![1, 2, 3]),
+        ] {
+            let mut record = Vec::new();
+            answer.write(&mut file, &mut record);
+            let read = Remembered::read(&mut Fields(&record));
+            let counts = |answer: &Remembered| match answer {
+                Remembered::Count(rows, values) => Some((*rows, values.clone())),
+                _ => None,
+            };
+            assert_eq!(counts(&read), counts(&answer));
+        }
     }
 }

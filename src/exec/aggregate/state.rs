@@ -86,7 +86,10 @@ struct Cursor<'a> {
 impl AggregateState {
     /// An aggregate before its first request; `converters` are those of the slot's columns, `constants` columns of the slot that
     /// are the same in every group.
-    pub fn new(
+    ///
+    /// # Safety
+    /// Main thread; the current memory context must live as long as the aggregate.
+    pub unsafe fn new(
         table: Rc<ForeignTable>,
         user: pg_sys::Oid,
         plan: AggregatePrivate,
@@ -95,7 +98,8 @@ impl AggregateState {
         constants: Vec<(usize, pg_sys::Datum)>,
     ) -> AggregateState {
         AggregateState {
-            answers: (!parameters.is_empty()).then(Answers::default),
+            // SAFETY: same contract as this function.
+            answers: (!parameters.is_empty()).then(|| unsafe { Answers::new() }),
             read_through: ReadThrough::Unknown,
             table,
             user,
@@ -236,6 +240,13 @@ impl AggregateState {
         }
     }
 
+    /// Closes files: the last call.
+    pub fn close(&mut self) {
+        if let Some(answers) = &mut self.answers {
+            answers.spilled.close();
+        }
+    }
+
     /// Lets go of what is held.
     pub fn stop(&mut self) {
         self.progress = AggregatePhase::Idle;
@@ -264,7 +275,7 @@ impl AggregateState {
             .as_mut()
             .and_then(|answers| answers.recall(&question))
         {
-            return self.recalled(answer);
+            return self.recalled(answer, &client);
         }
         if let Some(answers) = &mut self.answers
             && answers.whole_after.is_some()
@@ -316,11 +327,11 @@ impl AggregateState {
     }
 
     /// What was answered before.
-    fn recalled(&self, answer: Remembered) -> AggregatePhase {
+    fn recalled(&self, answer: Remembered, client: &Client) -> AggregatePhase {
         match answer {
-            Remembered::Groups(groups, reader) => AggregatePhase::Groups {
+            Remembered::Groups(groups) => AggregatePhase::Groups {
                 groups,
-                reader,
+                reader: cell_reader(Some(client)),
                 next: 0,
             },
             Remembered::Count(rows, values) => AggregatePhase::Count {
@@ -338,9 +349,7 @@ impl AggregateState {
             return;
         };
         let answer = match progress {
-            AggregatePhase::Groups { groups, reader, .. } => {
-                Remembered::Groups(groups.clone(), reader.clone())
-            }
+            AggregatePhase::Groups { groups, .. } => Remembered::Groups(groups.clone()),
             AggregatePhase::Count { rows, values, .. } => Remembered::Count(*rows, values.clone()),
             AggregatePhase::Nothing { .. } => Remembered::Nothing,
             _ => return,

@@ -11,8 +11,6 @@ pub struct Batch {
     pub store: *mut pg_sys::Tuplestorestate,
     /// How many there are.
     pub rows: u64,
-    /// Which of the two tables holds their keys.
-    pub table: usize,
     /// Keys that are asked for.
     pub entries: Vec<u32>,
     /// What is asked for them.
@@ -28,14 +26,13 @@ impl Batch {
     ///
     /// # Safety
     /// Main thread; the current memory context must outlive the batch.
-    pub unsafe fn new(number: u64, table: usize) -> Batch {
+    pub unsafe fn new(number: u64) -> Batch {
         // SAFETY: main thread. A store that is not ended goes with the statement's resources.
         let store = unsafe { pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem) };
         Batch {
             number,
             store,
             rows: 0,
-            table,
             entries: Vec::new(),
             conditions: Vec::new(),
             whole: false,

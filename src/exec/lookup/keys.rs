@@ -1,6 +1,7 @@
 //! Join keys: their values on either side, hashed and compared by the join clauses' own operators and collations.
 
 use crate::error::raise_internal;
+use crate::exec::spill::{Fields, put_number};
 use crate::ffi;
 use pgrx::{PgList, pg_sys};
 
@@ -171,6 +172,64 @@ impl Keys {
             }
         });
         (copies.collect(), bytes)
+    }
+}
+
+/// Values as bytes, for a temporary file.
+impl Keys {
+    fn kinds(&self, side: Side) -> impl Iterator<Item = Kind> {
+        self.keys.iter().map(move |key| match side {
+            Side::Outer => key.outer_type,
+            Side::Inner => key.inner_type,
+        })
+    }
+
+    /// The bytes of values that [`copy`](Self::copy) has made.
+    ///
+    /// # Safety
+    /// Values of the types of this side.
+    pub unsafe fn bytes(&self, values: &[pg_sys::Datum], side: Side) -> Vec<u8> {
+        let mut record = Vec::new();
+        for (kind, value) in self.kinds(side).zip(values) {
+            if kind.by_value {
+                put_number(&mut record, value.value() as u64);
+                continue;
+            }
+            // SAFETY: the caller guarantees valid values, in one piece.
+            unsafe {
+                let bytes = value.cast_mut_ptr::<u8>();
+                let length = match kind.length {
+                    -1 => pgrx::varsize_any(bytes.cast()),
+                    -2 => std::ffi::CStr::from_ptr(bytes.cast()).to_bytes_with_nul().len(),
+                    length => length as usize,
+                };
+                put_number(&mut record, length as u64);
+                record.extend_from_slice(std::slice::from_raw_parts(bytes, length));
+            }
+        }
+        record
+    }
+
+    /// The values of such bytes, in the current memory context.
+    ///
+    /// # Safety
+    /// What [`bytes`](Self::bytes) has made for this side.
+    pub unsafe fn values(&self, fields: &mut Fields<'_>, side: Side) -> Vec<pg_sys::Datum> {
+        self.kinds(side)
+            .map(|kind| {
+                let number = fields.number();
+                if kind.by_value {
+                    return pg_sys::Datum::from(number as usize);
+                }
+                let bytes = fields.bytes(number as usize);
+                // SAFETY: memory of that size, aligned for any type.
+                unsafe {
+                    let place = pg_sys::palloc(bytes.len()).cast::<u8>();
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+                    pg_sys::Datum::from(place)
+                }
+            })
+            .collect()
     }
 }
 

@@ -91,6 +91,15 @@ impl Rows {
                 self.used += whole;
                 return RowRef::Memory(place);
             }
+            self.append(tuple, previous)
+        }
+    }
+
+    unsafe fn append(&mut self, tuple: pg_sys::MinimalTuple, previous: RowRef) -> RowRef {
+        // SAFETY: as `add`.
+        unsafe {
+            let length = (*tuple).t_len as usize;
+            let header = Header { previous, length };
             if self.file.is_null() {
                 self.file =
                     PgMemoryContexts::For(self.parent).switch_to(|_| pg_sys::BufFileCreateTemp(false));
@@ -129,6 +138,35 @@ impl Rows {
                 }
             }
         }
+    }
+
+    /// Moves the rows of a chain to the file, and returns the chain's head there.
+    ///
+    /// # Safety
+    /// As [`get`](Self::get).
+    pub unsafe fn to_file(&mut self, head: RowRef) -> RowRef {
+        let mut in_memory = Vec::new();
+        let mut next = head;
+        while let RowRef::Memory(place) = next {
+            in_memory.push(place);
+            // SAFETY: the caller guarantees a valid reference.
+            next = unsafe { (*place).previous };
+        }
+        for place in in_memory.into_iter().rev() {
+            // SAFETY: as above; the tuple lies behind its header.
+            next = unsafe { self.append(place.add(1).cast(), next) };
+        }
+        next
+    }
+
+    /// Frees the memory, once all rows that are still wanted are in the file.
+    ///
+    /// # Safety
+    /// Main thread.
+    pub unsafe fn free_memory(&mut self) {
+        // SAFETY: memory is this store's.
+        unsafe { pg_sys::MemoryContextReset(self.context) };
+        self.used = 0;
     }
 
     /// Forgets all rows, and all else in their memory.

@@ -27,12 +27,8 @@ pub struct Lookup {
     pub(super) inner_slot: *mut pg_sys::TupleTableSlot,
     /// Holds what was read from the file.
     row_memory: pg_sys::MemoryContext,
-    /// Of the two, one is enough until its keys outgrow the memory: then the next batch uses the other.
-    pub(super) tables: [Table; 2],
-    /// The one that the newest batch uses.
-    pub(super) active: usize,
-    /// Bytes that keys, and rows in memory, may take.
-    pub(super) bound: usize,
+    /// What is known of keys.
+    pub(super) table: Table,
     pub(super) whole: Whole,
     pub(super) sizes: Option<Sizes>,
     batches: u64,
@@ -51,7 +47,7 @@ pub enum Whole {
     Unknown,
     /// The gateway is being asked.
     Counting(Stream<u64>),
-    /// It returned no count, or the table is too large for the memory.
+    /// It returned no count.
     No,
     /// So many calls read it.
     Pages(u64),
@@ -66,8 +62,6 @@ struct OuterRow {
     /// The next of the rows that its key has.
     next: RowRef,
     matched: bool,
-    /// Which of the two tables holds them.
-    table: usize,
 }
 
 /// What was done.
@@ -135,9 +129,7 @@ impl Lookup {
                     pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
                     pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
                 ),
-                tables: [Table::new(bound), Table::new(bound)],
-                active: 0,
-                bound,
+                table: Table::new(bound),
                 whole: Whole::Unknown,
                 sizes: None,
                 batches: 0,
@@ -182,7 +174,7 @@ impl Lookup {
                 self.reset();
                 pg_sys::MemoryContextReset(self.row_memory);
                 let row = self.row.as_mut()?;
-                let (rows, next) = (&mut self.tables[row.table].rows, row.next);
+                let (rows, next) = (&mut self.table.rows, row.next);
                 let found = PgMemoryContexts::For(self.row_memory).switch_to(|_| rows.get(next));
                 let Some((tuple, next)) = found else {
                     let unmatched = !row.matched && fault != 4;
@@ -231,8 +223,7 @@ impl Lookup {
                 pgrx::check_for_interrupts!();
                 if let Some(batch) = &self.current {
                     if pg_sys::tuplestore_gettupleslot(batch.store, true, false, self.outer_slot) {
-                        let table = batch.table;
-                        self.begin_row(self.outer_slot, table);
+                        self.begin_row(self.outer_slot);
                         return true;
                     }
                     if let Some(batch) = self.current.take() {
@@ -260,21 +251,19 @@ impl Lookup {
     }
 
     /// Goes on with an outer row, whose key is in a table.
-    pub(super) unsafe fn begin_row(&mut self, slot: *mut pg_sys::TupleTableSlot, table: usize) {
+    pub(super) unsafe fn begin_row(&mut self, slot: *mut pg_sys::TupleTableSlot) {
         // SAFETY: a slot of the outer side's, on the main thread.
         unsafe {
             self.reset();
             self.fill_outer(slot);
-            let found = self.key(Side::Outer).and_then(|hash| {
+            let next = self.key(Side::Outer).map_or(RowRef::None, |hash| {
                 self.in_row_memory(|lookup| {
-                    lookup.tables[table].find(&lookup.keys, hash, &lookup.values, Side::Outer)
+                    lookup
+                        .table
+                        .head_of(&lookup.keys, hash, &lookup.values, Side::Outer)
                 })
             });
-            self.row = Some(OuterRow {
-                next: found.map_or(RowRef::None, |entry| self.tables[table].head(entry)),
-                matched: false,
-                table,
-            });
+            self.row = Some(OuterRow { next, matched: false });
         }
     }
 
@@ -321,19 +310,14 @@ impl Lookup {
         }
     }
 
-    /// A batch without rows, and the table for its keys.
+    /// A batch without rows.
     unsafe fn begin_batch(&mut self) -> Batch {
-        // SAFETY: main thread; no row of a table that is cleared is in use.
+        // SAFETY: main thread; the batch before has been received, and none of its rows is at hand.
         unsafe {
-            if self.tables[self.active].is_over(self.bound) {
-                if self.current.is_some() {
-                    self.active = 1 - self.active;
-                }
-                self.tables[self.active].clear();
-            }
+            self.table.unload_if_full(&self.keys);
             self.batches += 1;
-            let (number, table) = (self.batches, self.active);
-            self.in_query_memory(|_| Batch::new(number, table))
+            let number = self.batches;
+            self.in_query_memory(|_| Batch::new(number))
         }
     }
 
@@ -345,9 +329,8 @@ impl Lookup {
                 return;
             };
             let number = batch.number;
-            let found = self.in_row_memory(|lookup| {
-                lookup.tables[batch.table].ask(&lookup.keys, hash, &lookup.values, number)
-            });
+            let found =
+                self.in_row_memory(|lookup| lookup.table.ask(&lookup.keys, hash, &lookup.values, number));
             let Found::New(entry) = found else {
                 self.counts.known += 1;
                 return;
@@ -359,7 +342,7 @@ impl Lookup {
             });
             match asked {
                 Asked::Nothing => {
-                    self.tables[batch.table].answer(entry);
+                    self.table.answer(entry);
                     return;
                 }
                 Asked::When(condition) => batch.conditions.push(condition),
@@ -415,14 +398,13 @@ impl Lookup {
             let mut is_empty = true;
             while let Some((slot, hash)) = self.next_inner() {
                 is_empty = false;
-                let (number, table) = (batch.number, batch.table);
+                let number = batch.number;
                 self.in_row_memory(|lookup| {
-                    let Some(entry) =
-                        lookup.tables[table].find(&lookup.keys, hash, &lookup.values, Side::Inner)
+                    let Some(entry) = lookup.table.find(&lookup.keys, hash, &lookup.values, Side::Inner)
                     else {
                         return;
                     };
-                    let table = &mut lookup.tables[table];
+                    let table = &mut lookup.table;
                     if table.expects(entry, number) && !(one && table.head(entry) != RowRef::None) {
                         let tuple = ffi::ExecCopySlotMinimalTuple(slot);
                         table.add(entry, tuple);
@@ -430,7 +412,7 @@ impl Lookup {
                 });
             }
             for entry in &batch.entries {
-                self.tables[batch.table].answer(*entry);
+                self.table.answer(*entry);
             }
             if let Some(sizes) = self.sizes.as_mut().filter(|_| is_empty) {
                 sizes.grow_to_lists();
@@ -479,10 +461,6 @@ impl Lookup {
     /// Main thread; the last call.
     pub unsafe fn close(&mut self) {
         // SAFETY: same contract as this function.
-        unsafe {
-            for table in &mut self.tables {
-                table.rows.close();
-            }
-        }
+        unsafe { self.table.close() };
     }
 }

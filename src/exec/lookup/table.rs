@@ -2,6 +2,7 @@
 
 use super::keys::{Keys, Side};
 use super::rows::{RowRef, Rows};
+use crate::exec::spill::{Fields, Spilled, put_number};
 use pgrx::pg_sys;
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ struct Entry {
     next: Option<u32>,
 }
 
-/// Keys and their rows.
+/// Keys and their rows. Keys that outgrow the memory go to a file, and are looked for there.
 pub struct Table {
     /// The side whose values the keys are.
     pub side: Side,
@@ -29,6 +30,10 @@ pub struct Table {
     pub rows: Rows,
     /// Bytes of the entries.
     keys_used: usize,
+    /// Bytes that keys may take in memory.
+    bound: usize,
+    /// Keys that are not in memory, with the last row of each.
+    spilled: Spilled,
 }
 
 /// What finds an entry by its hash, in bytes.
@@ -57,12 +62,83 @@ impl Table {
             // SAFETY: same contract as this function.
             rows: unsafe { Rows::new(bound) },
             keys_used: 0,
+            bound: bound - Spilled::bytes_of(bound),
+            // SAFETY: as above.
+            spilled: unsafe { Spilled::new() },
         }
     }
 
-    /// Whether the keys alone take more than `bound` bytes.
-    pub fn is_over(&self, bound: usize) -> bool {
-        self.keys_used > bound
+    /// Moves all keys to the file, if they alone take more than the memory that they may. Entries are others afterwards.
+    ///
+    /// # Safety
+    /// Main thread; no key is being asked for.
+    pub unsafe fn unload_if_full(&mut self, keys: &Keys) {
+        if self.keys_used <= self.bound {
+            return;
+        }
+        let side = self.side;
+        for entry in std::mem::take(&mut self.entries) {
+            // It was asked for by a batch that was cancelled.
+            if !entry.answered {
+                continue;
+            }
+            // SAFETY: rows and keys of this table's.
+            let (head, values) = unsafe { (self.rows.to_file(entry.head), keys.bytes(&entry.values, side)) };
+            let mut record = Vec::new();
+            match head {
+                RowRef::File(segment, offset) => {
+                    put_number(&mut record, segment as u64);
+                    put_number(&mut record, offset as u64);
+                }
+                _ => {
+                    put_number(&mut record, u64::MAX);
+                    put_number(&mut record, 0);
+                }
+            }
+            record.extend_from_slice(&values);
+            self.spilled.put(entry.hash.into(), &record, self.bound);
+        }
+        self.by_hash = HashMap::new();
+        self.keys_used = 0;
+        // SAFETY: no entry has a row in memory any more.
+        unsafe { self.rows.free_memory() };
+    }
+
+    /// The last row of a key that is in the file.
+    unsafe fn stored(
+        &mut self,
+        keys: &Keys,
+        hash: u32,
+        values: &[pg_sys::Datum],
+        side: Side,
+    ) -> Option<RowRef> {
+        let own = self.side;
+        self.spilled.find(hash.into(), |record| {
+            let mut fields = Fields(record);
+            let head = match (fields.number(), fields.number()) {
+                (u64::MAX, _) => RowRef::None,
+                (segment, offset) => RowRef::File(segment as i32, offset as i64),
+            };
+            // SAFETY: same contract as `find`; bytes of keys of this table's side.
+            unsafe {
+                let stored = keys.values(&mut fields, own);
+                keys.equal((&stored, own), (values, side)).then_some(head)
+            }
+        })
+    }
+
+    /// The last row of a row's key, in memory or in the file.
+    ///
+    /// # Safety
+    /// As [`find`](Self::find).
+    pub unsafe fn head_of(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], side: Side) -> RowRef {
+        // SAFETY: same contract as this function.
+        unsafe {
+            match self.find(keys, hash, values, side) {
+                Some(entry) => self.head(entry),
+                None => self.stored(keys, hash, values, side).unwrap_or(RowRef::None),
+            }
+        }
     }
 
     /// Forgets everything.
@@ -73,8 +149,19 @@ impl Table {
         self.entries = Vec::new();
         self.by_hash = HashMap::new();
         self.keys_used = 0;
+        self.spilled.close();
         // SAFETY: same contract as this function.
         unsafe { self.rows.clear() };
+    }
+
+    /// Closes files.
+    ///
+    /// # Safety
+    /// Main thread; the last call.
+    pub unsafe fn close(&mut self) {
+        self.spilled.close();
+        // SAFETY: same contract as this function.
+        unsafe { self.rows.close() };
     }
 
     /// The key of an outer row, which `batch` asks for if it is new.
@@ -95,6 +182,9 @@ impl Table {
                     }
                 };
             }
+            if self.stored(keys, hash, values, Side::Outer).is_some() {
+                return Found::Known;
+            }
             Found::New(self.insert(keys, hash, values, batch))
         }
     }
@@ -108,7 +198,12 @@ impl Table {
         unsafe {
             match self.find(keys, hash, values, Side::Inner) {
                 Some(entry) => entry,
-                None => self.insert(keys, hash, values, 0),
+                None => {
+                    let head = self.stored(keys, hash, values, Side::Inner);
+                    let entry = self.insert(keys, hash, values, 0);
+                    self.entries[entry as usize].head = head.unwrap_or(RowRef::None);
+                    entry
+                }
             }
         }
     }
@@ -133,10 +228,10 @@ impl Table {
         index
     }
 
-    /// The entry whose key equals that of a row.
+    /// The entry in memory whose key equals that of a row.
     ///
     /// # Safety
-    /// Main thread; values of the keys' types on this side.
+    /// Main thread; values of the keys' types on this side; the current memory context is a short one.
     pub unsafe fn find(&self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], side: Side) -> Option<u32> {
         let mut next = self.by_hash.get(&hash).copied();
         while let Some(index) = next {
@@ -165,7 +260,8 @@ impl Table {
     pub unsafe fn add(&mut self, entry: u32, tuple: pg_sys::MinimalTuple) {
         let head = self.head(entry);
         // SAFETY: same contract as this function.
-        self.entries[entry as usize].head = unsafe { self.rows.add(tuple, head) };
+        let head = unsafe { self.rows.add(tuple, head) };
+        self.entries[entry as usize].head = head;
     }
 
     /// The last row of an entry.

@@ -11,9 +11,6 @@ use crate::ffi;
 /// The list with which a count travels; under a LIMIT it is the one after it.
 const COUNTS_AT: u64 = 3;
 
-/// What a key takes in memory at least, in bytes.
-const LEAST_KEY: u64 = 120;
-
 impl Lookup {
     /// Starts to count, if it is time.
     pub(super) unsafe fn count_whole(&mut self) {
@@ -39,10 +36,8 @@ impl Lookup {
             let counted = counted_rows(scan.received.wait(|| stream.next()));
             let page = u64::from(scan.table.page_size());
             self.whole = match counted {
-                Some(rows) if rows.saturating_mul(LEAST_KEY) < self.bound as u64 => {
-                    Whole::Pages(rows.div_ceil(page).max(1))
-                }
-                _ => Whole::No,
+                Some(rows) => Whole::Pages(rows.div_ceil(page).max(1)),
+                None => Whole::No,
             };
         }
         matches!(self.whole, Whole::Pages(pages) if scan.received.meter.stats().calls >= pages)
@@ -59,15 +54,14 @@ impl Lookup {
     pub(super) unsafe fn receive_whole(&mut self) {
         // SAFETY: nodes that the executor has made ready, on the main thread. No batch is in use any more.
         unsafe {
-            for table in &mut self.tables {
-                table.clear();
-            }
-            self.tables[0].side = Side::Inner;
-            self.active = 0;
+            self.table.clear();
+            self.table.side = Side::Inner;
             while let Some((slot, hash)) = self.next_inner() {
                 self.in_row_memory(|lookup| {
-                    let table = &mut lookup.tables[0];
+                    let table = &mut lookup.table;
+                    table.unload_if_full(&lookup.keys);
                     let entry = table.entry(&lookup.keys, hash, &lookup.values);
+                    table.answer(entry);
                     let tuple = ffi::ExecCopySlotMinimalTuple(slot);
                     table.add(entry, tuple);
                 });
@@ -88,7 +82,7 @@ impl Lookup {
                 return false;
             };
             self.counts.known += 1;
-            self.begin_row(slot, 0);
+            self.begin_row(slot);
             true
         }
     }
@@ -96,10 +90,8 @@ impl Lookup {
     /// Forgets what was read, because other rows would be read now.
     pub(super) unsafe fn forget_whole(&mut self) {
         self.whole = Whole::Unknown;
-        for table in &mut self.tables {
-            // SAFETY: main thread; no batch is in use.
-            unsafe { table.clear() };
-            table.side = Side::Outer;
-        }
+        // SAFETY: main thread; no batch is in use.
+        unsafe { self.table.clear() };
+        self.table.side = Side::Outer;
     }
 }

@@ -75,14 +75,16 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
                 // A scan that depends on values of the executor may be run for each of them.
                 let rewinds = flags & pg_sys::EXEC_FLAG_REWIND as i32 != 0;
                 if rewinds || !(*plan).scan.plan.allParam.is_null() {
-                    state.remember();
+                    memory.switch_to(|_| state.remember());
                 }
                 Running::Scan(Box::new(state))
             }
             Private::Aggregate(private) => {
                 let converters = memory.switch_to(|_| converters(node, &private));
                 let constants = memory.switch_to(|_| constants(node, &table, &private));
-                let state = AggregateState::new(table, user, *private, parameters, converters, constants);
+                let state = memory.switch_to(|_| {
+                    AggregateState::new(table, user, *private, parameters, converters, constants)
+                });
                 Running::Aggregate(Box::new(state))
             }
             Private::Combined => Running::Combined,
@@ -338,7 +340,10 @@ pub unsafe extern "C-unwind" fn end_foreign_scan(node: *mut pg_sys::ForeignScanS
                 state.stop();
                 state.close();
             }
-            Some(Running::Aggregate(state)) => state.stop(),
+            Some(Running::Aggregate(state)) => {
+                state.stop();
+                state.close();
+            }
             Some(Running::Combined) | None => {}
         }
     }

@@ -2,12 +2,12 @@
 //! many calls.
 
 use super::job::{self, Job};
-use super::kept::Resumed;
+use super::kept::{KeptPage, Resumed};
 use super::state::{Left, Rest, ScanPhase, ScanState, Source};
 use super::whole::{Cursor, UsedRows, Whole};
 use crate::error::raise;
 use crate::exec::aggregate;
-use crate::exec::answers::Answers;
+use crate::exec::answers::{self, Answers};
 use crate::exec::bind;
 use crate::exec::read_through::ReadThrough;
 use crate::private::ScanPrivate;
@@ -17,15 +17,17 @@ use pgrx::pg_sys;
 use std::rc::Rc;
 
 impl ScanState {
-    /// Records a page of the answer that is under way; one that outgrows the memory is not kept.
+    /// Records a page of the answer that is under way; one that outgrows the memory goes to the file.
     pub(super) fn record(&mut self, page: &Rc<Page>) {
         let (Some(answers), Some(recording)) = (&mut self.answers, &mut self.recording) else {
             return;
         };
+        recording.kept.pages.push(KeptPage::Memory(page.clone()));
         recording.bytes += page.memory_bytes() + size_of::<Page>();
-        match answers.make_room(recording.bytes) {
-            true => recording.kept.pages.push(page.clone()),
-            false => self.recording = None,
+        if recording.in_file || !answers.make_room(recording.bytes) {
+            recording.in_file = true;
+            recording.bytes = recording.kept.pages.len() * size_of::<KeptPage>();
+            recording.kept.unload(&mut answers.spilled.file);
         }
     }
 
@@ -40,10 +42,14 @@ impl ScanState {
     }
 
     /// Keeps answers: the scan may be run for several parameters, or several times for the same.
-    pub fn remember(&mut self) {
+    ///
+    /// # Safety
+    /// Main thread; the current memory context must live as long as the scan.
+    pub unsafe fn remember(&mut self) {
         // Lines are read record by record beside the pages.
         if self.plan.lines.is_empty() {
-            self.answers = Some(Answers::default());
+            // SAFETY: same contract as this function.
+            self.answers = Some(unsafe { Answers::new() });
         }
     }
 
@@ -261,7 +267,6 @@ impl ScanState {
         let used = match (&self.resumed, &self.recording) {
             (Some(resumed), _) if !resumed.is_done() => resumed.pages().to_vec(),
             (_, Some(recording)) => recording.kept.pages.clone(),
-            // They have outgrown the memory.
             (_, None) => return false,
         };
         let page_size = self.table.page_size();
@@ -274,9 +279,13 @@ impl ScanState {
     unsafe fn turn_to_whole(
         &mut self,
         context: *mut pg_sys::ExprContext,
-        used: Vec<Rc<Page>>,
+        used: Vec<KeptPage>,
         rows: u64,
     ) -> bool {
+        // What was used is left out by its cells: these must fit into memory.
+        if used.iter().map(KeptPage::bytes).sum::<u64>() > answers::work_mem() as u64 {
+            return false;
+        }
         // SAFETY: same contract as the caller's.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let Some(plan) = job::bind(&self.plan, &bindings) else {
@@ -293,7 +302,13 @@ impl ScanState {
         self.resumed = None;
         let source = Source::Known(Rest::Whole(cursor));
         self.read(Some(plan), &bindings, source, false, false);
-        self.used = Some(UsedRows::new(&used));
+        let mut rows = UsedRows::default();
+        if let Some(answers) = &mut self.answers {
+            for page in &used {
+                rows.add(&page.load(&mut answers.spilled.file));
+            }
+        }
+        self.used = Some(rows);
         // The rows at hand are not all of the answer, whatever comes: they are not read again.
         if let ScanPhase::Reading { pages, .. } = &mut self.progress {
             *pages = used.len() as u64 + 1;
@@ -317,7 +332,7 @@ impl ScanState {
         &mut self,
         context: *mut pg_sys::ExprContext,
         has_local: bool,
-        used: Vec<Rc<Page>>,
+        used: Vec<KeptPage>,
     ) {
         // SAFETY: same contract as the caller's.
         let bindings = unsafe { self.parameters.evaluate(context) };

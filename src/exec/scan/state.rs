@@ -276,7 +276,9 @@ impl ScanState {
                     match (next, kept.complete) {
                         (Some(next), _) => {
                             *pages += 1;
-                            *page = next;
+                            if let Some(answers) = &mut self.answers {
+                                *page = next.load(&mut answers.spilled.file);
+                            }
                             *row = 0;
                         }
                         (None, true) => *rest = Rest::Nothing,
@@ -321,7 +323,10 @@ impl ScanState {
                     self.received.add(&next);
                     shown.add(&next, *pages);
                     self.lines = Lines::of(&self.plan, self.client.as_ref(), &next, &mut self.received);
-                    *row = self.resumed.as_mut().map_or(0, |resumed| resumed.used(&next));
+                    *row = match (&mut self.resumed, &mut self.answers) {
+                        (Some(resumed), Some(answers)) => resumed.used(&next, &mut answers.spilled.file),
+                        _ => 0,
+                    };
                     *page = next.clone();
                     let is_first = *pages == 1 && shown.wanted.is_none();
                     self.prepare_reader();
@@ -459,6 +464,9 @@ impl ScanState {
         if let Some(whole) = &mut self.whole {
             // SAFETY: passed on.
             unsafe { whole.close() };
+        }
+        if let Some(answers) = &mut self.answers {
+            answers.spilled.close();
         }
     }
 

@@ -8,6 +8,7 @@
 use crate::catalog::ForeignTable;
 use crate::error::raise_internal;
 use crate::exec::key_part::KeyPart;
+use crate::exec::spill::{cells, write_row};
 use crate::private::{LookupKey, ScanPrivate, conjuncts};
 use intacct::{CellReader, CompareOp, Condition, Page, Query, SelectItem, Value};
 use pgrx::{PgMemoryContexts, pg_sys};
@@ -44,46 +45,22 @@ pub struct Whole {
     end: (i32, i64),
 }
 
-/// Appends the cells of a row: of each, its length and its text. No cell is empty: nothing stands for a cell without a value.
-fn write_row(page: &Page, row: usize, bytes: &mut Vec<u8>) {
-    for column in 0..page.columns() {
-        let cell = page.cell(row, column).unwrap_or_default();
-        bytes.extend_from_slice(&(cell.len() as u32).to_ne_bytes());
-        bytes.extend_from_slice(cell);
-    }
-}
-
-/// The cells of a row that was written so.
-fn cells(mut row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    std::iter::from_fn(move || {
-        let (length, rest) = row.split_at_checked(4)?;
-        let length = u32::from_ne_bytes(length.try_into().ok()?);
-        let (cell, rest) = rest.split_at_checked(length as usize)?;
-        row = rest;
-        Some((!cell.is_empty()).then_some(cell))
-    })
-}
-
 /// Rows of an answer that were used before all rows were read in its place, to be left out of these.
+#[derive(Default)]
 pub struct UsedRows {
     /// How often each is there.
     rows: HashMap<Box<[u8]>, u32>,
 }
 
 impl UsedRows {
-    /// The rows of these pages.
-    pub fn new(pages: &[Rc<Page>]) -> UsedRows {
-        let mut rows = HashMap::new();
+    /// Adds the rows of a page.
+    pub fn add(&mut self, page: &Page) {
         let mut bytes = Vec::new();
-        for (page, row) in pages
-            .iter()
-            .flat_map(|page| (0..page.rows()).map(move |row| (page, row)))
-        {
+        for row in 0..page.rows() {
             bytes.clear();
             write_row(page, row, &mut bytes);
-            *rows.entry(bytes.as_slice().into()).or_insert(0) += 1;
+            *self.rows.entry(bytes.as_slice().into()).or_insert(0) += 1;
         }
-        UsedRows { rows }
     }
 
     /// Whether the row was used; it counts once.
@@ -475,7 +452,8 @@ mod tests {
             [Some(b"b".as_slice()), Some(b"x")]
         );
         assert_eq!(cells(&row(2)).collect::<Vec<_>>(), [None, Some(b"x".as_slice())]);
-        let mut used = UsedRows::new(&[Rc::new(page.clone())]);
+        let mut used = UsedRows::default();
+        used.add(&page);
         assert!(used.take(&row(0)) && used.take(&row(0)), "twice");
         assert!(!used.take(&row(0)), "and no third time");
         assert!(used.take(&row(2)) && !used.is_done());

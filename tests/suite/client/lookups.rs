@@ -1,7 +1,7 @@
 //! Lookup joins: the answers are those of PostgreSQL's own joins, and the requests are lists of keys.
 
 use postgres::Client;
-use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::company::{Company, small};
 use sage_intacct_fdw_tests::sql::texts;
 
 /// A local table with keys that match, keys that do not, NULLs, and keys that come again.
@@ -246,5 +246,56 @@ fn unrepresentable_keys_cost_no_full_read() {
             .batch_execute("SET sage_intacct.push_lookups = on")
             .expect("a setting");
         requests(&company);
+    }
+}
+
+/// Keys, and rows, that outgrow `work_mem` are in a temporary file: they are asked for once all the same, and a table of any size
+/// is read when lists have cost as much.
+#[test]
+fn keys_that_outgrow_the_memory_are_asked_once() {
+    let config = small().rows("ARINVOICE", 3000);
+    let company = Company::start_with("lookups_outgrown", config);
+    company.import("arinvoice");
+    let mut client = company.connect();
+    client
+        .batch_execute(
+            "ALTER SERVER acme OPTIONS (ADD page_size '50');
+             CREATE TABLE c AS SELECT recordno, recordid, totaldue FROM arinvoice; ANALYZE c;
+             CREATE TABLE k AS SELECT i, i % 4000 AS n, 'INV-' || i % 4000 AS absent, recordid
+               FROM generate_series(1, 12000) i LEFT JOIN c ON recordno = i % 4000; ANALYZE k;
+             SET work_mem = '64kB'; SET sage_intacct.push_lookups = on; SET jit = off;
+             SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off",
+        )
+        .expect("tables");
+    let pages = 3000 / 50;
+    for (on, matches, keys) in [
+        ("a.recordno = k.n", 2999, 4000),
+        ("a.recordid = k.recordid", 2999, 2999),
+        ("a.recordid = k.absent AND a.recordno > 0", 0, 4000),
+        ("a.recordno = k.n AND a.recordid = k.recordid", 2999, 2999),
+    ] {
+        for (join, shown) in [("LEFT JOIN", ", a.recordid"), ("JOIN", ", a.totaldue")] {
+            for batch in [1000, 20] {
+                client
+                    .batch_execute(&format!("SET sage_intacct.lookup_batch = {batch}"))
+                    .expect("a setting");
+                let sql = format!("SELECT k.i{shown} FROM k {join} arinvoice a ON {on} ORDER BY 1, 2");
+                let shows = plan(&mut client, &sql);
+                assert!(shows.contains("Intacct Lookup Join"), "{shows}");
+                let local = sql.replace("arinvoice a", "c a");
+                client.batch_execute("RESET enable_hashjoin").expect("a setting");
+                let expected = rows(&mut client, &local);
+                client
+                    .batch_execute("SET enable_hashjoin = off")
+                    .expect("a setting");
+                requests(&company);
+                assert!(rows(&mut client, &sql) == expected, "{batch} {sql}");
+                let asked = requests(&company);
+                let lists = usize::div_ceil(keys, batch);
+                // A page repeats the last row of the one before it.
+                let most = 2 * (lists + usize::div_ceil(matches, 49)).min(pages + 2) + 3;
+                assert!(asked <= most, "{asked} requests, at most {most}: {batch} {sql}");
+            }
+        }
     }
 }
