@@ -124,6 +124,19 @@ pub fn citus_workers() -> Vec<u16> {
         .collect()
 }
 
+/// Whether the tests run on Citus; then says why this one does nothing there. `scripts/sql-tests --citus` counts these lines.
+pub fn skipped_on_citus(reason: &str) -> bool {
+    let skipped = !citus_workers().is_empty();
+    if skipped {
+        let thread = std::thread::current();
+        println!(
+            "skipped on Citus: {}: {reason}",
+            thread.name().unwrap_or_default()
+        );
+    }
+    skipped
+}
+
 /// A connection to a worker of Citus.
 fn try_connect_worker(port: u16, database: &str) -> Result<Client, postgres::Error> {
     postgres::Config::new()

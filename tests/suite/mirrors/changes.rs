@@ -398,7 +398,7 @@ fn a_partitioned_table_can_be_a_mirror() {
          CREATE TABLE finance.old PARTITION OF finance.arinvoice FOR VALUES FROM (MINVALUE) TO ('2022-01-01');
          CREATE TABLE finance.new PARTITION OF finance.arinvoice FOR VALUES FROM ('2022-01-01') TO (MAXVALUE)",
     );
-    local_mirror(&mut client, "arinvoice");
+    local_mirror(&mut client, "arinvoice", "{}");
     run(&mut client, "UPDATE finance.arinvoice SET note = 'mine'");
     let key = company.gateway.truth(
         "SELECT RECORDNO AS k FROM ARINVOICE WHERE MEGAENTITYKEY IS NULL AND WHENCREATED < '2022-01-01' LIMIT 1",

@@ -1,6 +1,6 @@
 //! Columns that are renamed, dropped, made anew, filled by another field, or the user's own.
 
-use super::company::{assert_equal, company, keys, last_run, lines, mirror, refresh, run};
+use super::company::{assert_equal, company, keys, last_run, lines, mirror, refresh, run, run_each};
 use super::events::hide_field;
 use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
@@ -64,7 +64,7 @@ fn a_renamed_column_is_followed_or_reported() {
         );
         refresh(&mut client, "customer");
         assert_equal(&mut client, "customer");
-        run(
+        run_each(
             &mut client,
             &format!(
                 "ALTER TABLE finance.customer RENAME COLUMN another TO {column};
@@ -86,9 +86,9 @@ fn columns_made_anew_are_filled() {
         )
     };
     // The column is the same, its values are gone.
-    run(
+    run_each(
         &mut client,
-        "ALTER TABLE finance.customer DROP COLUMN name; ALTER TABLE finance.customer ADD COLUMN name text",
+        "ALTER TABLE finance.customer DROP COLUMN name;\nALTER TABLE finance.customer ADD COLUMN name text",
     );
     refresh(&mut client, "customer");
     assert_eq!(filled(&mut client), "0");

@@ -28,44 +28,43 @@ pub fn sized_company(name: &str, objects: &str, rows: &[(&str, u64)]) -> (Compan
     (company, client)
 }
 
-/// Columns by which mirrors are distributed where the tests run on Citus: lines stand beside their headers.
-const DISTRIBUTED_BY: [(&str, &str); 4] = [
-    ("apbillitem", "recordkey"),
-    ("arinvoiceitem", "recordkey"),
-    ("mca_attendee", "id"),
-    ("", "recordno"),
-];
+/// Lines, which stand beside their headers where the tests run on Citus. Other mirrors are distributed by their row key.
+const LINES: [&str; 2] = ["apbillitem", "arinvoiceitem"];
 
 /// Makes a mirror of `acme.table` in schema `finance` that is an ordinary table, on Citus too: it takes triggers.
 #[track_caller]
-pub fn local_mirror(client: &mut Client, table: &str) {
-    let create = format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}')");
+pub fn local_mirror(client: &mut Client, table: &str, options: &str) {
+    let create = format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}', '{options}')");
     run(client, &create);
 }
 
-/// Makes a mirror of `acme.table` in schema `finance`; on Citus, a distributed one.
+/// Makes a mirror of `acme.table` in schema `finance`; on Citus, a distributed one, unless nothing tells its rows apart.
 #[track_caller]
 pub fn mirror(client: &mut Client, table: &str, options: &str) {
-    let mut options: serde_json::Value = serde_json::from_str(options).expect("options");
+    let mut all: serde_json::Value = serde_json::from_str(options).expect("options");
     if !cluster::citus_workers().is_empty()
-        && options.get("distribute_by").is_none()
-        && options.get("reference").is_none()
-        // Nothing in them is unique.
-        && !["gldetail", "glaccountbalance"].contains(&table)
+        && all.get("distribute_by").is_none()
+        && all.get("reference").is_none()
         // A table that is there already is taken as it is.
         && lines(client, &format!("SELECT to_regclass('finance.{table}')")) == "-"
     {
-        let by = DISTRIBUTED_BY.iter().find(|(name, _)| [table, ""].contains(name));
-        let by = by.expect("the last one holds for all").1;
-        // Lines of these objects have headers, all of them.
-        let declare = format!("ALTER FOREIGN TABLE acme.{table} ALTER COLUMN {by} SET NOT NULL");
-        run(client, &declare);
-        options["distribute_by"] = by.into();
+        let key = format!(
+            "SELECT (sage_intacct.mirror_shape('acme.{table}', 'acme.{table}', '{options}', '{{}}')).keys[1]"
+        );
+        let key = lines(client, &key);
+        let by = if LINES.contains(&table) {
+            // They have headers, all of them.
+            let declare = format!("ALTER FOREIGN TABLE acme.{table} ALTER COLUMN recordkey SET NOT NULL");
+            run(client, &declare);
+            "recordkey"
+        } else {
+            &key
+        };
+        if by != "-" {
+            all["distribute_by"] = by.into();
+        }
     }
-    run(
-        client,
-        &format!("CALL sage_intacct.create_mirror('acme.{table}', 'finance.{table}', '{options}')"),
-    );
+    local_mirror(client, table, &all.to_string());
 }
 
 /// Refreshes it.

@@ -1,6 +1,6 @@
 //! A refresh deletes no row for which there is only one answer, and not more rows than anybody expects.
 
-use super::company::{assert_equal, company, keys, last_run, lines, mirror, refresh, run};
+use super::company::{assert_equal, company, keys, last_run, lines, local_mirror, mirror, refresh, run};
 use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::tap::Answer;
@@ -29,7 +29,7 @@ fn empty_answers_delete_nothing() {
     let (company, mut client) = company("mirror_empty", "customer, apbillitem");
     run(&mut client, FIRED);
     for (table, object) in [("customer", "CUSTOMER"), ("apbillitem", "APBILLITEM")] {
-        mirror(
+        local_mirror(
             &mut client,
             table,
             r#"{"page_rows": 70, "sweep_interval": "0 seconds"}"#,

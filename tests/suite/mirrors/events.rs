@@ -20,7 +20,7 @@ const JOURNAL: &str = "
 #[test]
 fn triggers_see_true_changes_only() {
     let (company, mut client) = company("mirror_triggers", "customer");
-    local_mirror(&mut client, "customer");
+    local_mirror(&mut client, "customer", "{}");
     run(&mut client, JOURNAL);
     let keys = keys(&company, "CUSTOMER", 3);
     company.gateway.change(json!([
@@ -118,7 +118,7 @@ fn an_outbox_and_a_function_get_each_change_once() {
 #[test]
 fn a_paid_invoice_starts_a_workflow() {
     let (company, mut client) = company("mirror_outbox", "arinvoice");
-    local_mirror(&mut client, "arinvoice");
+    local_mirror(&mut client, "arinvoice", "{}");
     run(
         &mut client,
         "CREATE TABLE finance.outbox (id bigint GENERATED ALWAYS AS IDENTITY, happened timestamptz DEFAULT now(), event jsonb);

@@ -5,6 +5,7 @@ use super::company::{company, keys, lines, run, run_each};
 use super::distributed::STAND_IN;
 use super::events::hide_field;
 use postgres::Client;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use serde_json::json;
 use std::path::Path;
@@ -245,6 +246,9 @@ SELECT sage_intacct.disconnect('acme')"
 
 #[test]
 fn nothing_planted_on_a_search_path_is_reached() {
+    if cluster::skipped_on_citus("among traps, create_distributed_table() itself fails (23505)") {
+        return;
+    }
     let (company, mut admin) = company("traps", "customer");
     let database = company.database.name();
     run(&mut admin, include_str!("traps.sql"));
