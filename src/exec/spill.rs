@@ -146,6 +146,7 @@ impl Spilled {
     }
 
     /// Whether there is no record.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()
     }

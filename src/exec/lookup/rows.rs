@@ -144,7 +144,7 @@ impl Rows {
     ///
     /// # Safety
     /// As [`get`](Self::get).
-    pub unsafe fn to_file(&mut self, head: RowRef) -> RowRef {
+    pub unsafe fn unload(&mut self, head: RowRef) -> RowRef {
         let mut in_memory = Vec::new();
         let mut next = head;
         while let RowRef::Memory(place) = next {

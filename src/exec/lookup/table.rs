@@ -83,7 +83,7 @@ impl Table {
                 continue;
             }
             // SAFETY: rows and keys of this table's.
-            let (head, values) = unsafe { (self.rows.to_file(entry.head), keys.bytes(&entry.values, side)) };
+            let (head, values) = unsafe { (self.rows.unload(entry.head), keys.bytes(&entry.values, side)) };
             let mut record = Vec::new();
             match head {
                 RowRef::File(segment, offset) => {
