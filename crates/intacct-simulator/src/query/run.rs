@@ -221,7 +221,7 @@ fn fetch(connection: &Connection, sql: &str, keys: &[i64], writer: &mut RowWrite
         return Ok(());
     }
     let mut statement = connection.prepare_cached(sql)?;
-    // As JSON, which every SQLite reads: arrays as values need a newer one than Debian 12 has.
+    // As JSON, which needs no extension of SQLite.
     let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
     let mut rows = statement.query([format!("[{}]", keys.join(","))])?;
     while let Some(row) = rows.next()? {
