@@ -120,6 +120,9 @@ separate() {
     objcopy --add-gnu-debuglink="$2" "$1"
 }
 
+# The version that the sources have.
+project_version() { sed -nE '/^\[workspace.package\]/,/^\[/ s/^version = "(.*)"/\1/p' "$ROOT/Cargo.toml"; }
+
 pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
 
