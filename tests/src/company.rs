@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use intacct_simulator::{Config, Simulator};
 use postgres::Client;
 
-use crate::cluster::Database;
-use crate::tap::Tap;
+use crate::cluster::{Database, backend};
+use crate::tap::{Answer, Tap};
 
 /// Rows of the objects that tests read: few, so that a simulator for each test is made quickly.
 const ROWS: &[(&str, u64)] = &[
@@ -215,6 +215,37 @@ impl Company {
         self.connect()
             .execute("SELECT pg_cancel_backend($1::integer)", &[&pid])
             .expect("the backend is signalled");
+    }
+
+    /// Runs a statement whose request is lost on the way, or, where the gateway has `executed` it, its answer, and cancels it.
+    ///
+    /// # Panics
+    /// If it does not end with 08007, which says that it is not known what became of the rows.
+    pub fn in_doubt(&self, mut client: Client, sql: &str, executed: bool) -> Client {
+        self.gateway.tap.rule(move |xml| {
+            let writes = xml.contains("<uniqueid>true</uniqueid>");
+            match (writes, executed) {
+                (true, true) => Answer::Swallow,
+                (true, false) => Answer::Stall,
+                (false, _) => Answer::Pass,
+            }
+        });
+        let pid = backend(&mut client);
+        let sql = sql.to_owned();
+        let running = std::thread::spawn(move || {
+            let error = client.batch_execute(&sql).expect_err("a cancel");
+            (
+                client,
+                error.code().expect("an error of the server").code().to_owned(),
+            )
+        });
+        self.gateway.tap.wait_for_stalled(1);
+        self.cancel(pid);
+        let (client, code) = running.join().expect("the statement ends");
+        assert_eq!(code, "08007");
+        self.gateway.tap.pass();
+        self.gateway.tap.wait_for_stalled(0);
+        client
     }
 
     /// Imports objects into schema public, in a session of its own.

@@ -5,7 +5,7 @@ mod changes;
 mod clock;
 mod columns;
 mod companies;
-mod company;
+pub(crate) mod company;
 mod deletes;
 mod distributed;
 mod events;

@@ -4,9 +4,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use postgres::Client;
-use sage_intacct_fdw_tests::cluster;
-use sage_intacct_fdw_tests::company::Company;
-use sage_intacct_fdw_tests::tap::Answer;
 use serde_json::json;
 
 use super::common::{company, lines, refused, stored};
@@ -44,35 +41,6 @@ fn file(client: &mut Client) -> PathBuf {
     let file = found.expect("a log");
     assert_eq!(mode(&file), 0o600);
     file
-}
-
-/// Runs a statement whose request is lost on the way, or its answer, and cancels it.
-fn in_doubt(company: &Company, client: Client, sql: &str, executed: bool) -> Client {
-    company.gateway.tap.rule(move |xml| {
-        let writes = xml.contains("<uniqueid>true</uniqueid>");
-        match (writes, executed) {
-            (true, true) => Answer::Swallow,
-            (true, false) => Answer::Stall,
-            (false, _) => Answer::Pass,
-        }
-    });
-    let mut client = client;
-    let pid = cluster::backend(&mut client);
-    let sql = sql.to_owned();
-    let running = std::thread::spawn(move || {
-        let error = client.batch_execute(&sql).expect_err("a cancel");
-        (
-            client,
-            error.code().expect("an error of the server").code().to_owned(),
-        )
-    });
-    company.gateway.tap.wait_for_stalled(1);
-    company.cancel(pid);
-    let (client, code) = running.join().expect("the statement ends");
-    assert_eq!(code, "08007");
-    company.gateway.tap.pass();
-    company.gateway.tap.wait_for_stalled(0);
-    client
 }
 
 #[test]
@@ -200,42 +168,28 @@ fn doubt_is_looked_up_and_settled() {
             "INSERT INTO customer (customerid, name, creditlimit) VALUES ('R1', 'old', 1), ('R2', 'old', 2), ('R3', 'old', 3)",
         )
         .expect("rows");
-    let mut client = in_doubt(
-        &company,
+    let mut client = company.in_doubt(
         client,
         "INSERT INTO customer (customerid, name, creditlimit) VALUES ('R4', 'x', 12.50)",
         true,
     );
-    client = in_doubt(
-        &company,
+    client = company.in_doubt(
         client,
         "INSERT INTO customer (customerid, name) VALUES ('R5', 'x'), ('R6', 'y')",
         false,
     );
-    client = in_doubt(
-        &company,
+    client = company.in_doubt(
         client,
         "UPDATE customer SET name = 'new', creditlimit = NULL WHERE customerid = 'R1'",
         true,
     );
-    client = in_doubt(
-        &company,
+    client = company.in_doubt(
         client,
         "UPDATE customer SET name = 'new' WHERE customerid = 'R2'",
         false,
     );
-    client = in_doubt(
-        &company,
-        client,
-        "DELETE FROM customer WHERE customerid = 'R3'",
-        true,
-    );
-    client = in_doubt(
-        &company,
-        client,
-        "DELETE FROM customer WHERE customerid = 'R2'",
-        false,
-    );
+    client = company.in_doubt(client, "DELETE FROM customer WHERE customerid = 'R3'", true);
+    client = company.in_doubt(client, "DELETE FROM customer WHERE customerid = 'R2'", false);
     let doubt = "SELECT count(*)::text FROM sage_intacct.write_log() WHERE outcome = 'in doubt'";
     assert_eq!(lines(&mut client, doubt), ["6"]);
     // What is there is there; what is not there may still come.
@@ -299,15 +253,13 @@ fn what_was_there_before_is_not_taken_for_ours() {
         { "insert": { "object": "CUSTOMER", "values": { "CUSTOMERID": "B1", "NAME": "same" } } }
     ]));
     company.gateway.set("clock_skew", "0");
-    let client = in_doubt(
-        &company,
+    let client = company.in_doubt(
         client,
         "INSERT INTO customer (customerid, name) VALUES ('B1', 'same')",
         true,
     );
     // And one that is made by somebody else after ours was lost.
-    let mut client = in_doubt(
-        &company,
+    let mut client = company.in_doubt(
         client,
         "INSERT INTO customer (customerid, name) VALUES ('B2', 'ours')",
         false,
@@ -333,8 +285,7 @@ fn objects_without_a_unique_key_stay_in_doubt() {
                batch_title text OPTIONS (type 'TEXT', key 'on'), batch_date date OPTIONS (type 'DATE')) SERVER acme",
         )
         .expect("a table");
-    let mut client = in_doubt(
-        &company,
+    let mut client = company.in_doubt(
         client,
         "INSERT INTO glbatch (journal, batch_title, batch_date) VALUES ('GJ', 'T-1', '2024-01-31')",
         false,
@@ -424,7 +375,7 @@ fn what_is_settled_moves_to_a_table_and_is_kept_so_long() {
         )
     };
     client.batch_execute(&insert(10)).expect("rows");
-    let mut client = in_doubt(&company, client, &insert(20), false);
+    let mut client = company.in_doubt(client, &insert(20), false);
     let file = file(&mut client);
     let before = std::fs::metadata(&file).expect("there").len();
     // A transaction that aborts moves nothing.
