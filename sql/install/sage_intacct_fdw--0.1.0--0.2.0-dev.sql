@@ -1,18 +1,8 @@
 -- ALTER EXTENSION sage_intacct_fdw UPDATE from 0.1.0.
 \echo Type "ALTER EXTENSION sage_intacct_fdw UPDATE" to run this script. \quit
 
-CREATE PROCEDURE mirror_commit() LANGUAGE c AS 'MODULE_PATHNAME', 'mirror_commit_wrapper';
-
-CREATE FUNCTION "mirror_commit_failure"() RETURNS TABLE (
-    "failed" bool,
-    "state" TEXT,
-    "message" TEXT,
-    "details" TEXT,
-    "advice" TEXT
-)
-STRICT VOLATILE
-LANGUAGE c
-AS 'MODULE_PATHNAME', 'mirror_commit_failure_wrapper';
+CREATE PROCEDURE mirror_commit(OUT failed boolean, OUT state text, OUT message text, OUT details text, OUT advice text)
+LANGUAGE c AS 'MODULE_PATHNAME', 'mirror_commit_wrapper';
 
 CREATE OR REPLACE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false, IN company text DEFAULT NULL)
 LANGUAGE plpgsql
@@ -56,8 +46,7 @@ BEGIN
         failed := true;
     END;
     IF NOT failed THEN
-        CALL sage_intacct.mirror_commit();
-        SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
         going := NOT failed;
     END IF;
     IF failed THEN
@@ -87,8 +76,7 @@ BEGIN
             failed := true;
         END;
         IF NOT failed THEN
-            CALL sage_intacct.mirror_commit();
-            SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+            CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
         END IF;
         IF failed THEN
             -- That releases the lock. If somebody else has it now, this refresh has come to its end.
@@ -112,8 +100,7 @@ BEGIN
             END;
             IF NOT failed THEN
                 -- Deferred constraints of the target raise here.
-                CALL sage_intacct.mirror_commit();
-                SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
             END IF;
             IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
                 BEGIN
@@ -123,8 +110,7 @@ BEGIN
                     failed := true;
                 END;
                 IF NOT failed THEN
-                    CALL sage_intacct.mirror_commit();
-                    SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                    CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
                 END IF;
             END IF;
             IF failed THEN
@@ -163,7 +149,10 @@ DECLARE
     touched bigint;
     failure pg_catalog.jsonb;
     message pg_catalog.text;
-    failed pg_catalog.text;
+    failed boolean;
+    state pg_catalog.text;
+    details pg_catalog.text;
+    advice pg_catalog.text;
     failures pg_catalog.text[];
     loads boolean;
     finished integer := 0;
@@ -215,25 +204,25 @@ BEGIN
                 number := pg_catalog.jsonb_extract_path_text(member, 'id');
                 SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
                 CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
-                failed := NULL;
+                failed := false;
                 BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, touched, member, NULL);
                 EXCEPTION WHEN OTHERS THEN
-                    failed := SQLERRM;
+                    failed := true;
+                    message := SQLERRM;
                 END;
-                IF failed IS NULL THEN
-                    CALL sage_intacct.mirror_commit();
-                    SELECT f.message INTO failed FROM sage_intacct.mirror_commit_failure() f;
+                IF NOT failed THEN
+                    CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
                 END IF;
-                IF failed IS NULL THEN
+                IF NOT failed THEN
                     finished := finished OPERATOR(pg_catalog.+) 1;
                     RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 ELSE
                     -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
                     ROLLBACK;
-                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, message);
                 END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
                 COMMIT;

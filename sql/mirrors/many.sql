@@ -236,7 +236,10 @@ DECLARE
     touched bigint;
     failure pg_catalog.jsonb;
     message pg_catalog.text;
-    failed pg_catalog.text;
+    failed boolean;
+    state pg_catalog.text;
+    details pg_catalog.text;
+    advice pg_catalog.text;
     failures pg_catalog.text[];
     loads boolean;
     finished integer := 0;
@@ -288,25 +291,25 @@ BEGIN
                 number := pg_catalog.jsonb_extract_path_text(member, 'id');
                 SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id OPERATOR(pg_catalog.=) number;
                 CONTINUE WHEN NOT FOUND OR m.loaded_at IS NOT NULL OR NOT sage_intacct.mirror_try_lock(m.id);
-                failed := NULL;
+                failed := false;
                 BEGIN
                     EXECUTE sage_intacct.mirror_many_statement(m);
                     GET DIAGNOSTICS touched := ROW_COUNT;
                     PERFORM sage_intacct.mirror_many_loaded(m, began, touched, member, NULL);
                 EXCEPTION WHEN OTHERS THEN
-                    failed := SQLERRM;
+                    failed := true;
+                    message := SQLERRM;
                 END;
-                IF failed IS NULL THEN
-                    CALL sage_intacct.mirror_commit();
-                    SELECT f.message INTO failed FROM sage_intacct.mirror_commit_failure() f;
+                IF NOT failed THEN
+                    CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
                 END IF;
-                IF failed IS NULL THEN
+                IF NOT failed THEN
                     finished := finished OPERATOR(pg_catalog.+) 1;
                     RAISE NOTICE 'mirror % of %: %, % rows', finished, wanted, m.target, touched;
                 ELSE
                     -- Where a machine of Citus was lost, nothing more can be committed in this transaction.
                     ROLLBACK;
-                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, failed);
+                    PERFORM sage_intacct.mirror_many_loaded(m, began, 0, member, message);
                 END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
                 COMMIT;

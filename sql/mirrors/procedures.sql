@@ -271,8 +271,7 @@ BEGIN
         failed := true;
     END;
     IF NOT failed THEN
-        CALL sage_intacct.mirror_commit();
-        SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+        CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
         going := NOT failed;
     END IF;
     IF failed THEN
@@ -302,8 +301,7 @@ BEGIN
             failed := true;
         END;
         IF NOT failed THEN
-            CALL sage_intacct.mirror_commit();
-            SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+            CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
         END IF;
         IF failed THEN
             -- That releases the lock. If somebody else has it now, this refresh has come to its end.
@@ -327,8 +325,7 @@ BEGIN
             END;
             IF NOT failed THEN
                 -- Deferred constraints of the target raise here.
-                CALL sage_intacct.mirror_commit();
-                SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
             END IF;
             IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
                 BEGIN
@@ -338,8 +335,7 @@ BEGIN
                     failed := true;
                 END;
                 IF NOT failed THEN
-                    CALL sage_intacct.mirror_commit();
-                    SELECT * INTO failed, state, message, details, advice FROM sage_intacct.mirror_commit_failure();
+                    CALL sage_intacct.mirror_commit(failed, state, message, details, advice);
                 END IF;
             END IF;
             IF failed THEN
