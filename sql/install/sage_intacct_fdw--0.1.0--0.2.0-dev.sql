@@ -4,6 +4,80 @@
 CREATE PROCEDURE mirror_commit(OUT failed boolean, OUT state text, OUT message text, OUT details text, OUT advice text)
 LANGUAGE c AS 'MODULE_PATHNAME', 'mirror_commit_wrapper';
 
+DROP FUNCTION sage_intacct.mirror_analyze(regclass);
+
+-- Statistics after a first load: of the columns that refreshes look for alone. The others are left to autovacuum, which goes on
+-- counting what has changed; it does not analyze a partitioned table. Of a table of Citus each shard is sampled as if it were a
+-- table: of all columns, that would take longer than to write them.
+CREATE FUNCTION sage_intacct.mirror_analyze(m sage_intacct.mirror)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+BEGIN
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+        HAVING count(*) > 0));
+END
+$$;
+
+-- Statistics of a table of Citus when its first load is complete: behind the commit, since Citus refuses ANALYZE in the transaction
+-- that wrote (reference tables).
+CREATE FUNCTION sage_intacct.mirror_analyze_behind(mirror integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+BEGIN
+    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror_analyze_behind.mirror;
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' AND m.todo #>> '{0,do}' IS DISTINCT FROM 'load' THEN
+        PERFORM sage_intacct.mirror_analyze(m);
+    END IF;
+END
+$$;
+
+-- A slice of the first load: its rows went from the gateway into the target as they came, from several pages at once. Returns
+-- what mirror_fetch would.
+CREATE OR REPLACE FUNCTION sage_intacct.mirror_loaded(m sage_intacct.mirror, task jsonb, read bigint)
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shape record;
+    slice bigint := sage_intacct.mirror_option(m.options, 'slice_rows')::bigint;
+    width bigint := task ->> 'width';
+    upto bigint := sage_intacct.mirror_slice(task) ->> 'upto';
+    local boolean := (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) = 'local';
+BEGIN
+    IF jsonb_array_length(task -> 'scopes') > 1 THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('scopes', (task -> 'scopes') - 0)));
+    ELSIF upto IS NOT NULL THEN
+        RETURN jsonb_build_object('read', read, 'next', jsonb_build_array(task || jsonb_build_object('after', upto,
+            'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
+    END IF;
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    -- A table of Citus is analyzed behind the commit, since it refuses that in the transaction that wrote (reference tables).
+    IF local THEN
+        PERFORM sage_intacct.mirror_analyze(m);
+    END IF;
+    -- A sample of a table that companies share says nothing of one of them.
+    task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(
+        CASE WHEN local AND NOT m.options ? 'company' THEN sage_intacct.mirror_sampled(m, shape) END,
+        sage_intacct.mirror_newest(m, sage_intacct.mirror_rows(m), shape.modified, shape.created))));
+    RETURN jsonb_build_object('read', read, 'set', sage_intacct.mirror_passed(m, task)
+        || jsonb_build_object('loaded_at', clock_timestamp(), 'sweep_at', task -> 'began')
+        -- What was read in one go is all there is.
+        || CASE WHEN task ? 'width' OR task ? 'scopes' THEN '{}' ELSE jsonb_build_object('rows', read) END);
+END
+$$;
+
 CREATE OR REPLACE PROCEDURE sage_intacct.mirror_refresh(IN target regclass, IN "full" boolean, INOUT failure jsonb, IN accept boolean DEFAULT false, IN company text DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
@@ -104,7 +178,7 @@ BEGIN
             END IF;
             IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
                 BEGIN
-                    PERFORM sage_intacct.mirror_analyze(m.target);
+                    PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 EXCEPTION WHEN OTHERS OR query_canceled THEN
                     GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                     failed := true;
@@ -226,7 +300,7 @@ BEGIN
                 END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
                 COMMIT;
-                PERFORM sage_intacct.mirror_analyze(m.target);
+                PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 COMMIT;
             END LOOP;
         END LOOP;

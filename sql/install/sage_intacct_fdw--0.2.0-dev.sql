@@ -1400,15 +1400,38 @@ BEGIN
 END
 $$;
 
--- Statistics after a first load. In a transaction of its own, since Citus refuses it in the one that wrote (reference tables).
-CREATE FUNCTION sage_intacct.mirror_analyze(target regclass)
+-- Statistics after a first load: of the columns that refreshes look for alone. The others are left to autovacuum, which goes on
+-- counting what has changed; it does not analyze a partitioned table. Of a table of Citus each shard is sampled as if it were a
+-- table: of all columns, that would take longer than to write them.
+CREATE FUNCTION sage_intacct.mirror_analyze(m sage_intacct.mirror)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    shape record;
 BEGIN
-    IF (SELECT kind FROM sage_intacct.mirror_distribution(target)) <> 'local' THEN
-        EXECUTE format('ANALYZE %s', target);
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+        HAVING count(*) > 0));
+END
+$$;
+
+-- Statistics of a table of Citus when its first load is complete: behind the commit, since Citus refuses ANALYZE in the transaction
+-- that wrote (reference tables).
+CREATE FUNCTION sage_intacct.mirror_analyze_behind(mirror integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+BEGIN
+    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror_analyze_behind.mirror;
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' AND m.todo #>> '{0,do}' IS DISTINCT FROM 'load' THEN
+        PERFORM sage_intacct.mirror_analyze(m);
     END IF;
 END
 $$;
@@ -3170,13 +3193,9 @@ BEGIN
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed; it
-    -- does not analyze a partitioned table. A table of Citus is analyzed behind the commit.
+    -- A table of Citus is analyzed behind the commit, since it refuses that in the transaction that wrote (reference tables).
     IF local THEN
-        EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
-            shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
-             WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
-            HAVING count(*) > 0));
+        PERFORM sage_intacct.mirror_analyze(m);
     END IF;
     -- A sample of a table that companies share says nothing of one of them.
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(
@@ -4211,7 +4230,7 @@ BEGIN
             END IF;
             IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
                 BEGIN
-                    PERFORM sage_intacct.mirror_analyze(m.target);
+                    PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 EXCEPTION WHEN OTHERS OR query_canceled THEN
                     GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                     failed := true;
@@ -4704,7 +4723,7 @@ BEGIN
                 END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
                 COMMIT;
-                PERFORM sage_intacct.mirror_analyze(m.target);
+                PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 COMMIT;
             END LOOP;
         END LOOP;

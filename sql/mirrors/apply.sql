@@ -195,13 +195,9 @@ BEGIN
             'width', greatest(1, width / 4, least(width * 4, width * slice / greatest(read, 1))))));
     END IF;
     SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
-    -- Of the columns that refreshes look for alone: the others are left to autovacuum, which goes on counting what has changed; it
-    -- does not analyze a partitioned table. A table of Citus is analyzed behind the commit.
+    -- A table of Citus is analyzed behind the commit, since it refuses that in the transaction that wrote (reference tables).
     IF local THEN
-        EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
-            shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
-             WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
-            HAVING count(*) > 0));
+        PERFORM sage_intacct.mirror_analyze(m);
     END IF;
     -- A sample of a table that companies share says nothing of one of them.
     task := task || jsonb_build_object('seen', greatest((task ->> 'seen')::timestamptz, coalesce(

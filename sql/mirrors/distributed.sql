@@ -263,15 +263,38 @@ BEGIN
 END
 $$;
 
--- Statistics after a first load. In a transaction of its own, since Citus refuses it in the one that wrote (reference tables).
-CREATE FUNCTION sage_intacct.mirror_analyze(target regclass)
+-- Statistics after a first load: of the columns that refreshes look for alone. The others are left to autovacuum, which goes on
+-- counting what has changed; it does not analyze a partitioned table. Of a table of Citus each shard is sampled as if it were a
+-- table: of all columns, that would take longer than to write them.
+CREATE FUNCTION sage_intacct.mirror_analyze(m sage_intacct.mirror)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    shape record;
 BEGIN
-    IF (SELECT kind FROM sage_intacct.mirror_distribution(target)) <> 'local' THEN
-        EXECUTE format('ANALYZE %s', target);
+    SELECT * INTO shape FROM sage_intacct.mirror_shape(m.source, m.target, m.options, m.gone);
+    EXECUTE format('ANALYZE %s%s', m.target, (SELECT format(' (%s)', string_agg(DISTINCT quote_ident(name), ', ')) FROM unnest(
+        shape.keys || ARRAY[shape.modified, shape.created, shape.link, shape.period, shape.columns[1]]) name
+         WHERE name IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = m.target AND c.relkind = 'p')
+        HAVING count(*) > 0));
+END
+$$;
+
+-- Statistics of a table of Citus when its first load is complete: behind the commit, since Citus refuses ANALYZE in the transaction
+-- that wrote (reference tables).
+CREATE FUNCTION sage_intacct.mirror_analyze_behind(mirror integer)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m sage_intacct.mirror;
+BEGIN
+    SELECT * INTO m FROM sage_intacct.mirror r WHERE r.id = mirror_analyze_behind.mirror;
+    IF (SELECT kind FROM sage_intacct.mirror_distribution(m.target)) <> 'local' AND m.todo #>> '{0,do}' IS DISTINCT FROM 'load' THEN
+        PERFORM sage_intacct.mirror_analyze(m);
     END IF;
 END
 $$;

@@ -313,7 +313,7 @@ BEGIN
                 END IF;
                 PERFORM sage_intacct.mirror_unlock(m.id);
                 COMMIT;
-                PERFORM sage_intacct.mirror_analyze(m.target);
+                PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 COMMIT;
             END LOOP;
         END LOOP;

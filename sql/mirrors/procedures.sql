@@ -329,7 +329,7 @@ BEGIN
             END IF;
             IF NOT failed AND pg_catalog.jsonb_extract_path(answer, 'load') IS NOT NULL THEN
                 BEGIN
-                    PERFORM sage_intacct.mirror_analyze(m.target);
+                    PERFORM sage_intacct.mirror_analyze_behind(m.id);
                 EXCEPTION WHEN OTHERS OR query_canceled THEN
                     GET STACKED DIAGNOSTICS state := RETURNED_SQLSTATE, message := MESSAGE_TEXT, details := PG_EXCEPTION_DETAIL, advice := PG_EXCEPTION_HINT;
                     failed := true;

@@ -786,14 +786,17 @@ fn a_worker_that_is_lost_before_the_commit_is_an_error_like_others() {
     }
 }
 
-/// What a distributed mirror costs beside a local one of the same rows (`SAGE_CITUS_ROWS`), for docs/performance.md: the shortest of
-/// several runs of each, taken in turns. Nothing is asserted of times.
+/// What a distributed mirror costs beside a local one of the same rows (`SAGE_CITUS_ROWS`) at a gateway that takes its time
+/// (`SAGE_CITUS_LATENCY`, milliseconds), for docs/performance.md: the shortest of several runs of each, taken in turns. Nothing is
+/// asserted of times.
 #[test]
 #[ignore = "needs Citus: scripts/sql-tests --citus"]
 fn ratios_to_a_local_mirror_are_printed() {
     let rows = sage_intacct_fdw_tests::environment::number("SAGE_CITUS_ROWS").unwrap_or(5000);
     let (company, mut client) =
         super::company::sized_company("mirror_ratios", "arinvoice", &[("ARINVOICE", rows)]);
+    let latency = sage_intacct_fdw_tests::environment::number("SAGE_CITUS_LATENCY").unwrap_or(0);
+    company.gateway.set("latency_ms", &latency.to_string());
     citus(&mut client);
     let tables = [("alone", "{}"), ("spread", r#"{"distribute_by": "recordno"}"#)];
     let mut time = |what: &str, statements: [String; 2], repeat: usize, change: bool| {
