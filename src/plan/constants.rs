@@ -47,10 +47,10 @@ pub unsafe fn decide(rel: *mut pg_sys::RelOptInfo, table: &ForeignTable) {
     }
 }
 
-/// `column = its value`. `None` for types whose values may be read in more than one way.
-unsafe fn fact(rel: *mut pg_sys::RelOptInfo, column: &Column, text: &str) -> Option<*mut pg_sys::Node> {
-    let settled = matches!(
-        column.type_oid,
+/// Whether the values of a type are read in one way only.
+pub fn is_settled(type_oid: pg_sys::Oid) -> bool {
+    matches!(
+        type_oid,
         pg_sys::TEXTOID
             | pg_sys::VARCHAROID
             | pg_sys::BPCHAROID
@@ -60,7 +60,12 @@ unsafe fn fact(rel: *mut pg_sys::RelOptInfo, column: &Column, text: &str) -> Opt
             | pg_sys::INT8OID
             | pg_sys::NUMERICOID
             | pg_sys::UUIDOID
-    );
+    )
+}
+
+/// `column = its value`. `None` for types whose values may be read in more than one way.
+unsafe fn fact(rel: *mut pg_sys::RelOptInfo, column: &Column, text: &str) -> Option<*mut pg_sys::Node> {
+    let settled = is_settled(column.type_oid);
     if !settled {
         return None;
     }

@@ -4,9 +4,10 @@
 //! (`fdw_outerpath`), which runs when something is found out at execution that the plan could not know.
 
 use super::columns::{Select, keys_are_comparable, row_order};
+use super::constants;
 use super::cost;
 use super::limit;
-use super::nodes::first;
+use super::nodes::{clauses, first};
 use super::qual::Params;
 use super::remote_rel::{JoinState, RelMember, Relation, RemoteField, RemoteRel, join_state};
 use super::sort::{self, PushedOrder};
@@ -15,6 +16,16 @@ use crate::error::raise_internal;
 use crate::private::{LookupKey, Private, ScanPart, ScanPrivate, conjuncts};
 use intacct::{CompareOp, Condition, Query, SelectItem, Value};
 use pgrx::{PgList, PgMemoryContexts, is_a, pg_guard, pg_sys};
+
+/// Whether a relation is a join, of partitions too.
+///
+/// # Safety
+/// `rel` must be a relation of the current planning.
+pub unsafe fn is_join(rel: *mut pg_sys::RelOptInfo) -> bool {
+    use pg_sys::RelOptKind::{RELOPT_JOINREL, RELOPT_OTHER_JOINREL};
+    // SAFETY: the caller guarantees a valid node.
+    unsafe { matches!((*rel).reloptkind, RELOPT_JOINREL | RELOPT_OTHER_JOINREL) }
+}
 
 /// Offers to read a join in one request.
 #[pg_guard]
@@ -65,6 +76,7 @@ pub unsafe extern "C-unwind" fn get_foreign_join_paths(
         let state = JoinState {
             source,
             columns: expressions,
+            fits_first_page: limit::fits_first_page(root, joined, table),
         };
         (*joined).fdw_private = PgMemoryContexts::CurrentMemoryContext
             .leak_and_drop_on_delete(state)
@@ -137,7 +149,7 @@ unsafe fn combined(
     outer: *mut pg_sys::RelOptInfo,
     inner: *mut pg_sys::RelOptInfo,
     kind: pg_sys::JoinType::Type,
-    clauses: *mut pg_sys::List,
+    restrictions: *mut pg_sys::List,
 ) -> Option<RemoteRel<'static>> {
     // SAFETY: nodes of the current planning, which outlive what is made of them here.
     unsafe {
@@ -147,23 +159,27 @@ unsafe fn combined(
         if !left && !semi && kind != pg_sys::JoinType::JOIN_INNER {
             return None;
         }
-        let clauses = PgList::<pg_sys::RestrictInfo>::from_pg(clauses);
-        if clauses.len() > 1 || (clauses.is_empty() && left) {
+        let (a, b) = (RemoteRel::seen(root, outer)?, RemoteRel::seen(root, inner)?);
+        let mut open = clauses(restrictions);
+        // The partitions of one company have it in common. What is above an outer join says nothing about its matches.
+        open.retain(|clause| {
+            let decides = !left || !(**clause).is_pushed_down;
+            !decides || !is_same_constant(&a, &b, (**clause).clause.cast())
+        });
+        if open.len() > 1 || (open.is_empty() && left) {
             return None;
         }
-        let (a, b) = (RemoteRel::seen(root, outer)?, RemoteRel::seen(root, inner)?);
         if !crate::guc::push_switches(&a.table().server).joins {
             return None;
         }
-        if clauses.is_empty() {
+        let Some(clause) = open.first().copied() else {
             // Where the key is a constant, both sides have been compared with it.
             if let Some(hop) = constant_link(root, &a, &b) {
                 return a.into_owned().with_parent(b.into_owned(), hop, false);
             }
             let hop = constant_link(root, &b, &a).filter(|_| !semi)?;
             return b.into_owned().with_parent(a.into_owned(), hop, false);
-        }
-        let clause = clauses.get_ptr(0)?;
+        };
         if (*clause).pseudoconstant || (left && (*clause).is_pushed_down) {
             return None;
         }
@@ -176,6 +192,34 @@ unsafe fn combined(
         }
         let hop = link(&b, &a, equality)?;
         b.into_owned().with_parent(a.into_owned(), hop, false)
+    }
+}
+
+/// Whether a clause states that two columns are equal which are the same in every row: then it is true for each pair of
+/// rows. A column of rows that may be missing is null in some.
+unsafe fn is_same_constant(a: &RemoteRel, b: &RemoteRel, clause: *mut pg_sys::Node) -> bool {
+    // SAFETY: node types are checked before each cast; catalog look-ups by OID.
+    unsafe {
+        if !is_a(clause, pg_sys::NodeTag::T_OpExpr) {
+            return false;
+        }
+        let clause = clause.cast::<pg_sys::OpExpr>();
+        let operands = PgList::<pg_sys::Node>::from_pg((*clause).args);
+        let (Some(one), Some(other), 2) = (operands.get_ptr(0), operands.get_ptr(1), operands.len()) else {
+            return false;
+        };
+        let constant = |node: *mut pg_sys::Node| {
+            let node = crate::plan::nodes::unrelabelled(node);
+            let (member, column) = a.any_column(node).or_else(|| b.any_column(node))?;
+            let text = column.constant.as_deref()?;
+            let settled = constants::is_settled(column.type_oid) && !member.is_optional();
+            settled.then_some((text, column.type_oid, column.typmod))
+        };
+        let type_oid = pg_sys::exprType(one);
+        let equality = (*pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_EQ_OPR as i32)).eq_opr;
+        type_oid == pg_sys::exprType(other)
+            && (*clause).opno == equality
+            && constant(one).is_some_and(|one| constant(other) == Some(one))
     }
 }
 
@@ -221,10 +265,10 @@ unsafe fn constant_link(
                 continue;
             }
             let families = PgList::<pg_sys::Oid>::from_pg((*class).ec_opfamilies);
-            let members = crate::compat::equivalence_members(class, base);
-            let columns: Vec<*mut pg_sys::Node> = members
-                .into_iter()
-                .filter(|member| !(**member).em_is_child)
+            let sides = child.members.iter().map(|member| member.relid);
+            let columns: Vec<*mut pg_sys::Node> = sides
+                .chain([base])
+                .flat_map(|relid| crate::compat::equivalence_members(class, relid))
                 .map(|member| crate::plan::nodes::unrelabelled((*member).em_expr.cast()))
                 .filter(|node| is_a(*node, pg_sys::NodeTag::T_Var))
                 .filter(|node| !crate::compat::is_nulled(node.cast()))
@@ -269,7 +313,7 @@ unsafe fn hop(
     })
 }
 
-/// What stands behind the columns of a join; `None`: one of them is not of the gateway.
+/// What stands behind the columns of a join; `None`: one of them is neither of the gateway nor the same in every row.
 unsafe fn columns<'a>(
     source: &'a RemoteRel<'a>,
     expressions: *mut pg_sys::List,
@@ -280,7 +324,9 @@ unsafe fn columns<'a>(
             .iter_ptr()
             .map(|expression| {
                 let (member, column) = source.any_column(expression)?;
-                column.is_field().then_some((member, column))
+                // Where there may be no parent, its columns are null.
+                let is_constant = column.constant.is_some() && !member.is_optional();
+                (column.is_field() || is_constant).then_some((member, column))
             })
             .collect()
     }
@@ -349,6 +395,7 @@ pub unsafe fn plan(
             JoinState {
                 source,
                 columns: expressions,
+                ..
             },
             columns,
             filter,
@@ -377,13 +424,16 @@ pub unsafe fn plan(
         }
         let row_key = table.options.row_key.as_deref().map(|key| select.index(key));
         let mut need_formatting = false;
-        let places: Vec<(i16, u16)> = (1..)
-            .zip(&columns)
-            .map(|(number, (member, column))| {
-                need_formatting |= crate::convert::inward::Converter::needs_formatting(column.type_oid);
-                (number, select.index(&member.field(&column.field)))
-            })
-            .collect();
+        let mut places: Vec<(i16, u16)> = Vec::new();
+        let mut constants = Vec::new();
+        for (number, (member, column)) in (1..).zip(&columns) {
+            if let Some(text) = &column.constant {
+                constants.push((number, text.clone()));
+                continue;
+            }
+            need_formatting |= crate::convert::inward::Converter::needs_formatting(column.type_oid);
+            places.push((number, select.index(&member.field(&column.field))));
+        }
 
         // All rows are found again by what their conditions compare.
         let lookup_keys = lookup_keys(source, filter.as_ref(), &params, &mut select);
@@ -415,6 +465,7 @@ pub unsafe fn plan(
             joined: Some(source.relation()),
             doubts,
             lookup_keys,
+            constants,
         }));
         let private = private
             .to_list()

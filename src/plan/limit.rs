@@ -1,6 +1,7 @@
 //! LIMIT and OFFSET: how many rows the statement will take from a scan. It sizes the first page and is never trusted.
 
 use super::qual::Params;
+use crate::catalog::ForeignTable;
 use crate::private::WantedRows;
 use crate::private::transform::ParamTransform;
 use intacct::Count;
@@ -43,6 +44,24 @@ pub unsafe fn wanted(
         };
         Some(WantedRows { limit, offset })
     }
+}
+
+/// Whether the scan's first page may well be all that the statement takes from the whole Append: then its siblings are
+/// asked only if it is not, since a call costs time and, by contract, money.
+///
+/// # Safety
+/// Planner nodes of the current planning.
+pub unsafe fn fits_first_page(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    table: &ForeignTable,
+) -> bool {
+    // SAFETY: the caller guarantees valid planner or executor nodes.
+    let rows = unsafe { wanted(root, rel, std::ptr::null_mut(), &mut Params::default()) };
+    rows.is_some_and(|rows| match rows.rows() {
+        Count::Number(rows) => rows <= u64::from(table.page_size()),
+        Count::Param(_) => true,
+    })
 }
 
 /// Whether rows do not go through the statement one by one.

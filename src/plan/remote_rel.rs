@@ -44,6 +44,11 @@ pub struct Relation {
 }
 
 impl RelMember<'_> {
+    /// Whether a row of the object that is asked may have none of it.
+    pub fn is_optional(&self) -> bool {
+        self.optional
+    }
+
     /// A field of the member, as the object that is asked names it.
     pub fn field(&self, field: &str) -> String {
         if self.path.is_empty() {
@@ -88,32 +93,14 @@ pub struct RemoteRel<'a> {
 }
 
 impl<'a> RemoteRel<'a> {
-    /// The source of a relation; none when it is not one table of ours, or not tables that one request can read.
+    /// The source of a relation; none when it is not one table of ours, or not tables that one request can read. A partition,
+    /// and a join of partitions, is read as any other.
     ///
     /// # Safety
     /// `rel` must be a relation of the current planning that belongs to this wrapper.
     pub unsafe fn of(root: *mut pg_sys::PlannerInfo, rel: *mut pg_sys::RelOptInfo) -> Option<RemoteRel<'a>> {
         // SAFETY: same contract as this function.
         unsafe { RemoteRel::seen(root, rel) }.map(Cow::into_owned)
-    }
-
-    /// As [`of`](Self::of), of a partition too, whose groups are asked for.
-    ///
-    /// # Safety
-    /// As [`of`](Self::of).
-    pub unsafe fn grouped(
-        root: *mut pg_sys::PlannerInfo,
-        rel: *mut pg_sys::RelOptInfo,
-    ) -> Option<RemoteRel<'a>> {
-        // SAFETY: same contract as this function.
-        unsafe {
-            match (*rel).reloptkind {
-                pg_sys::RelOptKind::RELOPT_OTHER_MEMBER_REL if !(*rel).fdw_private.is_null() => {
-                    RemoteRel::table_of(root, rel)
-                }
-                _ => RemoteRel::of(root, rel),
-            }
-        }
     }
 
     /// As [`of`](Self::of), to look at: joins are tried in every order.
@@ -124,14 +111,17 @@ impl<'a> RemoteRel<'a> {
         root: *mut pg_sys::PlannerInfo,
         rel: *mut pg_sys::RelOptInfo,
     ) -> Option<Cow<'a, RemoteRel<'a>>> {
+        use pg_sys::RelOptKind::{
+            RELOPT_BASEREL, RELOPT_JOINREL, RELOPT_OTHER_JOINREL, RELOPT_OTHER_MEMBER_REL,
+        };
         // SAFETY: the caller guarantees valid planner or executor nodes. The state of a parent of other tables is not ours.
         unsafe {
             if (*rel).fdw_private.is_null() || !(*rel).lateral_relids.is_null() {
                 return None;
             }
             match (*rel).reloptkind {
-                pg_sys::RelOptKind::RELOPT_JOINREL => joined(rel).map(Cow::Borrowed),
-                pg_sys::RelOptKind::RELOPT_BASEREL => RemoteRel::table_of(root, rel).map(Cow::Owned),
+                RELOPT_JOINREL | RELOPT_OTHER_JOINREL => joined(rel).map(Cow::Borrowed),
+                RELOPT_BASEREL | RELOPT_OTHER_MEMBER_REL => RemoteRel::table_of(root, rel).map(Cow::Owned),
                 _ => None,
             }
         }
@@ -495,6 +485,8 @@ pub struct JoinState {
     pub source: RemoteRel<'static>,
     /// The columns of the join's rows. The planner puts expressions over them into the relation's target later.
     pub columns: *mut pg_sys::List,
+    /// As [`RelationState::fits_first_page`].
+    pub fits_first_page: bool,
 }
 
 /// The source that was found for a join relation.

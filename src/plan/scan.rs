@@ -6,7 +6,7 @@ use super::columns::{
 use super::nodes::{clauses, first};
 use super::qual::TranslationCache;
 use super::relation::{RelationState, Size, state};
-use super::{aggregate, async_append, constants, cost, estimate, join, limit, offset, parameterized, sort};
+use super::{aggregate, constants, cost, estimate, join, limit, offset, parameterized, sort};
 use crate::catalog::ForeignTable;
 use crate::error::{Report, raise, raise_internal};
 use crate::guc;
@@ -47,7 +47,7 @@ pub unsafe extern "C-unwind" fn get_foreign_rel_size(
             (*rel).rows = estimate::guessed_rows(root, rel, &*state);
             (*state).size = Size::Guessed;
         }
-        (*state).fits_first_page = async_append::fits_first_page(root, rel, &(*state).table);
+        (*state).fits_first_page = limit::fits_first_page(root, rel, &(*state).table);
     }
 }
 
@@ -146,7 +146,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         if aggregate::is_upper(rel) {
             return aggregate::plan(best_path, target_list, outer_plan);
         }
-        if (*rel).reloptkind == pg_sys::RelOptKind::RELOPT_JOINREL {
+        if join::is_join(rel) {
             return join::plan(root, rel, (*best_path).path.pathkeys, target_list, outer_plan);
         }
         let state = state(rel);
@@ -290,6 +290,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
             joined: None,
             doubts: Doubts::default(),
             lookup_keys: Vec::new(),
+            constants: Vec::new(),
         };
         let private = Private::Scan(Box::new(private))
             .to_list()

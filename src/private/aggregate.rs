@@ -35,6 +35,9 @@ pub struct AggregatePrivate {
     pub key_kinds: Vec<GroupKeyKind>,
     /// What the columns of the scan are, in their order.
     pub outputs: Vec<AggregateOutput>,
+    /// What the group keys are that are the same in every row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<String>,
     /// There is no group where there is no row.
     pub grouped: bool,
     /// The only thing wanted is the number of rows, which comes with a page of one row.
@@ -55,8 +58,8 @@ pub struct AggregatePrivate {
 pub enum AggregateOutput {
     /// The group key of this number.
     Key(u16),
-    /// The column of this number, which is the same in every row.
-    Constant(i16),
+    /// The value of this number in [`AggregatePrivate::constants`].
+    Constant(u16),
     /// The number of rows.
     Rows,
     /// The number that the query of this number in [`AggregatePrivate::counts`] returns.

@@ -46,6 +46,9 @@ pub struct ScanPrivate {
     /// values of the executor. None where other conditions depend on such values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lookup_keys: Vec<LookupKey>,
+    /// Of a join, columns that are the same in every row: number and value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<(i16, String)>,
 }
 
 /// A field that must equal a parameter.

@@ -34,6 +34,30 @@ EXPLAIN (COSTS OFF) SELECT recordno FROM acme.customer WHERE upper(company) = 'A
 SELECT (SELECT count(*) FROM acme.customer WHERE upper(company) = 'ACME')
      = (SELECT count(*) FROM acme.customer WHERE company = 'acme') AS same;
 
+-- Joins within each company: its constant is a key of the join, and is filled in.
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER acme INTO acme;
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER globex INTO globex;
+ALTER FOREIGN TABLE acme.arinvoice   ADD COLUMN company text OPTIONS (constant 'acme')   NOT NULL;
+ALTER FOREIGN TABLE globex.arinvoice ADD COLUMN company text OPTIONS (constant 'globex') NOT NULL;
+CREATE TABLE arinvoice_all (LIKE acme.arinvoice) PARTITION BY LIST (company);
+ALTER TABLE arinvoice_all ATTACH PARTITION acme.arinvoice   FOR VALUES IN ('acme');
+ALTER TABLE arinvoice_all ATTACH PARTITION globex.arinvoice FOR VALUES IN ('globex');
+SET enable_partitionwise_join = on;
+EXPLAIN (COSTS OFF, VERBOSE)
+SELECT i.company, i.recordid, c.name FROM arinvoice_all i JOIN customer_all c USING (company, customerid) WHERE c.creditlimit > 90000;
+EXPLAIN (COSTS OFF)
+SELECT i.recordno, c.name FROM arinvoice_all i JOIN customer_all c USING (company, customerid) ORDER BY i.recordno LIMIT 3;
+EXPLAIN (COSTS OFF)
+SELECT i.recordid FROM arinvoice_all i WHERE EXISTS (SELECT FROM customer_all c WHERE c.company = i.company AND c.customerid = i.customerid);
+SELECT i.company, i.recordno, c.company = i.company AS own FROM arinvoice_all i JOIN customer_all c USING (company, customerid)
+  ORDER BY i.recordno, i.company LIMIT 3;
+SET enable_partitionwise_aggregate = on;
+EXPLAIN (COSTS OFF)
+SELECT c.company, c.status, count(*) FROM arinvoice_all i JOIN customer_all c USING (company, customerid) GROUP BY c.company, c.status;
+RESET enable_partitionwise_join;
+RESET enable_partitionwise_aggregate;
+DROP TABLE arinvoice_all;
+
 -- Constants of other types; a table of nothing else still has its rows.
 CREATE FOREIGN TABLE typed (
   b boolean OPTIONS (constant 'yes'), n numeric(6, 2) OPTIONS (constant '12.5'), i integer OPTIONS (constant '7'),

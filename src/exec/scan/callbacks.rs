@@ -81,7 +81,7 @@ pub unsafe extern "C-unwind" fn begin_foreign_scan(node: *mut pg_sys::ForeignSca
             }
             Private::Aggregate(private) => {
                 let converters = memory.switch_to(|_| converters(node, &private));
-                let constants = memory.switch_to(|_| constants(node, &table, &private));
+                let constants = memory.switch_to(|_| constants(node, &private));
                 let state = memory.switch_to(|_| {
                     AggregateState::new(table, user, *private, parameters, converters, constants)
                 });
@@ -110,7 +110,6 @@ unsafe fn converters(node: *mut pg_sys::ForeignScanState, private: &AggregatePri
 /// The columns of an aggregate that are the same in every group, and their values.
 unsafe fn constants(
     node: *mut pg_sys::ForeignScanState,
-    table: &ForeignTable,
     private: &AggregatePrivate,
 ) -> Vec<(usize, pg_sys::Datum)> {
     let outputs = private.outputs.iter().enumerate();
@@ -119,10 +118,10 @@ unsafe fn constants(
         let descriptor = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
         outputs
             .filter_map(|(slot, output)| {
-                let AggregateOutput::Constant(attnum) = output else {
+                let AggregateOutput::Constant(number) = output else {
                     return None;
                 };
-                let text = table.column(*attnum)?.constant.as_deref()?;
+                let text = private.constants.get(usize::from(*number))?;
                 let attribute = crate::compat::attribute(descriptor, slot);
                 Some((slot, constant(text, attribute.atttypid, attribute.atttypmod)))
             })
@@ -160,15 +159,21 @@ unsafe fn columns(
                 }
             })
             .collect();
-        let constants = table
+        let own = table
             .columns
             .iter()
             .filter(|_| private.joined.is_none())
-            .filter_map(|column| {
-                let slot = column.attnum as usize - 1;
+            .filter_map(|column| Some((column.attnum, column.constant.as_deref()?)));
+        let joined = private
+            .constants
+            .iter()
+            .map(|(number, text)| (*number, text.as_str()));
+        let constants = own
+            .chain(joined)
+            .map(|(number, text)| {
+                let slot = number as usize - 1;
                 let attribute = crate::compat::attribute(descriptor, slot);
-                let text = column.constant.as_deref()?;
-                Some((slot, constant(text, attribute.atttypid, attribute.atttypmod)))
+                (slot, constant(text, attribute.atttypid, attribute.atttypmod))
             })
             .collect();
         (outputs, constants)

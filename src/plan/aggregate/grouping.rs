@@ -28,8 +28,8 @@ pub struct ConstantKey {
     pub var: *mut pg_sys::Node,
     /// Its mark in the GROUP BY or DISTINCT clause.
     pub mark: pg_sys::Index,
-    /// Its number in the table.
-    pub attnum: i16,
+    /// Its value, as the column's option gives it.
+    pub value: String,
 }
 
 /// A grouping that the gateway can be asked for.
@@ -265,18 +265,20 @@ unsafe fn clause(expression: *mut pg_sys::Node, mark: pg_sys::Index) -> Option<*
     }
 }
 
-/// A group key that is the same in every row of the table that is asked. Joins are left alone: their rows are others' too.
+/// A group key that is the same in every row.
 unsafe fn constant_key(
     source: &RemoteRel,
     expression: *mut pg_sys::Node,
     mark: pg_sys::Index,
 ) -> Option<ConstantKey> {
     // SAFETY: the caller guarantees a valid node of the current planning.
-    let (_, column) = unsafe { source.any_column(expression) }?;
-    (source.members.len() == 1 && column.constant.is_some()).then_some(ConstantKey {
+    let (member, column) = unsafe { source.any_column(expression) }?;
+    // Where there may be no parent, its columns are null.
+    let value = column.constant.clone().filter(|_| !member.is_optional())?;
+    Some(ConstantKey {
         var: expression,
         mark,
-        attnum: column.attnum,
+        value,
     })
 }
 

@@ -31,7 +31,7 @@ pub unsafe fn add_paths(
 ) {
     // SAFETY: the caller guarantees valid planner or executor nodes.
     unsafe {
-        let Some(source) = RemoteRel::grouped(root, input) else {
+        let Some(source) = RemoteRel::of(root, input) else {
             return;
         };
         let Some(statement) = Statement::read(root, stage, output, extra) else {

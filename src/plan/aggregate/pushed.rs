@@ -418,8 +418,7 @@ fn private(
     groups: f64,
 ) -> Option<AggregatePrivate> {
     let table = source.table();
-    let constants = grouping.constants.iter();
-    let constants = constants.map(|key| AggregateOutput::Constant(key.attnum));
+    let constants = (0..grouping.constants.len()).map(|number| AggregateOutput::Constant(number as u16));
     let only_count = grouping.keys.is_empty()
         && grouping
             .aggregates
@@ -538,6 +537,7 @@ fn private(
         keys: grouping.keys.iter().map(|key| key.class).collect(),
         key_kinds: grouping.keys.iter().map(|key| key.kind).collect(),
         outputs,
+        constants: grouping.constants.iter().map(|key| key.value.clone()).collect(),
         grouped: !grouping.is_whole(),
         only_count,
         verify,

@@ -7,7 +7,7 @@ use intacct_simulator::log::Entry;
 use postgres::SimpleQueryMessage;
 use sage_intacct_fdw_tests::company::{Company, small};
 
-use super::partitionwise;
+use super::{partitionwise, partitionwise_joins};
 use crate::golden;
 
 /// What is measured, and its statement. The first sets a limit on everything that is bought by the call.
@@ -277,6 +277,16 @@ const CORRELATED: &[(&str, &str, Most)] = &[
         "SET enable_partitionwise_aggregate = on; SELECT company, count(*), sum(totaldue) FROM all_companies GROUP BY company",
         Most::Calls(8),
     ),
+    (
+        "a join of 4 companies' own tables, each asked for its own, and the proofs of its rows",
+        "SET enable_partitionwise_join = on; SELECT company, i.recordid, c.name FROM all_companies i JOIN all_customers c USING (company, customerid) WHERE i.totaldue > 9000",
+        Most::Calls(8),
+    ),
+    (
+        "groups over such a join, by the company and a column of the parent",
+        "SELECT company, c.status, count(*), sum(i.totaldue) FROM all_companies i JOIN all_customers c USING (company, customerid) GROUP BY company, c.status",
+        Most::Calls(16),
+    ),
 ];
 
 /// What [`LOOKUPS`] stand on.
@@ -393,6 +403,7 @@ fn the_request_budget() {
     let absent: Vec<String> = (1..2500).map(|number| (-number).to_string()).collect();
     prepare_lookups(&company, &mut client);
     partitionwise::partitions(&company, &mut client);
+    partitionwise_joins::other_partitions(&mut client);
     let mut table = String::from("Calls  Round trips  Statement\n");
     let lookups = "SET sage_intacct.lookup_batch = 100";
     let all = STATEMENTS.iter();

@@ -31,6 +31,7 @@ mod only_2_1;
 mod ordering;
 mod owned;
 mod partitionwise;
+mod partitionwise_joins;
 pub mod preloaded;
 mod private_rows;
 mod promise;

@@ -6,7 +6,7 @@ use sage_intacct_fdw_tests::company::{Company, small};
 use sage_intacct_fdw_tests::sql::texts;
 
 /// Companies: servers of their own.
-const COMPANIES: [&str; 4] = ["east", "north", "south", "west"];
+pub const COMPANIES: [&str; 4] = ["east", "north", "south", "west"];
 
 /// A table of invoices over them, its partition key a constant column of each.
 pub fn partitions(company: &Company, client: &mut Client) {
@@ -32,7 +32,8 @@ pub fn partitions(company: &Company, client: &mut Client) {
     client.batch_execute(&sql).expect("partitions, signed in");
 }
 
-fn rows(client: &mut Client, sql: &str) -> Vec<String> {
+/// The rows of a statement, as text.
+pub fn rows(client: &mut Client, sql: &str) -> Vec<String> {
     texts(client, sql, "|", "NULL")
 }
 
@@ -62,7 +63,7 @@ const STATEMENTS: &[&str] = &[
 ];
 
 /// What is sorted by the statement itself keeps its order.
-fn sorted(mut rows: Vec<String>, sql: &str) -> Vec<String> {
+pub fn sorted(mut rows: Vec<String>, sql: &str) -> Vec<String> {
     if !sql.contains("ORDER BY") {
         rows.sort();
     }
