@@ -3,8 +3,8 @@
 use std::sync::mpsc;
 use std::thread;
 
-use postgres::Client;
 use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::sql::texts;
@@ -224,72 +224,183 @@ fn a_cancel_ends_the_wait_for_a_list() {
     assert_eq!(rows(&mut client, JOIN), expected);
 }
 
-/// Rows that another transaction changes while they are waited for are joined once more: with the same row of the other side.
+/// Runs a statement that comes to wait for a row that another transaction is changing, which then commits.
+fn raced(
+    company: &Company,
+    mut client: Client,
+    statement: &str,
+    change: &str,
+) -> (Client, Result<Vec<String>, SqlState>) {
+    let mut other = company.connect();
+    let pid = cluster::backend(&mut client);
+    other
+        .batch_execute(&format!("BEGIN; {change}"))
+        .unwrap_or_else(|error| panic!("{change}: {error:?}"));
+    let (sender, receiver) = mpsc::channel();
+    let sql = statement.to_owned();
+    thread::spawn(move || {
+        let outcome = match client.simple_query(&sql) {
+            Ok(messages) => Ok(messages
+                .iter()
+                .filter_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                })
+                .map(|row| {
+                    let cells = (0..row.len()).map(|column| row.get(column).unwrap_or("NULL"));
+                    cells.collect::<Vec<_>>().join("|")
+                })
+                .collect()),
+            Err(error) => Err(error
+                .code()
+                .cloned()
+                .unwrap_or_else(|| panic!("{sql}: {error:?}"))),
+        };
+        let _ = sender.send((client, outcome));
+    });
+    let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
+    let mut watcher = company.connect();
+    while rows(&mut watcher, &waits) != ["1"] {
+        if let Ok((_, outcome)) = receiver.try_recv() {
+            panic!("{statement} did not wait for {change}: {outcome:?}");
+        }
+        thread::yield_now();
+    }
+    other.batch_execute("COMMIT").expect("the change");
+    receiver.recv().expect("an answer")
+}
+
+/// Statements that lock rows of `l` or change them, joined with `A`, and in which rows come of its rows that have no match.
+const LOCKING: [(&str, bool); 9] = [
+    (
+        "SELECT l.id, a.recordid FROM l JOIN A a ON a.recordno = l.k ORDER BY l.id FOR UPDATE OF l",
+        false,
+    ),
+    (
+        "SELECT l.id, a.recordid FROM l LEFT JOIN A a ON a.recordno = l.k WHERE l.g >= 0 ORDER BY l.id FOR UPDATE OF l",
+        true,
+    ),
+    (
+        "SELECT l.id FROM l WHERE l.k IN (SELECT recordno FROM A) ORDER BY l.id FOR UPDATE OF l",
+        false,
+    ),
+    (
+        "SELECT l.id FROM l WHERE EXISTS (SELECT FROM A a WHERE a.recordno = l.k AND a.totaldue > l.g - 100) ORDER BY l.id FOR NO KEY UPDATE OF l",
+        false,
+    ),
+    (
+        "SELECT l.id FROM l WHERE NOT EXISTS (SELECT FROM A a WHERE a.recordno = l.k) ORDER BY l.id FOR UPDATE OF l",
+        true,
+    ),
+    (
+        "UPDATE l SET g = 100 FROM A a WHERE a.recordno = l.k RETURNING l.id, a.recordid",
+        false,
+    ),
+    (
+        "UPDATE l SET g = 100 WHERE NOT EXISTS (SELECT FROM A a WHERE a.recordno = l.k) RETURNING l.id",
+        true,
+    ),
+    (
+        "DELETE FROM l USING A a WHERE a.recordno = l.k RETURNING l.id, a.recordid",
+        false,
+    ),
+    (
+        "DELETE FROM l WHERE l.k IN (SELECT recordno FROM A a WHERE a.totaldue IS NOT NULL) RETURNING l.id",
+        false,
+    ),
+];
+
+/// Rows that another transaction changes while they are waited for are joined once more, with the same row of the other side: what
+/// comes of it is what comes of it with a local table.
 #[test]
 fn locked_rows_are_checked_again() {
     let company = company("lookup_recheck");
-    let mut other = company.connect();
-    let before = rows(&mut other, JOIN);
-    let (first, rest) = (before[0].clone(), before.len() - 1);
-    let id = first.split('|').next().expect("an id").to_owned();
-    for (change, stays) in [("g = g + 10", true), ("k = -1", false)] {
-        let mut client = forced(&company);
-        let sql = format!("{JOIN} ORDER BY l.id FOR UPDATE OF l");
-        is_lookup(&mut client, &sql);
-        let pid = cluster::backend(&mut client);
-        other
-            .batch_execute(&format!("BEGIN; UPDATE l SET {change} WHERE id = {id}"))
-            .expect("a change");
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let _ = sender.send(rows(&mut client, &sql));
-        });
-        let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
-        let mut watcher = company.connect();
-        while rows(&mut watcher, &waits) != ["1"] {
-            thread::yield_now();
+    let mut client = company.connect();
+    client
+        .batch_execute("CREATE TABLE copied AS SELECT * FROM arinvoice; ANALYZE copied; CREATE TABLE before AS SELECT * FROM l")
+        .expect("copies");
+    let [matched, unmatched] = ["", "NOT"].map(|not| {
+        let sql =
+            format!("SELECT min(id) FROM l WHERE {not} EXISTS (SELECT FROM copied a WHERE a.recordno = l.k)");
+        rows(&mut client, &sql)[0].clone()
+    });
+    let other_key = rows(
+        &mut client,
+        "SELECT max(a.recordno) FROM copied a, l WHERE l.k = a.recordno",
+    )[0]
+    .clone();
+    for (statement, of_unmatched) in LOCKING {
+        // A change that keeps the match, ends it, and makes it another; and the end of the row.
+        for change in [
+            "UPDATE l SET g = g + 10 WHERE id = ID",
+            "UPDATE l SET k = -1 WHERE id = ID",
+            "UPDATE l SET k = OTHER WHERE id = ID",
+            "DELETE FROM l WHERE id = ID",
+        ] {
+            for id in [&matched, &unmatched] {
+                if id == &unmatched && !of_unmatched || id == &matched && statement.contains("NOT EXISTS") {
+                    continue;
+                }
+                let change = change.replace("ID", id).replace("OTHER", &other_key);
+                let mut outcomes = ["copied", "arinvoice"].map(|table| {
+                    client
+                        .batch_execute("TRUNCATE l; INSERT INTO l SELECT * FROM before; ANALYZE l")
+                        .expect("as before");
+                    let sql = statement
+                        .replace("JOIN A ", &format!("JOIN {table} "))
+                        .replace("FROM A ", &format!("FROM {table} "))
+                        .replace("FROM A)", &format!("FROM {table})"))
+                        .replace("USING A ", &format!("USING {table} "));
+                    let mut session = forced(&company);
+                    if table == "arinvoice" {
+                        is_lookup(&mut session, &sql);
+                    }
+                    let (_, outcome) = raced(&company, session, &sql, &change);
+                    let mut got = outcome.unwrap_or_else(|code| panic!("{sql}: {code:?}"));
+                    got.sort();
+                    (got, rows(&mut client, "SELECT * FROM l ORDER BY id"))
+                });
+                let [here, there] = &mut outcomes;
+                assert_eq!(there, here, "{statement}\n{change}");
+            }
         }
-        other.batch_execute("COMMIT").expect("the change");
-        let got = receiver.recv().expect("an answer");
-        assert_eq!(got.contains(&first), stays, "{change} {got:?}");
-        assert_eq!(got.len(), rest + usize::from(stays), "{change}");
     }
-    // The same where the row is updated, and where there may be no match.
-    for (statement, change) in [
-        (
-            "UPDATE l SET g = 100 FROM arinvoice a WHERE a.recordno = l.k RETURNING l.id",
-            "k = -1",
-        ),
-        (
-            "SELECT l.id FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE l.g >= 0 ORDER BY l.id FOR UPDATE OF l",
-            "k = -2",
-        ),
+}
+
+/// Under REPEATABLE READ nothing is checked again: the statement fails, and can be run once more in a new transaction.
+#[test]
+fn changed_rows_fail_where_a_snapshot_is_kept() {
+    let company = company("lookup_snapshot");
+    let mut client = company.connect();
+    let id = rows(&mut client, JOIN)[0]
+        .split('|')
+        .next()
+        .expect("an id")
+        .to_owned();
+    for statement in [
+        "SELECT l.id FROM l JOIN arinvoice a ON a.recordno = l.k ORDER BY l.id FOR UPDATE OF l",
+        "SELECT l.id FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE l.g >= 0 ORDER BY l.id FOR UPDATE OF l",
+        "SELECT l.id FROM l WHERE l.k IN (SELECT recordno FROM arinvoice) ORDER BY l.id FOR UPDATE OF l",
+        "UPDATE l SET g = 100 FROM arinvoice a WHERE a.recordno = l.k RETURNING l.id",
+        "DELETE FROM l USING arinvoice a WHERE a.recordno = l.k RETURNING l.id",
     ] {
-        let mut client = forced(&company);
-        is_lookup(&mut client, statement);
-        let expected = rows(&mut client, &format!("BEGIN; {statement}")).len();
-        client.batch_execute("ROLLBACK").expect("an end");
-        let pid = cluster::backend(&mut client);
-        let id = rows(&mut client, JOIN)[0]
-            .split('|')
-            .next()
-            .expect("an id")
-            .to_owned();
-        other
-            .batch_execute(&format!("BEGIN; UPDATE l SET {change} WHERE id = {id}"))
-            .expect("a change");
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let _ = sender.send(rows(&mut client, statement));
-        });
-        let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
-        let mut watcher = company.connect();
-        while rows(&mut watcher, &waits) != ["1"] {
-            thread::yield_now();
+        for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+            let mut session = forced(&company);
+            is_lookup(&mut session, statement);
+            let expected = rows(&mut session, &format!("BEGIN; {statement}"));
+            session
+                .batch_execute(&format!(
+                    "ROLLBACK; BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM l"
+                ))
+                .expect("a snapshot");
+            let change = format!("UPDATE l SET g = g + 10 WHERE id = {id}");
+            let (mut session, outcome) = raced(&company, session, statement, &change);
+            assert_eq!(outcome, Err(SqlState::T_R_SERIALIZATION_FAILURE), "{statement}");
+            session
+                .batch_execute(&format!("ROLLBACK; BEGIN ISOLATION LEVEL {level}"))
+                .expect("a new snapshot");
+            assert_eq!(rows(&mut session, statement), expected, "{statement}");
+            session.batch_execute("ROLLBACK").expect("an end");
         }
-        other.batch_execute("COMMIT").expect("the change");
-        let got = receiver.recv().expect("an answer").len();
-        let dropped = usize::from(statement.starts_with("UPDATE"));
-        assert_eq!(got, expected - dropped, "{statement}");
     }
 }
