@@ -51,27 +51,38 @@ impl Select {
     }
 }
 
-/// Attribute numbers that the statement reads.
+/// Attribute numbers that the statement reads. They are looked for many times, and calls of PostgreSQL have a price.
 pub struct UsedColumns {
-    numbers: *mut pg_sys::Bitmapset,
+    numbers: Vec<i16>,
+    /// Attribute 0 is the whole row.
+    all: bool,
 }
 
 impl UsedColumns {
+    /// The numbers of a set as PostgreSQL keeps them, beginning below zero.
+    unsafe fn of(set: *mut pg_sys::Bitmapset) -> UsedColumns {
+        let mut numbers = Vec::new();
+        let mut member = -1;
+        loop {
+            // SAFETY: the caller guarantees a valid bitmap set.
+            member = unsafe { pg_sys::bms_next_member(set, member) };
+            if member < 0 {
+                break;
+            }
+            numbers.push((member + pg_sys::FirstLowInvalidHeapAttributeNumber) as i16);
+        }
+        let all = numbers.contains(&0);
+        UsedColumns { numbers, all }
+    }
+
     pub fn add(&mut self, attnum: i16) {
-        let number = i32::from(attnum) - pg_sys::FirstLowInvalidHeapAttributeNumber;
-        // SAFETY: a valid bitmap set of the current planning, which may move.
-        self.numbers = unsafe { pg_sys::bms_add_member(self.numbers, number) };
+        if let Err(place) = self.numbers.binary_search(&attnum) {
+            self.numbers.insert(place, attnum);
+        }
     }
 
     pub fn contains(&self, attnum: i16) -> bool {
-        let has = |number: i32| {
-            // SAFETY: a valid bitmap set, and a member above zero.
-            unsafe {
-                pg_sys::bms_is_member(number - pg_sys::FirstLowInvalidHeapAttributeNumber, self.numbers)
-            }
-        };
-        // Attribute 0 is the whole row.
-        has(attnum.into()) || has(0)
+        self.all || self.numbers.binary_search(&attnum).is_ok()
     }
 }
 
@@ -92,8 +103,8 @@ pub unsafe fn used_columns(
         if !needs_whole_row(root, rel) {
             numbers = pg_sys::bms_del_member(numbers, -pg_sys::FirstLowInvalidHeapAttributeNumber);
         }
+        UsedColumns::of(numbers)
     }
-    UsedColumns { numbers }
 }
 
 /// Whether a scan brings the rows that the statement updates: PostgreSQL computes their generated columns again.

@@ -139,7 +139,7 @@ unsafe fn ordered(
     unsafe {
         let asked = pg_sys::find_base_rel(root, source.members[0].relid as i32);
         let rows: Vec<_> = source.members.iter().map(|member| member.relid).collect();
-        sort::push(source.table(), asked, &rows, pathkeys, filter)
+        sort::push(root, source.table(), asked, &rows, pathkeys, filter)
     }
 }
 

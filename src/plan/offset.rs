@@ -157,6 +157,7 @@ unsafe fn is_sendable(
         wanted == 0
             || state.push.order
                 && sort::push(
+                    root,
                     table,
                     rel,
                     &[(*rel).relid],

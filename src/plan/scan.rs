@@ -77,8 +77,14 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
 
         add_path(root, rel, rows_fetched, 1, std::ptr::null_mut());
         if state.push.order
-            && let Some(order) =
-                sort::push(&state.table, rel, &[(*rel).relid], (*root).query_pathkeys, filter)
+            && let Some(order) = sort::push(
+                root,
+                &state.table,
+                rel,
+                &[(*rel).relid],
+                (*root).query_pathkeys,
+                filter,
+            )
         {
             let pathkeys = first((*root).query_pathkeys, order.satisfied);
             add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
@@ -86,7 +92,7 @@ pub unsafe extern "C-unwind" fn get_foreign_paths(
         if state.push.order {
             for pathkeys in sort::useful_for_merging(root, rel) {
                 // Sorting here is cheaper than a request for the rows without a value.
-                if let Some(order) = sort::push(&state.table, rel, &[(*rel).relid], pathkeys, filter)
+                if let Some(order) = sort::push(root, &state.table, rel, &[(*rel).relid], pathkeys, filter)
                     && order.parts.len() == 1
                 {
                     add_path(root, rel, rows_fetched, order.parts.len(), pathkeys);
@@ -165,7 +171,7 @@ pub unsafe extern "C-unwind" fn get_foreign_plan(
         let pushed_order = if pathkeys.is_null() {
             None
         } else {
-            sort::push(table, rel, &[(*rel).relid], pathkeys, filter.as_ref())
+            sort::push(root, table, rel, &[(*rel).relid], pathkeys, filter.as_ref())
         };
         let any_order = pushed_order.is_none();
         let nullable = pushed_order.as_ref().is_some_and(|order| order.nullable);

@@ -27,6 +27,7 @@ pub struct PushedOrder {
 /// # Safety
 /// `pathkeys` must be a list of PathKeys of the current planning, `rel` the relation of `table`.
 pub unsafe fn push(
+    root: *mut pg_sys::PlannerInfo,
     table: &ForeignTable,
     rel: *mut pg_sys::RelOptInfo,
     rows: &[pg_sys::Index],
@@ -61,14 +62,14 @@ pub unsafe fn push(
             // Nothing is left to order behind a unique key, until a join above makes several rows of one: then what belongs
             // to this row is still the same in all of them, and what belongs to others is not.
             // SAFETY: as above.
-            if !unsafe { is_of_row(pathkey, rows) } {
+            if !unsafe { is_of_row(root, pathkey, rows) } {
                 break;
             }
             order.satisfied += 1;
             continue;
         }
         // SAFETY: as above.
-        let Some((column, class)) = (unsafe { column_of(table, rel, pathkey) }) else {
+        let Some((column, class)) = (unsafe { column_of(root, table, rel, pathkey) }) else {
             break;
         };
         // Whether the gateway sorts by a path is not known (fact 14).
@@ -144,16 +145,68 @@ pub unsafe fn push(
 }
 
 /// Whether a path key sorts by what one of these relations has.
-unsafe fn is_of_row(pathkey: *mut pg_sys::PathKey, rows: &[pg_sys::Index]) -> bool {
+unsafe fn is_of_row(
+    root: *mut pg_sys::PlannerInfo,
+    pathkey: *mut pg_sys::PathKey,
+    rows: &[pg_sys::Index],
+) -> bool {
     // SAFETY: the caller guarantees a valid node.
     unsafe {
-        rows.iter().any(|relid| {
-            let members = crate::compat::equivalence_members((*pathkey).pk_eclass, *relid);
-            members.into_iter().any(|member| {
-                let mut only = 0;
-                pg_sys::bms_get_singleton_member((*member).em_relids, &mut only) && only == *relid as i32
-            })
+        let members = PgList::<pg_sys::EquivalenceMember>::from_pg((*(*pathkey).pk_eclass).ec_members);
+        members.iter_ptr().any(|member| {
+            let mut only = 0;
+            !(*member).em_is_child
+                && pg_sys::bms_get_singleton_member((*member).em_relids, &mut only)
+                && rows
+                    .iter()
+                    .any(|relid| stands_for(root, *relid, only as pg_sys::Index))
         })
+    }
+}
+
+/// What a relation is a partition or a branch of; null for none.
+unsafe fn parent(root: *mut pg_sys::PlannerInfo, relid: pg_sys::Index) -> *mut pg_sys::AppendRelInfo {
+    // SAFETY: nodes of the current planning; the array, where there is one, has a place for each relation.
+    unsafe {
+        match (*root).append_rel_array {
+            parents if parents.is_null() => std::ptr::null_mut(),
+            parents => *parents.add(relid as usize),
+        }
+    }
+}
+
+/// Whether a relation is the other, or one of its partitions: what belongs to a row of the other belongs to its rows.
+unsafe fn stands_for(root: *mut pg_sys::PlannerInfo, relid: pg_sys::Index, other: pg_sys::Index) -> bool {
+    // SAFETY: as the caller's.
+    unsafe {
+        relid == other
+            || parent(root, relid)
+                .as_ref()
+                .is_some_and(|parent| stands_for(root, parent.parent_relid, other))
+    }
+}
+
+/// The number of the column that a column is in a relation: its own, or that of what it is a partition of.
+unsafe fn number_in(
+    root: *mut pg_sys::PlannerInfo,
+    relid: pg_sys::Index,
+    var: *mut pg_sys::Var,
+) -> Option<i16> {
+    // SAFETY: nodes of the current planning; types are checked before each cast.
+    unsafe {
+        if (*var).varno as pg_sys::Index == relid {
+            return Some((*var).varattno);
+        }
+        let parent = parent(root, relid).as_ref()?;
+        let number = number_in(root, parent.parent_relid, var)?;
+        let columns = PgList::<pg_sys::Node>::from_pg(parent.translated_vars);
+        let column = columns.get_ptr(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        let column = crate::plan::nodes::unrelabelled(column);
+        if column.is_null() || !is_a(column, pg_sys::NodeTag::T_Var) {
+            return None;
+        }
+        let column = column.cast::<pg_sys::Var>();
+        ((*column).varno as pg_sys::Index == relid).then_some((*column).varattno)
     }
 }
 
@@ -198,6 +251,7 @@ pub unsafe fn useful_for_merging(
 
 /// The column of ours that a path key sorts by.
 unsafe fn column_of(
+    root: *mut pg_sys::PlannerInfo,
     table: &ForeignTable,
     rel: *mut pg_sys::RelOptInfo,
     pathkey: *mut pg_sys::PathKey,
@@ -208,17 +262,21 @@ unsafe fn column_of(
         if (*class).ec_has_volatile {
             return None;
         }
-        for member in crate::compat::equivalence_members(class, (*rel).relid) {
+        // That of what it is a partition of stands for its own, which would have to be looked for among those of hundreds.
+        for member in PgList::<pg_sys::EquivalenceMember>::from_pg((*class).ec_members).iter_ptr() {
             pgrx::check_for_interrupts!();
+            if (*member).em_is_child {
+                continue;
+            }
             let node = crate::plan::nodes::unrelabelled((*member).em_expr.cast());
             if node.is_null() || !is_a(node, pg_sys::NodeTag::T_Var) {
                 continue;
             }
             let var = node.cast::<pg_sys::Var>();
-            if (*var).varno as u32 != (*rel).relid || (*var).varlevelsup != 0 {
+            if (*var).varlevelsup != 0 {
                 continue;
             }
-            if let Some(column) = table.column((*var).varattno)
+            if let Some(column) = number_in(root, (*rel).relid, var).and_then(|number| table.column(number))
                 && let Some(class) = column.class
             {
                 return Some((column, class));
