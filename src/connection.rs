@@ -6,7 +6,9 @@ use crate::io;
 use crate::options::{self, ClientConfig, FileStamp};
 use crate::request_log::RequestObserver;
 use crate::shmem::{self, MappingShare, ServerCalls, ServerLimiter, ServerSlot};
-use intacct::{CallLimit, Client, Config, DialectKind, PageRequest, Query, SessionShare, SharedLimiter};
+use intacct::{
+    CallLimit, Client, Config, Connections, DialectKind, PageRequest, Query, SessionShare, SharedLimiter,
+};
 use pgrx::prelude::*;
 use pgrx::{pg_guard, pg_sys, spi};
 use std::cell::{Cell, RefCell};
@@ -41,6 +43,8 @@ pub struct OpenConnection {
 }
 
 thread_local! {
+    /// HTTP connections of all clients, and the I/O thread whose runtime holds them.
+    static SHARED: RefCell<(u64, Connections)> = RefCell::default();
     static CONNECTIONS: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
     static WATCHING: Cell<bool> = const { Cell::new(false) };
 }
@@ -105,6 +109,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
                 .filter(|_| share)
                 .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
             let calls = count_calls(&mut config, server, max_calls)?;
+            config.connections = Some(shared_connections(generation));
             (Client::new(config)?, calls)
         }
     };
@@ -124,6 +129,16 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         });
     });
     Ok(client)
+}
+
+/// The HTTP connections of all clients of an I/O thread: hundreds of companies do not keep one each.
+fn shared_connections(generation: u64) -> Connections {
+    SHARED.with_borrow_mut(|(of, shared)| {
+        if *of != generation {
+            (*of, *shared) = (generation, Connections::default());
+        }
+        shared.clone()
+    })
 }
 
 /// Compares the library with what CREATE EXTENSION or ALTER EXTENSION made in this database. An older schema goes on

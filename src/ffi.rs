@@ -14,6 +14,8 @@ unsafe extern "C-unwind" {
     pub fn ExecAsyncRequestDone(areq: *mut pg_sys::AsyncRequest, result: *mut pg_sys::TupleTableSlot);
     /// The request will be answered after a callback.
     pub fn ExecAsyncRequestPending(areq: *mut pg_sys::AsyncRequest);
+    /// Hands an answered request to the node that made it, outside of the callbacks after which the executor does.
+    pub fn ExecAsyncResponse(areq: *mut pg_sys::AsyncRequest);
     /// A list of OIDs: the relation, which the caller has locked, and all that inherit from it, locked in this mode.
     pub fn find_all_inheritors(
         parentrelId: pg_sys::Oid,

@@ -12,6 +12,7 @@ mod thread;
 mod wait;
 
 pub use log::{log_line, report as report_lines};
+pub use notifier::{has_place, streams};
 pub use stream::{Emitter, Ready, Stream, stream};
 pub use thread::generation;
 

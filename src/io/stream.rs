@@ -165,13 +165,16 @@ impl<T> Stream<T> {
     }
 
     /// The next item if it is there, and asks for it if not: [`descriptor`](Self::descriptor) becomes readable when
-    /// there is something to see. Does not wait.
+    /// there is something to see. Does not wait, unless no descriptor is left for that.
     ///
     /// # Errors
     /// As [`next`](Self::next).
     pub fn try_next(&mut self) -> Result<Ready<T>, intacct::Error> {
         if self.finished {
             return Ok(Ready::End);
+        }
+        if !self.notifier.has_own() {
+            return Ok(self.next()?.map_or(Ready::End, Ready::Item));
         }
         self.ask();
         // Drained before the queue is checked: a ring after this line makes the descriptor readable again.
@@ -183,7 +186,8 @@ impl<T> Stream<T> {
         }
     }
 
-    /// The descriptor to wait on, for a caller that waits elsewhere than [`next`](Self::next).
+    /// The descriptor to wait on, for a caller that waits elsewhere than [`next`](Self::next), after
+    /// [`try_next`](Self::try_next) has found nothing.
     pub fn descriptor(&self) -> RawFd {
         self.notifier.raw()
     }

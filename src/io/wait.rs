@@ -45,12 +45,12 @@ pub fn wait_or<T>(
     }
 }
 
-/// The error when there is nothing left to wait with: a descriptor for each stream, one for each wait, a thread.
+/// The error when there is nothing left to wait with: a descriptor of the backend's, one for each wait, a thread.
 pub fn exhausted(error: &std::io::Error) -> intacct::Error {
     let message = format!("this backend has no descriptor or thread left to wait for Sage Intacct: {error}");
     intacct::Error::new(intacct::ErrorKind::Resources, message).with_hint(
-        "Each foreign scan of a statement takes a descriptor. Raise max_files_per_process, or read partitions one after the \
-         other: SET enable_async_append = off.",
+        "PostgreSQL lets extensions have a third of max_files_per_process, of which other extensions hold the rest. Raise it, \
+         or read partitions one after the other: SET enable_async_append = off.",
     )
 }
 

@@ -1,6 +1,7 @@
 //! What a client needs to know of a gateway and of its user.
 
 use crate::calls::CallLimit;
+use crate::connections::Connections;
 use crate::limiter::SharedLimiter;
 use crate::observer::Observer;
 use crate::proxy::Proxy;
@@ -107,6 +108,8 @@ pub struct Config {
     pub calls: Option<Arc<dyn CallLimit>>,
     /// Where a session is kept that others use too.
     pub share: Option<Arc<dyn SessionShare>>,
+    /// Connections that clients of other companies use too; none keeps them to this client.
+    pub connections: Option<Connections>,
 }
 
 impl Config {
@@ -144,6 +147,7 @@ impl Config {
             limiter: None,
             calls: None,
             share: None,
+            connections: None,
         }
     }
 }

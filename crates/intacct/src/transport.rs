@@ -1,11 +1,11 @@
 //! One HTTP exchange: a document goes out, a whole body comes back.
 
 use crate::config::Config;
+use crate::connections::{self, chain};
 use crate::error::classify::Retry;
 use crate::error::{ConnectStage, Error, ErrorKind};
 use crate::mask::Mask;
 use crate::retry::Failed;
-use crate::tls;
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
@@ -38,23 +38,15 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(config.ca_pem.as_deref())?)
-            .user_agent(concat!("sage_intacct_fdw/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .tcp_keepalive(Duration::from_secs(30))
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(config.max_concurrency);
-        if let Some(proxy) = &config.proxy {
-            builder = builder.proxy(proxy.for_https()?);
-        }
-        let http = builder
-            .build()
-            .map_err(|error| internal(format!("no HTTP client: {}", chain(&error))))?;
+        let kind = connections::Kind {
+            ca_pem: config.ca_pem.clone(),
+            proxy: config.proxy.clone(),
+            connect_timeout: config.connect_timeout,
+        };
+        let http = match &config.connections {
+            Some(connections) => connections.client(kind)?,
+            None => kind.client(config.max_concurrency)?,
+        };
         Ok(Transport {
             http,
             max_body: config.caps.body_bytes,
@@ -104,10 +96,6 @@ impl Transport {
             wire_bytes,
         })
     }
-}
-
-fn internal(message: String) -> Error {
-    Error::new(ErrorKind::Internal, message)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -197,15 +185,6 @@ fn failure(error: reqwest::Error, proxy: Option<&str>) -> Failed {
     let failed = Failed::new(error, retry);
     // Without a connection nothing was sent.
     if lost { failed } else { failed.not_run() }
-}
-
-/// The last cause: the texts above it repeat what `failure` says.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether this process, or this machine, has no descriptor or memory left.

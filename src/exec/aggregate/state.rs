@@ -222,6 +222,11 @@ impl AggregateState {
         }
     }
 
+    /// Whether nothing has been asked.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.progress, AggregatePhase::Idle)
+    }
+
     /// Whether the local plan has taken over.
     pub fn is_local(&self) -> bool {
         matches!(self.progress, AggregatePhase::Local)

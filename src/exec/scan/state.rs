@@ -16,7 +16,7 @@ use crate::exec::cell_location::{CellLocation, naming};
 use crate::exec::cells::cell_reader;
 use crate::exec::generated::StoredColumns;
 use crate::exec::read_through::ReadThrough;
-use crate::io::{Ready, Stream};
+use crate::io::{self, Ready, Stream};
 use crate::private::{ScanPart, ScanPrivate};
 use crate::shmem::Tracked;
 use intacct::{Binding, CellReader, Client, Condition, ErrorKind, Page, Query};
@@ -86,6 +86,9 @@ pub struct ScanState {
     /// The number of all rows, which are read for the next question: lookups of the node above have cost as much.
     pub(super) whole_next: Option<u64>,
 }
+
+/// Streams of a backend that fetch ahead.
+const MOST_AHEAD: usize = 32;
 
 /// Rows that are still to be skipped and returned.
 #[derive(Debug, Clone, Copy)]
@@ -443,6 +446,11 @@ impl ScanState {
         }
     }
 
+    /// Whether nothing has been asked.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.progress, ScanPhase::Idle)
+    }
+
     /// Whether the local plan has taken over.
     pub fn is_local(&self) -> bool {
         matches!(self.progress, ScanPhase::Local)
@@ -558,7 +566,8 @@ impl ScanState {
                         Some((_, offset, true)) => offset,
                         _ => 0,
                     },
-                    no_prefetch: wanted.is_some(),
+                    // Each of many would hold what it has fetched ahead.
+                    no_prefetch: wanted.is_some() || io::streams() >= MOST_AHEAD,
                     meter: self.received.meter.clone(),
                 };
                 Rest::Gateway(job.start().unwrap_or_else(|error| raise(error)))

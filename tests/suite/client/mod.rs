@@ -20,6 +20,7 @@ mod generated;
 mod growth;
 mod honest;
 mod hostile;
+mod hundreds;
 mod limits;
 mod lines;
 mod lookup_runs;
