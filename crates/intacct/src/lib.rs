@@ -64,7 +64,7 @@ pub use query::{
     AggregateFunction, Binding, Bound, CompareOp, Condition, Count, OrderKey, Query, SelectItem, SyntaxError,
     Value,
 };
-pub use received::{Confirmation, GroupKeyKind, ReceivedKeys};
+pub use received::{Confirmation, ExpectedKeys, GroupKeyKind, ReceivedKeys};
 pub use records::{FieldValue, KeyKind, Record};
 pub use report::{Argument, ReportRequest};
 pub use retry::Backoff;

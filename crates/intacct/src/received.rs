@@ -4,6 +4,9 @@
 //! add up all the same. So rows are counted under the keys that were received: text is compared with regard to case, and
 //! rows that went into the group of another text are missing from the number. Comparisons may disregard blanks themselves, so
 //! that no text with one at an edge may be there at all.
+//!
+//! Texts that are expected beforehand ([`ExpectedKeys`]) need no second request: the groups are made of the rows that have them,
+//! and these must be all rows.
 
 use crate::client::Client;
 use crate::dialect::{DialectKind, PageRequest};
@@ -12,11 +15,14 @@ use crate::formatting::{CellError, CellReader};
 use crate::query::{CompareOp, Condition, Count, Query, Value};
 use futures_util::future::try_join_all;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Keys of one request: as many values as a list of a condition has at most.
 const MOST_VALUES: usize = crate::query::MOST_LISTED;
 /// Keys of one request where a group has several: each then takes a comparison for every field.
 const MOST_COMPARISONS: usize = 3000;
+/// Texts of one key that are expected beforehand, at most: they make the request longer.
+const MOST_EXPECTED: usize = 1000;
 /// Requests at most. Where it takes more, reading the rows is no dearer.
 const MOST_REQUESTS: usize = 10;
 
@@ -35,6 +41,12 @@ pub enum GroupKeyKind {
     Date,
     /// A point in time.
     Moment,
+}
+
+impl GroupKeyKind {
+    fn is_text(self) -> bool {
+        matches!(self, GroupKeyKind::Text | GroupKeyKind::Listed)
+    }
 }
 
 /// The keys of the groups that were received.
@@ -103,7 +115,8 @@ impl ReceivedKeys {
         Ok(())
     }
 
-    /// Counts the rows of `rows`, the query without groups, that have the keys received.
+    /// Counts the rows of `rows`, the query without groups, that have the keys received. If they are `expected`, no key that
+    /// could have one has a blank at an edge either.
     ///
     /// # Errors
     /// What a request failed with.
@@ -112,9 +125,9 @@ impl ReceivedKeys {
         client: &Client,
         rows: &Query,
         kind: DialectKind,
+        expected: u64,
     ) -> Result<Confirmation, Error> {
-        let is_text = |kind: &GroupKeyKind| matches!(kind, GroupKeyKind::Text | GroupKeyKind::Listed);
-        if self.groups.is_empty() || !self.keys.iter().any(|(_, kind)| is_text(kind)) {
+        if self.groups.is_empty() || !self.keys.iter().any(|(_, kind)| kind.is_text()) {
             return Ok(Confirmation::Unneeded);
         }
         let conditions = match self.not_representable || rows.case_insensitive {
@@ -131,28 +144,84 @@ impl ReceivedKeys {
             query.limit = Some(Count::Number(1));
             query
         };
-        let blanks: Vec<Query> = self.blanks().map(query).into_iter().collect();
-        let counts = conditions.into_iter().enumerate().map(|(number, condition)| {
-            let (query, blanks) = (query(condition), &blanks);
-            async move {
-                let beside = if number == 0 { blanks.as_slice() } else { &[] };
-                let request = PageRequest { size: 1, offset: 0 };
-                client.page_beside(&query, kind, &request, false, beside).await
-            }
+        let request = PageRequest { size: 1, offset: 0 };
+        let without_blanks = without_blanks(&self.keys);
+        let counts = conditions.into_iter().map(|condition| {
+            let condition = match &without_blanks {
+                Some(without) => Condition::and(Some(condition), without.clone()),
+                None => condition,
+            };
+            let query = query(condition);
+            let request = &request;
+            async move { client.page(&query, kind, request, false).await }
         });
         let mut all = 0;
-        for (page, beside) in try_join_all(counts).await? {
-            for blanks in beside {
-                if blanks?.total_count != Some(0) {
-                    return Ok(Confirmation::Impossible);
-                }
-            }
+        for page in try_join_all(counts).await? {
             match page.total_count {
                 Some(rows) => all += rows,
                 None => return Ok(Confirmation::Impossible),
             }
         }
+        // Texts with blanks at an edge are no sign that groups are wrong: nothing distinguishes such keys.
+        if all != expected
+            && let Some(blanks) = self.blanks()
+            && client
+                .page(&query(blanks), kind, &request, false)
+                .await?
+                .total_count
+                != Some(0)
+        {
+            return Ok(Confirmation::Impossible);
+        }
         Ok(Confirmation::Rows(all))
+    }
+
+    /// Keeps the texts for [`ExpectedKeys::of`]: the rows of `rows` have them and no others.
+    pub fn remember(&self, client: &Client, rows: &Query) {
+        for (index, (field, kind)) in self.keys.iter().enumerate() {
+            if !kind.is_text() || self.not_representable {
+                continue;
+            }
+            let texts = self.texts(index);
+            if texts.len() <= MOST_EXPECTED && are_unmistakable(texts.iter().copied()) {
+                let texts = texts.into_iter().map(str::to_owned).collect();
+                client.known_texts().note(rows, field, texts);
+            }
+        }
+    }
+
+    /// The texts of a key, each once.
+    fn texts(&self, index: usize) -> Vec<&str> {
+        let texts = self.groups.iter().filter_map(|group| match &group[index] {
+            Some(Value::Text(text)) => Some(text.as_str()),
+            _ => None,
+        });
+        let texts: HashSet<&str> = texts.collect();
+        let mut texts: Vec<&str> = texts.into_iter().collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    /// A condition for each key of several that is text; `None`: texts of one key might be taken for one another, so that
+    /// only all keys of a group together show whether its rows are its own, or it gets too long.
+    fn by_key(&self) -> Option<Condition> {
+        let mut whole = None;
+        let mut listed = 0;
+        for (index, (field, _)) in self
+            .keys
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, kind))| kind.is_text())
+        {
+            let texts = self.texts(index);
+            listed += texts.len();
+            if listed > MOST_VALUES || !are_unmistakable(texts.iter().copied()) {
+                return None;
+            }
+            let has_null = self.groups.iter().any(|group| group[index].is_none());
+            whole = Some(Condition::and(whole, among(field, &texts, has_null)?));
+        }
+        whole
     }
 
     /// Conditions for the rows of all groups, no row in two of them.
@@ -176,6 +245,9 @@ impl ReceivedKeys {
                 }
             }
             return conditions;
+        }
+        if let Some(condition) = self.by_key() {
+            return vec![condition];
         }
         let mut groups: Vec<&Vec<Option<Value>>> = self.groups.iter().collect();
         groups.sort_by_cached_key(|group| format!("{group:?}"));
@@ -220,6 +292,117 @@ impl ReceivedKeys {
         let texts = self.keys.iter().filter(|(_, kind)| *kind == GroupKeyKind::Text);
         crate::query::text::with_blank_edges(texts.map(|(field, _)| field.as_str()))
     }
+}
+
+/// Texts that the keys of groups had before, or are said to have. That they are all is proven each time: the gateway groups just
+/// the rows that have one of them, or none, and surely no blank at an edge; if these are as many as there are rows, no row has
+/// another text. No two of the texts can be taken for one, so that no group holds two of them.
+#[derive(Debug)]
+pub struct ExpectedKeys {
+    /// For each key its texts; none of a key that is no text.
+    texts: Vec<Option<Arc<Vec<String>>>>,
+    /// The rows that have them.
+    among: Condition,
+}
+
+impl ExpectedKeys {
+    /// Makes known which texts a key may have in all rows of an object, where no groups have shown it; asked once for each.
+    pub fn suggest(client: &Client, rows: &Query, field: &str, texts: impl FnOnce() -> Option<Vec<String>>) {
+        client.known_texts().suggest(rows, field, || {
+            let texts = texts()?;
+            let plain = texts.iter().all(|text| is_plain(&Value::Text(text.clone())));
+            let few = texts.len() <= MOST_EXPECTED && plain;
+            (few && are_unmistakable(texts.iter().map(String::as_str))).then_some(texts)
+        });
+    }
+
+    /// They are not, or no longer, all.
+    pub fn forget(client: &Client, keys: &[(String, GroupKeyKind)], rows: &Query) {
+        for (field, _) in keys {
+            client.known_texts().forget_of(rows, field);
+        }
+    }
+
+    /// Texts that are known for groups of `rows`, the query without groups; `None`: of some key there are none, or no key is
+    /// text. Nor may a field that the conditions compare (`texts_compared`) have a blank at an edge.
+    pub fn of(
+        client: &Client,
+        keys: &[(String, GroupKeyKind)],
+        rows: &Query,
+        texts_compared: &[String],
+    ) -> Option<ExpectedKeys> {
+        if rows.case_insensitive {
+            return None;
+        }
+        let mut condition = None;
+        let mut texts = Vec::with_capacity(keys.len());
+        for (field, kind) in keys {
+            if !kind.is_text() {
+                texts.push(None);
+                continue;
+            }
+            let known = client.known_texts().of(rows, field)?;
+            condition = Some(Condition::and(condition, among(field, &known, true)?));
+            texts.push(Some(known));
+        }
+        let mut among = condition?;
+        let compared = crate::query::text::without_blank_edges(texts_compared.iter().map(String::as_str));
+        for without in [without_blanks(keys), compared].into_iter().flatten() {
+            among = Condition::and(Some(among), without);
+        }
+        Some(ExpectedKeys { texts, among })
+    }
+
+    /// The query of groups, of those rows.
+    #[must_use]
+    pub fn groups(&self, query: &Query) -> Query {
+        let mut query = query.clone();
+        query.filter = Some(Condition::and(query.filter, self.among.clone()));
+        query
+    }
+
+    /// Whether the keys received are among those expected.
+    pub fn cover(&self, received: &ReceivedKeys) -> bool {
+        let is_known = |(texts, value): (&Option<Arc<Vec<String>>>, &Option<Value>)| match (texts, value) {
+            (Some(texts), Some(Value::Text(text))) => texts.binary_search(text).is_ok(),
+            _ => true,
+        };
+        let groups = received.groups.iter();
+        let mut groups = groups.map(|group| self.texts.iter().zip(group).all(is_known));
+        !received.not_representable && groups.all(|known| known)
+    }
+}
+
+/// Rows that have one of these texts, or none; `None`: of no texts.
+fn among(field: &str, texts: &[impl AsRef<str>], or_null: bool) -> Option<Condition> {
+    let values = texts.iter().map(|text| Value::Text(text.as_ref().to_owned()));
+    let listed = Condition::In {
+        field: field.to_owned(),
+        values: values.collect(),
+        negated: false,
+    };
+    match (texts.is_empty(), or_null) {
+        (true, true) => Some(is_null(field)),
+        (true, false) => None,
+        (false, true) => Some(Condition::Or(vec![listed, is_null(field)])),
+        (false, false) => Some(listed),
+    }
+}
+
+/// Rows without a blank at an edge of a key that could have one.
+fn without_blanks(keys: &[(String, GroupKeyKind)]) -> Option<Condition> {
+    let texts = keys.iter().filter(|(_, kind)| *kind == GroupKeyKind::Text);
+    crate::query::text::without_blank_edges(texts.map(|(field, _)| field.as_str()))
+}
+
+/// Whether no two of the texts can be taken for one another, by whatever rule: they differ in their letters and digits, case
+/// aside. Of letters beyond A to Z it is not known what they are taken for.
+fn are_unmistakable<'t>(texts: impl IntoIterator<Item = &'t str>) -> bool {
+    let mut known = HashSet::new();
+    texts.into_iter().all(|text| {
+        let letters = text.chars().filter(char::is_ascii_alphanumeric);
+        text.is_ascii() && known.insert(letters.map(|c| c.to_ascii_uppercase()).collect::<String>())
+    })
 }
 
 fn is_null(field: &str) -> Condition {
@@ -285,13 +468,13 @@ mod tests {
         ];
         let some = received(
             &keys,
-            &[&["Bonn", "01/31/2024", "true"], &["", "02/29/2024", "false"]],
+            &[&["Zürich", "01/31/2024", "true"], &["", "02/29/2024", "false"]],
         );
         assert_eq!(
             texts(&some),
             [
                 "[CITY is null and SINCE = 02/29/2024 and [VIP = false or VIP is null]] or \
-              [CITY = 'Bonn' and SINCE = 01/31/2024 and VIP = true]"
+              [CITY = 'Zürich' and SINCE = 01/31/2024 and VIP = true]"
             ]
         );
         let unset = received(&keys[1..], &[&["01/31/2024", "false"], &["01/31/2024", ""]]);
@@ -299,6 +482,35 @@ mod tests {
             texts(&unset),
             ["[SINCE = 01/31/2024 and VIP is null] or [SINCE = 01/31/2024 and VIP = false]"]
         );
+    }
+
+    #[test]
+    fn texts_that_nothing_can_mistake_are_listed_by_key() {
+        let keys = [
+            ("CITY", GroupKeyKind::Text),
+            ("STATE", GroupKeyKind::Listed),
+            ("SINCE", GroupKeyKind::Date),
+        ];
+        let groups: [&[&str]; 3] = [
+            &["Bonn", "Paid", "01/31/2024"],
+            &["", "Paid", "01/31/2024"],
+            &["Köln-2", "Open", "01/31/2024"],
+        ];
+        assert_eq!(
+            texts(&received(&keys, &groups[..2])),
+            ["[CITY in ('Bonn') or CITY is null] and STATE in ('Paid')"]
+        );
+        assert_eq!(texts(&received(&keys, &groups)).len(), 1);
+        assert!(texts(&received(&keys, &groups))[0].contains("SINCE = 01/31/2024"));
+        for (mistakable, texts) in [
+            (false, &["a", "b", "c 1", "c2"][..]),
+            (true, &["a", "A"]),
+            (true, &["a b", "a-B"]),
+            (true, &["-", "+"]),
+            (true, &["ä"]),
+        ] {
+            assert_eq!(!are_unmistakable(texts.iter().copied()), mistakable, "{texts:?}");
+        }
     }
 
     #[test]
@@ -312,10 +524,12 @@ mod tests {
                 .len(),
             2
         );
-        let rows: Vec<&[&str]> = groups[..MOST_COMPARISONS / 2 + 1]
+        let groups: Vec<[&str; 2]> = groups.iter().map(|group| [group[0], "7"]).collect();
+        let mut rows: Vec<&[&str]> = groups[..MOST_COMPARISONS / 2]
             .iter()
             .map(|group| &group[..])
             .collect();
+        rows.push(&["V-1", "7"]);
         let pairs = received(
             &[("NAME", GroupKeyKind::Text), ("N", GroupKeyKind::Number)],
             &rows,

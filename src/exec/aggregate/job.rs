@@ -6,8 +6,8 @@ use crate::private::AggregatePrivate;
 use futures_util::future::try_join_all;
 use intacct::query::text::without_blank_edges;
 use intacct::{
-    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, OrderKey, Page, PageRequest, Paging,
-    Query, ReadPlan, ReceivedKeys, SelectItem, TEXTS_IN_DOUBT, Verdict,
+    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, ExpectedKeys, OrderKey, Page,
+    PageRequest, Paging, Query, ReadPlan, ReceivedKeys, SelectItem, TEXTS_IN_DOUBT, Verdict,
 };
 
 /// Groups held at most; with more the rows themselves are read.
@@ -59,14 +59,77 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
     }
 }
 
+/// What [`ask_all`] returns: the answer, and those to the evidence.
+type Answered = (GroupAnswer, Vec<Result<Page, Error>>);
+
 /// Asks everything in one request: the first pages of all queries, the numbers of rows, and the `evidence`, whose answers are
-/// returned beside.
+/// returned beside. Keys that are texts known from before need no other request, unless there are other texts by now.
 async fn ask_all(
     client: &Client,
     plan: &AggregatePrivate,
     evidence: Vec<Query>,
     page_size: u32,
-) -> Result<(GroupAnswer, Vec<Result<Page, Error>>), Error> {
+) -> Result<Answered, Error> {
+    if let Some(rows) = whole(plan).filter(|_| plan.verify && !plan.only_count)
+        && let Some(expected) = ExpectedKeys::of(client, &keys(plan), &rows, &plan.texts)
+    {
+        let mut among = plan.clone();
+        for query in &mut among.queries {
+            *query = expected.groups(query);
+        }
+        // All rows are counted, whatever their keys.
+        let answered = ask_at_once(client, &among, Some(rows.clone()), evidence.clone(), page_size).await?;
+        if let Some(answered) = confirmed_at_once(client, plan, &expected, answered) {
+            return Ok(answered);
+        }
+        ExpectedKeys::forget(client, &keys(plan), &rows);
+    }
+    let verification = plan.verify.then(|| verification(plan)).flatten();
+    let (mut answer, evidence) = ask_at_once(client, plan, verification, evidence, page_size).await?;
+    if let (true, Some(whole), Some(pages)) = (
+        plan.verify && !plan.only_count,
+        whole(plan),
+        answer.groups.as_ref().and_then(|groups| groups.first()),
+    ) {
+        let grouped = grouped(client, plan, pages);
+        if !plan.texts.is_empty()
+            && let Some(grouped) = grouped
+        {
+            answer.total = Some(settle_texts(client, plan, &whole, answer.total.take(), grouped).await?);
+        }
+        // Where they do not add up, something is wrong in any case.
+        if let Some(grouped) = grouped.filter(|grouped| rows_of(answer.total.as_ref()) == Some(*grouped)) {
+            answer.confirmed = confirm(client, plan, &whole, pages, grouped).await?;
+        }
+    }
+    Ok((answer, evidence))
+}
+
+/// The answer, if its groups have all rows and only keys that were expected.
+fn confirmed_at_once(
+    client: &Client,
+    plan: &AggregatePrivate,
+    expected: &ExpectedKeys,
+    (mut answer, evidence): Answered,
+) -> Option<Answered> {
+    let pages = answer.groups.as_ref()?.first()?;
+    let grouped = grouped(client, plan, pages)?;
+    let is_known = expected.cover(&received(client, plan, pages)?);
+    if rows_of(answer.total.as_ref()) != Some(grouped) || !is_known {
+        return None;
+    }
+    answer.confirmed = Confirmation::Rows(grouped);
+    Some((answer, evidence))
+}
+
+/// Asks everything in one request; keys are not confirmed by it.
+async fn ask_at_once(
+    client: &Client,
+    plan: &AggregatePrivate,
+    verification: Option<Query>,
+    evidence: Vec<Query>,
+    page_size: u32,
+) -> Result<Answered, Error> {
     let limited = |query: &Query, rows: u32| Query {
         limit: Some(Count::Number(rows.into())),
         ..query.clone()
@@ -75,7 +138,6 @@ async fn ask_all(
     let asked: Vec<usize> = (0..plan.queries.len())
         .filter(|number| Some(*number) != spared)
         .collect();
-    let verification = plan.verify.then(|| verification(plan)).flatten();
     let first_size = if plan.only_count { 1 } else { page_size };
     let others = asked
         .iter()
@@ -156,31 +218,12 @@ async fn ask_all(
         found[usize::from(first_row.query)] = groups(client, plan, query, None, page_size).await?;
     }
     let groups: Option<Vec<Vec<Page>>> = found.into_iter().collect();
-    let mut total = counted_page;
-    let confirmed = match (whole(plan), groups.as_ref().and_then(|groups| groups.first())) {
-        (Some(whole), Some(pages)) if plan.verify => {
-            let grouped = grouped(client, plan, pages);
-            if !plan.texts.is_empty()
-                && let Some(grouped) = grouped
-            {
-                total = Some(settle_texts(client, plan, &whole, total, grouped).await?);
-            }
-            match grouped {
-                // Where they do not add up, something is wrong in any case.
-                Some(grouped) if rows_of(total.as_ref()) == Some(grouped) => {
-                    confirm(client, plan, &whole, pages).await?
-                }
-                _ => Confirmation::Unneeded,
-            }
-        }
-        _ => Confirmation::Unneeded,
-    };
     let answer = GroupAnswer {
         groups,
-        total,
+        total: counted_page,
         counted: None,
         values,
-        confirmed,
+        confirmed: Confirmation::Unneeded,
     };
     Ok((answer, evidence))
 }
@@ -243,20 +286,35 @@ async fn confirm(
     plan: &AggregatePrivate,
     rows: &Query,
     pages: &[Page],
+    grouped: u64,
 ) -> Result<Confirmation, Error> {
-    let fields = key_fields(plan);
-    let mut received = ReceivedKeys::new(fields.zip(plan.key_kinds.iter().copied()).collect());
+    let Some(received) = received(client, plan, pages) else {
+        // The backend reports which cell it is.
+        return Ok(Confirmation::Unneeded);
+    };
+    let confirmed = received.count(client, rows, plan.dialect, grouped).await?;
+    if confirmed == Confirmation::Rows(grouped) {
+        received.remember(client, rows);
+    }
+    Ok(confirmed)
+}
+
+/// The keys of these groups; `None`: a cell cannot be read.
+fn received(client: &Client, plan: &AggregatePrivate, pages: &[Page]) -> Option<ReceivedKeys> {
+    let mut received = ReceivedKeys::new(keys(plan));
     let reader = cell_reader(Some(client));
     for page in pages {
         for row in 0..page.rows() {
             let cells = (0..plan.keys.len()).map(|column| page.cell(row, column));
-            if received.add(cells, &reader).is_err() {
-                // The backend reports which cell it is.
-                return Ok(Confirmation::Unneeded);
-            }
+            received.add(cells, &reader).ok()?;
         }
     }
-    received.count(client, rows, plan.dialect).await
+    Some(received)
+}
+
+/// The group keys.
+pub fn keys(plan: &AggregatePrivate) -> Vec<(String, intacct::GroupKeyKind)> {
+    key_fields(plan).zip(plan.key_kinds.iter().copied()).collect()
 }
 
 /// The fields of the group keys.

@@ -4,6 +4,7 @@ mod groups;
 mod job;
 mod memory;
 mod state;
+mod statistics;
 
 pub use job::{may_read_rows, verification};
 pub use state::AggregateState;

@@ -3,6 +3,7 @@
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
 use super::job::{self as ask, GroupAnswer};
 use super::memory::{Remembered, question};
+use super::statistics::all_texts;
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::error::{Report, raise, raise_internal};
@@ -15,7 +16,9 @@ use crate::exec::scan::{ScanState, ScanStats, job};
 use crate::io::{self, Ready, Stream};
 use crate::private::{AggregateOutput, AggregatePrivate, Merge, QueryItem};
 use crate::shmem::Tracked;
-use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, Page, Query};
+use intacct::{
+    Binding, CellError, CellReader, Client, Confirmation, ErrorKind, ExpectedKeys, GroupKeyKind, Page, Query,
+};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -366,6 +369,19 @@ impl AggregateState {
     /// Asks; `doubt`: what was wrong with the answer before.
     fn ask(&self, client: Client, plan: AggregatePrivate, doubt: Option<Doubt>) -> AggregatePhase {
         let tracked = Tracked::start(self.table.server_oid, self.table.oid, &plan.queries[0].object);
+        if plan.verify
+            && let Some(rows) = ask::whole(&plan)
+        {
+            for (field, kind) in ask::keys(&plan) {
+                if matches!(kind, GroupKeyKind::Text | GroupKeyKind::Listed) {
+                    ExpectedKeys::suggest(&client, &rows, &field, || {
+                        let attnum = self.table.column_of_field(&field)?.attnum;
+                        // SAFETY: main thread, within a statement on this table.
+                        unsafe { all_texts(self.table.oid, attnum) }
+                    });
+                }
+            }
+        }
         let (asked, question, size) = (client.clone(), plan.clone(), self.table.page_size());
         let meter = self.received.meter.clone();
         let answer = io::stream(1, move |emitter| async move {

@@ -129,28 +129,105 @@ fn connector_statements_group_as_sql_does() {
     }
 }
 
+/// Round trips and calls of a statement.
+fn cost(company: &Company, client: &mut Client, sql: &str) -> (usize, usize) {
+    company.gateway.log();
+    client
+        .batch_execute(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let log = company.gateway.log();
+    let functions: usize = log.iter().map(|entry| entry.functions.len()).sum();
+    (log.len(), functions)
+}
+
 #[test]
 fn keys_that_were_received_are_counted_in_one_more_round_trip() {
     let (company, mut client) = company("counted_keys");
-    let mut cost = |sql: &str| {
-        company.gateway.log();
-        client
-            .batch_execute(sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let log = company.gateway.log();
-        let functions: usize = log.iter().map(|entry| entry.functions.len()).sum();
-        (log.len(), functions)
-    };
-    // The groups, the number of rows, and the rows with the keys received; beside them those with a blank at an edge.
+    let mut cost = |sql: &str| cost(&company, &mut client, sql);
+    // The groups, the number of rows, and the rows with the keys received and without a blank at an edge. These texts differ by
+    // case: each time anew.
+    let regions = "SELECT region_code, count(*) FROM arinvoice GROUP BY 1";
+    assert_eq!(cost(regions), (2, 3));
+    assert_eq!(cost(regions), (2, 3));
+    // Nothing can be taken for one of these: the second time they are expected.
+    let states = "SELECT state, count(*) FROM arinvoice GROUP BY 1";
+    assert_eq!(cost(states), (2, 3));
+    assert_eq!(cost(states), (1, 2));
     assert_eq!(
-        cost("SELECT region_code, count(*) FROM arinvoice GROUP BY 1"),
-        (2, 4)
+        cost("SELECT state, sum(totaldue) FROM arinvoice WHERE recordno < 900 GROUP BY 1"),
+        (1, 2)
     );
-    // No two labels of an enumeration differ by a blank.
-    assert_eq!(cost("SELECT state, count(*) FROM arinvoice GROUP BY 1"), (2, 3));
     // Numbers and days are equal or not.
     assert_eq!(
         cost("SELECT page_count, whencreated, count(*) FROM arinvoice WHERE recordno < 300 GROUP BY 1, 2"),
         (1, 2)
     );
+}
+
+/// Texts that groups had before are tried first. Whatever has become of them since shows.
+#[test]
+fn texts_that_are_expected_are_proven() {
+    let (company, mut client) = company("expected_texts");
+    let write = |filter: &str, text: &str| {
+        company.gateway.change(json!([
+            { "update": { "object": "ARINVOICE", "where": filter, "values": { "Region_Code": text }, "silent": true } }
+        ]));
+    };
+    let sql = "SELECT region_code, state, count(*), trim_scale(sum(totaldue)) FROM arinvoice WHERE recordno > 0 GROUP BY 1, 2";
+    let check = |client: &mut Client, what: &str| {
+        let switch = |client: &mut Client, to: &str| {
+            let sql = format!("SET client_min_messages = error; SET sage_intacct.push_aggregates = {to}");
+            client.batch_execute(&sql).expect("a switch");
+        };
+        switch(client, "off");
+        let expected = rows(client, sql);
+        switch(client, "default");
+        assert_eq!(rows(client, sql), expected, "{what}");
+    };
+    for (groups, blanks) in [
+        ("exact", "significant"),
+        ("case", "significant"),
+        ("blanks", "ignored"),
+        ("case_and_blanks", "ignored"),
+    ] {
+        company.gateway.set("text_groups", groups);
+        company.gateway.set("trailing_blanks", blanks);
+        for (filter, text) in [
+            ("RECORDNO > 0", "north"),
+            ("RECORDNO % 3 = 0", "south"),
+            ("RECORDNO % 5 = 0", ""),
+        ] {
+            write(filter, text);
+        }
+        check(&mut client, groups);
+        // A gateway that disregards blanks in patterns too shows nothing about them: the rows are read.
+        if blanks == "significant" {
+            assert_eq!(cost(&company, &mut client, sql), (1, 2), "{groups}");
+        }
+        for (filter, text) in [
+            ("RECORDNO % 7 = 0", "NORTH"),
+            ("RECORDNO % 7 = 0", "north "),
+            ("RECORDNO % 7 = 0", "west"),
+            ("RECORDNO % 7 < 2", "west-1"),
+            ("RECORDNO > 0", ""),
+            ("RECORDNO > 0", "East"),
+        ] {
+            write(filter, text);
+            check(&mut client, &format!("{groups} {text:?}"));
+        }
+    }
+    // What ANALYZE has found is a first guess, right or wrong.
+    company.gateway.set("text_groups", "exact");
+    company.gateway.set("trailing_blanks", "significant");
+    write("RECORDNO > 0", "north");
+    write("RECORDNO % 3 = 0", "south");
+    client.batch_execute("ANALYZE arinvoice").expect("statistics");
+    let mut fresh = company.connect();
+    fresh
+        .batch_execute("SELECT whenmodified FROM arinvoice LIMIT 1")
+        .expect("signed in");
+    assert_eq!(cost(&company, &mut fresh, sql), (1, 2));
+    write("RECORDNO % 11 = 0", "South");
+    let mut fresh = company.connect();
+    check(&mut fresh, "after ANALYZE");
 }

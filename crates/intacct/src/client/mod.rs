@@ -20,7 +20,7 @@ use crate::retry::Backoff;
 use crate::session::Session;
 use crate::stats::RequestStats;
 use crate::xml::tree::Element;
-use remembered::{KnownObjects, KnownOwned};
+use remembered::{KnownObjects, KnownOwned, KnownTexts};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
@@ -61,6 +61,7 @@ struct Inner {
     formatting: Mutex<Option<UserFormatting>>,
     objects: KnownObjects,
     owned: KnownOwned,
+    texts: KnownTexts,
 }
 
 impl Client {
@@ -84,6 +85,7 @@ impl Client {
                 formatting: Mutex::new(None),
                 objects: KnownObjects::default(),
                 owned: KnownOwned::default(),
+                texts: KnownTexts::default(),
             }),
         })
     }
@@ -137,6 +139,7 @@ impl Client {
         self.inner.requester.session.clear();
         self.inner.objects.forget();
         self.inner.owned.forget();
+        self.inner.texts.forget();
         *self
             .inner
             .formatting
@@ -159,6 +162,10 @@ impl Client {
 
     pub(crate) fn known_owned(&self) -> &KnownOwned {
         &self.inner.owned
+    }
+
+    pub(crate) fn known_texts(&self) -> &KnownTexts {
+        &self.inner.texts
     }
 
     pub(crate) fn place(&self, error: Error, object: Option<&str>, function: &str) -> Error {

@@ -289,7 +289,7 @@ async fn by_gateway(
     if verified.and_then(|page| page.total_count) != Some(counted) {
         return Ok(None);
     }
-    match received.count(client, &total, statement.kind).await? {
+    match received.count(client, &total, statement.kind, counted).await? {
         Confirmation::Unneeded => {}
         Confirmation::Rows(rows) if rows == counted => {}
         _ => return Ok(None),
