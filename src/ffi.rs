@@ -166,6 +166,28 @@ pub type NonNullJoinHook = unsafe extern "C-unwind" fn(
     *mut pg_sys::JoinPathExtraData,
 );
 
+/// Whether the value of an expression may change while the statement runs: it has a parameter of the executor (PARAM_EXEC).
+/// Those of the statement (PARAM_EXTERN) stay what they are; `pull_paramids` does not say which is which.
+///
+/// # Safety
+/// Main thread; `expression` must be null or a valid expression.
+pub unsafe fn may_vary(expression: *mut pg_sys::Node) -> bool {
+    unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut std::ffi::c_void) -> bool {
+        // SAFETY: called by the core for the nodes of a valid expression; the type is checked before the cast.
+        unsafe {
+            if node.is_null() {
+                return false;
+            }
+            if pgrx::is_a(node, pg_sys::NodeTag::T_Param) {
+                return (*node.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXEC;
+            }
+            pg_sys::expression_tree_walker(node, Some(walk), context)
+        }
+    }
+    // SAFETY: same contract as this function.
+    unsafe { walk(expression, std::ptr::null_mut()) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};

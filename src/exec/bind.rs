@@ -33,9 +33,9 @@ impl Parameters {
                 .iter_ptr()
                 .map(|expression| pg_sys::exprType(expression))
                 .collect();
-            let varies = PgList::<pg_sys::Expr>::from_pg(expressions)
+            let varies = PgList::<pg_sys::Node>::from_pg(expressions)
                 .iter_ptr()
-                .map(|expression| !pg_sys::pull_paramids(expression).is_null())
+                .map(|expression| ffi::may_vary(expression))
                 .collect();
             let states = pg_sys::ExecInitExprList(expressions, parent);
             Parameters {

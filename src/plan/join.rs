@@ -343,7 +343,7 @@ unsafe fn lookup_keys(
         // SAFETY: an expression of the current planning.
         Value::Param(number) => params
             .expression(*number)
-            .is_none_or(|expression| unsafe { !pg_sys::pull_paramids(expression).is_null() }),
+            .is_none_or(|expression| unsafe { crate::ffi::may_vary(expression.cast()) }),
         _ => false,
     };
     let mut keys = Vec::new();
