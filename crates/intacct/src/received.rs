@@ -44,7 +44,8 @@ pub enum GroupKeyKind {
 }
 
 impl GroupKeyKind {
-    fn is_text(self) -> bool {
+    /// Whether texts of this kind may be taken for one another.
+    pub fn is_text(self) -> bool {
         matches!(self, GroupKeyKind::Text | GroupKeyKind::Listed)
     }
 }

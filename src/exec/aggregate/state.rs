@@ -16,9 +16,7 @@ use crate::exec::scan::{ScanState, ScanStats, job};
 use crate::io::{self, Ready, Stream};
 use crate::private::{AggregateOutput, AggregatePrivate, Merge, QueryItem};
 use crate::shmem::Tracked;
-use intacct::{
-    Binding, CellError, CellReader, Client, Confirmation, ErrorKind, ExpectedKeys, GroupKeyKind, Page, Query,
-};
+use intacct::{Binding, CellError, CellReader, Client, Confirmation, ErrorKind, ExpectedKeys, Page, Query};
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -373,7 +371,7 @@ impl AggregateState {
             && let Some(rows) = ask::whole(&plan)
         {
             for (field, kind) in ask::keys(&plan) {
-                if matches!(kind, GroupKeyKind::Text | GroupKeyKind::Listed) {
+                if kind.is_text() {
                     ExpectedKeys::suggest(&client, &rows, &field, || {
                         let attnum = self.table.column_of_field(&field)?.attnum;
                         // SAFETY: main thread, within a statement on this table.

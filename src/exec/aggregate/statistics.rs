@@ -12,8 +12,9 @@ const STADISTINCT: i16 = 6;
 pub unsafe fn all_texts(table: pg_sys::Oid, attnum: i16) -> Option<Vec<String>> {
     // SAFETY: catalog look-up on the main thread; the slot is filled where the call says so, and freed here.
     unsafe {
+        let cache = pg_sys::SysCacheIdentifier::STATRELATTINH as i32;
         let row = pg_sys::SearchSysCache3(
-            pg_sys::SysCacheIdentifier::STATRELATTINH as i32,
+            cache,
             table.into(),
             pg_sys::Datum::from(attnum),
             pg_sys::Datum::from(false),
@@ -21,7 +22,6 @@ pub unsafe fn all_texts(table: pg_sys::Oid, attnum: i16) -> Option<Vec<String>> 
         if row.is_null() {
             return None;
         }
-        let cache = pg_sys::SysCacheIdentifier::STATRELATTINH as i32;
         let mut null = false;
         let distinct = pg_sys::SysCacheGetAttr(cache, row, STADISTINCT, &raw mut null);
         let distinct = f32::from_bits(distinct.value() as u32);
