@@ -90,6 +90,16 @@ impl Gateway {
         log
     }
 
+    /// Round trips and calls of a statement.
+    #[track_caller]
+    pub fn cost(&self, client: &mut Client, sql: &str) -> (usize, usize) {
+        self.log();
+        crate::sql::run(client, sql);
+        let log = self.log();
+        let calls = log.iter().map(|entry| entry.functions.len()).sum();
+        (log.len(), calls)
+    }
+
     /// Arms faults of the simulator, as JSON.
     pub fn faults(&self, json: &str) {
         self.simulator.faults(json);

@@ -28,9 +28,20 @@ pub fn within(timeout: &str, sql: &str) -> String {
 /// The rows of a statement, each as its columns between `separator`, with `null` in the place of NULL.
 #[track_caller]
 pub fn texts(client: &mut Client, sql: &str, separator: &str, null: &str) -> Vec<String> {
-    let answer = client
-        .simple_query(sql)
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    try_texts(client, sql, separator, null).unwrap_or_else(|error| panic!("{error:?}\n{sql}"))
+}
+
+/// As [`texts`], of a statement that may fail.
+///
+/// # Errors
+/// The statement's.
+pub fn try_texts(
+    client: &mut Client,
+    sql: &str,
+    separator: &str,
+    null: &str,
+) -> Result<Vec<String>, postgres::Error> {
+    let answer = client.simple_query(sql)?;
     let rows = answer.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(
             (0..row.len())
@@ -40,7 +51,7 @@ pub fn texts(client: &mut Client, sql: &str, separator: &str, null: &str) -> Vec
         ),
         _ => None,
     });
-    rows.collect()
+    Ok(rows.collect())
 }
 
 /// The rows of a query as text, in the order of their bytes.

@@ -127,15 +127,7 @@ fn one_small_call_proves_it_in_the_request_of_the_rows() {
         { "update": { "object": "ARINVOICE", "where": "RECORDNO % 4 IN (1, 2)", "values": { "Region_Code": "pier" }, "silent": true } },
         { "update": { "object": "CUSTOMER", "where": "RECORDNO % 4 IN (1, 2)", "values": { "NAME": "pier" }, "silent": true } }
     ]));
-    let mut cost = |sql: &str| {
-        company.gateway.log();
-        client
-            .batch_execute(sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let log = company.gateway.log();
-        let functions: usize = log.iter().map(|entry| entry.functions.len()).sum();
-        (log.len(), functions)
-    };
+    let mut cost = |sql: &str| company.gateway.cost(&mut client, sql);
     assert_eq!(
         cost("SELECT count(*) FROM arinvoice WHERE region_code = 'quay'"),
         (1, 2)

@@ -1,10 +1,11 @@
 //! One table over 400 companies, in one backend: descriptors and memory stay within bounds, and no row is lost.
 
-use std::{fs, slice};
+use std::slice;
 
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::{Company, small};
+use sage_intacct_fdw_tests::process::resources;
 use sage_intacct_fdw_tests::sql::texts;
 
 /// Companies.
@@ -14,8 +15,8 @@ const ROWS: usize = 7;
 /// Descriptors of a backend while it reads them: 32 streams of their own, as many requests under way, connections kept for the
 /// next request, and what a backend has anyway.
 const MOST_DESCRIPTORS: usize = 130;
-/// Memory that reading them may add to a backend.
-const MOST_MEMORY: u64 = 128 << 20;
+/// Memory that reading them may add to a backend, in KiB.
+const MOST_MEMORY: u64 = 128 << 10;
 
 fn companies(name: &str) -> (Company, Client) {
     let company = Company::start_with(name, small().rows("ARINVOICE", ROWS as u64));
@@ -47,26 +48,9 @@ fn rows(client: &mut Client, sql: &str) -> Vec<String> {
     texts(client, sql, "|", "NULL")
 }
 
-/// Open descriptors of a process.
-fn descriptors(pid: i32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd"))
-        .expect("descriptors of a backend")
-        .count()
-}
-
-/// Memory of a process's own, in bytes.
-fn memory(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a backend's status");
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kilobytes = line
-        .and_then(|line| line.split_whitespace().nth(1))
-        .expect("a number");
-    kilobytes.parse::<u64>().expect("a number") * 1024
-}
-
 #[track_caller]
 fn within_bounds(pid: i32, what: &str) {
-    let open = descriptors(pid);
+    let open = resources(pid).descriptors;
     assert!(open <= MOST_DESCRIPTORS, "{what}: {open} descriptors");
 }
 
@@ -75,7 +59,7 @@ fn hundreds_of_companies_take_no_descriptor_each() {
     let (company, mut client) = companies("hundreds");
     let pid = cluster::backend(&mut client);
     rows(&mut client, "SELECT count(recordid) FROM p1");
-    let (before, mut most) = (memory(pid), 0);
+    let (before, mut most) = (resources(pid).memory_kib, 0);
     let all = COMPANIES * ROWS;
     for (settings, node, sql) in [
         (
@@ -104,7 +88,7 @@ fn hundreds_of_companies_take_no_descriptor_each() {
         for fetch in ["FETCH 1 FROM c", "FETCH 400 FROM c", "FETCH ALL FROM c"] {
             got.extend(rows(&mut client, fetch));
             within_bounds(pid, &format!("{settings}: {fetch}"));
-            most = most.max(memory(pid));
+            most = most.max(resources(pid).memory_kib);
         }
         client.batch_execute("CLOSE c; COMMIT").expect("an end");
         if node == "Merge Append" {
@@ -127,7 +111,7 @@ fn hundreds_of_companies_take_no_descriptor_each() {
         company.gateway.forget_requests();
     }
     let added = most.saturating_sub(before);
-    assert!(added <= MOST_MEMORY, "{} MiB", added >> 20);
+    assert!(added <= MOST_MEMORY, "{} MiB", added >> 10);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::process::resources;
 use sage_intacct_fdw_tests::sql::within;
 
 /// A count, as the gateway and as PostgreSQL alone evaluate the condition.
@@ -141,10 +142,7 @@ fn scans_that_wait_for_their_turn_take_no_descriptor() {
         .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '10')")
         .expect("an option");
     let pid = cluster::backend(&mut client);
-    let descriptors = || {
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
-        open.expect("descriptors of a backend").count()
-    };
+    let descriptors = || resources(pid).descriptors;
     client.batch_execute("BEGIN").expect("a transaction");
     let mut after_a_few = 0;
     // Cursors that have read one page of several. PostgreSQL lets extensions have a third of its own, 333 by default.

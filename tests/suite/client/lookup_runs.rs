@@ -3,11 +3,11 @@
 use std::sync::mpsc;
 use std::thread;
 
+use postgres::Client;
 use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
-use sage_intacct_fdw_tests::sql::texts;
+use sage_intacct_fdw_tests::sql::{texts, try_texts};
 use sage_intacct_fdw_tests::tap::Answer;
 
 const SETUP: &str = "
@@ -239,23 +239,10 @@ fn raced(
     let (sender, receiver) = mpsc::channel();
     let sql = statement.to_owned();
     thread::spawn(move || {
-        let outcome = match client.simple_query(&sql) {
-            Ok(messages) => Ok(messages
-                .iter()
-                .filter_map(|message| match message {
-                    SimpleQueryMessage::Row(row) => Some(row),
-                    _ => None,
-                })
-                .map(|row| {
-                    let cells = (0..row.len()).map(|column| row.get(column).unwrap_or("NULL"));
-                    cells.collect::<Vec<_>>().join("|")
-                })
-                .collect()),
-            Err(error) => Err(error
-                .code()
-                .cloned()
-                .unwrap_or_else(|| panic!("{sql}: {error:?}"))),
-        };
+        let outcome = try_texts(&mut client, &sql, "|", "NULL").map_err(|error| {
+            let code = error.code().cloned();
+            code.unwrap_or_else(|| panic!("{sql}: {error:?}"))
+        });
         let _ = sender.send((client, outcome));
     });
     let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");

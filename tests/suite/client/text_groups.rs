@@ -129,21 +129,10 @@ fn connector_statements_group_as_sql_does() {
     }
 }
 
-/// Round trips and calls of a statement.
-fn cost(company: &Company, client: &mut Client, sql: &str) -> (usize, usize) {
-    company.gateway.log();
-    client
-        .batch_execute(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let log = company.gateway.log();
-    let functions: usize = log.iter().map(|entry| entry.functions.len()).sum();
-    (log.len(), functions)
-}
-
 #[test]
 fn keys_that_were_received_are_counted_in_one_more_round_trip() {
     let (company, mut client) = company("counted_keys");
-    let mut cost = |sql: &str| cost(&company, &mut client, sql);
+    let mut cost = |sql: &str| company.gateway.cost(&mut client, sql);
     // The groups, the number of rows, and the rows with the keys received and without a blank at an edge. These texts differ by
     // case: each time anew.
     let regions = "SELECT region_code, count(*) FROM arinvoice GROUP BY 1";
@@ -202,7 +191,7 @@ fn texts_that_are_expected_are_proven() {
         check(&mut client, groups);
         // A gateway that disregards blanks in patterns too shows nothing about them: the rows are read.
         if blanks == "significant" {
-            assert_eq!(cost(&company, &mut client, sql), (1, 2), "{groups}");
+            assert_eq!(company.gateway.cost(&mut client, sql), (1, 2), "{groups}");
         }
         for (filter, text) in [
             ("RECORDNO % 7 = 0", "NORTH"),
@@ -226,7 +215,7 @@ fn texts_that_are_expected_are_proven() {
     fresh
         .batch_execute("SELECT whenmodified FROM arinvoice LIMIT 1")
         .expect("signed in");
-    assert_eq!(cost(&company, &mut fresh, sql), (1, 2));
+    assert_eq!(company.gateway.cost(&mut fresh, sql), (1, 2));
     write("RECORDNO % 11 = 0", "South");
     let mut fresh = company.connect();
     check(&mut fresh, "after ANALYZE");
