@@ -392,3 +392,31 @@ pub unsafe fn add_nulling(
         }
     }
 }
+
+/// The conditions of the join of two relations, which the planner has made before.
+///
+/// # Safety
+/// Relations of the current planning, `joined` that of both others.
+pub unsafe fn join_restrictions(
+    root: *mut pg_sys::PlannerInfo,
+    joined: *mut pg_sys::RelOptInfo,
+    outer: *mut pg_sys::RelOptInfo,
+    inner: *mut pg_sys::RelOptInfo,
+    join: *mut pg_sys::SpecialJoinInfo,
+) -> *mut pg_sys::List {
+    let mut restrictions = std::ptr::null_mut();
+    // SAFETY: same contract as this function; a relation that there is is returned as it is.
+    unsafe {
+        pg_sys::build_join_rel(
+            root,
+            (*joined).relids,
+            outer,
+            inner,
+            join,
+            #[cfg(not(feature = "pg15"))]
+            std::ptr::null_mut(),
+            &raw mut restrictions,
+        );
+    }
+    restrictions
+}

@@ -166,6 +166,41 @@ pub type NonNullJoinHook = unsafe extern "C-unwind" fn(
     *mut pg_sys::JoinPathExtraData,
 );
 
+/// Asks another library for paths above scans and joins, which had asked to be asked before we did.
+///
+/// # Safety
+/// Nodes of the current planning.
+pub unsafe fn add_upper_paths(
+    hook: unsafe extern "C-unwind" fn(
+        *mut pg_sys::PlannerInfo,
+        pg_sys::UpperRelationKind::Type,
+        *mut pg_sys::RelOptInfo,
+        *mut pg_sys::RelOptInfo,
+        *mut std::ffi::c_void,
+    ),
+    root: *mut pg_sys::PlannerInfo,
+    stage: pg_sys::UpperRelationKind::Type,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    extra: *mut std::ffi::c_void,
+) {
+    // SAFETY: the caller guarantees valid planner nodes; the boundary holds nothing but the call.
+    unsafe { pg_guard_ffi_boundary(|| hook(root, stage, input, output, extra)) }
+}
+
+/// Zeroed memory with a tag, as makeNode gives it.
+///
+/// # Safety
+/// Main thread; `T` must be the node that the tag stands for.
+pub unsafe fn node<T>(tag: pg_sys::NodeTag) -> *mut T {
+    // SAFETY: every node begins with its tag.
+    unsafe {
+        let node = pg_sys::palloc0(size_of::<T>()).cast::<T>();
+        (*node.cast::<pg_sys::Node>()).type_ = tag;
+        node
+    }
+}
+
 /// Whether the value of an expression may change while the statement runs: it has a parameter of the executor (PARAM_EXEC).
 /// Those of the statement (PARAM_EXTERN) stay what they are; `pull_paramids` does not say which is which.
 ///

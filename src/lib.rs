@@ -30,7 +30,7 @@ pgrx::pg_module_magic!(name, version);
 pub extern "C-unwind" fn _PG_init() {
     panic::init();
     guc::init();
-    plan::lookup::init();
+    plan::init();
     exec::init();
     shmem::init();
 }

@@ -7,6 +7,7 @@ mod async_append;
 mod bind;
 pub mod cell_location;
 mod cells;
+mod combined;
 mod explain;
 mod generated;
 mod key_part;
@@ -21,8 +22,13 @@ pub use async_append::{foreign_async_configure_wait, foreign_async_notify, forei
 pub use cells::cell_reader;
 pub use explain::{explain_foreign_scan, property};
 pub use generated::StoredColumns;
-pub use lookup::init;
 pub use scan::ScanStats;
 pub use scan::{
     begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan, rescan_foreign_scan,
 };
+
+/// Makes the nodes that are this library's own known; called once when it is loaded.
+pub fn init() {
+    lookup::init();
+    combined::init();
+}

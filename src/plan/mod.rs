@@ -8,7 +8,7 @@ mod cost;
 mod estimate;
 mod join;
 mod limit;
-pub mod lookup;
+mod lookup;
 mod nodes;
 mod offset;
 mod parameterized;
@@ -24,3 +24,9 @@ pub use columns::read_by_generated;
 pub use join::get_foreign_join_paths;
 pub use scan::{get_foreign_paths, get_foreign_plan, get_foreign_rel_size};
 pub use upper::get_foreign_upper_paths;
+
+/// Takes part in planning beyond the callbacks of a wrapper; called once when the library is loaded.
+pub fn init() {
+    lookup::init();
+    upper::init();
+}

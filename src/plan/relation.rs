@@ -52,3 +52,19 @@ impl RelationState {
         }
     }
 }
+
+/// Whether a relation is read by this wrapper alone, so that its private state is ours.
+///
+/// # Safety
+/// `rel` must be a relation of the current planning.
+pub unsafe fn is_ours(rel: *mut pg_sys::RelOptInfo) -> bool {
+    let ours = crate::exec::begin_foreign_scan as *const () as usize;
+    // SAFETY: the caller guarantees a valid node.
+    unsafe {
+        (*rel)
+            .fdwroutine
+            .as_ref()
+            .and_then(|routine| routine.BeginForeignScan)
+            .is_some_and(|begin| begin as *const () as usize == ours)
+    }
+}

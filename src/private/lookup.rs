@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The name of the node, as EXPLAIN shows it; its methods are registered under it.
 pub const LOOKUP_NAME: &std::ffi::CStr = c"Intacct Lookup Join";
 
+/// The name of the node above groups of several tables, as above.
+pub const COMBINED_NAME: &std::ffi::CStr = c"Intacct Combined Groups";
+
 /// What becomes of an outer row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Join {

@@ -8,7 +8,7 @@ mod scan;
 pub mod transform;
 
 pub use aggregate::{AggregateOutput, AggregatePrivate, FirstRow, Merge, QueryItem};
-pub use lookup::{Join, LOOKUP_NAME, LookupPrivate};
+pub use lookup::{COMBINED_NAME, Join, LOOKUP_NAME, LookupPrivate};
 pub use modify::ModifyPrivate;
 pub use scan::{Finish, LookupKey, ScanPart, ScanPrivate, WantedRows, conjuncts};
 

@@ -43,6 +43,8 @@ pub struct Grouping {
     pub aggregates: Vec<(*mut pg_sys::Aggref, AggregateCall)>,
     /// The FILTER that all aggregates share; null for none.
     pub filter: *mut pg_sys::Node,
+    /// Without a row there is no group, although it may be by no key.
+    pub of_rows: bool,
 }
 
 impl Grouping {
@@ -107,8 +109,12 @@ impl Grouping {
         };
         for (mark, column) in (1..).zip(columns) {
             // SAFETY: same contract as this function.
-            let key = unsafe { key(source, *column, mark, clause(*column, mark)?)? };
-            grouping.group_by(key)?;
+            unsafe {
+                match constant_key(source, *column, mark) {
+                    Some(constant) => grouping.constants.push(constant),
+                    None => grouping.group_by(key(source, *column, mark, clause(*column, mark)?)?)?,
+                }
+            }
         }
         Some(grouping)
     }
@@ -170,7 +176,7 @@ impl Grouping {
 
     /// Whether nothing is grouped by: then there is one group, of no rows too.
     pub fn is_whole(&self) -> bool {
-        self.keys.is_empty() && self.constants.is_empty()
+        self.keys.is_empty() && self.constants.is_empty() && !self.of_rows
     }
 }
 

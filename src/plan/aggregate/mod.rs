@@ -12,8 +12,9 @@ mod requests;
 
 pub use pushed::is_upper;
 
+use super::relation::is_ours;
 use super::remote_rel::RemoteRel;
-use combine::CombinedAggregate;
+use combine::{CombinedAggregate, Sources};
 use grouping::Grouping;
 use pgrx::{PgList, pg_sys};
 use pushed::{PushedAggregate, Statement};
@@ -57,13 +58,62 @@ pub unsafe fn add_paths(
         let path = match as_it_stands {
             Some(plan) => Some(plan.path(root, input, output, &source)),
             None if pushed::is_whole_upper(output) && may_combine(root, statement) => {
-                let combined = CombinedAggregate::read(&source, target, clause, having);
-                combined.and_then(|combined| combined.path(root, input, output, &source, statement))
+                let sources = Sources::one(root, input, source);
+                let combined = CombinedAggregate::read(&sources, target, clause, having);
+                combined.and_then(|combined| combined.path(root, input, output, &sources, statement))
             }
             None => None,
         };
         if let Some(path) = path {
             pg_sys::add_path(output, path);
+        }
+    }
+}
+
+/// Offers to let several gateways group, each its own rows of a partitioned table or a UNION ALL, and to join groups with other
+/// relations.
+///
+/// # Safety
+/// As [`add_paths`], for any relations.
+pub unsafe fn add_paths_of_several(
+    root: *mut pg_sys::PlannerInfo,
+    stage: pg_sys::UpperRelationKind::Type,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    extra: *mut pg_sys::GroupPathExtraData,
+) {
+    // SAFETY: the caller guarantees valid planner nodes.
+    unsafe {
+        if !pushed::is_whole_upper(output) {
+            return;
+        }
+        let mut ways: Vec<Sources> = Sources::several(root, input).into_iter().collect();
+        // What one gateway joins is its callback's affair.
+        if !is_ours(input) || RemoteRel::of(root, input).is_none() {
+            ways.extend(Sources::joined(root, input));
+        }
+        if ways.is_empty() {
+            return;
+        }
+        let Some(statement) = Statement::read(root, stage, output, extra) else {
+            return;
+        };
+        if !may_combine(root, statement) {
+            return;
+        }
+        let Statement {
+            target,
+            clause,
+            having,
+            ..
+        } = statement;
+        for sources in &ways {
+            let combined = CombinedAggregate::read(sources, target, clause, having);
+            if let Some(path) =
+                combined.and_then(|combined| combined.path(root, input, output, sources, statement))
+            {
+                pg_sys::add_path(output, path);
+            }
         }
     }
 }

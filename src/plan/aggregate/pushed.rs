@@ -1,6 +1,7 @@
 //! A grouping that the gateway computes as it stands, and its path.
 
 use super::call::AggregateCall;
+use super::combine::nodes;
 use super::grouping::{self, Grouping};
 use super::requests::Requests;
 use crate::error::raise_internal;
@@ -287,10 +288,16 @@ unsafe fn local_path(
                 rows,
             ),
         };
+        // What has no key but constants is one group, and none where there is no row.
+        let is_one = clause.is_null() && !pushed.grouping.is_whole();
+        let mut having = std::ptr::null_mut();
         let strategy = if pushed.grouping.is_whole() {
             pg_sys::AggStrategy::AGG_PLAIN
-        } else if clause.is_null() {
-            // All keys are constants, so there is one group at most.
+        } else if is_one && pushed.statement.own {
+            having = has_rows(&pushed.grouping);
+            pg_sys::AggStrategy::AGG_PLAIN
+        } else if is_one {
+            // From PostgreSQL 16 on, where the statement's own keys are all the same.
             pg_sys::AggStrategy::AGG_SORTED
         } else {
             pg_sys::AggStrategy::AGG_HASHED
@@ -304,11 +311,26 @@ unsafe fn local_path(
             strategy,
             pg_sys::AggSplit::AGGSPLIT_SIMPLE,
             clause,
-            std::ptr::null_mut(),
+            having,
             &costs,
             pushed.groups,
         )
         .cast()
+    }
+}
+
+/// The condition that a grouping has a row, over its aggregates and one more, which is numbered behind them.
+unsafe fn has_rows(grouping: &Grouping) -> *mut pg_sys::List {
+    // SAFETY: nodes made here; count(*) takes nothing and returns a bigint.
+    unsafe {
+        let rows = nodes::aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID, None, std::ptr::null_mut());
+        let numbers = grouping
+            .aggregates
+            .iter()
+            .map(|(aggregate, _)| (**aggregate).aggno);
+        let next = numbers.max().map_or(0, |last| last + 1);
+        ((*rows).aggno, (*rows).aggtransno) = (next, next);
+        nodes::list([nodes::is_positive(rows.cast())])
     }
 }
 
@@ -322,6 +344,9 @@ unsafe fn bare_rows(
     unsafe {
         let columns = pg_sys::create_empty_pathtarget();
         for key in &grouping.keys {
+            pg_sys::add_column_to_pathtarget(columns, key.var.cast(), key.mark);
+        }
+        for key in &grouping.constants {
             pg_sys::add_column_to_pathtarget(columns, key.var.cast(), key.mark);
         }
         for (aggregate, _) in &grouping.aggregates {

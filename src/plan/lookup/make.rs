@@ -4,6 +4,7 @@ use super::fit;
 use super::keys::{Keys, is_outer_left};
 use super::sides::Sides;
 use crate::error::raise_internal;
+use crate::ffi::node;
 use crate::plan::limit;
 use crate::plan::qual::Params;
 use crate::plan::relation::state;
@@ -53,16 +54,6 @@ pub unsafe fn path(
         (*path).custom_private = private.into_pg();
         (*path).methods = &raw const METHODS.0;
         path
-    }
-}
-
-/// Zeroed memory with a tag, as makeNode gives it.
-pub unsafe fn node<T>(tag: pg_sys::NodeTag) -> *mut T {
-    // SAFETY: main thread; every node begins with its tag.
-    unsafe {
-        let node = pg_sys::palloc0(size_of::<T>()).cast::<T>();
-        (*node.cast::<pg_sys::Node>()).type_ = tag;
-        node
     }
 }
 

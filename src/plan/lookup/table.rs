@@ -1,8 +1,7 @@
 //! Which tables can be asked by lists of keys.
 
 use crate::plan::nodes::clauses;
-use crate::plan::relation::{RelationState, state};
-use crate::plan::scan::get_foreign_rel_size;
+use crate::plan::relation::{RelationState, is_ours, state};
 use pgrx::pg_sys;
 
 /// What is known of a relation, if it is a table of ours.
@@ -18,9 +17,7 @@ pub unsafe fn own_state<'a>(rel: *mut pg_sys::RelOptInfo) -> Option<&'a Relation
         {
             return None;
         }
-        let ours = get_foreign_rel_size as *const () as usize;
-        let size = (*rel).fdwroutine.as_ref()?.GetForeignRelSize?;
-        (size as *const () as usize == ours).then(|| state(rel))
+        is_ours(rel).then(|| state(rel))
     }
 }
 

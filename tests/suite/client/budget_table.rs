@@ -314,7 +314,7 @@ fn prepare_lookups(company: &Company, client: &mut postgres::Client) {
 }
 
 /// One request: its functions, the object, the size asked for, the rows that came, and how a long list was said.
-fn line(entry: &Entry) -> String {
+pub fn line(entry: &Entry) -> String {
     let number = |label: &str, number: Option<u64>| match number {
         Some(number) if label == " offset " && number == 0 => String::new(),
         Some(number) => format!("{label}{number}"),
@@ -336,7 +336,7 @@ fn line(entry: &Entry) -> String {
 
 /// The lines; of many that are equal one, with their number. So are pages that were asked for ahead: at which offsets, depends
 /// on how far the statement has come.
-fn folded(lines: &[String]) -> String {
+pub fn folded(lines: &[String]) -> String {
     let page = |line: &String| line.split_once(" offset ").map(|(before, _)| before.to_owned());
     let mut offsets = BTreeMap::<String, usize>::new();
     for before in lines.iter().filter_map(page) {

@@ -60,6 +60,30 @@ const STATEMENTS: &[&str] = &[
     "SELECT DISTINCT company FROM ONLY_HERE WHERE recordno < -5",
     "SELECT x, (SELECT sum(n) FROM (SELECT company, count(*) AS n FROM ONLY_HERE WHERE recordno > x GROUP BY company) y) FROM generate_series(1, 5) x",
     "SELECT company, count(*) FROM ONLY_HERE GROUP BY company ORDER BY company DESC LIMIT 3",
+    // Of all companies together.
+    "SELECT count(*), trim_scale(sum(totaldue)) FROM ONLY_HERE",
+    "SELECT count(*) FROM ONLY_HERE WHERE company <> 'north'",
+    "SELECT count(*), count(whenpaid), count(totaldue), max(totaldue), min(whencreated) FROM ONLY_HERE",
+    "SELECT count(*), count(whenpaid), sum(totaldue), sum(coalesce(totaldue, 0)), sum(1), max(whenpaid) FROM ONLY_HERE WHERE recordno < -5",
+    "SELECT date_trunc('month', whencreated), count(*), trim_scale(sum(totaldue)) FROM ONLY_HERE GROUP BY 1",
+    "SELECT company, date_trunc('year', whencreated), max(totaldue) FROM ONLY_HERE WHERE totaldue > 10 GROUP BY 1, 2",
+    "SELECT upper(company) || state, count(*) FROM ONLY_HERE GROUP BY 1 HAVING count(*) > 5",
+    "SELECT count(DISTINCT state), count(DISTINCT company), count(DISTINCT whencreated) FROM ONLY_HERE",
+    "SELECT state, count(DISTINCT company), count(*) FROM ONLY_HERE GROUP BY state",
+    "SELECT state, company, GROUPING(state, company), count(*) FROM ONLY_HERE GROUP BY ROLLUP (state, company)",
+    "SELECT count(*), sum(recordno) FROM ONLY_HERE WHERE totaldue > 1e9 GROUP BY GROUPING SETS ((state), ())",
+    "SELECT trim_scale(sum(CASE WHEN company = 'east' THEN totaldue WHEN state = 'Paid' THEN 1 ELSE 0 END)) FROM ONLY_HERE",
+    "SELECT count(*) FILTER (WHERE company <> 'north'), trim_scale(sum(totaldue) FILTER (WHERE state = 'Paid')) FROM ONLY_HERE",
+    "SELECT customerid, max(company), min(upper(state)) FROM ONLY_HERE GROUP BY customerid HAVING max(company) > 'n'",
+    "SELECT DISTINCT state FROM ONLY_HERE",
+    "SELECT DISTINCT upper(company), currency FROM ONLY_HERE WHERE totaldue > 100",
+    "SELECT count(*) FROM (SELECT DISTINCT customerid FROM ONLY_HERE) d",
+    "SELECT company, 1, count(*) FROM ONLY_HERE WHERE company > 'f' AND recordno < -5 GROUP BY company",
+    "SELECT x, (SELECT count(*) FROM ONLY_HERE WHERE recordno > x), (SELECT sum(recordno) FROM ONLY_HERE WHERE recordno = x AND company > 'f') FROM generate_series(1, 5) x",
+    "SELECT x, y.* FROM unnest('{Paid,Posted,none}'::text[]) x, LATERAL (SELECT customerid, count(*) FROM ONLY_HERE WHERE state = x GROUP BY customerid) y",
+    "SELECT state, count(*) FROM ONLY_HERE GROUP BY state ORDER BY state LIMIT 2",
+    "SELECT state, sum(count(*)) OVER (ORDER BY state) FROM ONLY_HERE GROUP BY state",
+    "SELECT max(n) FROM (SELECT whencreated, count(*) AS n FROM ONLY_HERE GROUP BY whencreated) d",
 ];
 
 /// What is sorted by the statement itself keeps its order.
@@ -102,6 +126,90 @@ fn groups_of_companies_are_those_of_postgresql() {
                     "{settings}\n{sql}\n{plan}"
                 );
             }
+        }
+    }
+}
+
+/// Statements over branches of a UNION ALL, as they are planned beside each other or not, and whether each gateway groups. `EAST`,
+/// `WEST` stand for two companies' tables.
+const BRANCHES: &[(&str, bool)] = &[
+    (
+        "SELECT count(*), trim_scale(sum(totaldue)) FROM (SELECT * FROM EAST UNION ALL SELECT * FROM WEST) u",
+        true,
+    ),
+    (
+        "SELECT c, state, count(*), trim_scale(sum(totaldue)) FROM (SELECT 'e' AS c, state, totaldue FROM EAST UNION ALL SELECT 'w', state, totaldue FROM WEST) u GROUP BY 1, 2",
+        true,
+    ),
+    // A branch of constants has no group where it has no row.
+    (
+        "SELECT c, count(*) FROM (SELECT 'e' AS c, recordno FROM EAST UNION ALL SELECT 'w', recordno - 1000 FROM WEST) u WHERE recordno > 0 GROUP BY c",
+        false,
+    ),
+    (
+        "SELECT c, count(*) FROM (SELECT 'e' AS c, recordno, state FROM EAST UNION ALL SELECT 'w', recordno, state FROM WEST) u WHERE recordno < 0 GROUP BY c",
+        true,
+    ),
+    (
+        "SELECT s, count(*), max(c) FROM (SELECT 'e' AS c, upper(state) AS s FROM EAST UNION ALL SELECT currency, 'none' FROM WEST) u GROUP BY s",
+        true,
+    ),
+    (
+        "SELECT s, trim_scale(sum(n)), count(n) FROM (SELECT state AS s, totaldue AS n FROM EAST UNION ALL SELECT currency, 1.5 FROM WEST UNION ALL SELECT state, NULL FROM EAST) u GROUP BY s",
+        true,
+    ),
+    (
+        "SELECT DISTINCT s FROM (SELECT state AS s FROM EAST UNION ALL SELECT currency FROM WEST) u",
+        true,
+    ),
+    (
+        "SELECT count(*) FROM (SELECT state FROM EAST WHERE totaldue > 100 UNION ALL SELECT state FROM WEST) u",
+        false,
+    ),
+    (
+        "SELECT s, count(*) FROM (SELECT state AS s FROM EAST UNION ALL SELECT x FROM unnest('{Paid,new}'::text[]) x) u GROUP BY s",
+        false,
+    ),
+    (
+        "SELECT s, count(*) FROM (SELECT state AS s FROM EAST UNION ALL (SELECT state FROM WEST UNION ALL SELECT currency FROM WEST)) u GROUP BY s",
+        true,
+    ),
+    (
+        "SELECT s, count(*) FROM (SELECT state AS s, 1 AS n FROM EAST UNION ALL SELECT state, 2 FROM WEST) u WHERE n = 2 GROUP BY s",
+        true,
+    ),
+    (
+        "SELECT s, count(*) FROM (SELECT state AS s FROM EAST UNION SELECT state FROM WEST) u GROUP BY s",
+        false,
+    ),
+];
+
+#[test]
+fn branches_are_grouped_by_their_gateways() {
+    let company = Company::start_with("union_groups", small().rows("ARINVOICE", 300));
+    let mut client = company.connect();
+    partitions(&company, &mut client);
+    client
+        .batch_execute(
+            "CREATE TABLE copy_east AS SELECT * FROM east.arinvoice; CREATE TABLE copy_west AS SELECT * FROM west.arinvoice;
+             ANALYZE copy_east; ANALYZE copy_west",
+        )
+        .expect("copies");
+    for settings in [
+        "RESET ALL",
+        "SET enable_hashagg = off",
+        "SET enable_async_append = off",
+    ] {
+        client.batch_execute(settings).expect("settings");
+        for (statement, grouped) in BRANCHES {
+            let of = |east: &str, west: &str| statement.replace("EAST", east).replace("WEST", west);
+            let sql = of("east.arinvoice", "west.arinvoice");
+            let expected = rows(&mut client, &of("copy_east", "copy_west"));
+            let plan = rows(&mut client, &format!("EXPLAIN (COSTS OFF) {sql}")).join("\n");
+            let got = rows(&mut client, &sql);
+            assert_eq!(sorted(got, ""), sorted(expected, ""), "{settings}\n{sql}\n{plan}");
+            let combines = plan.contains("Intacct Combined Groups");
+            assert!(combines == *grouped || settings != "RESET ALL", "{sql}\n{plan}");
         }
     }
 }

@@ -7,15 +7,35 @@ use postgres::Client;
 use super::aggregate::{exact, filter, trimmed};
 use super::column::{Column, Kind, Table};
 use super::condition::Constants;
+use super::lookup;
 
 /// Stands in statements that are made for the node.
 const MARK: &str = "/* combined */";
 
 /// A statement whose keys or aggregates the gateway cannot compute as they stand.
 pub fn combined(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
-    let from = format!("FROM {} t{}", table.name, filter(rng, table, constants));
+    let relation = match rng.u8(..4) {
+        0 => branches(rng, table),
+        _ => table.name.clone(),
+    };
+    let (joined, condition) = match rng.u8(..4) {
+        0 => beside(rng, table),
+        _ => (String::new(), String::new()),
+    };
+    let mut filter = filter(rng, table, constants);
+    if !condition.is_empty() {
+        filter = match filter.strip_prefix(" WHERE ") {
+            Some(filter) => format!(" WHERE {condition} AND ({filter})"),
+            None => format!(" WHERE {condition}"),
+        };
+    }
+    let from = format!("FROM {relation} t{joined}{filter}");
     let keys: Vec<Column> = (0..rng.u8(0..=2)).map(|_| few(rng, table).clone()).collect();
-    let keys: Vec<(Kind, String)> = keys.iter().map(|key| expression(rng, key)).collect();
+    let mut keys: Vec<(Kind, String)> = keys.iter().map(|key| expression(rng, key)).collect();
+    if !joined.is_empty() && rng.bool() {
+        keys.truncate(1);
+        keys.push((Kind::Integer, "v.n % 3".to_owned()));
+    }
     let shown = keys.iter().map(|(kind, key)| trimmed(*kind, key));
     if !keys.is_empty() && rng.u8(..8) == 0 {
         return format!(
@@ -24,7 +44,16 @@ pub fn combined(rng: &mut Rng, table: &Table, constants: &mut Constants) -> Stri
         );
     }
     let calls = (0..rng.u8(1..=3)).map(|_| call(rng, table, constants));
-    let listed: Vec<_> = shown.chain(calls.collect::<Vec<_>>()).collect();
+    let mut calls: Vec<_> = calls.collect();
+    if !joined.is_empty() {
+        let of_others = [
+            "sum(v.n)",
+            "count(v.k0), max(v.n)",
+            "sum(CASE WHEN v.n > 3 THEN 2 ELSE v.n END)",
+        ];
+        calls.push(rng.choice(of_others).expect("not empty").to_owned());
+    }
+    let listed: Vec<_> = shown.chain(calls).collect();
     let names: Vec<_> = keys.iter().map(|(_, key)| key.as_str()).collect();
     let names = names.join(", ");
     let grouping = match (keys.len(), rng.u8(..8)) {
@@ -40,6 +69,54 @@ pub fn combined(rng: &mut Rng, table: &Table, constants: &mut Constants) -> Stri
         _ => String::new(),
     };
     format!("SELECT {MARK} {} {from}{grouping}{having}", listed.join(", "))
+}
+
+/// What the table is joined with, by a column of few values: keys that match, some of them twice, and others. Beside it the
+/// condition for that, where it adds no columns.
+fn beside(rng: &mut Rng, table: &Table) -> (String, String) {
+    let column = few(rng, table);
+    let outer = lookup::outer(rng, table, &[column]);
+    let mut on = format!("t.{} = v.k0", column.name);
+    if rng.u8(..3) == 0 {
+        on += " AND v.n % 4 <> 0";
+    }
+    match rng.u8(..8) {
+        0..=2 => (format!(" JOIN {outer} ON {on}"), String::new()),
+        3..=5 => (format!(" LEFT JOIN {outer} ON {on}"), String::new()),
+        6 => (String::new(), format!("EXISTS (SELECT FROM {outer} WHERE {on})")),
+        _ => (
+            String::new(),
+            format!("NOT EXISTS (SELECT FROM {outer} WHERE {on})"),
+        ),
+    }
+}
+
+/// A UNION ALL of the table with itself, one of whose columns may be something else in a branch: each branch is grouped by
+/// itself.
+fn branches(rng: &mut Rng, table: &Table) -> String {
+    let name = &table.name;
+    let mut all: Vec<String> = vec![format!("SELECT * FROM {name}")];
+    for _ in 0..rng.u8(1..=2) {
+        let other = few(rng, table).name.clone();
+        let changed = rng.u8(..3);
+        let columns = table.columns.iter().map(|column| {
+            let name = &column.name;
+            match (column.name == other, column.kind, changed) {
+                (true, Kind::Text, 0) => format!("upper({name}) AS {name}"),
+                (true, Kind::Text, 1) => format!("'all'::text AS {name}"),
+                (true, Kind::Boolean, 0) => format!("NOT {name} AS {name}"),
+                (true, Kind::Date, 0) => format!("{name} + 1 AS {name}"),
+                (true, kind, 1) => format!("NULL::{} AS {name}", kind.type_name()),
+                _ => name.clone(),
+            }
+        });
+        let columns: Vec<String> = columns.collect();
+        all.push(format!("SELECT {} FROM {name}", columns.join(", ")));
+    }
+    // The first names all columns as the others do.
+    let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    all[0] = format!("SELECT {} FROM {name}", names.join(", "));
+    format!("({})", all.join(" UNION ALL "))
 }
 
 /// A column with few values, as far as a few tries find one: groups are then fewer than rows.

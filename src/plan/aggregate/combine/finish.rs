@@ -4,19 +4,23 @@
 //! group has rows, and a sum over rows is a sum over the groups' sums.
 
 use super::nodes;
+use super::sources::Sources;
 use crate::plan::aggregate::call::{self, AggregateCall};
-use crate::plan::aggregate::grouping::{self, Grouping};
+use crate::plan::aggregate::grouping;
 use crate::plan::nodes::unrelabelled;
-use crate::plan::remote_rel::RemoteRel;
 use pgrx::{PgList, is_a, pg_sys};
 
 /// Gathers what the inner grouping must have, then builds the outer aggregates.
 pub struct Finisher<'s, 'a> {
-    source: &'s RemoteRel<'a>,
+    sources: &'s Sources<'a>,
     /// Columns to group by.
     keys: Vec<*mut pg_sys::Node>,
+    /// Columns of relations that the groups are joined with.
+    beside: Vec<*mut pg_sys::Node>,
+    /// Columns whose values are counted, by the gateway if nothing is grouped by.
+    counted: Vec<*mut pg_sys::Node>,
     /// Aggregates of the gateway's groups.
-    partials: Vec<(*mut pg_sys::Aggref, AggregateCall)>,
+    partials: Vec<*mut pg_sys::Aggref>,
     /// Aggregates over the groups, each once, by which they are numbered.
     outer: Vec<*mut pg_sys::Aggref>,
     /// Whether one of them is over distinct values.
@@ -25,10 +29,12 @@ pub struct Finisher<'s, 'a> {
 
 impl<'s, 'a> Finisher<'s, 'a> {
     /// Nothing gathered.
-    pub fn new(source: &'s RemoteRel<'a>) -> Self {
+    pub fn new(sources: &'s Sources<'a>) -> Self {
         Finisher {
-            source,
+            sources,
             keys: Vec::new(),
+            beside: Vec::new(),
+            counted: Vec::new(),
             partials: Vec::new(),
             outer: Vec::new(),
             has_distinct: false,
@@ -46,8 +52,28 @@ impl<'s, 'a> Finisher<'s, 'a> {
                 if !is_a(part, pg_sys::NodeTag::T_Var) {
                     return None;
                 }
-                if !self.groups_by(part) {
-                    self.keys.push(part);
+                if self.groups_by(part) {
+                    continue;
+                }
+                match self.sources.is_beside(part) {
+                    true => self.beside.push(part),
+                    false => self.keys.push(part),
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Groups by each column of a condition that joins the groups with another relation.
+    ///
+    /// # Safety
+    /// A valid node of the current planning.
+    pub unsafe fn join_by(&mut self, condition: *mut pg_sys::Node) -> Option<()> {
+        // SAFETY: the caller guarantees a valid node.
+        unsafe {
+            for part in grouping::parts(condition) {
+                if !self.sources.is_beside(part) {
+                    self.require(part)?;
                 }
             }
         }
@@ -58,6 +84,7 @@ impl<'s, 'a> Finisher<'s, 'a> {
         // SAFETY: valid nodes of the current planning.
         self.keys
             .iter()
+            .chain(&self.beside)
             .any(|known| unsafe { pg_sys::equal(known.cast(), column.cast()) })
     }
 
@@ -79,8 +106,12 @@ impl<'s, 'a> Finisher<'s, 'a> {
         // SAFETY: the caller guarantees a valid node.
         unsafe {
             self.require((*aggregate).aggfilter.cast())?;
-            match Kind::of(self.source, aggregate)? {
+            match Kind::of(self.sources, aggregate)? {
                 Kind::Rows | Kind::Extreme(_) => Some(()),
+                Kind::Values(argument) if self.count_of(argument).is_some() => {
+                    self.counted.push(argument);
+                    Some(())
+                }
                 Kind::Values(argument) => self.require(argument),
                 Kind::Same => self.require((*aggregate).args.cast()),
                 Kind::Sum(argument) => self.prepare_sum(argument),
@@ -88,11 +119,37 @@ impl<'s, 'a> Finisher<'s, 'a> {
         }
     }
 
+    /// The end of the first pass: where something is grouped by, values are counted by grouping by them too.
+    ///
+    /// # Safety
+    /// Within the planning that the nodes are of.
+    pub unsafe fn prepared(&mut self) -> Option<()> {
+        if self.keys.is_empty() {
+            return Some(());
+        }
+        for column in std::mem::take(&mut self.counted) {
+            // SAFETY: same contract as this function.
+            unsafe { self.require(column)? };
+        }
+        Some(())
+    }
+
+    /// The gateway's count of a column's values; `None`: it has none.
+    unsafe fn count_of(&self, argument: *mut pg_sys::Node) -> Option<*mut pg_sys::Aggref> {
+        // SAFETY: a valid node of the current planning; count takes anything and returns a bigint.
+        unsafe {
+            let none = std::ptr::null_mut();
+            let count = nodes::aggregate(pg_sys::F_COUNT_ANY, pg_sys::INT8OID, Some(argument), none);
+            let call = self.sources.recognise(count)?;
+            matches!(call, AggregateCall::Count(_)).then_some(count)
+        }
+    }
+
     /// First pass over what is summed: a bare column is summed by the gateway, all else is grouped by.
     unsafe fn prepare_sum(&mut self, summand: *mut pg_sys::Node) -> Option<()> {
         // SAFETY: valid nodes of the current planning; types are checked before casts.
         unsafe {
-            match Summand::of(self.source, summand)? {
+            match Summand::of(self.sources, summand)? {
                 Summand::Column(_) | Summand::Null => Some(()),
                 Summand::Case(case) => {
                     self.require((*case).arg.cast())?;
@@ -127,9 +184,14 @@ impl<'s, 'a> Finisher<'s, 'a> {
                 true => nodes::both(filter, nodes::is_positive(self.rows().cast())),
                 false => filter,
             };
-            match Kind::of(self.source, aggregate)? {
+            match Kind::of(self.sources, aggregate)? {
                 Kind::Rows => Some(self.count(filter)),
                 Kind::Values(argument) => {
+                    let none = self.keys.is_empty();
+                    if let Some(count) = none.then(|| self.count_of(argument)).flatten() {
+                        let values = self.partial(count)?.cast();
+                        return Some(self.total(values, filter));
+                    }
                     let mut test = pgrx::PgBox::<pg_sys::NullTest>::alloc_node(pg_sys::NodeTag::T_NullTest);
                     test.arg = argument.cast();
                     test.nulltesttype = pg_sys::NullTestType::IS_NOT_NULL;
@@ -184,7 +246,7 @@ impl<'s, 'a> Finisher<'s, 'a> {
     unsafe fn finish_sum(&mut self, summand: *mut pg_sys::Node) -> Option<*mut pg_sys::Node> {
         // SAFETY: valid nodes of the current planning; types are checked before casts; copies are changed, not what is read.
         unsafe {
-            let parts = Summand::of(self.source, summand)?;
+            let parts = Summand::of(self.sources, summand)?;
             if !matches!(parts, Summand::Null) && self.is_grouped(summand) {
                 let rows = nodes::to_numeric(self.rows().cast())?;
                 let value = nodes::to_numeric(summand)?;
@@ -229,7 +291,15 @@ impl<'s, 'a> Finisher<'s, 'a> {
         // SAFETY: functions and types belong together (pg_proc.dat).
         unsafe {
             let rows = self.rows().cast();
-            let sum = nodes::aggregate(pg_sys::F_SUM_INT8, pg_sys::NUMERICOID, Some(rows), filter);
+            self.total(rows, filter)
+        }
+    }
+
+    /// The sum of the groups' numbers of something; of no groups it is zero.
+    unsafe fn total(&mut self, numbers: *mut pg_sys::Node, filter: *mut pg_sys::Node) -> *mut pg_sys::Node {
+        // SAFETY: functions and types belong together (pg_proc.dat).
+        unsafe {
+            let sum = nodes::aggregate(pg_sys::F_SUM_INT8, pg_sys::NUMERICOID, Some(numbers), filter);
             nodes::to_bigint(nodes::coalesce(self.numbered(sum), nodes::zero()))
         }
     }
@@ -240,7 +310,7 @@ impl<'s, 'a> Finisher<'s, 'a> {
         unsafe {
             let none = std::ptr::null_mut();
             let rows = nodes::aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID, None, none);
-            self.keep(rows, AggregateCall::CountRows)
+            self.keep(rows)
         }
     }
 
@@ -248,19 +318,18 @@ impl<'s, 'a> Finisher<'s, 'a> {
     unsafe fn partial(&mut self, aggregate: *mut pg_sys::Aggref) -> Option<*mut pg_sys::Aggref> {
         // SAFETY: a valid node.
         unsafe {
-            let call = call::recognise(self.source, aggregate)?;
-            Some(self.keep(aggregate, call))
+            self.sources.recognise(aggregate)?;
+            Some(self.keep(aggregate))
         }
     }
 
-    unsafe fn keep(&mut self, aggregate: *mut pg_sys::Aggref, call: AggregateCall) -> *mut pg_sys::Aggref {
+    unsafe fn keep(&mut self, aggregate: *mut pg_sys::Aggref) -> *mut pg_sys::Aggref {
         // SAFETY: valid nodes.
         unsafe {
-            let known = self.partials.iter().map(|(known, _)| *known);
-            if let Some(known) = same(known, aggregate) {
+            if let Some(known) = same(self.partials.iter().copied(), aggregate) {
                 return known;
             }
-            self.partials.push((aggregate, call));
+            self.partials.push(aggregate);
             aggregate
         }
     }
@@ -277,20 +346,32 @@ impl<'s, 'a> Finisher<'s, 'a> {
         }
     }
 
-    /// The grouping that the gateway is asked for; `None`: it cannot be.
+    /// All that was gathered.
     ///
     /// # Safety
     /// Within the planning that the nodes are of.
-    pub unsafe fn into_grouping(mut self, source: &RemoteRel) -> Option<Grouping> {
-        // SAFETY: valid nodes of the current planning.
-        unsafe {
-            // Without an aggregate there may be nothing to verify the groups by.
-            if self.partials.is_empty() {
-                self.rows();
-            }
-            Grouping::by(source, &self.keys, self.partials)
+    pub unsafe fn into_parts(mut self) -> Needed {
+        // Without an aggregate there may be nothing to verify the groups by.
+        if self.partials.is_empty() {
+            // SAFETY: same contract as this function.
+            unsafe { self.rows() };
+        }
+        Needed {
+            keys: self.keys,
+            partials: self.partials,
+            beside: self.beside,
         }
     }
+}
+
+/// What the statement's groups are made of.
+pub struct Needed {
+    /// What gateways group by.
+    pub keys: Vec<*mut pg_sys::Node>,
+    /// What they compute.
+    pub partials: Vec<*mut pg_sys::Aggref>,
+    /// Columns of relations that the groups are joined with.
+    pub beside: Vec<*mut pg_sys::Node>,
 }
 
 /// The known aggregate that is equal to another; without one, the other gets the next number.
@@ -331,7 +412,7 @@ enum Kind {
 }
 
 impl Kind {
-    unsafe fn of(source: &RemoteRel, aggregate: *mut pg_sys::Aggref) -> Option<Kind> {
+    unsafe fn of(sources: &Sources, aggregate: *mut pg_sys::Aggref) -> Option<Kind> {
         // SAFETY: a valid node of the current planning; aggregates are recognised by OID (pg_proc.dat).
         unsafe {
             let (function, argument) = call::of_values(aggregate)?;
@@ -341,7 +422,7 @@ impl Kind {
             let is_distinct = !(*aggregate).aggdistinct.is_null();
             match function {
                 pg_sys::F_COUNT_ANY if is_distinct => Some(Kind::Same),
-                pg_sys::F_COUNT_ANY if has_value(source, argument) => Some(Kind::Rows),
+                pg_sys::F_COUNT_ANY if sources.has_value(argument) => Some(Kind::Rows),
                 pg_sys::F_COUNT_ANY if pg_sys::type_is_rowtype(pg_sys::exprType(argument)) => None,
                 pg_sys::F_COUNT_ANY => Some(Kind::Values(argument)),
                 pg_sys::F_BOOL_AND | pg_sys::F_BOOL_OR | pg_sys::F_EVERY => Some(Kind::Same),
@@ -352,7 +433,7 @@ impl Kind {
                 }
                 _ if nodes::is_extreme((*aggregate).aggfnoid) => {
                     // With DISTINCT or ORDER BY it is not recognised, and the same value.
-                    Some(match call::recognise(source, aggregate) {
+                    Some(match sources.recognise(aggregate) {
                         Some(AggregateCall::Least(_) | AggregateCall::Greatest(_)) => Kind::Extreme(argument),
                         _ => Kind::Same,
                     })
@@ -378,7 +459,7 @@ enum Summand {
 }
 
 impl Summand {
-    unsafe fn of(source: &RemoteRel, summand: *mut pg_sys::Node) -> Option<Summand> {
+    unsafe fn of(sources: &Sources, summand: *mut pg_sys::Node) -> Option<Summand> {
         // SAFETY: a valid node of the current planning; types are checked before casts.
         unsafe {
             let of_type = pg_sys::exprType(summand);
@@ -414,7 +495,7 @@ impl Summand {
                 let arguments = PgList::<pg_sys::Node>::from_pg((*call).args);
                 if u32::from((*call).funcid) == pg_sys::F_NUMERIC_INT8
                     && let Some(inner) = arguments.get_ptr(0)
-                    && let Some(Summand::Column(column)) = Summand::of(source, inner)
+                    && let Some(Summand::Column(column)) = Summand::of(sources, inner)
                 {
                     return Some(Summand::Column(column));
                 }
@@ -427,29 +508,11 @@ impl Summand {
             };
             let none = std::ptr::null_mut();
             let sum = nodes::aggregate(sum, pg_sys::NUMERICOID, Some(summand), none);
-            Some(match call::recognise(source, sum) {
+            Some(match sources.recognise(sum) {
                 Some(AggregateCall::Sum(_)) => Summand::Column(summand),
                 _ => Summand::Other,
             })
         }
-    }
-}
-
-/// Whether an expression has a value in every row.
-unsafe fn has_value(source: &RemoteRel, expression: *mut pg_sys::Node) -> bool {
-    // SAFETY: a valid node of the current planning; its type is checked before the cast.
-    unsafe {
-        if is_a(expression, pg_sys::NodeTag::T_Const) {
-            return !(*expression.cast::<pg_sys::Const>()).constisnull;
-        }
-        let is_row_key = |field: &str| {
-            source
-                .row_key()
-                .is_some_and(|key| key.eq_ignore_ascii_case(field))
-        };
-        source
-            .column(expression)
-            .is_some_and(|column| !column.is_nullable() || column.is_own() && is_row_key(&column.field))
     }
 }
 

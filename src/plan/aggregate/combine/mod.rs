@@ -11,23 +11,29 @@
 //! Which aggregates, and why the answer is the same: `docs/pushdown.md`.
 
 mod finish;
-mod nodes;
+mod joined;
+pub mod nodes;
+mod pass;
+mod sources;
 
-use super::grouping::{Grouping, Wanted};
+pub use sources::Sources;
+
+use super::grouping::Wanted;
 use super::pushed::{PushedAggregate, Statement, carried, expected_groups, rows_after};
 use crate::error::raise_internal;
-use crate::plan::remote_rel::RemoteRel;
+use crate::ffi::node;
 use crate::private::Private;
-use finish::Finisher;
+use finish::{Finisher, Needed};
 use pgrx::{PgList, is_a, pg_sys};
+use sources::Part;
 
 /// A grouping in two steps.
 pub struct CombinedAggregate {
-    /// What the gateway groups.
-    inner: Grouping,
+    /// What it is made of.
+    needed: Needed,
     /// The statement's keys with their marks, then its aggregates: what the grouped relation is made of.
     columns: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
-    /// The same, computed from the columns of `inner`.
+    /// The same, computed from the columns of the gateway's groups.
     finals: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
     /// An aggregate with DISTINCT needs its groups one after the other.
     sorted: bool,
@@ -39,7 +45,7 @@ impl CombinedAggregate {
     /// # Safety
     /// Planner nodes of the current planning.
     pub unsafe fn read(
-        source: &RemoteRel,
+        sources: &Sources,
         target: *mut pg_sys::PathTarget,
         clause: *mut pg_sys::List,
         having: *mut pg_sys::List,
@@ -71,15 +77,19 @@ impl CombinedAggregate {
                     aggregates.push(part);
                 }
             }
-            let mut finisher = Finisher::new(source);
+            let mut finisher = Finisher::new(sources);
             for (key, _) in &keys {
                 finisher.require(key.cast())?;
+            }
+            for condition in sources.joins.iter().flat_map(|join| join.conditions()) {
+                finisher.join_by(condition)?;
             }
             // GROUPING() is computed where the statement's groups are made.
             let is_call = |node: *mut pg_sys::Node| is_a(node, pg_sys::NodeTag::T_Aggref);
             for aggregate in aggregates.iter().filter(|node| is_call(**node)) {
                 finisher.prepare(aggregate.cast())?;
             }
+            finisher.prepared()?;
             let mut finals = keys.clone();
             for aggregate in &aggregates {
                 let last = match is_call(*aggregate) {
@@ -89,13 +99,12 @@ impl CombinedAggregate {
                 finals.push((last.cast(), 0));
             }
             let sorted = finisher.has_distinct;
-            let inner = finisher.into_grouping(source)?;
             let columns = keys
                 .into_iter()
                 .chain(aggregates.into_iter().map(|aggregate| (aggregate.cast(), 0)))
                 .collect();
             Some(CombinedAggregate {
-                inner,
+                needed: finisher.into_parts(),
                 columns,
                 finals,
                 sorted,
@@ -103,77 +112,155 @@ impl CombinedAggregate {
         }
     }
 
-    /// The path, over that of the inner grouping; `None`: the gateway cannot be asked for that.
+    /// The path, over those of the gateway's groups; `None`: a gateway cannot be asked for that.
     ///
     /// # Safety
     /// As [`super::add_paths`].
     pub unsafe fn path(
-        mut self,
+        self,
         root: *mut pg_sys::PlannerInfo,
         input: *mut pg_sys::RelOptInfo,
         output: *mut pg_sys::RelOptInfo,
-        source: &RemoteRel,
+        sources: &Sources,
         statement: Statement,
     ) -> Option<*mut pg_sys::Path> {
         // SAFETY: nodes of the current planning, allocated in its memory context.
         unsafe {
             let needed = crate::compat::needed_grouping(root, statement.distinct);
-            let inner_target = pg_sys::create_empty_pathtarget();
-            for (expression, mark) in self.columns.iter().filter(|(_, mark)| *mark != 0) {
-                pg_sys::add_column_to_pathtarget(inner_target, *expression, *mark);
+            let mut below = self.appended(root, output, sources)?;
+            if !sources.joins.is_empty() {
+                below = joined::path(
+                    root,
+                    below,
+                    &sources.joins,
+                    &self.gathered(true, &self.needed.beside),
+                );
             }
-            for (expression, _) in self.inner.columns() {
-                pg_sys::add_new_column_to_pathtarget(inner_target, expression);
-            }
-            let inner_target = pg_sys::set_pathtarget_cost_width(root, inner_target);
-            let clause = self.inner.clause();
-            let inner = PushedAggregate::over(
-                root,
-                input,
-                source,
-                Statement {
-                    target: inner_target,
-                    clause,
-                    having: std::ptr::null_mut(),
-                    distinct: false,
-                    sets: false,
-                    own: true,
-                },
-                std::mem::take(&mut self.inner),
-            )?;
-            let below = inner.path(root, input, output, source);
-
-            let final_target = pg_sys::create_empty_pathtarget();
-            for (expression, mark) in &self.finals {
-                pg_sys::add_column_to_pathtarget(final_target, *expression, *mark);
-            }
-            let final_target = pg_sys::set_pathtarget_cost_width(root, final_target);
+            let final_target = pathtarget(root, &self.finals);
             let (combined, groups) = match statement.sets {
                 true => grouping_sets(root, output, below, final_target)?,
                 false => self.grouped(root, input, output, below, final_target, needed)?,
             };
+            let target = statement.target;
+            let rows = rows_after(root, groups, statement.having);
+            let startup = (*combined).startup_cost + (*target).cost.startup;
+            let total = (*combined).total_cost + (*target).cost.startup + groups * (*target).cost.per_tuple;
+            let columns = self.columns.iter().copied();
+            if !sources.joins.is_empty() || sources.parts.iter().any(Part::is_member) {
+                let path = pass::path(output, target, combined, columns, statement.having);
+                (*path).rows = rows;
+                (*path).startup_cost = startup;
+                (*path).total_cost = total;
+                return Some(path);
+            }
             let private = Private::Combined
                 .to_list()
                 .unwrap_or_else(|error| raise_internal(&format!("cannot keep the plan: {error}")));
-            let target = statement.target;
             let none = std::ptr::null_mut();
-            let carried = carried(
-                private,
-                self.columns.iter().copied(),
-                none,
-                statement.having,
-                false,
-            );
+            let carried = carried(private, columns, none, statement.having, false);
             Some(crate::compat::create_foreign_upper_path(
-                root,
-                output,
-                target,
-                rows_after(root, groups, statement.having),
-                (*combined).startup_cost + (*target).cost.startup,
-                (*combined).total_cost + (*target).cost.startup + groups * (*target).cost.per_tuple,
-                combined,
-                carried,
+                root, output, target, rows, startup, total, combined, carried,
             ))
+        }
+    }
+
+    /// What groups have: the statement's keys if `keyed`, what its aggregates are made of, and these.
+    fn gathered(&self, keyed: bool, others: &[*mut pg_sys::Node]) -> Vec<(*mut pg_sys::Expr, pg_sys::Index)> {
+        let marked = self
+            .columns
+            .iter()
+            .copied()
+            .filter(|(_, mark)| keyed && *mark != 0);
+        let mut columns: Vec<(*mut pg_sys::Expr, pg_sys::Index)> = marked.collect();
+        let keys = self
+            .needed
+            .keys
+            .iter()
+            .chain(others)
+            .map(|key| key.cast::<pg_sys::Expr>());
+        let aggregates = self.needed.partials.iter().map(|aggregate| aggregate.cast());
+        for column in keys.chain(aggregates) {
+            // SAFETY: valid nodes of the current planning.
+            let is_known =
+                |known: &(*mut pg_sys::Expr, _)| unsafe { pg_sys::equal(known.0.cast(), column.cast()) };
+            if !columns.iter().any(is_known) {
+                columns.push((column, 0));
+            }
+        }
+        columns
+    }
+
+    /// The gateway's groups, or those of all gateways; with the statement's keys, unless others are joined first.
+    unsafe fn appended(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        output: *mut pg_sys::RelOptInfo,
+        sources: &Sources,
+    ) -> Option<*mut pg_sys::Path> {
+        // SAFETY: nodes of the current planning, allocated in its memory context.
+        unsafe {
+            let columns = self.gathered(sources.joins.is_empty(), &[]);
+            let output = match sources.joins.is_empty() {
+                true => output,
+                false => upper((*sources.whole).relids, sources.whole),
+            };
+            let mut paths = PgList::<pg_sys::Path>::new();
+            let lost = usize::from(crate::guc::combine_fault() == 4 && sources.parts.len() > 1);
+            for part in sources.parts.iter().skip(lost) {
+                paths.push(self.groups(root, output, part, &columns)?);
+            }
+            if let [only] = sources.parts.as_slice()
+                && !only.is_member()
+            {
+                return paths.get_ptr(0);
+            }
+            let appended = upper((*sources.whole).relids, std::ptr::null_mut());
+            (*appended).reltarget = pathtarget(root, &columns);
+            let none = std::ptr::null_mut();
+            let path = pg_sys::create_append_path(
+                root,
+                appended,
+                paths.into_pg(),
+                none,
+                none,
+                std::ptr::null_mut(),
+                0,
+                false,
+                -1.0,
+            );
+            Some(path.cast())
+        }
+    }
+
+    /// The groups of one gateway, with these columns.
+    unsafe fn groups(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        output: *mut pg_sys::RelOptInfo,
+        part: &Part,
+        columns: &[(*mut pg_sys::Expr, pg_sys::Index)],
+    ) -> Option<*mut pg_sys::Path> {
+        // SAFETY: nodes of the current planning, allocated in its memory context.
+        unsafe {
+            let columns: Vec<_> = columns
+                .iter()
+                .map(|(column, mark)| (part.translated(root, *column), *mark))
+                .collect();
+            let grouping = part.grouping(root, &self.needed.keys, &self.needed.partials)?;
+            let output = match part.is_member() {
+                true => upper((*part.rel).relids, part.rel),
+                false => output,
+            };
+            let statement = Statement {
+                target: pathtarget(root, &columns),
+                clause: grouping.clause(),
+                having: std::ptr::null_mut(),
+                distinct: false,
+                sets: false,
+                own: true,
+            };
+            let pushed = PushedAggregate::over(root, part.rel, &part.source, statement, grouping)?;
+            Some(pushed.path(root, part.rel, output, &part.source))
         }
     }
 
@@ -256,5 +343,48 @@ unsafe fn grouping_sets(
         );
         (*path).path.pathtarget = target;
         Some((path.cast(), groups))
+    }
+}
+
+/// A target of expressions with their marks.
+unsafe fn pathtarget(
+    root: *mut pg_sys::PlannerInfo,
+    columns: &[(*mut pg_sys::Expr, pg_sys::Index)],
+) -> *mut pg_sys::PathTarget {
+    // SAFETY: nodes of the current planning, allocated in its memory context.
+    unsafe {
+        let target = pg_sys::create_empty_pathtarget();
+        for (expression, mark) in columns {
+            pg_sys::add_column_to_pathtarget(target, *expression, *mark);
+        }
+        pg_sys::set_pathtarget_cost_width(root, target)
+    }
+}
+
+/// A grouped relation over these, beside the planner's own; what `foreign` reads, if it is not null.
+unsafe fn upper(relids: pg_sys::Relids, foreign: *mut pg_sys::RelOptInfo) -> *mut pg_sys::RelOptInfo {
+    // SAFETY: the node is zeroed, its tag set; the caller's relation of the current planning.
+    unsafe {
+        let upper: *mut pg_sys::RelOptInfo = node(pg_sys::NodeTag::T_RelOptInfo);
+        (*upper).reloptkind = pg_sys::RelOptKind::RELOPT_OTHER_UPPER_REL;
+        (*upper).relids = relids;
+        (*upper).reltarget = pg_sys::create_empty_pathtarget();
+        if let Some(foreign) = foreign.as_ref() {
+            (*upper).serverid = foreign.serverid;
+            (*upper).userid = foreign.userid;
+            (*upper).useridiscurrent = foreign.useridiscurrent;
+            (*upper).fdwroutine = foreign.fdwroutine;
+        }
+        upper
+    }
+}
+
+/// A relation that joins groups, beside the planner's own.
+unsafe fn upper_join(relids: pg_sys::Relids) -> *mut pg_sys::RelOptInfo {
+    // SAFETY: as above.
+    unsafe {
+        let joined = upper(relids, std::ptr::null_mut());
+        (*joined).reloptkind = pg_sys::RelOptKind::RELOPT_JOINREL;
+        joined
     }
 }
