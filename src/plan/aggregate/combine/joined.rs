@@ -4,7 +4,7 @@
 //! columns of the others. So a joined group stands for so many joined rows as it has rows. That holds for INNER, LEFT, SEMI
 //! and ANTI joins, as long as the groups are on the side whose rows stay.
 
-use super::{pathtarget, upper_join};
+use super::relations::{self, pathtarget};
 use crate::compat;
 use crate::ffi::node;
 use crate::plan::nodes::clauses;
@@ -245,7 +245,7 @@ pub unsafe fn path(
                 }
             }
             let is_last = number + 1 == steps.len();
-            let joined = upper_join((*step.joined).relids);
+            let joined = relations::joined((*step.joined).relids);
             (*joined).reltarget = pathtarget(root, if is_last { columns } else { &carried });
             let share = (*step.joined).rows / (*step.outer).rows.max(1.0);
             (*joined).rows = ((*below).rows * share).max(1.0);

@@ -14,6 +14,7 @@ mod finish;
 mod joined;
 pub mod nodes;
 mod pass;
+mod relations;
 mod sources;
 
 pub use sources::Sources;
@@ -21,10 +22,10 @@ pub use sources::Sources;
 use super::grouping::Wanted;
 use super::pushed::{PushedAggregate, Statement, carried, expected_groups, rows_after};
 use crate::error::raise_internal;
-use crate::ffi::node;
 use crate::private::Private;
 use finish::{Finisher, Needed};
 use pgrx::{PgList, is_a, pg_sys};
+use relations::{pathtarget, upper};
 use sources::Part;
 
 /// A grouping in two steps.
@@ -343,48 +344,5 @@ unsafe fn grouping_sets(
         );
         (*path).path.pathtarget = target;
         Some((path.cast(), groups))
-    }
-}
-
-/// A target of expressions with their marks.
-unsafe fn pathtarget(
-    root: *mut pg_sys::PlannerInfo,
-    columns: &[(*mut pg_sys::Expr, pg_sys::Index)],
-) -> *mut pg_sys::PathTarget {
-    // SAFETY: nodes of the current planning, allocated in its memory context.
-    unsafe {
-        let target = pg_sys::create_empty_pathtarget();
-        for (expression, mark) in columns {
-            pg_sys::add_column_to_pathtarget(target, *expression, *mark);
-        }
-        pg_sys::set_pathtarget_cost_width(root, target)
-    }
-}
-
-/// A grouped relation over these, beside the planner's own; what `foreign` reads, if it is not null.
-unsafe fn upper(relids: pg_sys::Relids, foreign: *mut pg_sys::RelOptInfo) -> *mut pg_sys::RelOptInfo {
-    // SAFETY: the node is zeroed, its tag set; the caller's relation of the current planning.
-    unsafe {
-        let upper: *mut pg_sys::RelOptInfo = node(pg_sys::NodeTag::T_RelOptInfo);
-        (*upper).reloptkind = pg_sys::RelOptKind::RELOPT_OTHER_UPPER_REL;
-        (*upper).relids = relids;
-        (*upper).reltarget = pg_sys::create_empty_pathtarget();
-        if let Some(foreign) = foreign.as_ref() {
-            (*upper).serverid = foreign.serverid;
-            (*upper).userid = foreign.userid;
-            (*upper).useridiscurrent = foreign.useridiscurrent;
-            (*upper).fdwroutine = foreign.fdwroutine;
-        }
-        upper
-    }
-}
-
-/// A relation that joins groups, beside the planner's own.
-unsafe fn upper_join(relids: pg_sys::Relids) -> *mut pg_sys::RelOptInfo {
-    // SAFETY: as above.
-    unsafe {
-        let joined = upper(relids, std::ptr::null_mut());
-        (*joined).reloptkind = pg_sys::RelOptKind::RELOPT_JOINREL;
-        joined
     }
 }

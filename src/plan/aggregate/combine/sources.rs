@@ -188,7 +188,7 @@ impl<'a> Sources<'a> {
         unsafe {
             !self.joins.is_empty() && is_a(column, pg_sys::NodeTag::T_Var) && {
                 let var = column.cast::<pg_sys::Var>();
-                (*var).varlevelsup == 0 && !pg_sys::bms_is_member((*var).varno as i32, (*self.whole).relids)
+                (*var).varlevelsup == 0 && !pg_sys::bms_is_member((*var).varno, (*self.whole).relids)
             }
         }
     }
