@@ -4,6 +4,7 @@ use crate::options::{self, Entities, OptionError, Reference, ServerOptions, Tabl
 use intacct::query::MOST_LISTED;
 use intacct::{Binding, Condition, DataType, DialectKind, GatewayZone, Query, SelectItem, Value};
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
 
@@ -143,9 +144,18 @@ pub struct ForeignTable {
     /// The clock that timestamps are readings of. Every rule that depends on it asks it: bounds and their exactness,
     /// order, extremes, groups, joins, pages. Its offset is known at execution, [`intacct::Client::zone`].
     pub clock: GatewayZone,
+    /// How many rows there were when this backend last read it without a condition; none before.
+    pub seen_rows: Cell<Option<u64>>,
 }
 
 impl ForeignTable {
+    /// Notes how many rows the gateway has counted, if `filter` is no condition but the table's own.
+    pub fn note_rows(&self, filter: Option<&Condition>, rows: Option<u64>) {
+        if rows.is_some() && filter == self.options.filter.as_ref() {
+            self.seen_rows.set(rows);
+        }
+    }
+
     /// Reads a foreign table that is not locked yet: for functions that are given one by its OID. The lock is kept
     /// until the transaction ends. Raises when the table is gone by then.
     ///
@@ -193,6 +203,7 @@ impl ForeignTable {
             server,
             options,
             columns,
+            seen_rows: Cell::default(),
         };
         table.settle()?;
         Ok(table)

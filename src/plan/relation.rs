@@ -53,6 +53,35 @@ impl RelationState {
     }
 }
 
+/// How many rows a table has at most, as far as it is known: from ANALYZE, or because this backend has read it.
+///
+/// # Safety
+/// As [`state`], of a table.
+pub unsafe fn known_rows(rel: *mut pg_sys::RelOptInfo) -> Option<f64> {
+    // SAFETY: same contract as this function.
+    unsafe {
+        let state = state(rel);
+        let seen = state.table.seen_rows.get().map(|rows| rows as f64);
+        match state.size {
+            Size::Analyzed => Some(seen.unwrap_or(0.0).max((*rel).tuples)),
+            Size::Counted(_) | Size::Guessed => seen,
+        }
+    }
+}
+
+/// Whether a statement lists different values and computes no aggregate.
+///
+/// # Safety
+/// `root` must be of the current planning.
+pub unsafe fn lists_values(root: *mut pg_sys::PlannerInfo) -> bool {
+    // SAFETY: the caller guarantees a valid node.
+    unsafe {
+        let parse = (*root).parse;
+        let has_keys = !(*parse).groupClause.is_null() || !(*parse).distinctClause.is_null();
+        has_keys && !(*parse).hasAggs && (*parse).groupingSets.is_null()
+    }
+}
+
 /// Whether a relation is read by this wrapper alone, so that its private state is ours.
 ///
 /// # Safety

@@ -5,7 +5,7 @@ use super::columns::{
 };
 use super::nodes::{clauses, first};
 use super::qual::TranslationCache;
-use super::relation::{RelationState, Size, state};
+use super::relation::{RelationState, Size, known_rows, lists_values, state};
 use super::{aggregate, constants, cost, estimate, join, limit, offset, parameterized, sort};
 use crate::catalog::ForeignTable;
 use crate::error::{Report, raise, raise_internal};
@@ -115,13 +115,18 @@ unsafe fn add_path(
 ) {
     // SAFETY: nodes of the current planning, as for all callers.
     unsafe {
-        let cost = cost::scan(
+        let mut cost = cost::scan(
             &state(rel).table,
             rows,
             parts,
             cost::local_cost(rel),
             pg_sys::cpu_tuple_cost,
         );
+        // A list of values that comes with one page is better sorted here than read in two parts.
+        let page = f64::from(state(rel).table.page_size());
+        if parts > 1 && lists_values(root) && known_rows(rel).is_some_and(|rows| rows <= page) {
+            cost.total += (parts - 1) as f64 * state(rel).table.server.fdw_startup_cost;
+        }
         let path = crate::compat::create_foreignscan_path(
             root,
             rel,

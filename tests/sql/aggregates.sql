@@ -11,7 +11,12 @@ SELECT count(*), count(*) FILTER (WHERE totaldue > 100) FROM arinvoice;
 -- Groups, with the request that they must add up to.
 EXPLAIN (COSTS OFF) SELECT state, sum(totaldue), count(*) FROM arinvoice GROUP BY state;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT state, sum(totaldue) FROM arinvoice WHERE totaldue > 0 GROUP BY state HAVING count(*) > 3;
+-- Of a table of several pages; of one page the rows are one call, and the groups two.
+ALTER SERVER acme OPTIONS (ADD page_size '100');
 EXPLAIN (COSTS OFF) SELECT DISTINCT state, is_export FROM arinvoice;
+ALTER SERVER acme OPTIONS (DROP page_size);
+SELECT count(*) > 100 FROM arinvoice;
+EXPLAIN (COSTS OFF) SELECT DISTINCT state, is_export FROM arinvoice WHERE totaldue > 100;
 EXPLAIN (COSTS OFF) SELECT avg(totaldue), max(totaldue) FROM arinvoice;
 
 -- PostgreSQL 16 and later may sort for DISTINCT below the aggregate.

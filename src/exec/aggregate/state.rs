@@ -472,6 +472,10 @@ impl AggregateState {
         let pages = answer.groups.iter().flatten().flatten().chain(&answer.total);
         pages.for_each(|page: &Page| self.received.add(page));
         self.received.pages += answer.values.len() as u64;
+        if !self.plan.joined {
+            let filter = self.plan.queries[0].filter.as_ref();
+            self.table.note_rows(filter, answer.total());
+        }
     }
 
     /// Groups that add up: those of no rows are one all the same where nothing is grouped by.

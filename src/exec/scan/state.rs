@@ -325,6 +325,10 @@ impl ScanState {
                     self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
                     self.received.add(&next);
                     shown.add(&next, *pages);
+                    if *pages == 1 && self.plan.joined.is_none() && self.plan.parts.len() == 1 {
+                        let filter = self.plan.query.filter.as_ref();
+                        self.table.note_rows(filter, next.total_count);
+                    }
                     self.lines = Lines::of(&self.plan, self.client.as_ref(), &next, &mut self.received);
                     *row = match (&mut self.resumed, &mut self.answers) {
                         (Some(resumed), Some(answers)) => resumed.used(&next, &mut answers.spilled.file),

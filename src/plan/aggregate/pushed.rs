@@ -37,6 +37,8 @@ pub struct Statement {
     pub sets: bool,
     /// The clause is made here, below the statement's own.
     pub own: bool,
+    /// It has no aggregate: it lists values, which rows show as well.
+    pub lists: bool,
 }
 
 impl Statement {
@@ -82,6 +84,7 @@ impl Statement {
                 distinct,
                 sets: !distinct && !(*parse).groupingSets.is_null(),
                 own: false,
+                lists: relation::lists_values(root),
             })
         }
     }
@@ -126,6 +129,10 @@ impl PushedAggregate {
 
             let groups = expected_groups(root, input, grouping.keys.iter().map(|key| key.var));
             let private = private(source, &grouping, condition, &counted, groups)?;
+            // What proves groups is a call more than such rows are.
+            if statement.lists && private.verify && fits_page(root, source) {
+                return None;
+            }
             Some(PushedAggregate {
                 grouping,
                 private,
@@ -214,6 +221,18 @@ impl PushedAggregate {
             || !self.params.is_empty()
             || has_moments()
     }
+}
+
+/// Whether all rows are known to come with one page.
+///
+/// # Safety
+/// Within the planning that the source is of.
+pub unsafe fn fits_page(root: *mut pg_sys::PlannerInfo, source: &RemoteRel) -> bool {
+    source.members.iter().all(|member| {
+        // SAFETY: same contract as this function.
+        let rows = unsafe { relation::known_rows(pg_sys::find_base_rel(root, member.relid as i32)) };
+        rows.is_some_and(|rows| rows <= f64::from(member.table.page_size()))
+    })
 }
 
 /// What a path of this room carries to [`plan`]: the private value, the scan's columns, its expressions, the conditions on

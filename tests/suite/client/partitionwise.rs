@@ -158,9 +158,10 @@ const BRANCHES: &[(&str, bool)] = &[
         "SELECT s, trim_scale(sum(n)), count(n) FROM (SELECT state AS s, totaldue AS n FROM EAST UNION ALL SELECT currency, 1.5 FROM WEST UNION ALL SELECT state, NULL FROM EAST) u GROUP BY s",
         true,
     ),
+    // A list of values of a page each.
     (
         "SELECT DISTINCT s FROM (SELECT state AS s FROM EAST UNION ALL SELECT currency FROM WEST) u",
-        true,
+        false,
     ),
     (
         "SELECT count(*) FROM (SELECT state FROM EAST WHERE totaldue > 100 UNION ALL SELECT state FROM WEST) u",

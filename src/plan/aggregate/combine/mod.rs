@@ -20,7 +20,7 @@ mod sources;
 pub use sources::Sources;
 
 use super::grouping::Wanted;
-use super::pushed::{PushedAggregate, Statement, carried, expected_groups, rows_after};
+use super::pushed::{PushedAggregate, Statement, carried, expected_groups, fits_page, rows_after};
 use crate::error::raise_internal;
 use crate::private::Private;
 use finish::{Finisher, Needed};
@@ -128,7 +128,9 @@ impl CombinedAggregate {
         // SAFETY: nodes of the current planning, allocated in its memory context.
         unsafe {
             let needed = crate::compat::needed_grouping(root, statement.distinct);
-            let mut below = self.appended(root, output, sources)?;
+            // Where one company has more rows, those of all would be read.
+            let lists = statement.lists && sources.parts.iter().all(|part| fits_page(root, &part.source));
+            let mut below = self.appended(root, output, sources, lists)?;
             if !sources.joins.is_empty() {
                 below = joined::path(
                     root,
@@ -197,6 +199,7 @@ impl CombinedAggregate {
         root: *mut pg_sys::PlannerInfo,
         output: *mut pg_sys::RelOptInfo,
         sources: &Sources,
+        lists: bool,
     ) -> Option<*mut pg_sys::Path> {
         // SAFETY: nodes of the current planning, allocated in its memory context.
         unsafe {
@@ -208,7 +211,7 @@ impl CombinedAggregate {
             let mut paths = PgList::<pg_sys::Path>::new();
             let lost = usize::from(crate::guc::combine_fault() == 4 && sources.parts.len() > 1);
             for part in sources.parts.iter().skip(lost) {
-                paths.push(self.groups(root, output, part, &columns)?);
+                paths.push(self.groups(root, output, part, &columns, lists)?);
             }
             if let [only] = sources.parts.as_slice()
                 && !only.is_member()
@@ -240,6 +243,7 @@ impl CombinedAggregate {
         output: *mut pg_sys::RelOptInfo,
         part: &Part,
         columns: &[(*mut pg_sys::Expr, pg_sys::Index)],
+        lists: bool,
     ) -> Option<*mut pg_sys::Path> {
         // SAFETY: nodes of the current planning, allocated in its memory context.
         unsafe {
@@ -259,6 +263,7 @@ impl CombinedAggregate {
                 distinct: false,
                 sets: false,
                 own: true,
+                lists,
             };
             let pushed = PushedAggregate::over(root, part.rel, &part.source, statement, grouping)?;
             Some(pushed.path(root, part.rel, output, &part.source))
