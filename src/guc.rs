@@ -251,10 +251,10 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"sage_intacct.combine_fault",
         c"What an aggregate over the gateway's groups does wrong, for tests.",
-        c"1 counts groups for rows, 2 loses FILTER, 3 loses ELSE, 4 loses one of several gateways, 5 loses groups that match nothing.",
+        c"1 counts groups for rows, 2 loses FILTER, 3 loses ELSE, 4 loses one of several gateways, 5 loses groups that match nothing, 6 counts rows for values.",
         &COMBINE_FAULT,
         0,
-        5,
+        6,
         GucContext::Suset,
         GucFlags::NO_SHOW_ALL,
     );

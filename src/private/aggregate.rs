@@ -24,6 +24,9 @@ pub struct AggregatePrivate {
     /// Questions whose number of rows is that of the rows in which a field has a value; without group keys only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<Query>,
+    /// How many of the queries, the last ones, count the rows of each group in which a field has a value: with group keys.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub valued: u16,
     /// A least or greatest value that the verification may show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_row: Option<FirstRow>,
@@ -53,6 +56,17 @@ pub struct AggregatePrivate {
     pub need_formatting: bool,
 }
 
+fn is_none(number: &u16) -> bool {
+    *number == 0
+}
+
+impl AggregatePrivate {
+    /// Whether a query counts values: it shows no group that has none.
+    pub fn counts_values(&self, query: usize) -> bool {
+        query >= self.queries.len() - usize::from(self.valued)
+    }
+}
+
 /// Where a column of an aggregate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AggregateOutput {
@@ -62,7 +76,8 @@ pub enum AggregateOutput {
     Constant(u16),
     /// The number of rows.
     Rows,
-    /// The number that the query of this number in [`AggregatePrivate::counts`] returns.
+    /// The number that the query of this number in [`AggregatePrivate::counts`] returns, or for a group that among the last
+    /// [`AggregatePrivate::valued`].
     Values(u16),
     /// An aggregate.
     Value(QueryItem, Merge),

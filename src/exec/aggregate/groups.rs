@@ -112,7 +112,8 @@ impl Groups {
                 {
                     continue;
                 }
-                if spots.is_empty() {
+                let is_part = plan.counts_values(query);
+                if spots.is_empty() && !is_part {
                     return Err(Failure::Doubt(Doubt::Moved));
                 }
                 let Some(item) = count_item(&plan.queries[query]) else {
@@ -121,7 +122,8 @@ impl Groups {
                 let rows = self
                     .rows_of(group, query, item, reader)
                     .map_err(|error| Failure::Cell(query, item, error))?;
-                if *counted.get_or_insert(rows) != rows {
+                let known = *counted.get_or_insert(rows);
+                if known < rows || known > rows && !is_part {
                     return Err(Failure::Doubt(Doubt::Moved));
                 }
             }
@@ -230,9 +232,25 @@ impl Groups {
             .chain(spared.map(|(_, page)| page.cell(0, 0)))
     }
 
-    /// Rows in which a field has a value, by the number of the question.
-    pub fn values(&self, number: u16) -> u64 {
-        self.values.get(usize::from(number)).copied().unwrap_or(0)
+    /// Rows of a group in which a field has a value, by the number of the question.
+    ///
+    /// # Errors
+    /// A count that is none; [`collect`](Self::collect) has seen all of them.
+    pub fn values(
+        &self,
+        plan: &AggregatePrivate,
+        group: usize,
+        number: u16,
+        reader: &CellReader,
+    ) -> Result<u64, CellError> {
+        if plan.valued == 0 {
+            return Ok(self.values.get(usize::from(number)).copied().unwrap_or(0));
+        }
+        let query = plan.queries.len() - usize::from(plan.valued) + usize::from(number);
+        match plan.queries.get(query).and_then(count_item) {
+            Some(item) => self.rows_of(group, query, item, reader),
+            None => Ok(0),
+        }
     }
 
     /// Rows of a group.

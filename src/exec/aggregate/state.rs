@@ -491,7 +491,7 @@ impl AggregateState {
         for (place, counted) in averages {
             for group in 0..groups.len() {
                 let rows = match counted {
-                    Some(number) => groups.values(*number),
+                    Some(number) => groups.values(plan, group, *number, &reader).unwrap_or(0),
                     None => groups.rows(plan, group, &reader).unwrap_or(0),
                 };
                 let mut sums = groups.cells(group, place.query.into(), place.item.into());
@@ -574,6 +574,14 @@ impl Cursor<'_> {
             let rows = self.groups.rows(self.plan, self.group, self.reader);
             rows.map_err(|error| (place, error))
         };
+        let values = |number: u16| {
+            let place = QueryItem {
+                query: (self.plan.queries.len() - usize::from(self.plan.valued)) as u16 + number,
+                item: self.plan.keys.len() as u16,
+            };
+            let values = self.groups.values(self.plan, self.group, number, self.reader);
+            values.map_err(|error| (place, error))
+        };
         // SAFETY: same contract as this function; the functions called take what their OIDs stand for.
         unsafe {
             match output {
@@ -585,14 +593,14 @@ impl Cursor<'_> {
                 // It is filled in for all groups.
                 AggregateOutput::Constant(_) => Ok(None),
                 AggregateOutput::Rows => Ok(Some(count_datum(rows()?))),
-                AggregateOutput::Values(number) => Ok(Some(count_datum(self.groups.values(number)))),
+                AggregateOutput::Values(number) => Ok(Some(count_datum(values(number)?))),
                 AggregateOutput::Value(place, merge) => self.merged(place, merge, converter),
                 AggregateOutput::Average(place, counted) => {
                     let Some(sum) = self.merged(place, Merge::Add, converter)? else {
                         return Ok(None);
                     };
                     let rows = match counted {
-                        Some(number) => self.groups.values(number),
+                        Some(number) => values(number)?,
                         None => rows()?,
                     };
                     let rows = call1(pg_sys::F_NUMERIC_INT8, count_datum(rows));

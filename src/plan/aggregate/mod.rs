@@ -14,7 +14,7 @@ pub use pushed::is_upper;
 
 use super::relation::is_ours;
 use super::remote_rel::RemoteRel;
-use combine::{CombinedAggregate, Sources};
+use combine::Sources;
 use grouping::Grouping;
 use pgrx::{PgList, pg_sys};
 use pushed::{PushedAggregate, Statement};
@@ -55,17 +55,16 @@ pub unsafe fn add_paths(
                     || !grouping.aggregates.is_empty() && grouped != grouping.constants.is_empty()
             })
             .and_then(|grouping| PushedAggregate::over(root, input, &source, statement, grouping));
-        let path = match as_it_stands {
-            Some(plan) => Some(plan.path(root, input, output, &source)),
-            None if pushed::is_whole_upper(output) && may_combine(root, statement) => {
-                let sources = Sources::one(root, input, source);
-                let combined = CombinedAggregate::read(&sources, target, clause, having);
-                combined.and_then(|combined| combined.path(root, input, output, &sources, statement))
+        // To group by the values is a call less, but makes more groups.
+        let is_settled = as_it_stands.as_ref().is_some_and(|plan| !plan.counts_values());
+        if let Some(plan) = as_it_stands {
+            pg_sys::add_path(output, plan.path(root, input, output, &source));
+        }
+        if !is_settled && pushed::is_whole_upper(output) && may_combine(root, statement) {
+            let sources = Sources::one(root, input, source);
+            for path in combine::paths(root, input, output, &sources, statement) {
+                pg_sys::add_path(output, path);
             }
-            None => None,
-        };
-        if let Some(path) = path {
-            pg_sys::add_path(output, path);
         }
     }
 }
@@ -101,17 +100,8 @@ pub unsafe fn add_paths_of_several(
         if !may_combine(root, statement) {
             return;
         }
-        let Statement {
-            target,
-            clause,
-            having,
-            ..
-        } = statement;
         for sources in &ways {
-            let combined = CombinedAggregate::read(sources, target, clause, having);
-            if let Some(path) =
-                combined.and_then(|combined| combined.path(root, input, output, sources, statement))
-            {
+            for path in combine::paths(root, input, output, sources, statement) {
                 pg_sys::add_path(output, path);
             }
         }

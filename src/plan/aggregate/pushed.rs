@@ -10,7 +10,7 @@ use crate::plan::qual::{Params, excludes_null};
 use crate::plan::relation::{self, Size};
 use crate::plan::remote_rel::{RelMember, RemoteRel};
 use crate::private::{AggregateOutput, AggregatePrivate, Private};
-use intacct::{Condition, OrderKey, Query, SelectItem};
+use intacct::{AggregateFunction, Condition, OrderKey, Query, SelectItem};
 use pgrx::{PgList, pg_sys};
 
 /// With more groups than this the rows themselves are read: groups are held until they are all there.
@@ -18,6 +18,9 @@ const MOST_GROUPS: f64 = 50_000.0;
 
 /// What a call beside the first weighs, in calls: they travel in the same request.
 const BESIDE: f64 = 0.001;
+
+/// What a call that counts the values of each group weighs more, in calls.
+const COUNTED: f64 = 0.5;
 
 /// Calls of one request that weigh so little. Those beyond are as dear as a page of rows each.
 const FEW: usize = 8;
@@ -143,6 +146,11 @@ impl PushedAggregate {
         }
     }
 
+    /// Whether the values of a column are counted group by group.
+    pub fn counts_values(&self) -> bool {
+        self.private.valued > 0
+    }
+
     /// The path, with the local one beside it.
     ///
     /// # Safety
@@ -166,6 +174,8 @@ impl PushedAggregate {
             let beside = private.queries.len() - 1 + private.counts.len() + usize::from(private.verify)
                 - usize::from(private.first_row.is_some());
             let beside = beside.min(FEW) as f64 * BESIDE + beside.saturating_sub(FEW) as f64;
+            // Where values are counted group by group, grouping by few values as well is a call less.
+            let beside = beside + f64::from(private.valued) * COUNTED;
             let is_uncounted = |member: &RelMember| {
                 relation::state(pg_sys::find_base_rel(root, member.relid as i32)).size == Size::Guessed
             };
@@ -435,7 +445,12 @@ fn with_values_counted(
         .iter()
         .all(|(_, call)| call.field() == Some(field));
     let representable = source.table().dialect().capabilities().operators.is_not_null;
-    if !grouping.keys.is_empty() || !representable || !source.push_where {
+    // An aggregate over a group key is not asked for.
+    let is_key = |field: &String| {
+        let mut keys = grouping.keys.iter();
+        keys.any(|key| key.field.eq_ignore_ascii_case(field))
+    };
+    if counted.iter().any(is_key) || !representable || !source.push_where {
         return None;
     }
     // Rows without a value are a group of their constant keys all the same.
@@ -554,11 +569,29 @@ fn private(
         query.missing_as_null = table.options.missing_as_null;
         query
     };
-    let counts = counted.iter().map(|field| {
-        let condition = Some(Condition::and(condition.clone(), valued(field)));
-        let shown = source.row_key().unwrap_or(field);
-        query(vec![SelectItem::Field(shown.to_owned())], &condition)
-    });
+    let with_value = |field: &String| Some(Condition::and(condition.clone(), valued(field)));
+    let mut queries: Vec<Query> = selects
+        .into_iter()
+        .map(|select| query(select, &condition))
+        .collect();
+    let mut counts = Vec::new();
+    for field in counted {
+        let row_key = source.row_key().unwrap_or(field).to_owned();
+        if keys.is_empty() {
+            counts.push(query(vec![SelectItem::Field(row_key)], &with_value(field)));
+        } else {
+            let count = SelectItem::Aggregate {
+                function: AggregateFunction::Count,
+                field: row_key,
+            };
+            let keys = keys.iter().cloned().map(SelectItem::Field);
+            queries.push(query(keys.chain([count]).collect(), &with_value(field)));
+        }
+    }
+    let valued = match keys.is_empty() {
+        true => 0,
+        false => counted.len() as u16,
+    };
     let formatted = |class| class != crate::catalog::ValueClass::Text;
     let mut doubts = source.doubts(condition.as_ref());
     // What verifies the numbers settles texts by the way.
@@ -571,12 +604,10 @@ fn private(
         relation: source.relation(),
         joined: source.members.len() > 1,
         doubts,
-        counts: counts.collect(),
+        counts,
+        valued,
         first_row,
-        queries: selects
-            .into_iter()
-            .map(|select| query(select, &condition))
-            .collect(),
+        queries,
         dialect: table.dialect(),
         keys: grouping.keys.iter().map(|key| key.class).collect(),
         key_kinds: grouping.keys.iter().map(|key| key.kind).collect(),

@@ -85,6 +85,27 @@ const STATEMENTS: &[(&str, &str, usize)] = &[
         2,
     ),
     (
+        "values and averages of each group: their rows are counted",
+        "SELECT state, count(whenpaid), round(avg(totaldue), 2) FROM arinvoice GROUP BY state",
+        5,
+    ),
+    (
+        "the average of each month: its values are counted",
+        "SELECT date_trunc('month', whencreated), round(avg(totaldue), 2) FROM arinvoice
+          WHERE whencreated >= '2022-01-01' AND (totaldue IS NULL OR totaldue BETWEEN 0 AND 100000) GROUP BY 1",
+        3,
+    ),
+    (
+        "the same of values that it cannot be without",
+        "SELECT date_trunc('month', whencreated), round(avg(totaldue), 2) FROM arinvoice WHERE whencreated >= '2022-01-01' AND totaldue BETWEEN 0 AND 100000 GROUP BY 1",
+        2,
+    ),
+    (
+        "few values are grouped by",
+        "SELECT date_trunc('year', whencreated), count(currency) FROM arinvoice WHERE whencreated >= '2024-01-01' GROUP BY 1",
+        3,
+    ),
+    (
         "totals of four companies: two calls of each",
         "SELECT count(*), trim_scale(sum(totaldue)) FROM all_companies",
         8,

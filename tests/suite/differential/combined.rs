@@ -203,7 +203,9 @@ fn call(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
     let mut test = || exact(rng, table, "t", constants);
     let (a, b) = (test(), test());
     let sum = |summand: &str| trimmed(Kind::Number, &format!("sum({summand})::numeric"));
-    match rng.u8(..14) {
+    match rng.u8(..16) {
+        14 if is_number => trimmed(Kind::Number, &format!("avg({summand})")),
+        15 if is_number => format!("trim_scale(avg({summand}) FILTER (WHERE {a})), count({summand})"),
         0 if is_number => sum(&format!("CASE WHEN {a} THEN {summand} ELSE 0 END")),
         1 if is_number => sum(&format!("CASE WHEN {a} THEN {summand} WHEN {b} THEN 7 END")),
         2 if is_number => sum(&format!("coalesce({summand}, 0)")),

@@ -371,7 +371,7 @@ fn broken_combinations_are_caught() {
         // Only a build with assertions can be broken.
         return;
     }
-    for fault in 1..=5 {
+    for fault in 1..=6 {
         let mut rng = Rng::with_seed(SEED);
         let caught = (0..200).any(|_| {
             let mut statement = statement::combining(&mut rng, &tables);

@@ -17,8 +17,10 @@ pub struct Finisher<'s, 'a> {
     keys: Vec<*mut pg_sys::Node>,
     /// Columns of relations that the groups are joined with.
     beside: Vec<*mut pg_sys::Node>,
-    /// Columns whose values are counted, by the gateway if nothing is grouped by.
-    counted: Vec<*mut pg_sys::Node>,
+    /// How values of columns are counted.
+    values: Values,
+    /// Whether any are that the gateway could count.
+    pub counts_values: bool,
     /// Aggregates of the gateway's groups.
     partials: Vec<*mut pg_sys::Aggref>,
     /// Aggregates over the groups, each once, by which they are numbered.
@@ -29,12 +31,13 @@ pub struct Finisher<'s, 'a> {
 
 impl<'s, 'a> Finisher<'s, 'a> {
     /// Nothing gathered.
-    pub fn new(sources: &'s Sources<'a>) -> Self {
+    pub fn new(sources: &'s Sources<'a>, values: Values) -> Self {
         Finisher {
             sources,
             keys: Vec::new(),
             beside: Vec::new(),
-            counted: Vec::new(),
+            values,
+            counts_values: false,
             partials: Vec::new(),
             outer: Vec::new(),
             has_distinct: false,
@@ -109,29 +112,22 @@ impl<'s, 'a> Finisher<'s, 'a> {
             match Kind::of(self.sources, aggregate)? {
                 Kind::Rows | Kind::Extreme(_) => Some(()),
                 Kind::Values(argument) if self.count_of(argument).is_some() => {
-                    self.counted.push(argument);
-                    Some(())
+                    self.counts_values = true;
+                    match self.values {
+                        Values::Counted => Some(()),
+                        Values::Grouped => self.require(argument),
+                    }
                 }
                 Kind::Values(argument) => self.require(argument),
+                // Its quotient is exact only where the gateway's sums and counts have been looked at.
+                Kind::Average(argument) => {
+                    self.counts_values = true;
+                    (self.values == Values::Counted && !self.groups_by(argument)).then_some(())
+                }
                 Kind::Same => self.require((*aggregate).args.cast()),
                 Kind::Sum(argument) => self.prepare_sum(argument),
             }
         }
-    }
-
-    /// The end of the first pass: where something is grouped by, values are counted by grouping by them too.
-    ///
-    /// # Safety
-    /// Within the planning that the nodes are of.
-    pub unsafe fn prepared(&mut self) -> Option<()> {
-        if self.keys.is_empty() {
-            return Some(());
-        }
-        for column in std::mem::take(&mut self.counted) {
-            // SAFETY: same contract as this function.
-            unsafe { self.require(column)? };
-        }
-        Some(())
     }
 
     /// The gateway's count of a column's values; `None`: it has none.
@@ -187,9 +183,12 @@ impl<'s, 'a> Finisher<'s, 'a> {
             match Kind::of(self.sources, aggregate)? {
                 Kind::Rows => Some(self.count(filter)),
                 Kind::Values(argument) => {
-                    let none = self.keys.is_empty();
-                    if let Some(count) = none.then(|| self.count_of(argument)).flatten() {
-                        let values = self.partial(count)?.cast();
+                    let is_grouped = self.is_grouped(argument);
+                    if let Some(count) = (!is_grouped).then(|| self.count_of(argument)).flatten() {
+                        let values = match crate::guc::combine_fault() {
+                            6 => self.rows().cast(),
+                            _ => self.partial(count)?.cast(),
+                        };
                         return Some(self.total(values, filter));
                     }
                     let mut test = pgrx::PgBox::<pg_sys::NullTest>::alloc_node(pg_sys::NodeTag::T_NullTest);
@@ -198,6 +197,26 @@ impl<'s, 'a> Finisher<'s, 'a> {
                     test.location = -1;
                     let test: *mut pg_sys::Node = test.into_pg().cast();
                     Some(self.count(nodes::both(filter, test)))
+                }
+                // The gateway is not asked for an aggregate over a group key.
+                Kind::Average(argument) if self.is_grouped(argument) => None,
+                Kind::Average(argument) => {
+                    // What makes the gateway's groups look at their quotients.
+                    let quotient = pg_sys::copyObjectImpl(aggregate.cast()).cast::<pg_sys::Aggref>();
+                    (*quotient).aggfilter = std::ptr::null_mut();
+                    self.partial(quotient)?;
+                    let sum = self.finish_sum(argument)?;
+                    let sum = nodes::aggregate(pg_sys::F_SUM_NUMERIC, pg_sys::NUMERICOID, Some(sum), filter);
+                    let sum = self.numbered(sum);
+                    let count = match self.sources.has_value(argument) {
+                        true => self.rows().cast(),
+                        false => {
+                            let count = self.count_of(argument)?;
+                            self.partial(count)?.cast()
+                        }
+                    };
+                    let values = self.total(count, filter);
+                    Some(nodes::divided(sum, nodes::to_numeric(values)?))
                 }
                 Kind::Same => {
                     let copy = pg_sys::copyObjectImpl(aggregate.cast()).cast::<pg_sys::Aggref>();
@@ -397,6 +416,15 @@ unsafe fn same(
     None
 }
 
+/// How the rows in which a column has a value are counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// By the gateway, for each group: a call more.
+    Counted,
+    /// Its values are grouped by as well.
+    Grouped,
+}
+
 /// How an aggregate over rows is one over groups.
 enum Kind {
     /// It counts rows.
@@ -409,6 +437,8 @@ enum Kind {
     Extreme(*mut pg_sys::Node),
     /// A sum of this.
     Sum(*mut pg_sys::Node),
+    /// The average of a column.
+    Average(*mut pg_sys::Node),
 }
 
 impl Kind {
@@ -430,6 +460,11 @@ impl Kind {
                     if !is_distinct && (*aggregate).aggorder.is_null() =>
                 {
                     Some(Kind::Sum(argument))
+                }
+                // Of several gateways one may have had to add up here what others have added up.
+                pg_sys::F_AVG_INT8 | pg_sys::F_AVG_NUMERIC if sources.parts.len() == 1 => {
+                    matches!(sources.recognise(aggregate), Some(AggregateCall::Average(_)))
+                        .then_some(Kind::Average(argument))
                 }
                 _ if nodes::is_extreme((*aggregate).aggfnoid) => {
                     // With DISTINCT or ORDER BY it is not recognised, and the same value.

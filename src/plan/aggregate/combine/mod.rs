@@ -23,13 +23,13 @@ use super::grouping::Wanted;
 use super::pushed::{PushedAggregate, Statement, carried, expected_groups, fits_page, rows_after};
 use crate::error::raise_internal;
 use crate::private::Private;
-use finish::{Finisher, Needed};
+use finish::{Finisher, Needed, Values};
 use pgrx::{PgList, is_a, pg_sys};
 use relations::{pathtarget, upper};
 use sources::Part;
 
 /// A grouping in two steps.
-pub struct CombinedAggregate {
+struct CombinedAggregate {
     /// What it is made of.
     needed: Needed,
     /// The statement's keys with their marks, then its aggregates: what the grouped relation is made of.
@@ -38,6 +38,42 @@ pub struct CombinedAggregate {
     finals: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
     /// An aggregate with DISTINCT needs its groups one after the other.
     sorted: bool,
+    /// Values of columns are counted.
+    counts_values: bool,
+}
+
+/// The paths of a grouping in two steps, over these: the ways in which values of columns can be counted differ in calls.
+///
+/// # Safety
+/// As [`super::add_paths`].
+pub unsafe fn paths(
+    root: *mut pg_sys::PlannerInfo,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    sources: &Sources,
+    statement: Statement,
+) -> Vec<*mut pg_sys::Path> {
+    let Statement {
+        target,
+        clause,
+        having,
+        ..
+    } = statement;
+    let mut paths = Vec::new();
+    for values in [Values::Counted, Values::Grouped] {
+        // SAFETY: same contract as this function.
+        unsafe {
+            let Some(combined) = CombinedAggregate::read(sources, target, clause, having, values) else {
+                continue;
+            };
+            let is_only = !combined.counts_values;
+            paths.extend(combined.path(root, input, output, sources, statement));
+            if is_only {
+                break;
+            }
+        }
+    }
+    paths
 }
 
 impl CombinedAggregate {
@@ -45,11 +81,12 @@ impl CombinedAggregate {
     ///
     /// # Safety
     /// Planner nodes of the current planning.
-    pub unsafe fn read(
+    unsafe fn read(
         sources: &Sources,
         target: *mut pg_sys::PathTarget,
         clause: *mut pg_sys::List,
         having: *mut pg_sys::List,
+        values: Values,
     ) -> Option<CombinedAggregate> {
         // SAFETY: the caller guarantees valid planner nodes.
         if unsafe {
@@ -78,7 +115,7 @@ impl CombinedAggregate {
                     aggregates.push(part);
                 }
             }
-            let mut finisher = Finisher::new(sources);
+            let mut finisher = Finisher::new(sources, values);
             for (key, _) in &keys {
                 finisher.require(key.cast())?;
             }
@@ -90,7 +127,6 @@ impl CombinedAggregate {
             for aggregate in aggregates.iter().filter(|node| is_call(**node)) {
                 finisher.prepare(aggregate.cast())?;
             }
-            finisher.prepared()?;
             let mut finals = keys.clone();
             for aggregate in &aggregates {
                 let last = match is_call(*aggregate) {
@@ -99,7 +135,7 @@ impl CombinedAggregate {
                 };
                 finals.push((last.cast(), 0));
             }
-            let sorted = finisher.has_distinct;
+            let (sorted, counts_values) = (finisher.has_distinct, finisher.counts_values);
             let columns = keys
                 .into_iter()
                 .chain(aggregates.into_iter().map(|aggregate| (aggregate.cast(), 0)))
@@ -109,6 +145,7 @@ impl CombinedAggregate {
                 columns,
                 finals,
                 sorted,
+                counts_values,
             })
         }
     }
@@ -117,7 +154,7 @@ impl CombinedAggregate {
     ///
     /// # Safety
     /// As [`super::add_paths`].
-    pub unsafe fn path(
+    unsafe fn path(
         self,
         root: *mut pg_sys::PlannerInfo,
         input: *mut pg_sys::RelOptInfo,

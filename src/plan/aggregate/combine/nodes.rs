@@ -2,8 +2,9 @@
 
 use pgrx::{PgList, pg_sys};
 
-/// Operators `numeric * numeric` and `bigint > bigint` (pg_operator.dat).
+/// Operators `numeric * numeric`, `numeric / numeric` and `bigint > bigint` (pg_operator.dat).
 const NUMERIC_TIMES: u32 = 1760;
+const NUMERIC_DIVIDED: u32 = 1761;
 const BIGINT_GREATER: u32 = 413;
 
 /// A list of nodes.
@@ -67,6 +68,15 @@ pub unsafe fn to_bigint(expression: *mut pg_sys::Node) -> *mut pg_sys::Node {
 pub unsafe fn times(a: *mut pg_sys::Node, b: *mut pg_sys::Node) -> *mut pg_sys::Node {
     // SAFETY: the caller guarantees valid nodes.
     unsafe { operation(NUMERIC_TIMES, pg_sys::NUMERICOID, a, b) }
+}
+
+/// The quotient of two numerics; of no numbers it is null.
+///
+/// # Safety
+/// Valid nodes of type numeric.
+pub unsafe fn divided(a: *mut pg_sys::Node, b: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: the caller guarantees valid nodes.
+    unsafe { operation(NUMERIC_DIVIDED, pg_sys::NUMERICOID, a, b) }
 }
 
 /// Two conditions, the first of which may be absent (null).
