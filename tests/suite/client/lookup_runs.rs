@@ -359,17 +359,44 @@ fn locked_rows_are_checked_again() {
 fn changed_rows_fail_where_a_snapshot_is_kept() {
     let company = company("lookup_snapshot");
     let mut client = company.connect();
-    let id = rows(&mut client, JOIN)[0]
-        .split('|')
-        .next()
-        .expect("an id")
-        .to_owned();
-    for statement in [
-        "SELECT l.id FROM l JOIN arinvoice a ON a.recordno = l.k ORDER BY l.id FOR UPDATE OF l",
-        "SELECT l.id FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE l.g >= 0 ORDER BY l.id FOR UPDATE OF l",
-        "SELECT l.id FROM l WHERE l.k IN (SELECT recordno FROM arinvoice) ORDER BY l.id FOR UPDATE OF l",
-        "UPDATE l SET g = 100 FROM arinvoice a WHERE a.recordno = l.k RETURNING l.id",
-        "DELETE FROM l USING arinvoice a WHERE a.recordno = l.k RETURNING l.id",
+    let [matched, unmatched] = ["", "NOT"].map(|not| {
+        let key = "(SELECT recordno FROM arinvoice)";
+        let sql = format!("SELECT min(id) FROM l WHERE {not} coalesce(k IN {key}, false)");
+        rows(&mut client, &sql)[0].clone()
+    });
+    for (statement, id) in [
+        (
+            "SELECT l.id FROM l JOIN arinvoice a ON a.recordno = l.k ORDER BY l.id FOR UPDATE OF l",
+            &matched,
+        ),
+        (
+            "SELECT l.id FROM l LEFT JOIN arinvoice a ON a.recordno = l.k WHERE l.g >= 0 ORDER BY l.id FOR UPDATE OF l",
+            &matched,
+        ),
+        (
+            "SELECT l.id FROM l WHERE l.k IN (SELECT recordno FROM arinvoice) ORDER BY l.id FOR UPDATE OF l",
+            &matched,
+        ),
+        (
+            "SELECT l.id FROM l WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k) ORDER BY l.id FOR UPDATE OF l",
+            &unmatched,
+        ),
+        (
+            "UPDATE l SET g = 100 FROM arinvoice a WHERE a.recordno = l.k RETURNING l.id",
+            &matched,
+        ),
+        (
+            "UPDATE l SET g = 100 WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k) RETURNING l.id",
+            &unmatched,
+        ),
+        (
+            "DELETE FROM l USING arinvoice a WHERE a.recordno = l.k RETURNING l.id",
+            &matched,
+        ),
+        (
+            "DELETE FROM l WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = l.k) RETURNING l.id",
+            &unmatched,
+        ),
     ] {
         for level in ["REPEATABLE READ", "SERIALIZABLE"] {
             let mut session = forced(&company);
