@@ -3,7 +3,8 @@
 use super::log;
 use super::notifier::{Notifier, can_wait};
 use crate::error::raise;
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 /// Waits until `poll` has something. Cancel, `statement_timeout` and terminate end the wait by unwinding.
 ///
@@ -35,9 +36,21 @@ pub fn wait_or<T>(
         if !can_wait() {
             raise(exhausted(&std::io::Error::from_raw_os_error(libc::EMFILE)));
         }
-        // SAFETY: main thread; MyLatch is valid for the life of the backend; the descriptor is owned by `notifier`.
-        let woken =
-            unsafe { pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events, notifier.raw(), -1, wait_event()) };
+        let descriptor = notifier.raw();
+        let woken = PgTryBuilder::new(|| {
+            // SAFETY: main thread; MyLatch is valid for the life of the backend; the descriptor is owned by `notifier`.
+            unsafe { pg_sys::WaitLatchOrSocket(pg_sys::MyLatch, events, descriptor, -1, wait_event()) }
+        })
+        .catch_others(|error| match error {
+            // PostgreSQL makes a descriptor for each wait, and has no SQLSTATE for it.
+            CaughtError::PostgresError(report)
+                if report.sql_error_code() == PgSqlErrorCode::ERRCODE_INTERNAL_ERROR =>
+            {
+                raise(exhausted(&std::io::Error::other(report.message())))
+            }
+            error => error.rethrow(),
+        })
+        .execute();
         if woken & pg_sys::WL_LATCH_SET as i32 != 0 {
             // SAFETY: as above.
             unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };

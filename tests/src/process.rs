@@ -1,5 +1,6 @@
 //! What the operating system knows of a backend: file descriptors, threads, memory.
 
+use postgres::Client;
 use std::fs;
 
 /// Resources that a process holds.
@@ -35,6 +36,32 @@ pub fn resources(pid: i32) -> Resources {
         threads: count("task"),
         memory_kib,
     }
+}
+
+/// Lets a backend open so many more files; `None`: as many as it may ever. The server's own user sets that, by another connection.
+///
+/// # Panics
+/// As [`resources`].
+pub fn let_open(by: &mut Client, pid: i32, more: Option<u64>) {
+    let limits =
+        fs::read_to_string(format!("/proc/{pid}/limits")).expect("the backend's limits are readable");
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let most = line
+        .and_then(|line| line.split_whitespace().nth(4))
+        .expect("a limit");
+    let limit = match more {
+        None => most.to_owned(),
+        Some(more) => {
+            let is_free = |number: &u64| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_err();
+            let free = (0..).filter(is_free).nth(more as usize);
+            free.map(|number| number.to_string()).unwrap_or_default()
+        }
+    };
+    by.batch_execute(&format!(
+        "CREATE TEMP TABLE IF NOT EXISTS said (line text);
+         COPY said FROM PROGRAM 'prlimit --pid {pid} --nofile={limit}:'"
+    ))
+    .expect("the backend's limit can be set");
 }
 
 /// Forgets the largest amount of memory that a process has held so far.

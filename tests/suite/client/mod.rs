@@ -12,6 +12,7 @@ mod changed_tables;
 mod clocks;
 mod concurrent;
 mod datetimes;
+mod descriptors;
 mod dump;
 mod errors;
 mod estimates;
