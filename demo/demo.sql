@@ -63,9 +63,17 @@ CREATE TABLE arinvoice_all (LIKE acme.arinvoice) PARTITION BY LIST (company);
 ALTER TABLE arinvoice_all ATTACH PARTITION acme.arinvoice   FOR VALUES IN ('acme');
 ALTER TABLE arinvoice_all ATTACH PARTITION globex.arinvoice FOR VALUES IN ('globex');
 
--- Each company adds up its own: PostgreSQL leaves that off unless it is told. For later sessions, and for this one.
-SELECT format('ALTER DATABASE %I SET enable_partitionwise_aggregate = on', current_database()) \gexec
+ALTER FOREIGN TABLE acme.customer   ADD COLUMN company text OPTIONS (constant 'acme')   NOT NULL;
+ALTER FOREIGN TABLE globex.customer ADD COLUMN company text OPTIONS (constant 'globex') NOT NULL;
+CREATE TABLE customer_all (LIKE acme.customer) PARTITION BY LIST (company);
+ALTER TABLE customer_all ATTACH PARTITION acme.customer   FOR VALUES IN ('acme');
+ALTER TABLE customer_all ATTACH PARTITION globex.customer FOR VALUES IN ('globex');
+
+-- Each company adds up, and joins, its own: PostgreSQL leaves that off unless it is told. For later sessions, and for this one.
+SELECT format('ALTER DATABASE %I SET %s = on', current_database(), setting)
+  FROM unnest(ARRAY['enable_partitionwise_aggregate', 'enable_partitionwise_join']) AS setting \gexec
 SET enable_partitionwise_aggregate = on;
+SET enable_partitionwise_join = on;
 
 EXPLAIN (COSTS OFF)
 SELECT company, count(*) AS invoices, sum(totaldue) AS open
@@ -73,6 +81,10 @@ SELECT company, count(*) AS invoices, sum(totaldue) AS open
 
 SELECT company, count(*) AS invoices, sum(totaldue) AS open
   FROM arinvoice_all WHERE totaldue BETWEEN 0.01 AND 100000 GROUP BY company ORDER BY company;
+
+EXPLAIN (COSTS OFF)
+SELECT company, c.name, i.totaldue
+  FROM arinvoice_all AS i JOIN customer_all AS c USING (company, customerid) WHERE i.totaldue BETWEEN 9000 AND 9500;
 
 -- What that cost: requests, rows and bytes of this session.
 
