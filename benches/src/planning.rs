@@ -109,8 +109,9 @@ fn setup() -> String {
     for n in 0..PARTITIONS {
         let _ = write!(
             sql,
-            "CREATE FOREIGN TABLE remote.part{n} PARTITION OF remote.parts FOR VALUES IN ({n}) SERVER planning
+            "CREATE FOREIGN TABLE remote.part{n} (company int OPTIONS (constant '{n}') NOT NULL, {remote}) SERVER planning
                OPTIONS (object 'CUSTOMER', row_key 'A');
+             ALTER TABLE remote.parts ATTACH PARTITION remote.part{n} FOR VALUES IN ({n});
              CREATE TABLE here.part{n} PARTITION OF here.parts FOR VALUES IN ({n});"
         );
     }
