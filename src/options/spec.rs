@@ -130,8 +130,7 @@ pub static SPECS: &[OptionSpec] = &[
         "Rows that one statement may write; 0 means no limit. Nothing is sent before all rows are there, so \
          statements that must go row by row are refused."),
     option(Server, "max_calls_per_day", Integer { min: 0, max: 1_000_000_000 }, "0",
-        "Calls of all backends on a day of UTC, reads and sign-ins among them; 0 means no limit. Needs memory that \
-         backends share."),
+        "Calls and sign-ins of all backends on a day of UTC; 0 means no limit. Needs memory that backends share."),
     option(Server, "match_unmodified", Boolean, "off",
         "Before an UPDATE or DELETE is sent, WHENMODIFIED is read again, and a row in which it changed is refused \
          (40001): one more request per batch."),

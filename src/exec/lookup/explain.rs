@@ -49,6 +49,7 @@ pub unsafe extern "C-unwind" fn explain(
             count(es, c"Intacct Lookup Keys", counts.keys);
             count(es, c"Intacct Lookup Lists", counts.lists);
             count(es, c"Intacct Lookup Calls", stats.calls);
+            count(es, c"Intacct Lookup Round Trips", stats.requests);
             count(es, c"Intacct Lookup Rows", lookup.scan().received.rows);
             count(es, c"Intacct Lookup Rows from Memory", counts.known);
         }

@@ -181,3 +181,84 @@ fn cursors_planning_and_writes_are_counted() {
         .get(0);
     assert!((10..=20).contains(&stored), "{stored}");
 }
+
+/// A statement of each kind that asks: what it takes is what it may take, and with one call less it fails.
+#[test]
+fn every_kind_of_statement_is_bounded() {
+    let (company, mut client) = prepare("max_calls_kinds");
+    let pages = (company.rows("CUSTOMER") as usize).div_ceil(20);
+    client
+        .batch_execute(
+            "ALTER SERVER acme OPTIONS (ADD batch_size '10');
+             SET enable_nestloop = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET sage_intacct.lookup_batch = 20;
+             CREATE TABLE few AS SELECT recordno FROM keys LIMIT 45; ANALYZE few;
+             SELECT FROM sage_intacct.query('acme', 'select NAME from CUSTOMER limit 1')",
+        )
+        .expect("settings");
+    let join = "SELECT c.name FROM few JOIN customer c USING (recordno)";
+    let plan = client.query(&format!("EXPLAIN {join}"), &[]).expect("a plan");
+    assert!(
+        plan.iter()
+            .any(|line| line.get::<_, &str>(0).contains("Intacct Lookup Join")),
+        "{plan:?}"
+    );
+    let mut takes = |sql: &str| bounded(&company, &mut client, sql);
+    assert!(takes(join) >= 3, "a list each");
+    let correlated =
+        "SELECT (SELECT max(c.totaldue) FROM customer c WHERE c.recordno < f.recordno) FROM few f LIMIT 1";
+    assert_eq!(takes(correlated), 2);
+    assert!(takes("ANALYZE customer") >= 1);
+    assert!(takes("SELECT count(*) FROM sage_intacct.query('acme', 'select NAME from CUSTOMER')") >= pages);
+    assert!(
+        takes(
+            "DROP SCHEMA IF EXISTS imported CASCADE; CREATE SCHEMA imported;
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO (vendor, glaccount) FROM SERVER acme INTO imported"
+        ) > 2
+    );
+    // Of writes each record is a call: these have one in each function.
+    assert_eq!(
+        takes("UPDATE customer SET name = name || '.' WHERE customerid = 'C-00002'"),
+        2
+    );
+    assert!(
+        takes("DELETE FROM customer WHERE customerid = 'C-00001' AND name = 'nobody'") >= 1,
+        "a page"
+    );
+}
+
+/// A mirror's load and refresh are statements too: what was loaded stays, and a refresh without a bound goes on.
+#[test]
+fn mirrors_are_bounded() {
+    let (company, mut client) = prepare("max_calls_mirrors");
+    client.batch_execute("CREATE SCHEMA m").expect("a schema");
+    set(&mut client, 4);
+    calls(&company);
+    let error = client
+        .simple_query("CALL sage_intacct.create_mirror('public.customer', 'm.customer')")
+        .err();
+    let code = error
+        .as_ref()
+        .and_then(|error| error.code().map(|code| code.code()));
+    let last: Option<String> = client
+        .query_opt("SELECT last_error FROM sage_intacct.mirrors", &[])
+        .expect("the mirrors")
+        .and_then(|row| row.get(0));
+    assert!(
+        code == Some("54000")
+            || last
+                .as_ref()
+                .is_some_and(|last| last.contains("more than 4 calls")),
+        "{code:?} {last:?}"
+    );
+    let sent = calls(&company);
+    assert!(sent <= 4, "{sent} calls");
+    set(&mut client, 0);
+    client
+        .simple_query("CALL sage_intacct.refresh_mirror('m.customer')")
+        .expect("a refresh without a bound");
+    let rows: i64 = client
+        .query_one("SELECT count(*) FROM m.customer", &[])
+        .expect("rows")
+        .get(0);
+    assert_eq!(rows, company.rows("CUSTOMER"));
+}
