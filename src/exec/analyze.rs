@@ -324,6 +324,7 @@ impl Sample {
             kind: self.dialect,
             page_size: self.page_size,
             first_page: self.page_size,
+            grows: true,
             paging: self.paging.clone(),
             need_formatting: self.need_formatting,
             ahead: 0,

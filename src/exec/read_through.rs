@@ -41,7 +41,7 @@ impl ReadThrough {
         page_size: u32,
         query: impl FnOnce() -> Option<(Client, DialectKind, Query)>,
     ) -> Option<u64> {
-        let calls = received.meter.stats().calls;
+        let calls = received.spent();
         if self.starts_to_count(received, query) && calls <= lookups {
             return None;
         }
@@ -55,7 +55,7 @@ impl ReadThrough {
         received: &ScanStats,
         query: impl FnOnce() -> Option<(Client, DialectKind, Query)>,
     ) -> bool {
-        if !matches!(self, ReadThrough::Unknown) || received.meter.stats().calls < COUNT_AFTER {
+        if !matches!(self, ReadThrough::Unknown) || received.spent() < COUNT_AFTER {
             return false;
         }
         *self = match query() {
@@ -74,6 +74,14 @@ impl ReadThrough {
         self.is_due(received, more)
     }
 
+    /// What reading all rows takes, once it is known: rows and pages.
+    pub fn counted(&self) -> Option<(u64, u64)> {
+        match self {
+            ReadThrough::Counted { rows, pages } => Some((*rows, *pages)),
+            _ => None,
+        }
+    }
+
     /// Waits for the count.
     fn settle(&mut self, received: &mut ScanStats, page_size: u32) {
         let ReadThrough::Counting(stream) = self else {
@@ -83,23 +91,27 @@ impl ReadThrough {
         *self = match counted_rows(counted) {
             Some(rows) => ReadThrough::Counted {
                 rows,
-                pages: rows.div_ceil(page_size.into()).max(1),
+                pages: pages_of(rows, page_size),
             },
             None => ReadThrough::Never,
         };
     }
 
     fn is_due(&self, received: &ScanStats, more: u64) -> Option<u64> {
-        let ReadThrough::Counted { rows, pages } = self else {
-            return None;
-        };
-        let calls = received.meter.stats().calls.saturating_add(more);
+        let (rows, pages) = self.counted()?;
+        let calls = received.spent().saturating_add(more);
         let due = match more {
-            0 => calls >= *pages,
-            _ => calls > *pages,
+            0 => calls >= pages,
+            _ => calls > pages,
         };
-        due.then_some(*rows)
+        due.then_some(rows)
     }
+}
+
+/// The pages of so many rows: each shows the last row of the one before once more.
+pub fn pages_of(rows: u64, page_size: u32) -> u64 {
+    let page_size = u64::from(page_size.max(2));
+    1 + rows.saturating_sub(page_size).div_ceil(page_size - 1)
 }
 
 /// The answer to a count. That the gateway does not answer this query is no fault of the statement's; anything else is raised.
@@ -108,5 +120,25 @@ pub fn counted_rows(counted: Result<Option<u64>, Error>) -> Option<u64> {
         Ok(counted) => counted,
         Err(error) if may_read_rows(&error) => None,
         Err(error) => raise(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_overlap_by_a_row() {
+        for (rows, page_size, pages) in [
+            (0, 7, 1),
+            (7, 7, 1),
+            (8, 7, 2),
+            (13, 7, 2),
+            (14, 7, 3),
+            (5, 1, 4),
+            (4001, 2000, 3),
+        ] {
+            assert_eq!(pages_of(rows, page_size), pages, "{rows} by {page_size}");
+        }
     }
 }

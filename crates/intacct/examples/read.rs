@@ -68,6 +68,7 @@ async fn run(text: &str) -> Result<(), Error> {
         },
         page_size: 2000,
         first_page: 2000,
+        grows: true,
         paging,
         need_formatting: true,
         ahead: 2,

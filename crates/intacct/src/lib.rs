@@ -57,7 +57,8 @@ pub use nearest::nearest;
 pub use observer::{Event, Observer, Outcome};
 pub use owned::{Attempts, Doubts, Evidence, OwnedParent, TEXTS_IN_DOUBT, Verdict};
 pub use pages::{
-    AssumedKey, Beside, KeyValues, Paging, ReadPlan, ReadSummary, Seen, read, read_part, read_part_beside,
+    AssumedKey, Beside, KeyValues, LastRow, Paging, ReadPlan, ReadSummary, Seen, read, read_part,
+    read_part_behind,
 };
 pub use proxy::Proxy;
 pub use query::{

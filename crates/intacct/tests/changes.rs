@@ -1,8 +1,8 @@
 //! Reading while rows are inserted, changed and deleted between any two answers of the simulator.
 
 use intacct::{
-    Client, Config, DialectKind, Event, Observer, OrderKey, Page, Paging, Query, ReadPlan, Seen, read,
-    read_part,
+    Client, Config, DialectKind, Event, LastRow, Observer, OrderKey, Page, Paging, Query, ReadPlan, Seen,
+    read, read_part_behind,
 };
 use intacct_simulator::Simulator;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,6 +156,7 @@ fn plan(query: &str, keys: Vec<OrderKey>, any_order: bool, page_size: u32, ahead
         kind: DialectKind::Query,
         page_size,
         first_page: page_size,
+        grows: true,
         paging: Paging::Keyset { keys, any_order },
         need_formatting: false,
         ahead,
@@ -213,7 +214,7 @@ fn rows_that_stay_as_they_are_come_once_whatever_else_changes() {
 async fn run(client: &Client, meddler: &Meddler) {
     let mut table = snapshot(client).await;
     meddler.table.lock().expect("no panic").used = table.keys().copied().collect();
-    let mut split = 0;
+    let (mut split, mut gone_on) = (0, 0);
     for seed in 0..SCHEDULES {
         let before = table.clone();
         {
@@ -225,7 +226,8 @@ async fn run(client: &Client, meddler: &Meddler) {
         *meddler.random.lock().expect("no panic") = fastrand::Rng::with_seed(random.u64(..));
         *meddler.active.lock().expect("no panic") = true;
         let schedule = Schedule::of(&mut random);
-        let found = schedule.run(client, seed).await;
+        let (found, times) = schedule.run(client, seed).await;
+        gone_on += times;
         *meddler.active.lock().expect("no panic") = false;
         let touched = meddler.table.lock().expect("no panic").touched.clone();
         schedule.check(seed, &before, &touched, &found);
@@ -238,6 +240,7 @@ async fn run(client: &Client, meddler: &Meddler) {
         );
     }
     assert!(split > 10, "ranges were split in {split} schedules");
+    assert!(gone_on > 100, "reads went on {gone_on} times");
 }
 
 /// How one schedule reads.
@@ -250,6 +253,8 @@ struct Schedule {
     by_limit: Option<(bool, bool)>,
     /// Nothing relies on the order.
     any_order: bool,
+    /// The read stops after about so many pages, and another one goes on behind its last row.
+    stops: Option<u32>,
 }
 
 impl Schedule {
@@ -263,11 +268,12 @@ impl Schedule {
             only_active: random.bool(),
             by_limit,
             any_order,
+            stops: (!any_order && random.bool()).then(|| random.u32(1..4)),
         }
     }
 
-    /// The rows in the order in which they came.
-    async fn run(&self, client: &Client, seed: u64) -> Vec<(i64, Option<String>)> {
+    /// The rows in the order in which they came, and how often a read went on where one had stopped.
+    async fn run(&self, client: &Client, seed: u64) -> (Vec<(i64, Option<String>)>, u32) {
         let by_key = || key("RECORDNO", false);
         let parts = match self.by_limit {
             None => vec![("", vec![by_key()])],
@@ -285,6 +291,8 @@ impl Schedule {
         };
         let mut found = Vec::new();
         let mut seen = Seen::default();
+        let mut stop = fastrand::Rng::with_seed(seed);
+        let mut gone_on = 0;
         for (condition, keys) in parts {
             let conditions: Vec<&str> = [condition, if self.only_active { "STATUS = 'active'" } else { "" }]
                 .into_iter()
@@ -295,18 +303,30 @@ impl Schedule {
                 query += &format!(" where {}", conditions.join(" and "));
             }
             let plan = plan(&query, keys, self.any_order, self.page_size, self.ahead);
-            let ended = read_part(client, &plan, self.by_limit.map(|_| &mut seen), async |page| {
-                for row in 0..page.rows() {
-                    let key = text(&page, row, 0).expect("a key").parse().expect("a number");
-                    found.push((key, text(&page, row, 1)));
+            let mut behind: Option<LastRow> = None;
+            loop {
+                let mut read_before = seen.clone();
+                let read_before = self.by_limit.map(|_| &mut read_before);
+                let from = behind.clone();
+                let ended = read_part_behind(client, &plan, from.as_ref(), read_before, None, async |page| {
+                    for row in 0..page.rows() {
+                        let key = text(&page, row, 0).expect("a key").parse().expect("a number");
+                        found.push((key, text(&page, row, 1)));
+                    }
+                    seen.add(&page, 0);
+                    let last = LastRow::of(&plan.query, &page, page.remaining);
+                    behind = last.or(behind.take());
+                    !(page.rows() > 0 && self.stops.is_some_and(|pages| stop.u32(0..pages) == 0))
+                })
+                .await;
+                let summary = ended.unwrap_or_else(|error| panic!("schedule {seed} {self:?}: {error}"));
+                if summary.complete {
+                    break;
                 }
-                true
-            })
-            .await;
-            let summary = ended.unwrap_or_else(|error| panic!("schedule {seed} {self:?}: {error}"));
-            assert!(summary.complete);
+                gone_on += 1;
+            }
         }
-        found
+        (found, gone_on)
     }
 
     fn check(

@@ -205,6 +205,7 @@ async fn stored_results() {
         kind: DialectKind::ReadByQuery,
         page_size: 1000,
         first_page: 1000,
+        grows: true,
         paging: intacct::Paging::Offset,
         need_formatting: false,
         ahead: 0,
@@ -306,6 +307,7 @@ async fn a_keyset_continues() {
         kind: DialectKind::Query,
         page_size: 2,
         first_page: 2,
+        grows: true,
         paging: intacct::Paging::Keyset {
             keys: vec![key("RECORDNO")],
             any_order: false,

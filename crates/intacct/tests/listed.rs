@@ -62,6 +62,7 @@ async fn collect(
         kind: DialectKind::GetList,
         page_size: 2000,
         first_page,
+        grows: true,
         ahead: 0,
         paging: Paging::Offset,
         need_formatting: false,

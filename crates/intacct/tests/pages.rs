@@ -13,6 +13,7 @@ fn plan(paging: Paging, first_page: u32, page_size: u32) -> ReadPlan {
         kind: DialectKind::Query,
         page_size,
         first_page,
+        grows: true,
         paging,
         need_formatting: false,
         ahead: 0,

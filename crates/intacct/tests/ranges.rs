@@ -14,6 +14,7 @@ fn plan(page_size: u32, ahead: usize) -> ReadPlan {
         kind: DialectKind::Query,
         page_size,
         first_page: page_size,
+        grows: true,
         paging: Paging::Keyset {
             keys: vec![key("RECORDNO")],
             any_order: true,

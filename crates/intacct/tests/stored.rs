@@ -52,6 +52,7 @@ async fn collect(
         kind: DialectKind::ReadByQuery,
         page_size: 2000,
         first_page,
+        grows: true,
         paging: Paging::Keyset {
             keys: vec![key("RECORDNO")],
             any_order: false,

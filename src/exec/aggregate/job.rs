@@ -6,12 +6,15 @@ use crate::private::AggregatePrivate;
 use futures_util::future::try_join_all;
 use intacct::query::text::without_blank_edges;
 use intacct::{
-    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, ExpectedKeys, OrderKey, Page,
+    Attempts, Client, Condition, Confirmation, Count, Error, ErrorKind, ExpectedKeys, Meter, OrderKey, Page,
     PageRequest, Paging, Query, ReadPlan, ReceivedKeys, SelectItem, TEXTS_IN_DOUBT, Verdict,
 };
 
 /// Groups held at most; with more the rows themselves are read.
 const MOST_GROUPS: u64 = 200_000;
+
+/// Values of an `in`.
+const LIST: u64 = 1000;
 
 /// What the gateway answered.
 pub struct GroupAnswer {
@@ -25,6 +28,17 @@ pub struct GroupAnswer {
     pub values: Vec<u64>,
     /// How many rows have the keys of the groups.
     pub confirmed: Confirmation,
+    /// There are more groups, and asking for them was not worth its calls.
+    pub too_dear: bool,
+}
+
+/// Calls that questions may have cost together, before reading all rows is cheaper.
+#[derive(Clone)]
+pub struct CallBound {
+    /// What they have cost.
+    pub meter: Meter,
+    /// What they may.
+    pub calls: u64,
 }
 
 impl GroupAnswer {
@@ -39,9 +53,15 @@ impl GroupAnswer {
 ///
 /// # Errors
 /// What a request failed with.
-pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Result<GroupAnswer, Error> {
+pub async fn ask(
+    client: Client,
+    plan: AggregatePrivate,
+    page_size: u32,
+    bound: Option<CallBound>,
+) -> Result<GroupAnswer, Error> {
+    let bound = bound.as_ref();
     let Some(first) = plan.queries.first().filter(|_| !plan.doubts.is_empty()) else {
-        return Ok(ask_all(&client, &plan, Vec::new(), page_size).await?.0);
+        return Ok(ask_all(&client, &plan, Vec::new(), page_size, bound).await?.0);
     };
     let mut attempts = Attempts::new(&client, &plan.doubts, first.show_private)?;
     loop {
@@ -50,7 +70,7 @@ pub async fn ask(client: Client, plan: AggregatePrivate, page_size: u32) -> Resu
             *query = attempts.query(query);
         }
         let evidence = attempts.evidence(&formed.queries[0]);
-        let (answer, answers) = ask_all(&client, &formed, evidence.queries.clone(), page_size).await?;
+        let (answer, answers) = ask_all(&client, &formed, evidence.queries.clone(), page_size, bound).await?;
         match attempts.judge(&evidence, &answers) {
             Verdict::Proven => return Ok(answer),
             Verdict::Again => {}
@@ -69,6 +89,7 @@ async fn ask_all(
     plan: &AggregatePrivate,
     evidence: Vec<Query>,
     page_size: u32,
+    bound: Option<&CallBound>,
 ) -> Result<Answered, Error> {
     if let Some(rows) = whole(plan).filter(|_| plan.verify && !plan.only_count)
         && let Some(expected) = ExpectedKeys::of(client, &keys(plan), &rows, &plan.texts)
@@ -78,14 +99,25 @@ async fn ask_all(
             *query = expected.groups(query);
         }
         // All rows are counted, whatever their keys.
-        let answered = ask_at_once(client, &among, Some(rows.clone()), evidence.clone(), page_size).await?;
+        let answered = ask_at_once(
+            client,
+            &among,
+            Some(rows.clone()),
+            evidence.clone(),
+            page_size,
+            bound,
+        )
+        .await?;
+        if answered.0.too_dear {
+            return Ok(answered);
+        }
         if let Some(answered) = confirmed_at_once(client, plan, &expected, answered) {
             return Ok(answered);
         }
         ExpectedKeys::forget(client, &keys(plan), &rows);
     }
     let verification = plan.verify.then(|| verification(plan)).flatten();
-    let (mut answer, evidence) = ask_at_once(client, plan, verification, evidence, page_size).await?;
+    let (mut answer, evidence) = ask_at_once(client, plan, verification, evidence, page_size, bound).await?;
     if let (true, Some(whole), Some(pages)) = (
         plan.verify && !plan.only_count,
         whole(plan),
@@ -129,6 +161,7 @@ async fn ask_at_once(
     verification: Option<Query>,
     evidence: Vec<Query>,
     page_size: u32,
+    bound: Option<&CallBound>,
 ) -> Result<Answered, Error> {
     let limited = |query: &Query, rows: u32| Query {
         limit: Some(Count::Number(rows.into())),
@@ -195,6 +228,25 @@ async fn ask_at_once(
             counted,
             values,
             confirmed: Confirmation::Unneeded,
+            too_dear: false,
+        };
+        return Ok((answer, evidence));
+    }
+    let more: u64 = firsts
+        .iter()
+        .map(|first| calls_behind(plan, first, page_size))
+        .sum();
+    if more > 0
+        && let Some(bound) = bound
+        && bound.meter.stats().calls + more > bound.calls
+    {
+        let answer = GroupAnswer {
+            groups: None,
+            total: counted_page,
+            counted: None,
+            values,
+            confirmed: Confirmation::Unneeded,
+            too_dear: true,
         };
         return Ok((answer, evidence));
     }
@@ -224,8 +276,25 @@ async fn ask_at_once(
         counted: None,
         values,
         confirmed: Confirmation::Unneeded,
+        too_dear: false,
     };
     Ok((answer, evidence))
+}
+
+/// Calls for the groups behind the first page, and for those by which all of them are confirmed.
+fn calls_behind(plan: &AggregatePrivate, first: &Page, page_size: u32) -> u64 {
+    let held = first.rows() as u64;
+    let is_all = plan.verify && first.remaining == Some(0);
+    match first.total_count {
+        Some(groups) if held < groups && groups <= MOST_GROUPS && plan.pages && !is_all => {
+            let lists = match plan.verify && plan.key_kinds.iter().any(|kind| kind.is_text()) {
+                true => groups.div_ceil(LIST),
+                false => 0,
+            };
+            (groups - held).div_ceil(page_size.max(1).into()) + lists
+        }
+        _ => 0,
+    }
 }
 
 /// Whether the first row of the verification shows a value, or is none because no row matches: the query for the value is
@@ -382,6 +451,7 @@ async fn count(
         kind: plan.dialect,
         page_size,
         first_page: page_size,
+        grows: true,
         paging: Paging::Offset,
         need_formatting: false,
         ahead: client.config().max_concurrency,

@@ -3,6 +3,7 @@
 mod groups;
 mod job;
 mod memory;
+mod read_rows;
 mod state;
 mod statistics;
 

@@ -1,7 +1,7 @@
 //! Executor state of a pushed aggregate (`fdw_state`).
 
 use super::groups::{Doubt, Failure, Groups, quotient_is_coarse};
-use super::job::{self as ask, GroupAnswer};
+use super::job::{self as ask, CallBound, GroupAnswer};
 use super::memory::{Remembered, question};
 use super::statistics::all_texts;
 use crate::catalog::ForeignTable;
@@ -24,10 +24,10 @@ use std::time::Instant;
 
 /// A running aggregate. Owned by the executor's memory context, so that an error drops it too.
 pub struct AggregateState {
-    table: Rc<ForeignTable>,
+    pub(super) table: Rc<ForeignTable>,
     user: pg_sys::Oid,
-    plan: AggregatePrivate,
-    parameters: Parameters,
+    pub(super) plan: AggregatePrivate,
+    pub(super) parameters: Parameters,
     converters: Vec<Converter>,
     /// Columns that are the same in every group: position and value.
     constants: Vec<(usize, pg_sys::Datum)>,
@@ -40,11 +40,13 @@ pub struct AggregateState {
     /// What was answered for parameters before these; none of an aggregate that has no parameters.
     pub answers: Option<Answers<Remembered>>,
     /// Whether all rows are worth reading.
-    read_through: ReadThrough,
+    pub(super) read_through: ReadThrough,
+    /// Calls of all answers together with which the rows can be read instead.
+    pub(super) most_calls: Option<u64>,
 }
 
 /// Where the aggregate stands.
-enum AggregatePhase {
+pub(super) enum AggregatePhase {
     /// No request has been sent.
     Idle,
     /// The answer is on its way.
@@ -64,7 +66,7 @@ enum AggregatePhase {
 }
 
 /// A question that was asked.
-struct Asking {
+pub(super) struct Asking {
     client: Client,
     /// The plan, its parameters bound.
     plan: AggregatePrivate,
@@ -102,6 +104,7 @@ impl AggregateState {
             // SAFETY: same contract as this function.
             answers: (!parameters.is_empty()).then(|| unsafe { Answers::new() }),
             read_through: ReadThrough::Unknown,
+            most_calls: None,
             table,
             user,
             plan,
@@ -124,13 +127,13 @@ impl AggregateState {
         &mut self,
         context: *mut pg_sys::ExprContext,
         has_local: bool,
-        local_scan: Option<&mut ScanState>,
+        mut local_scan: Option<&mut ScanState>,
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> bool {
         if matches!(self.progress, AggregatePhase::Idle) {
             // SAFETY: same contract as this function.
-            self.progress = unsafe { self.start(context, has_local, local_scan) };
+            self.progress = unsafe { self.start(context, has_local, local_scan.as_deref_mut()) };
         }
         while let AggregatePhase::Asking(asking) = &mut self.progress {
             let answer = if self.blocking {
@@ -149,6 +152,9 @@ impl AggregateState {
             {
                 self.received.waited += asking.since.elapsed();
                 self.progress = match answer {
+                    Ok(Ready::Item(answer)) if answer.too_dear => {
+                        self.reads_rows_instead(has_local, local_scan.as_deref_mut())
+                    }
                     Ok(Ready::Item(answer)) => {
                         let queries = asking.plan.queries.clone();
                         let progress = self.conclude(*asking, answer, has_local);
@@ -159,6 +165,9 @@ impl AggregateState {
                     Err(error) => self.unanswered(&asking.plan, error, has_local),
                 };
             }
+        }
+        if let (AggregatePhase::Local, Some(scan)) = (&self.progress, local_scan) {
+            scan.received.elsewhere = self.received.meter.stats().calls;
         }
         let found = match &mut self.progress {
             AggregatePhase::Idle | AggregatePhase::Asking(_) | AggregatePhase::Local => false,
@@ -304,34 +313,6 @@ impl AggregateState {
         self.ask(client, plan, None)
     }
 
-    /// Whether the local plan computes all further answers from rows that its scan reads once, because answers have cost as
-    /// many calls.
-    fn reads_rows(&mut self, client: &Client, bindings: &[Binding], scan: &mut ScanState) -> bool {
-        let asked = self.answers.as_ref().map_or(0, |answers| answers.asked);
-        if asked == 0 || !scan.can_read_whole() {
-            return false;
-        }
-        let constant = self.parameters.constant(bindings);
-        let query = bind(&self.plan, &constant).and_then(|plan| match plan.only_count {
-            true => plan.queries.into_iter().next(),
-            false => ask::whole(&plan),
-        });
-        let (client, dialect) = (client.clone(), self.plan.dialect);
-        let page_size = self.table.page_size();
-        let due = self
-            .read_through
-            .before_lookup(asked, &mut self.received, page_size, || {
-                Some((client, dialect, query?))
-            });
-        let Some(rows) = due else { return false };
-        scan.read_whole_next(rows);
-        if let Some(answers) = &mut self.answers {
-            answers.whole_after = Some(self.received.meter.stats().calls);
-            answers.recalled += 1;
-        }
-        true
-    }
-
     /// What was answered before.
     fn recalled(&self, answer: Remembered, client: &Client) -> AggregatePhase {
         match answer {
@@ -382,8 +363,12 @@ impl AggregateState {
         }
         let (asked, question, size) = (client.clone(), plan.clone(), self.table.page_size());
         let meter = self.received.meter.clone();
+        let bound = self.most_calls.map(|calls| CallBound {
+            meter: meter.clone(),
+            calls: calls.saturating_sub(self.received.elsewhere),
+        });
         let answer = io::stream(1, move |emitter| async move {
-            let answer = meter.run(ask::ask(asked, question, size)).await?;
+            let answer = meter.run(ask::ask(asked, question, size, bound)).await?;
             emitter.send(answer).await;
             Ok(())
         });
@@ -515,7 +500,7 @@ impl AggregateState {
     }
 
     /// Switches to the local plan, with a WARNING where there is a reason to report.
-    fn local(&self, has_local: bool, warning: Option<Report>) -> AggregatePhase {
+    pub(super) fn local(&self, has_local: bool, warning: Option<Report>) -> AggregatePhase {
         if !has_local {
             raise_internal("an aggregate has no local plan to fall back on");
         }
@@ -683,7 +668,7 @@ unsafe fn call2(function: u32, a: pg_sys::Datum, b: pg_sys::Datum) -> pg_sys::Da
 }
 
 /// Binds the parameters; `None`: no row can match.
-fn bind(plan: &AggregatePrivate, bindings: &[Binding]) -> Option<AggregatePrivate> {
+pub(super) fn bind(plan: &AggregatePrivate, bindings: &[Binding]) -> Option<AggregatePrivate> {
     let mut plan = plan.clone();
     for query in plan.queries.iter_mut().chain(&mut plan.counts) {
         *query = query.bind(&mut |number| {

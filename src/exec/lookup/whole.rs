@@ -5,7 +5,7 @@
 
 use super::keys::Side;
 use super::state::{Lookup, Whole};
-use crate::exec::read_through::counted_rows;
+use crate::exec::read_through::{counted_rows, pages_of};
 use crate::ffi;
 
 /// The list with which a count travels; under a LIMIT it is the one after it.
@@ -34,9 +34,8 @@ impl Lookup {
         if let Whole::Counting(stream) = &mut self.whole {
             // Without the number lists go on.
             let counted = counted_rows(scan.received.wait(|| stream.next()));
-            let page = u64::from(scan.table.page_size());
             self.whole = match counted {
-                Some(rows) => Whole::Pages(rows.div_ceil(page).max(1)),
+                Some(rows) => Whole::Pages(pages_of(rows, scan.table.page_size())),
                 None => Whole::No,
             };
         }

@@ -3,8 +3,8 @@
 use crate::io::{self, Emitter, Stream};
 use crate::private::{ScanPart, ScanPrivate};
 use intacct::{
-    Attempts, Beside, Bound, Client, Condition, Count, DialectKind, Error, ErrorKind, Evidence, Meter, Page,
-    PageRequest, Paging, Query, ReadPlan, Seen, SelectItem, Verdict,
+    Attempts, Beside, Bound, Client, Condition, Count, DialectKind, Error, ErrorKind, Evidence, LastRow,
+    Meter, Page, PageRequest, Paging, Query, ReadPlan, Seen, SelectItem, Verdict,
 };
 
 /// Pages that may wait for the backend, beside the one that it reads: enough to hide the round trip, and no more.
@@ -21,12 +21,37 @@ pub struct Job {
     pub page_size: u32,
     /// Rows of the first page.
     pub first_page: u32,
+    /// Whether the pages behind it grow step by step.
+    pub grows: bool,
     /// Rows to leave out first.
     pub skip: u64,
     /// Whether the statement may well have enough after the first page.
     pub no_prefetch: bool,
+    /// Whether rows may come in no order.
+    pub any_order: bool,
+    /// Where to go on, if some of the rows are known.
+    pub go_on: Option<GoOn>,
     /// Counts what is done.
     pub meter: Meter,
+}
+
+/// Where an earlier read of the same rows stopped.
+#[derive(Clone)]
+pub struct GoOn {
+    /// The part of the scan.
+    pub part: usize,
+    /// Its last row; `None`: the part is still to be read.
+    pub behind: Option<LastRow>,
+    /// Rows that were read.
+    pub seen: Seen,
+}
+
+/// A page, and which part of the scan it belongs to.
+pub struct PartPage {
+    /// The number of the part.
+    pub part: usize,
+    /// The page.
+    pub page: Page,
 }
 
 /// Starts to ask how many rows a query has; no item comes if the gateway returns no total count.
@@ -53,14 +78,14 @@ impl Job {
     ///
     /// # Errors
     /// When the I/O thread cannot be had.
-    pub fn start(self) -> Result<Stream<Page>, Error> {
+    pub fn start(self) -> Result<Stream<PartPage>, Error> {
         io::stream(QUEUED_PAGES, move |emitter| async move {
             let meter = self.meter.clone();
             meter.run(self.read(emitter)).await
         })
     }
 
-    async fn read(self, emitter: Emitter<Page>) -> Result<(), Error> {
+    async fn read(self, emitter: Emitter<PartPage>) -> Result<(), Error> {
         if self.plan.doubts.is_empty() {
             return self.read_query(&self.plan.query, None, &emitter).await;
         }
@@ -71,7 +96,7 @@ impl Job {
     }
 
     /// Reads the rows in one form of the query; `false`: they are not those of the join, and another form is to be read.
-    async fn attempt(&self, attempts: &mut Attempts<'_>, emitter: &Emitter<Page>) -> Result<bool, Error> {
+    async fn attempt(&self, attempts: &mut Attempts<'_>, emitter: &Emitter<PartPage>) -> Result<bool, Error> {
         let query = attempts.query(&self.plan.query);
         let counted = part_query(&query, &ScanPart::Whole);
         let mut proof = Proof {
@@ -93,7 +118,7 @@ impl Job {
         &self,
         query: &Query,
         mut proof: Option<&mut Proof<'_, '_>>,
-        emitter: &Emitter<Page>,
+        emitter: &Emitter<PartPage>,
     ) -> Result<(), Error> {
         let beside = proof
             .as_ref()
@@ -102,34 +127,49 @@ impl Job {
         // for. Any other is likely to read to the end: the second page travels while the first is worked on, and
         // the first that is used up lets many more be asked for.
         let no_prefetch = self.no_prefetch;
-        // In the order of the row key alone, no row comes up again.
-        let moving = self.plan.parts.len() > 1 || self.plan.query.order_by.len() > 1;
-        let mut seen = Seen::default();
+        let moving = comes_up_again(&self.plan);
+        let go_on = self.go_on.as_ref();
+        let mut seen = go_on.map(|go_on| go_on.seen.clone()).unwrap_or_default();
         let mut skip = self.skip;
         let mut sent = 0;
-        for part in &self.plan.parts {
+        let first = go_on.map_or(0, |go_on| go_on.part);
+        for (number, part) in self.plan.parts.iter().enumerate().skip(first) {
+            let behind = go_on
+                .filter(|_| number == first)
+                .and_then(|go_on| go_on.behind.as_ref());
             let mut plan = self.read_plan(query, part);
             plan.query.offset = (skip > 0).then_some(Count::Number(skip));
+            if !self.grows && sent > 0 {
+                plan.first_page = self.page_size;
+            }
             let mut wanted = true;
             let (mut total, mut shown) = (None, false);
             let read_seen = moving.then_some(&mut seen);
-            intacct::read_part_beside(&self.client, &plan, read_seen, beside.as_ref(), async |page| {
-                if let (Some(proof), Some(beside)) = (&mut proof, &beside)
-                    && !proof.holds(beside)
-                {
-                    wanted = false;
-                    return false;
-                }
-                total = total.or(page.total_count);
-                if page.rows() == 0 && skip > 0 {
-                    return true;
-                }
-                shown = true;
-                sent += 1;
-                let wait = no_prefetch || sent == 1 && page.remaining != Some(0);
-                wanted = emitter.send(page).await && (!wait || emitter.asked_beyond(sent).await);
-                wanted
-            })
+            intacct::read_part_behind(
+                &self.client,
+                &plan,
+                behind,
+                read_seen,
+                beside.as_ref(),
+                async |page| {
+                    if let (Some(proof), Some(beside)) = (&mut proof, &beside)
+                        && !proof.holds(beside)
+                    {
+                        wanted = false;
+                        return false;
+                    }
+                    total = total.or(page.total_count);
+                    if page.rows() == 0 && skip > 0 {
+                        return true;
+                    }
+                    shown = true;
+                    sent += 1;
+                    let wait = no_prefetch || sent == 1 && page.remaining != Some(0);
+                    let page = PartPage { part: number, page };
+                    wanted = emitter.send(page).await && (!wait || emitter.asked_beyond(sent).await);
+                    wanted
+                },
+            )
             .await?;
             if !wanted {
                 break;
@@ -156,7 +196,7 @@ impl Job {
         let paging = if self.plan.keyset {
             Paging::Keyset {
                 keys: query.order_by.clone(),
-                any_order: self.plan.any_order,
+                any_order: self.any_order,
             }
         } else {
             Paging::Offset
@@ -166,6 +206,7 @@ impl Job {
             kind: self.plan.dialect,
             page_size: self.page_size,
             first_page: self.first_page,
+            grows: self.grows,
             paging,
             assumed: self.plan.assumed.clone(),
             need_formatting: self.plan.need_formatting,
@@ -193,6 +234,11 @@ impl Proof<'_, '_> {
         };
         *self.verdict.insert(verdict) == Verdict::Proven
     }
+}
+
+/// Whether a row that changes meanwhile may come up again: not in the order of the row key alone.
+pub fn comes_up_again(plan: &ScanPrivate) -> bool {
+    plan.parts.len() > 1 || plan.query.order_by.len() > 1
 }
 
 /// The query of one part: its condition on the first key added, that key dropped from the order where it is null.

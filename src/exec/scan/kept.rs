@@ -31,11 +31,11 @@ impl KeptPage {
         }
     }
 
-    /// Bytes that it takes, in memory or in the file.
-    pub fn bytes(&self) -> u64 {
+    /// Bytes that it takes in memory.
+    pub fn memory_bytes(&self) -> usize {
         match self {
-            KeptPage::Memory(page) => page.memory_bytes() as u64,
-            KeptPage::File { bytes, .. } => *bytes,
+            KeptPage::Memory(page) => page.memory_bytes() + size_of::<Page>(),
+            KeptPage::File { .. } => size_of::<KeptPage>(),
         }
     }
 
@@ -75,9 +75,27 @@ pub struct Kept {
     pub pages: Vec<KeptPage>,
     /// There are no more.
     pub complete: bool,
+    /// The part of the scan that the last of them belongs to.
+    pub part: usize,
+    /// The number of the last page of that part that has rows.
+    pub last: Option<usize>,
+    /// Rows behind it in that part, where the gateway reported them.
+    pub left: Option<u64>,
 }
 
 impl Kept {
+    /// Adds a page of a part.
+    pub fn add(&mut self, page: &Rc<Page>, part: usize) {
+        if self.part != part {
+            (self.part, self.last) = (part, None);
+        }
+        if page.rows() > 0 {
+            self.last = Some(self.pages.len());
+        }
+        self.left = page.remaining;
+        self.pages.push(KeptPage::Memory(page.clone()));
+    }
+
     /// Moves all pages to the file.
     pub fn unload(&mut self, file: &mut TempFile) {
         for page in &mut self.pages {
@@ -89,6 +107,9 @@ impl Kept {
 impl Stored for Kept {
     fn write(&self, file: &mut TempFile, record: &mut Vec<u8>) {
         put_number(record, self.complete.into());
+        put_number(record, self.part as u64);
+        put_number(record, self.last.map_or(0, |last| last as u64 + 1));
+        put_number(record, self.left.map_or(0, |left| left.saturating_add(1)));
         put_number(record, self.pages.len() as u64);
         for page in &self.pages {
             if let KeptPage::File {
@@ -106,6 +127,9 @@ impl Stored for Kept {
 
     fn read(fields: &mut Fields<'_>) -> Kept {
         let complete = fields.number() != 0;
+        let part = fields.number() as usize;
+        let last = fields.number().checked_sub(1).map(|last| last as usize);
+        let left = fields.number().checked_sub(1);
         let pages = (0..fields.number()).map(|_| KeptPage::File {
             position: fields.number(),
             bytes: fields.number(),
@@ -114,6 +138,9 @@ impl Stored for Kept {
         Kept {
             pages: pages.collect(),
             complete,
+            part,
+            last,
+            left,
         }
     }
 }
@@ -133,16 +160,23 @@ pub struct Recording {
 impl Recording {
     /// Nothing has come.
     pub fn new(question: String) -> Recording {
+        Recording::of(question, Kept::default())
+    }
+
+    /// This has come so far.
+    pub fn of(question: String, kept: Kept) -> Recording {
+        let bytes = kept.pages.iter().map(KeptPage::memory_bytes).sum();
         Recording {
             question,
-            kept: Kept::default(),
-            bytes: 0,
+            kept,
+            bytes,
             in_file: false,
         }
     }
 }
 
-/// An answer that was kept in part, and was used up: it is asked for again, and must begin with the rows that were used.
+/// An answer that was kept in part, was used up, and cannot be gone on with: it is asked for again, and must begin with the rows that
+/// were used.
 pub struct Resumed {
     pages: Vec<KeptPage>,
     /// The next row to compare: page and row.
@@ -229,7 +263,7 @@ mod tests {
         let kept = pages.map(|page| KeptPage::Memory(Rc::new(page))).to_vec();
         let mut unloaded = Kept {
             pages: kept.clone(),
-            complete: false,
+            ..Kept::default()
         };
         unloaded.unload(&mut file);
         assert!(
@@ -252,11 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn the_last_rows_are_those_of_the_last_part() {
+        let mut kept = Kept::default();
+        let mut after = |rows: &[&str], part| {
+            kept.add(&Rc::new(page(rows)), part);
+            (kept.part, kept.last, kept.pages.len())
+        };
+        assert_eq!(after(&[], 0), (0, None, 1));
+        assert_eq!(after(&["a"], 0), (0, Some(1), 2));
+        assert_eq!(after(&[], 0), (0, Some(1), 3));
+        assert_eq!(
+            after(&[], 1),
+            (1, None, 4),
+            "those of the part before are none of it"
+        );
+        assert_eq!(after(&["b"], 1), (1, Some(4), 5));
+    }
+
+    #[test]
     fn answers_come_back_from_the_file() {
         // SAFETY: there is no server.
         let mut file = unsafe { TempFile::new() };
-        for complete in [false, true] {
+        for (complete, part, left) in [(false, 0, None), (true, 1, Some(0)), (false, 1, Some(7))] {
+            let last = left.is_some().then_some(part);
             let kept = Kept {
+                part,
+                last,
+                left,
                 pages: vec![
                     KeptPage::Memory(Rc::new(page(&["a", "b"]))),
                     KeptPage::Memory(Rc::new(page(&["c"]))),
@@ -267,6 +323,7 @@ mod tests {
             kept.write(&mut file, &mut record);
             let read = Kept::read(&mut Fields(&record));
             assert_eq!((read.complete, read.pages.len()), (complete, 2));
+            assert_eq!((read.part, read.last, read.left), (part, last, left));
             for (one, other) in kept.pages.iter().zip(&read.pages) {
                 let (one, other) = (one.load(&mut file), other.load(&mut file));
                 let cells = |page: &Page| {

@@ -1,28 +1,28 @@
 //! What is known of the answer to a question: what was answered before, or all rows, which are read when answers have cost as
 //! many calls.
 
-use super::job::{self, Job};
-use super::kept::{KeptPage, Resumed};
+use super::job::{self, GoOn, Job};
+use super::kept::{Kept, KeptPage, Recording, Resumed, moved};
 use super::state::{Left, Rest, ScanPhase, ScanState, Source};
-use super::whole::{Cursor, UsedRows, Whole};
+use super::whole::{Cursor, Whole};
 use crate::error::raise;
 use crate::exec::aggregate;
 use crate::exec::answers::{self, Answers};
 use crate::exec::bind;
-use crate::exec::read_through::ReadThrough;
+use crate::exec::read_through::{ReadThrough, pages_of};
 use crate::private::ScanPrivate;
 use crate::shmem::Tracked;
-use intacct::{Binding, CellReader, ErrorKind, Page, Query};
+use intacct::{Binding, CellReader, DialectKind, ErrorKind, LastRow, OrderKey, Page, Query, Seen};
 use pgrx::pg_sys;
 use std::rc::Rc;
 
 impl ScanState {
-    /// Records a page of the answer that is under way; one that outgrows the memory goes to the file.
-    pub(super) fn record(&mut self, page: &Rc<Page>) {
+    /// Records a page of a part of the answer that is under way; one that outgrows the memory goes to the file.
+    pub(super) fn record(&mut self, page: &Rc<Page>, part: usize) {
         let (Some(answers), Some(recording)) = (&mut self.answers, &mut self.recording) else {
             return;
         };
-        recording.kept.pages.push(KeptPage::Memory(page.clone()));
+        recording.kept.add(page, part);
         recording.bytes += page.memory_bytes() + size_of::<Page>();
         if recording.in_file || !answers.make_room(recording.bytes) {
             recording.in_file = true;
@@ -36,7 +36,8 @@ impl ScanState {
         if let (Some(answers), Some(mut recording)) = (&mut self.answers, self.recording.take())
             && (complete || !recording.kept.pages.is_empty())
         {
-            recording.kept.complete = complete;
+            let is_last = recording.kept.part + 1 == self.plan.parts.len();
+            recording.kept.complete = complete || is_last && recording.kept.left == Some(0);
             answers.keep(recording.question, recording.kept, recording.bytes);
         }
     }
@@ -57,6 +58,11 @@ impl ScanState {
     /// alone.
     pub fn can_read_whole(&self) -> bool {
         self.answers.is_some() && (self.plan.joined.is_none() || !self.plan.lookup_keys.is_empty())
+    }
+
+    /// Whether all rows have been read.
+    pub fn has_read_whole(&self) -> bool {
+        self.whole.is_some()
     }
 
     /// Reads all rows, of which there are so many, for the next question.
@@ -89,9 +95,12 @@ impl ScanState {
         if let Some(kept) = answers.recall(&question) {
             return Source::Known(Rest::Kept(kept, 0));
         }
+        // An aggregate whose local plan this is has asked before, and its other parameters are to come.
+        let may_come_again =
+            answers.asked > 0 || self.received.elsewhere > 0 && self.parameters.varies().contains(&true);
         let rows = match self.whole_next.take() {
             Some(rows) => Some(rows),
-            None if answers.asked == 0 || self.whole.is_some() => None,
+            None if !may_come_again || self.whole.is_some() => None,
             None => {
                 let asked = answers.asked;
                 self.before_lookup(asked, bindings)
@@ -173,8 +182,11 @@ impl ScanState {
             plan,
             page_size,
             first_page: page_size,
+            grows: false,
             skip: 0,
             no_prefetch: false,
+            any_order: self.plan.any_order,
+            go_on: None,
             meter: self.received.meter.clone(),
         };
         let mut stream = job.start().unwrap_or_else(|error| raise(error));
@@ -184,7 +196,7 @@ impl ScanState {
         let (mut pages, mut read) = (0, 0);
         loop {
             let page = match self.received.wait(|| stream.next()) {
-                Ok(Some(page)) => page,
+                Ok(Some(next)) => next.page,
                 Ok(None) => break,
                 Err(error)
                     if self.plan.joined.is_some()
@@ -235,7 +247,8 @@ impl ScanState {
             return false;
         }
         let page_size = self.table.page_size();
-        let more = remaining.div_ceil(page_size.into());
+        // The first page behind this one shows its last row once more, as all do.
+        let more = pages_of(remaining.saturating_add(1), page_size);
         let due = self.read_through.instead_of(more, &mut self.received, page_size);
         let Some(rows) = due else { return false };
         self.recording = None;
@@ -282,10 +295,6 @@ impl ScanState {
         used: Vec<KeptPage>,
         rows: u64,
     ) -> bool {
-        // What was used is left out by its cells: these must fit into memory.
-        if used.iter().map(KeptPage::bytes).sum::<u64>() > answers::work_mem() as u64 {
-            return false;
-        }
         // SAFETY: same contract as the caller's.
         let bindings = unsafe { self.parameters.evaluate(context) };
         let Some(plan) = job::bind(&self.plan, &bindings) else {
@@ -294,21 +303,22 @@ impl ScanState {
         // SAFETY: as above.
         unsafe { self.read_whole((*context).ecxt_per_query_memory, &bindings, rows) };
         // SAFETY: main thread.
-        let Some(cursor) = (unsafe { find(&mut self.whole, &plan, self.reader.as_ref()) }) else {
+        let Some(mut cursor) = (unsafe { find(&mut self.whole, &plan, self.reader.as_ref()) }) else {
             return false;
         };
+        if let (Some(whole), Some(answers)) = (&mut self.whole, &mut self.answers) {
+            let file = &mut answers.spilled.file;
+            let pages = used.iter().map(|page| page.load(file));
+            // SAFETY: main thread; the cursor is of these rows.
+            if !unsafe { whole.leave_out(&mut cursor, pages, answers::work_mem()) } {
+                moved();
+            }
+        }
         let left = self.left;
         self.recording = None;
         self.resumed = None;
         let source = Source::Known(Rest::Whole(cursor));
         self.read(Some(plan), &bindings, source, false, false);
-        let mut rows = UsedRows::default();
-        if let Some(answers) = &mut self.answers {
-            for page in &used {
-                rows.add(&page.load(&mut answers.spilled.file));
-            }
-        }
-        self.used = Some(rows);
         // The rows at hand are not all of the answer, whatever comes: they are not read again.
         if let ScanPhase::Reading { pages, .. } = &mut self.progress {
             *pages = used.len() as u64 + 1;
@@ -327,20 +337,16 @@ impl ScanState {
         true
     }
 
-    /// Asks once more for an answer of which only the rows that were used now had been kept. Raises what goes wrong.
-    pub(super) unsafe fn resume(
-        &mut self,
-        context: *mut pg_sys::ExprContext,
-        has_local: bool,
-        used: Vec<KeptPage>,
-    ) {
+    /// Asks for the rest of an answer of which only the rows that were used now had been kept; for all of it, where a read cannot go
+    /// on behind a row. Raises what goes wrong.
+    pub(super) unsafe fn resume(&mut self, context: *mut pg_sys::ExprContext, has_local: bool, kept: Kept) {
         // SAFETY: same contract as the caller's.
         let bindings = unsafe { self.parameters.evaluate(context) };
         // None is begun when as much has been spent as all rows cost; the count is waited for.
         let due = self.before_lookup(0, &bindings);
         if let Some(rows) = due
             // SAFETY: same contract as the caller's.
-            && unsafe { self.turn_to_whole(context, used.clone(), rows) }
+            && unsafe { self.turn_to_whole(context, kept.pages.clone(), rows) }
         {
             return;
         }
@@ -348,16 +354,70 @@ impl ScanState {
             .table
             .expresses_exactly_at_execution(&bindings, self.plan.query.filter.as_ref());
         let left = self.left;
-        self.resumed = Some(Resumed::new(used));
         let bound = job::bind(&self.plan, &bindings);
         let question = bound.as_ref().map(|plan| question(plan, &bindings, is_exact));
         if let Some(answers) = &mut self.answers {
             answers.recalled = answers.recalled.saturating_sub(1);
             answers.asked += 1;
         }
-        self.read(bound, &bindings, Source::Gateway(question), is_exact, has_local);
+        self.go_on = bound.as_ref().and_then(|plan| self.go_on_behind(plan, &kept));
+        let goes_on = self.go_on.is_some();
+        if !goes_on {
+            self.resumed = Some(Resumed::new(kept.pages.clone()));
+        }
+        let used = kept.pages.len() as u64;
+        self.read(
+            bound,
+            &bindings,
+            Source::Gateway(question.clone()),
+            is_exact,
+            has_local,
+        );
+        if goes_on {
+            self.recording = question.map(|question| Recording::of(question, kept));
+        }
+        // Rows have been returned: nothing can take the place of all of them any more.
+        if let ScanPhase::Reading { pages, .. } = &mut self.progress {
+            *pages = used + 1;
+        }
         // What was skipped and returned stays so.
         self.left = left;
+    }
+
+    /// Where an answer that was kept in part can be gone on with, as between two pages of one read: rows behind the last one are found
+    /// by its keys, whatever has changed meanwhile.
+    fn go_on_behind(&mut self, plan: &ScanPrivate, kept: &Kept) -> Option<GoOn> {
+        // What an option assumes of the order is checked from the first row on.
+        let by_keys = plan.keyset && plan.dialect == DialectKind::Query && plan.assumed.is_empty();
+        let answers = self.answers.as_mut().filter(|_| by_keys)?;
+        let query = job::part_query(&plan.query, plan.parts.get(kept.part)?);
+        let row_key = usize::from(plan.row_key?);
+        let is_unique = |key: &OrderKey| {
+            key.field
+                .eq_ignore_ascii_case(job::selected(&query, row_key as u16))
+        };
+        if !query.order_by.last().is_some_and(is_unique) {
+            return None;
+        }
+        let mut seen = Seen::default();
+        if job::comes_up_again(plan) {
+            for page in &kept.pages {
+                seen.add(&page.load(&mut answers.spilled.file), row_key);
+            }
+        }
+        // What is skipped at the gateway lies before the first row.
+        if !kept.pages.iter().any(|page| page.rows() > 0) {
+            return None;
+        }
+        let (part, behind) = match (kept.left, kept.last) {
+            (Some(0), _) => (kept.part + 1, None),
+            (_, None) => (kept.part, None),
+            (left, Some(last)) => {
+                let page = kept.pages.get(last)?.load(&mut answers.spilled.file);
+                (kept.part, Some(LastRow::of(&query, &page, left)?))
+            }
+        };
+        Some(GoOn { part, behind, seen })
     }
 }
 
@@ -377,9 +437,9 @@ fn question(plan: &ScanPrivate, bindings: &[Binding], is_exact: bool) -> String 
     let filter = plan.query.filter.as_ref();
     let mut question = filter.map(ToString::to_string).unwrap_or_default();
     if let Some(finish) = plan.finish {
-        let limit = finish.limit.map(|limit| bind::count(limit, bindings));
+        // How many of the rows are wanted makes no other question.
         let offset = bind::count(finish.offset, bindings);
-        question += &format!(" limit {limit:?} offset {offset:?} {is_exact}");
+        question += &format!(" offset {offset:?} {is_exact}");
     }
     question
 }

@@ -1,10 +1,10 @@
 //! Executor state of a foreign scan (`fdw_state`).
 
-use super::job::{self, Job};
+use super::job::{self, GoOn, Job, PartPage};
 use super::kept::{Kept, Recording, Resumed, moved};
 use super::lines::Lines;
 use super::stats::ScanStats;
-use super::whole::{Cursor, UsedRows, Whole};
+use super::whole::{Cursor, Whole};
 use crate::catalog::ForeignTable;
 use crate::convert::inward::Converter;
 use crate::convert::memory::RowMemory;
@@ -81,8 +81,8 @@ pub struct ScanState {
     pub(super) read_through: ReadThrough,
     /// All rows, once they are read.
     pub(super) whole: Option<Whole>,
-    /// Rows of the present answer that were used before all rows were read in its place.
-    pub(super) used: Option<UsedRows>,
+    /// Where the next read goes on, if some of its rows are known.
+    pub(super) go_on: Option<GoOn>,
     /// The number of all rows, which are read for the next question: lookups of the node above have cost as much.
     pub(super) whole_next: Option<u64>,
 }
@@ -119,7 +119,7 @@ pub(super) enum Rest {
     /// There are none.
     Nothing,
     /// The gateway.
-    Gateway(Stream<Page>),
+    Gateway(Stream<PartPage>),
     /// An answer that was kept, from its page of this number on.
     Kept(Kept, usize),
     /// All rows, which were read before.
@@ -196,7 +196,7 @@ impl ScanState {
             resumed: None,
             read_through: ReadThrough::Unknown,
             whole: None,
-            used: None,
+            go_on: None,
             whole_next: None,
         }
     }
@@ -266,13 +266,9 @@ impl ScanState {
                 Rest::Nothing => return false,
                 Rest::Gateway(stream) if self.blocking => {
                     let next = self.received.wait(|| stream.next());
-                    next.map(|next| next.map_or(Ready::End, |page| Ready::Item(Rc::new(page))))
+                    next.map(|next| next.map_or(Ready::End, Ready::Item))
                 }
-                Rest::Gateway(stream) => stream.try_next().map(|next| match next {
-                    Ready::Item(page) => Ready::Item(Rc::new(page)),
-                    Ready::End => Ready::End,
-                    Ready::NotYet => Ready::NotYet,
-                }),
+                Rest::Gateway(stream) => stream.try_next(),
                 Rest::Kept(kept, number) => {
                     let next = kept.pages.get(*number).cloned();
                     *number += 1;
@@ -286,9 +282,9 @@ impl ScanState {
                         }
                         (None, true) => *rest = Rest::Nothing,
                         (None, false) => {
-                            let used = kept.pages.clone();
+                            let kept = kept.clone();
                             // SAFETY: same contract as this function.
-                            unsafe { self.resume(context, has_local, used) };
+                            unsafe { self.resume(context, has_local, kept) };
                         }
                     }
                     continue;
@@ -298,19 +294,14 @@ impl ScanState {
                     let next = self
                         .whole
                         .as_mut()
-                        .and_then(|whole| unsafe { whole.page(cursor, &mut self.used) });
+                        .and_then(|whole| unsafe { whole.page(cursor) });
                     match next {
                         Some(next) => {
                             *pages += 1;
                             *page = next;
                             *row = 0;
                         }
-                        None => {
-                            *rest = Rest::Nothing;
-                            if self.used.take().is_some_and(|used| !used.is_done()) {
-                                moved();
-                            }
-                        }
+                        None => *rest = Rest::Nothing,
                     }
                     continue;
                 }
@@ -320,7 +311,8 @@ impl ScanState {
                     shown.idle.get_or_insert_with(Instant::now);
                     return false;
                 }
-                Ok(Ready::Item(next)) => {
+                Ok(Ready::Item(PartPage { part, page: next })) => {
+                    let next = Rc::new(next);
                     *pages += 1;
                     self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
                     self.received.add(&next);
@@ -344,7 +336,7 @@ impl ScanState {
                             continue;
                         }
                     }
-                    self.record(&next);
+                    self.record(&next, part);
                 }
                 Ok(Ready::End) => {
                     if let Some(resumed) = self.resumed.take()
@@ -392,7 +384,7 @@ impl ScanState {
         match &mut self.progress {
             ScanPhase::Reading {
                 row, pages: 0..=1, ..
-            } if !parameters_changed && self.resumed.is_none() && self.used.is_none() => *row = 0,
+            } if !parameters_changed && self.resumed.is_none() => *row = 0,
             ScanPhase::Local if !parameters_changed => {}
             _ => self.stop(),
         }
@@ -464,7 +456,6 @@ impl ScanState {
     pub fn stop(&mut self) {
         self.keep_answer(false);
         self.resumed = None;
-        self.used = None;
         self.progress = ScanPhase::Idle;
     }
 
@@ -510,6 +501,7 @@ impl ScanState {
         is_exact: bool,
         has_local: bool,
     ) {
+        let go_on = self.go_on.take();
         let finish = self.plan.finish.map(|finish| {
             let limit = finish
                 .limit
@@ -552,7 +544,7 @@ impl ScanState {
                 };
                 let first_page = match wanted {
                     // A few rows would not show whether the gateway sorts as an option assumes.
-                    Some(wanted) if plan.assumed.is_empty() && self.resumed.is_none() => {
+                    Some(wanted) if plan.assumed.is_empty() && self.resumed.is_none() && go_on.is_none() => {
                         wanted.clamp(1, page_size.into()) as u32
                     }
                     _ => page_size,
@@ -566,12 +558,18 @@ impl ScanState {
                     plan,
                     page_size,
                     first_page,
+                    // What comes beyond the rows that are wanted is kept for later runs: small pages would be calls more.
+                    grows: self.answers.is_none(),
                     skip: match finish {
-                        Some((_, offset, true)) => offset,
+                        Some((_, offset, true)) if go_on.is_none() => offset,
                         _ => 0,
                     },
-                    // Each of many would hold what it has fetched ahead.
-                    no_prefetch: wanted.is_some() || io::streams() >= MOST_AHEAD,
+                    // Each of many would hold what it has fetched ahead; and an answer of which a part was enough before is likely
+                    // not to be read to its end.
+                    no_prefetch: wanted.is_some() || go_on.is_some() || io::streams() >= MOST_AHEAD,
+                    // An answer that is kept in part is gone on with behind its last row.
+                    any_order: self.plan.any_order && self.answers.is_none(),
+                    go_on,
                     meter: self.received.meter.clone(),
                 };
                 Rest::Gateway(job.start().unwrap_or_else(|error| raise(error)))

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct ScanStats {
     /// Counts requests.
     pub meter: Meter,
+    /// Calls that another node has spent on the same rows: an aggregate and the scan of its local plan.
+    pub elsewhere: u64,
     /// Why the local plan has taken over, where nothing was wrong.
     pub local: Option<String>,
     /// How long the backend stood still for the gateway.
@@ -29,6 +31,11 @@ impl ScanStats {
         let outcome = wait();
         self.waited += start.elapsed();
         outcome
+    }
+
+    /// Calls that were spent on the rows.
+    pub fn spent(&self) -> u64 {
+        self.meter.stats().calls + self.elsewhere
     }
 
     /// Counts a page.

@@ -45,26 +45,29 @@ pub struct Whole {
     end: (i32, i64),
 }
 
-/// Rows of an answer that were used before all rows were read in its place, to be left out of these.
+/// Rows to be left out of others, as often as they are here.
 #[derive(Default)]
-pub struct UsedRows {
-    /// How often each is there.
+struct LeftOut {
     rows: HashMap<Box<[u8]>, u32>,
+    bytes: usize,
 }
 
-impl UsedRows {
-    /// Adds the rows of a page.
-    pub fn add(&mut self, page: &Page) {
-        let mut bytes = Vec::new();
-        for row in 0..page.rows() {
-            bytes.clear();
-            write_row(page, row, &mut bytes);
-            *self.rows.entry(bytes.as_slice().into()).or_insert(0) += 1;
+impl LeftOut {
+    /// Bytes that a row takes beside its own.
+    const ROW_BYTES: usize = 2 * size_of::<(Box<[u8]>, u32)>();
+
+    fn add(&mut self, row: &[u8]) {
+        match self.rows.get_mut(row) {
+            Some(times) => *times += 1,
+            None => {
+                self.bytes += row.len() + Self::ROW_BYTES;
+                self.rows.insert(row.into(), 1);
+            }
         }
     }
 
-    /// Whether the row was used; it counts once.
-    pub fn take(&mut self, row: &[u8]) -> bool {
+    /// Whether the row is one of them; it counts once.
+    fn take(&mut self, row: &[u8]) -> bool {
         let Some(left) = self.rows.get_mut(row) else {
             return false;
         };
@@ -74,19 +77,60 @@ impl UsedRows {
         }
         true
     }
-
-    /// Whether all have been found.
-    pub fn is_done(&self) -> bool {
-        self.rows.is_empty()
-    }
 }
 
 /// The rows of one parameter, yet to be returned.
-pub enum Cursor {
+pub struct Cursor {
+    found: Found,
+    /// Rows of it.
+    rows: u64,
+    /// The next one, and where it lies.
+    next: u64,
+    position: Position,
+    /// A bit for each row that is not to be returned.
+    left_out: Vec<u64>,
+}
+
+/// Which rows a cursor has.
+enum Found {
     /// These, in this order.
-    Chosen(std::vec::IntoIter<Position>),
-    /// So many from this one on.
-    All(Position, u64),
+    Chosen(Vec<Position>),
+    /// All from this one on.
+    All(Position),
+}
+
+impl Cursor {
+    fn new(found: Found, rows: u64) -> Cursor {
+        let mut cursor = Cursor {
+            found,
+            rows,
+            next: 0,
+            position: 0,
+            left_out: Vec::new(),
+        };
+        cursor.rewind();
+        cursor
+    }
+
+    fn rewind(&mut self) {
+        self.next = 0;
+        if let Found::All(first) = self.found {
+            self.position = first;
+        }
+    }
+
+    fn is_left_out(&self, row: u64) -> bool {
+        let bits = self.left_out.get((row / 64) as usize);
+        bits.is_some_and(|bits| bits >> (row % 64) & 1 == 1)
+    }
+
+    fn leave_out(&mut self, row: u64) {
+        let place = (row / 64) as usize;
+        if self.left_out.len() <= place {
+            self.left_out.resize(place + 1, 0);
+        }
+        self.left_out[place] |= 1 << (row % 64);
+    }
 }
 
 /// The fields that a condition compares with what varies, and that can be hashed.
@@ -242,7 +286,7 @@ impl Whole {
         };
         let wanted: Option<Vec<KeyPart>> = self.keys.iter().map(value).collect();
         let Some(wanted) = wanted.filter(|_| !self.unhashed) else {
-            return (!self.decides).then(|| Cursor::All(self.first(), self.rows));
+            return (!self.decides).then(|| Cursor::new(Found::All(self.first()), self.rows));
         };
         let hash = hash_of(&wanted);
         let mut found = Vec::new();
@@ -265,7 +309,8 @@ impl Whole {
         if crate::guc::lookup_fault() == 6 {
             found.pop();
         }
-        Some(Cursor::Chosen(found.into_iter()))
+        let rows = found.len() as u64;
+        Some(Cursor::new(Found::Chosen(found), rows))
     }
 
     /// Whether the row at a position has this key.
@@ -296,38 +341,95 @@ impl Whole {
         }
     }
 
+    /// Leaves rows out of those that a cursor is still to return; `false`: not all of them are there. No more than `most` bytes of them
+    /// are in memory at a time.
+    ///
+    /// # Safety
+    /// Main thread; a cursor of this store, of which nothing has been returned.
+    pub unsafe fn leave_out(
+        &mut self,
+        cursor: &mut Cursor,
+        pages: impl Iterator<Item = Rc<Page>>,
+        most: usize,
+    ) -> bool {
+        let (mut rows, mut bytes) = (LeftOut::default(), Vec::new());
+        for page in pages {
+            for row in 0..page.rows() {
+                bytes.clear();
+                write_row(&page, row, &mut bytes);
+                rows.add(&bytes);
+                // SAFETY: same contract as this function.
+                if rows.bytes >= most && !unsafe { self.mark(cursor, std::mem::take(&mut rows)) } {
+                    return false;
+                }
+            }
+        }
+        // SAFETY: same contract as this function.
+        let are_there = unsafe { self.mark(cursor, rows) };
+        cursor.rewind();
+        are_there
+    }
+
+    /// Marks rows to be left out. Where they come in the order of the cursor's own, it goes through these once: it goes on where it
+    /// stands, and begins again at the end.
+    unsafe fn mark(&mut self, cursor: &mut Cursor, mut rows: LeftOut) -> bool {
+        let (mut bytes, mut ahead) = (Vec::new(), cursor.rows);
+        while !rows.rows.is_empty() && ahead > 0 {
+            #[cfg(not(test))]
+            pgrx::check_for_interrupts!();
+            // SAFETY: same contract as the caller's.
+            match unsafe { self.next_row(cursor, &mut bytes) } {
+                None => cursor.rewind(),
+                Some(row) => {
+                    ahead -= 1;
+                    if !cursor.is_left_out(row) && rows.take(&bytes) {
+                        cursor.leave_out(row);
+                    }
+                }
+            }
+        }
+        rows.rows.is_empty()
+    }
+
+    /// Reads the next row of a cursor, whether left out or not; its number.
+    unsafe fn next_row(&mut self, cursor: &mut Cursor, bytes: &mut Vec<u8>) -> Option<u64> {
+        let position = match &cursor.found {
+            Found::Chosen(positions) => *positions.get(cursor.next as usize)?,
+            Found::All(_) if cursor.next == cursor.rows => return None,
+            Found::All(_) => cursor.position,
+        };
+        // SAFETY: same contract as the caller's.
+        unsafe {
+            let (_, _, length) = self.header(position);
+            bytes.resize(length as usize, 0);
+            self.read(position, HEADER as u64, bytes);
+            if let Found::All(_) = cursor.found {
+                cursor.position = self.after(position, HEADER as u64 + u64::from(length));
+            }
+        }
+        cursor.next += 1;
+        Some(cursor.next - 1)
+    }
+
     /// The next rows of a cursor; none at the end.
     ///
     /// # Safety
     /// Main thread; a cursor of this store.
-    pub unsafe fn page(&mut self, cursor: &mut Cursor, used: &mut Option<UsedRows>) -> Option<Rc<Page>> {
+    pub unsafe fn page(&mut self, cursor: &mut Cursor) -> Option<Rc<Page>> {
         let mut page = Page::default();
         let mut bytes = Vec::new();
-        // SAFETY: same contract as this function.
-        unsafe {
-            while page.rows() < PAGE_ROWS && page.memory_bytes() < PAGE_BYTES {
-                let position = match cursor {
-                    Cursor::Chosen(positions) => match positions.next() {
-                        Some(position) => position,
-                        None => break,
-                    },
-                    Cursor::All(_, 0) => break,
-                    Cursor::All(position, _) => *position,
-                };
-                let (_, _, length) = self.header(position);
-                bytes.resize(length as usize, 0);
-                self.read(position, HEADER as u64, &mut bytes);
-                if let Cursor::All(position, left) = cursor {
-                    *left -= 1;
-                    *position = self.after(*position, HEADER as u64 + u64::from(length));
-                }
-                if used.as_mut().is_some_and(|used| used.take(&bytes)) {
-                    pgrx::check_for_interrupts!();
-                    continue;
-                }
-                if !page.push_cells(cells(&bytes)) {
-                    raise_internal("a page of more than 4 GiB");
-                }
+        while page.rows() < PAGE_ROWS && page.memory_bytes() < PAGE_BYTES {
+            // SAFETY: same contract as this function.
+            let Some(row) = (unsafe { self.next_row(cursor, &mut bytes) }) else {
+                break;
+            };
+            if cursor.is_left_out(row) {
+                #[cfg(not(test))]
+                pgrx::check_for_interrupts!();
+                continue;
+            }
+            if !page.push_cells(cells(&bytes)) {
+                raise_internal("a page of more than 4 GiB");
             }
         }
         (page.rows() > 0).then(|| Rc::new(page))
@@ -436,27 +538,74 @@ fn plus(position: Position, bytes: u64) -> Position {
 mod tests {
     use super::*;
 
+    fn whole(rows: &[&str]) -> Whole {
+        let mut whole = Whole {
+            keys: Vec::new(),
+            unhashed: true,
+            decides: false,
+            buckets: Vec::new(),
+            columns: 1,
+            rows: 0,
+            memory: Vec::new(),
+            bound: usize::MAX,
+            context: std::ptr::null_mut(),
+            file: std::ptr::null_mut(),
+            end: (0, 0),
+        };
+        for row in rows {
+            let page = page(&[row]);
+            let mut bytes = vec![0; HEADER - 4];
+            let mut cells = Vec::new();
+            write_row(&page, 0, &mut cells);
+            bytes.extend_from_slice(&(cells.len() as u32).to_ne_bytes());
+            bytes.extend_from_slice(&cells);
+            whole.memory.extend_from_slice(&bytes);
+            whole.rows += 1;
+        }
+        whole
+    }
+
+    fn page(rows: &[&str]) -> Page {
+        let mut page = Page::default();
+        for row in rows {
+            assert!(page.push_cells([Some(row.as_bytes())]));
+        }
+        page
+    }
+
+    /// The rows of a cursor over all, without those of these pages.
+    fn rest(rows: &[&str], used: &[&[&str]], most: usize) -> Option<String> {
+        let mut whole = whole(rows);
+        let mut cursor = Cursor::new(Found::All(whole.first()), whole.rows);
+        let pages = used.iter().map(|rows| Rc::new(page(rows)));
+        // SAFETY: everything is in memory.
+        unsafe {
+            if !whole.leave_out(&mut cursor, pages, most) {
+                return None;
+            }
+            let mut found = String::new();
+            while let Some(page) = whole.page(&mut cursor) {
+                for row in 0..page.rows() {
+                    found += std::str::from_utf8(page.cell(row, 0).unwrap_or_default()).expect("text");
+                }
+            }
+            Some(found)
+        }
+    }
+
     #[test]
     fn rows_that_were_used_are_left_out_as_often_as_they_were() {
-        let mut page = Page::default();
-        for cell in [Some("a"), Some("b"), None, Some("a")] {
-            assert!(page.push_cells([cell.map(str::as_bytes), Some(b"x".as_slice())]));
+        let rows = ["a", "b", "a", "c", "d", "a", "e"];
+        // However few of them fit into memory, and whatever order they come in.
+        for most in [0, 1, 150, usize::MAX] {
+            let rest = |used: &[&[&str]]| rest(&rows, used, most);
+            assert_eq!(rest(&[]).as_deref(), Some("abacdae"));
+            assert_eq!(rest(&[&["a", "b"]]).as_deref(), Some("acdae"));
+            assert_eq!(rest(&[&["a"], &[], &["a", "c"]]).as_deref(), Some("bdae"));
+            assert_eq!(rest(&[&["e", "a", "a"], &["a"]]).as_deref(), Some("bcd"));
+            assert_eq!(rest(&[&rows]).as_deref(), Some(""));
+            assert_eq!(rest(&[&["a", "x"]]), None, "one is not there");
+            assert_eq!(rest(&[&["a", "a"], &["a", "a"]]), None, "not so often");
         }
-        let row = |row| {
-            let mut bytes = Vec::new();
-            write_row(&page, row, &mut bytes);
-            bytes
-        };
-        assert_eq!(
-            cells(&row(1)).collect::<Vec<_>>(),
-            [Some(b"b".as_slice()), Some(b"x")]
-        );
-        assert_eq!(cells(&row(2)).collect::<Vec<_>>(), [None, Some(b"x".as_slice())]);
-        let mut used = UsedRows::default();
-        used.add(&page);
-        assert!(used.take(&row(0)) && used.take(&row(0)), "twice");
-        assert!(!used.take(&row(0)), "and no third time");
-        assert!(used.take(&row(2)) && !used.is_done());
-        assert!(used.take(&row(1)) && used.is_done());
     }
 }

@@ -364,3 +364,45 @@ fn constant_parameters_narrow_what_is_read() {
         assert!(spent <= 2 * pages + 3, "{spent} calls for {pages} pages");
     }
 }
+
+/// An answer that is wanted in larger and larger parts is read on behind its last row, in each part of an order.
+#[test]
+fn what_is_wanted_in_larger_parts_comes_once() {
+    let (company, mut client) = company("recalled_parts");
+    client
+        .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '9'); SET enable_memoize = off")
+        .expect("an option");
+    let key = "(SELECT termname AS t FROM c GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) k";
+    let of_key: i64 = client
+        .query_one(
+            &format!("SELECT count(*) FROM c, {key} WHERE c.termname = t"),
+            &[],
+        )
+        .expect("a count")
+        .get(0);
+    for (order, memory) in [
+        ("c.recordno", "4MB"),
+        ("c.recordno DESC", "64kB"),
+        ("c.creditlimit, c.recordno", "64kB"),
+        ("c.creditlimit DESC, c.recordno DESC", "4MB"),
+    ] {
+        client
+            .batch_execute(&format!("SET work_mem = '{memory}'"))
+            .expect("a setting");
+        let sql = format!(
+            "SELECT n, (SELECT string_agg(x.recordno::text, ' ') FROM (SELECT c.recordno FROM customer c WHERE c.termname = t
+             AND c.recordno % 7 <> n % 7 ORDER BY {order} LIMIT n) x) FROM {key}, generate_series(1, {of_key}) n"
+        );
+        let expected = rows(&mut client, &on_copies(&sql));
+        company.gateway.log();
+        assert_eq!(rows(&mut client, &sql), expected, "{sql}");
+        let log = company.gateway.log();
+        let customers = log.iter().filter(|entry| entry.object == "CUSTOMER");
+        let received: usize = customers.map(|entry| entry.rows).sum();
+        // One more shows how many there are in all.
+        assert!(
+            received <= of_key as usize + 1,
+            "{received} rows of {of_key}: {sql}"
+        );
+    }
+}

@@ -94,6 +94,7 @@ async fn list(
         kind: statement.kind,
         page_size: statement.page_size,
         first_page: u32::try_from(wanted).unwrap_or(u32::MAX).min(statement.page_size),
+        grows: true,
         need_formatting: statement.needs_formatting(&pushed.select),
         paging,
         ahead: match limit {

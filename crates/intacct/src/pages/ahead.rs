@@ -5,7 +5,7 @@
 //! So an answer costs no request more than one that is read page after page, whatever gaps the keys have, and its rows
 //! keep their order.
 
-use super::reader::{Flying, GROWTH, MAX_WAITING_BYTES, Reader, UnderWay};
+use super::reader::{Flying, MAX_WAITING_BYTES, Reader, UnderWay};
 use crate::error::Error;
 use crate::query::Query;
 use crate::xml::page::Page;
@@ -87,8 +87,8 @@ impl<'a> UnderWay<'a> for Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Asks for the first page.
-    pub(super) fn new(reader: &'a Reader<'a>, query: Query) -> Self {
+    /// Asks for the first page; `uncertain` as for [`go_on`](Self::go_on).
+    pub(super) fn new(reader: &'a Reader<'a>, query: Query, uncertain: bool) -> Self {
         let mut ahead = Ahead {
             reader,
             width: match reader.plan.kind.capabilities().offset {
@@ -108,7 +108,7 @@ impl<'a> Ahead<'a> {
             size: reader.first_size(),
             max_size: reader.max_size(),
         };
-        ahead.start(reader.first_offset(), false, false);
+        ahead.start(reader.first_offset(), false, uncertain);
         ahead
     }
 
@@ -249,7 +249,7 @@ impl<'a> Ahead<'a> {
     }
 
     fn grow(&mut self) {
-        self.size = self.size.saturating_mul(GROWTH).min(self.max_size);
+        self.size = self.reader.next_size(self.size, self.max_size);
     }
 }
 

@@ -19,6 +19,27 @@ use futures_util::future::try_join;
 /// The values of the keys of a row.
 type Cells = Vec<Vec<u8>>;
 
+/// Where a read stopped that another one goes on: behind a row. What the read as a whole gives is what one would have given that
+/// waited there, between two pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRow {
+    keys: Cells,
+    left: Option<u64>,
+}
+
+impl LastRow {
+    /// The last row of a page of the query, in whose order pages follow each other; `left`: rows behind it, where the gateway
+    /// reported them. `None`: the page does not show its keys.
+    pub fn of(query: &Query, page: &Page, left: Option<u64>) -> Option<LastRow> {
+        let keys = Keys::new(query, &query.order_by).ok()?;
+        let cells = keys.of_row(page, page.rows().checked_sub(1)?).ok()?;
+        (!cells.is_empty()).then(|| LastRow {
+            keys: cells.into_iter().map(<[u8]>::to_vec).collect(),
+            left,
+        })
+    }
+}
+
 fn internal(message: String) -> Error {
     Error::new(ErrorKind::Internal, message)
 }
@@ -28,6 +49,7 @@ pub(super) async fn read(
     keys: &[OrderKey],
     any_order: bool,
     seen: Option<&mut Seen>,
+    behind: Option<&LastRow>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
     let plan = reader.plan;
@@ -46,11 +68,15 @@ pub(super) async fn read(
             ..plan.query.clone()
         },
         keys,
-        last: None,
-        left: None,
+        last: behind.map(|row| row.keys.clone()),
+        left: behind.and_then(|row| row.left),
         splits: any_order && plan.ahead > 1,
     };
-    let mut ahead = Ahead::new(&reader, walk.query.clone());
+    let (first, uncertain) = match &walk.last {
+        Some(last) => walk.behind(last),
+        None => (walk.query.clone(), false),
+    };
+    let mut ahead = Ahead::new(&reader, first, uncertain);
     let mut summary = ReadSummary::default();
     let (mut idle_pages, mut misses, mut doubts) = (0, 0, 0);
     let range = loop {

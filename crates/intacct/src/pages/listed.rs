@@ -4,7 +4,7 @@
 //! sorts text is not documented. So each page shows the last element of the page before once more, no key may come
 //! twice, and in the end there must be as many keys as the gateway counts: what moved while it was read is an error.
 
-use super::reader::{GROWTH, ReadSummary, Reader};
+use super::reader::{ReadSummary, Reader};
 use crate::dialect::get_list;
 use crate::error::{Error, ErrorKind};
 use crate::query::Query;
@@ -30,7 +30,7 @@ pub(super) async fn read(
     loop {
         if seen.last.is_some() {
             // Room for the element that is shown again and for one more.
-            size = size.saturating_mul(GROWTH).min(reader.max_size()).max(2);
+            size = reader.next_size(size, reader.max_size()).max(2);
         }
         let mut page = reader.page(&query, offset, size).await?;
         let list = page

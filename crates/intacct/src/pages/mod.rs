@@ -12,12 +12,13 @@ mod seen;
 mod stored;
 
 pub use assumed::{AssumedKey, KeyValues};
+pub use keyset::LastRow;
 pub use reader::{Beside, Paging, ReadPlan, ReadSummary};
 pub use seen::Seen;
 
 use crate::client::Client;
 use crate::dialect::DialectKind;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::xml::page::Page;
 use assumed::Assumed;
 use reader::Reader;
@@ -64,6 +65,22 @@ pub async fn read_part_beside(
     plan: &ReadPlan,
     seen: Option<&mut Seen>,
     beside: Option<&Beside>,
+    emit: impl AsyncFnMut(Page) -> bool,
+) -> Result<ReadSummary, Error> {
+    read_part_behind(client, plan, None, seen, beside, emit).await
+}
+
+/// As [`read_part_beside`], only the rows behind one at which an earlier read of the same plan stopped: of the dialect `query`, by
+/// the keys of its order. `seen` is what the earlier read has seen.
+///
+/// # Errors
+/// Those of [`read`].
+pub async fn read_part_behind(
+    client: &Client,
+    plan: &ReadPlan,
+    behind: Option<&LastRow>,
+    seen: Option<&mut Seen>,
+    beside: Option<&Beside>,
     mut emit: impl AsyncFnMut(Page) -> bool,
 ) -> Result<ReadSummary, Error> {
     let company = &client.config().company_id;
@@ -97,14 +114,21 @@ pub async fn read_part_beside(
             false
         }
     };
+    let by_keys = plan.kind == DialectKind::Query && matches!(plan.paging, Paging::Keyset { .. });
     let ended = match &plan.paging {
+        _ if behind.is_some() && !by_keys => Err(Error::new(
+            ErrorKind::Internal,
+            "pages without keys cannot be read from a row on",
+        )),
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::ReadByQuery => {
             stored::read(reader, emit).await
         }
         Paging::Keyset { .. } | Paging::Offset if plan.kind == DialectKind::GetList => {
             listed::read(reader, emit).await
         }
-        Paging::Keyset { keys, any_order } => keyset::read(reader, keys, *any_order, seen, emit).await,
+        Paging::Keyset { keys, any_order } => {
+            keyset::read(reader, keys, *any_order, seen, behind, emit).await
+        }
         Paging::Offset => offset::read(reader, emit).await,
         Paging::Single => single(reader, emit).await,
     };

@@ -18,7 +18,7 @@ pub(super) async fn read(
         offset: None,
         ..plan.query.clone()
     };
-    let mut ahead = Ahead::new(&reader, query);
+    let mut ahead = Ahead::new(&reader, query, false);
     let mut summary = ReadSummary::default();
     let mut last: Option<Cells> = None;
     // Rows behind the last one, where the gateway reported it; and whether fewer were shown once.

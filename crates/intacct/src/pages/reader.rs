@@ -11,8 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 
-/// How much larger a page is than the one before, until `page_size`.
-pub(super) const GROWTH: u32 = 4;
+/// How much larger a page is than the one before, where pages grow.
+const GROWTH: u32 = 4;
 
 /// Pages that wait for their turn may hold this many bytes before no more are asked for.
 pub(super) const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -47,8 +47,10 @@ pub struct ReadPlan {
     pub kind: DialectKind,
     /// Rows of a page, at most; clamped to what the dialect allows.
     pub page_size: u32,
-    /// Rows of the first page; later pages grow to `page_size`.
+    /// Rows of the first page.
     pub first_page: u32,
+    /// Later pages grow to `page_size`, each to four times the one before; else the second has it.
+    pub grows: bool,
     /// How the pages follow each other.
     pub paging: Paging,
     /// The first keys of the order, where it rests on what an option assumes of the gateway: rows that come in another
@@ -157,6 +159,14 @@ impl Reader<'_> {
             _ => u32::MAX,
         };
         self.plan.first_page.min(limit).clamp(1, self.max_size())
+    }
+
+    /// Rows of the page behind one of so many, where pages hold no more than `most`.
+    pub(super) fn next_size(&self, size: u32, most: u32) -> u32 {
+        match self.plan.grows {
+            true => size.saturating_mul(GROWTH).min(most),
+            false => most,
+        }
     }
 
     pub(super) fn first_offset(&self) -> u64 {

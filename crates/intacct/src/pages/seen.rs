@@ -5,13 +5,20 @@ use roaring::RoaringTreemap;
 use std::collections::HashSet;
 
 /// The keys of rows that were handed out. Numbers take a few bytes each at most, however many there are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Seen {
     numbers: RoaringTreemap,
     others: HashSet<Box<[u8]>>,
 }
 
 impl Seen {
+    /// Remembers the keys of a page that was handed out, which stand in this column.
+    pub fn add(&mut self, page: &Page, column: usize) {
+        for key in (0..page.rows()).filter_map(|row| page.cell(row, column)) {
+            self.is_new(key);
+        }
+    }
+
     /// Takes out of the page the rows whose key was seen before, and remembers the others.
     pub(super) fn take_out(&mut self, page: &mut Page, column: usize) {
         let repeated: Vec<usize> = (0..page.rows())
