@@ -243,8 +243,14 @@ pub unsafe fn parts(expression: *mut pg_sys::Node) -> Vec<*mut pg_sys::Node> {
     }
 }
 
-/// How values of an expression are grouped by the default operators of its type.
-unsafe fn clause(expression: *mut pg_sys::Node, mark: pg_sys::Index) -> Option<*mut pg_sys::SortGroupClause> {
+/// How values of an expression are grouped by the default operators of its type; `None`: they cannot be hashed.
+///
+/// # Safety
+/// A valid expression of the current planning.
+pub unsafe fn clause(
+    expression: *mut pg_sys::Node,
+    mark: pg_sys::Index,
+) -> Option<*mut pg_sys::SortGroupClause> {
     // SAFETY: a valid node; catalog look-ups; the node is zeroed, its tag set.
     unsafe {
         let (mut less, mut equal, mut hashable) = (pg_sys::InvalidOid, pg_sys::InvalidOid, false);

@@ -234,12 +234,9 @@ impl PushedAggregate {
 }
 
 /// Whether all rows are known to come with one page.
-///
-/// # Safety
-/// Within the planning that the source is of.
-pub unsafe fn fits_page(root: *mut pg_sys::PlannerInfo, source: &RemoteRel) -> bool {
+unsafe fn fits_page(root: *mut pg_sys::PlannerInfo, source: &RemoteRel) -> bool {
     source.members.iter().all(|member| {
-        // SAFETY: same contract as this function.
+        // SAFETY: a table of the current planning.
         let rows = unsafe { relation::known_rows(pg_sys::find_base_rel(root, member.relid as i32)) };
         rows.is_some_and(|rows| rows <= f64::from(member.table.page_size()))
     })
@@ -323,7 +320,7 @@ unsafe fn local_path(
         let strategy = if pushed.grouping.is_whole() {
             pg_sys::AggStrategy::AGG_PLAIN
         } else if is_one && pushed.statement.own {
-            having = has_rows(&pushed.grouping);
+            having = has_rows(pushed.grouping.aggregates.iter().map(|(aggregate, _)| *aggregate));
             pg_sys::AggStrategy::AGG_PLAIN
         } else if is_one {
             // From PostgreSQL 16 on, where the statement's own keys are all the same.
@@ -348,15 +345,68 @@ unsafe fn local_path(
     }
 }
 
+/// The path that groups rows here, with these columns, by `keys`; without keys there is one group, of no rows too if it is
+/// `whole`. `None`: keys cannot be hashed.
+///
+/// # Safety
+/// Nodes of the current planning.
+pub unsafe fn groups_of_rows(
+    root: *mut pg_sys::PlannerInfo,
+    input: *mut pg_sys::RelOptInfo,
+    output: *mut pg_sys::RelOptInfo,
+    target: *mut pg_sys::PathTarget,
+    keys: &[*mut pg_sys::Node],
+    aggregates: &[*mut pg_sys::Aggref],
+    whole: bool,
+) -> Option<*mut pg_sys::Path> {
+    // SAFETY: nodes of the current planning, allocated in its memory context.
+    unsafe {
+        let mut clauses = PgList::<pg_sys::SortGroupClause>::new();
+        let columns = pg_sys::create_empty_pathtarget();
+        for (mark, key) in (1..).zip(keys) {
+            clauses.push(grouping::clause(*key, mark)?);
+            pg_sys::add_column_to_pathtarget(columns, key.cast(), mark);
+        }
+        for aggregate in aggregates {
+            let read =
+                pg_sys::pull_var_clause((**aggregate).args.cast(), pg_sys::PVC_RECURSE_PLACEHOLDERS as i32);
+            for column in PgList::<pg_sys::Expr>::from_pg(read).iter_ptr() {
+                pg_sys::add_new_column_to_pathtarget(columns, column);
+            }
+        }
+        let columns = pg_sys::set_pathtarget_cost_width(root, columns);
+        let rows = pg_sys::create_projection_path(root, input, (*input).cheapest_total_path, columns);
+        let strategy = match keys.is_empty() {
+            true => pg_sys::AggStrategy::AGG_PLAIN,
+            false => pg_sys::AggStrategy::AGG_HASHED,
+        };
+        let having = match keys.is_empty() && !whole {
+            true => has_rows(aggregates.iter().copied()),
+            false => std::ptr::null_mut(),
+        };
+        let groups = expected_groups(root, input, keys.iter().copied());
+        let path = pg_sys::create_agg_path(
+            root,
+            output,
+            rows.cast(),
+            target,
+            strategy,
+            pg_sys::AggSplit::AGGSPLIT_SIMPLE,
+            clauses.into_pg(),
+            having,
+            &pg_sys::AggClauseCosts::default(),
+            groups,
+        );
+        Some(path.cast())
+    }
+}
+
 /// The condition that a grouping has a row, over its aggregates and one more, which is numbered behind them.
-unsafe fn has_rows(grouping: &Grouping) -> *mut pg_sys::List {
+unsafe fn has_rows(aggregates: impl Iterator<Item = *mut pg_sys::Aggref>) -> *mut pg_sys::List {
     // SAFETY: nodes made here; count(*) takes nothing and returns a bigint.
     unsafe {
         let rows = nodes::aggregate(pg_sys::F_COUNT_, pg_sys::INT8OID, None, std::ptr::null_mut());
-        let numbers = grouping
-            .aggregates
-            .iter()
-            .map(|(aggregate, _)| (**aggregate).aggno);
+        let numbers = aggregates.map(|aggregate| (*aggregate).aggno);
         let next = numbers.max().map_or(0, |last| last + 1);
         ((*rows).aggno, (*rows).aggtransno) = (next, next);
         nodes::list([nodes::is_positive(rows.cast())])

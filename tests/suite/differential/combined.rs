@@ -8,6 +8,7 @@ use super::aggregate::{exact, filter, trimmed};
 use super::column::{Column, Kind, Table};
 use super::condition::Constants;
 use super::lookup;
+use super::run::LOCAL;
 
 /// Stands in statements that are made for the node.
 const MARK: &str = "/* combined */";
@@ -111,7 +112,16 @@ fn branches(rng: &mut Rng, table: &Table) -> String {
             }
         });
         let columns: Vec<String> = columns.collect();
-        all.push(format!("SELECT {} FROM {name}", columns.join(", ")));
+        // A branch that is kept here, or that is a subquery, is grouped here.
+        let (schema, condition) = match rng.u8(..6) {
+            0 => (format!("{LOCAL}."), String::new()),
+            1 => (String::new(), format!(" WHERE {} > 3", table.key)),
+            _ => (String::new(), String::new()),
+        };
+        all.push(format!(
+            "SELECT {} FROM {schema}{name}{condition}",
+            columns.join(", ")
+        ));
     }
     // The first names all columns as the others do.
     let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();

@@ -20,7 +20,7 @@ mod sources;
 pub use sources::Sources;
 
 use super::grouping::Wanted;
-use super::pushed::{PushedAggregate, Statement, carried, expected_groups, fits_page, rows_after};
+use super::pushed::{PushedAggregate, Statement, carried, expected_groups, groups_of_rows, rows_after};
 use crate::error::raise_internal;
 use crate::private::Private;
 use finish::{Finisher, Needed, Values};
@@ -165,9 +165,7 @@ impl CombinedAggregate {
         // SAFETY: nodes of the current planning, allocated in its memory context.
         unsafe {
             let needed = crate::compat::needed_grouping(root, statement.distinct);
-            // Where one company has more rows, those of all would be read.
-            let lists = statement.lists && sources.parts.iter().all(|part| fits_page(root, &part.source));
-            let mut below = self.appended(root, output, sources, lists)?;
+            let mut below = self.appended(root, output, sources, statement.lists)?;
             if !sources.joins.is_empty() {
                 below = joined::path(
                     root,
@@ -245,15 +243,28 @@ impl CombinedAggregate {
                 true => output,
                 false => upper((*sources.whole).relids, sources.whole),
             };
-            let mut paths = PgList::<pg_sys::Path>::new();
-            let lost = usize::from(crate::guc::combine_fault() == 4 && sources.parts.len() > 1);
-            for part in sources.parts.iter().skip(lost) {
-                paths.push(self.groups(root, output, part, &columns, lists)?);
-            }
             if let [only] = sources.parts.as_slice()
                 && !only.is_member()
             {
-                return paths.get_ptr(0);
+                return self.groups(root, output, only, &columns, lists);
+            }
+            let mut paths = PgList::<pg_sys::Path>::new();
+            let mut is_asked = false;
+            let lost = usize::from(crate::guc::combine_fault() == 4 && sources.parts.len() > 1);
+            for part in sources.parts.iter().skip(lost) {
+                // Where one of them cannot be asked, or has few rows, its rows are grouped here.
+                let asked = self.groups(root, output, part, &columns, lists);
+                let here = self.groups_here(root, part, &columns);
+                let path = match (asked, here) {
+                    (Some(asked), Some(here)) if (*asked).total_cost > (*here).total_cost => here,
+                    (Some(asked), _) => asked,
+                    (None, here) => here?,
+                };
+                is_asked |= Some(path) == asked;
+                paths.push(path);
+            }
+            if !is_asked {
+                return None;
             }
             let appended = upper((*sources.whole).relids, std::ptr::null_mut());
             (*appended).reltarget = pathtarget(root, &columns);
@@ -302,8 +313,41 @@ impl CombinedAggregate {
                 own: true,
                 lists,
             };
-            let pushed = PushedAggregate::over(root, part.rel, &part.source, statement, grouping)?;
-            Some(pushed.path(root, part.rel, output, &part.source))
+            let source = part.source.as_ref()?;
+            let pushed = PushedAggregate::over(root, part.rel, source, statement, grouping)?;
+            Some(pushed.path(root, part.rel, output, source))
+        }
+    }
+
+    /// The same groups made of its rows; `None`: they cannot be hashed.
+    unsafe fn groups_here(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        part: &Part,
+        columns: &[(*mut pg_sys::Expr, pg_sys::Index)],
+    ) -> Option<*mut pg_sys::Path> {
+        // SAFETY: nodes of the current planning, allocated in its memory context.
+        unsafe {
+            let columns: Vec<_> = columns
+                .iter()
+                .map(|(column, mark)| (part.translated(root, *column), *mark))
+                .collect();
+            let keys = part.columns(root, &self.needed.keys)?;
+            let aggregates = self.needed.partials.iter();
+            let aggregates: Vec<_> = aggregates
+                .map(|aggregate| part.translated(root, *aggregate))
+                .collect();
+            let is_whole = self.needed.keys.is_empty();
+            let output = upper((*part.rel).relids, std::ptr::null_mut());
+            groups_of_rows(
+                root,
+                part.rel,
+                output,
+                pathtarget(root, &columns),
+                &keys,
+                &aggregates,
+                is_whole,
+            )
         }
     }
 

@@ -8,11 +8,11 @@ use crate::plan::relation::is_ours;
 use crate::plan::remote_rel::RemoteRel;
 use pgrx::{PgList, is_a, pg_sys};
 
-/// A relation that a gateway is asked for.
+/// A relation that a gateway is asked for, or that PostgreSQL groups beside those.
 pub struct Part<'a> {
-    /// What is asked.
-    pub source: RemoteRel<'a>,
-    /// The same, as the planner has it.
+    /// What is asked; none of a relation that is not ours.
+    pub source: Option<RemoteRel<'a>>,
+    /// The relation, as the planner has it.
     pub rel: *mut pg_sys::RelOptInfo,
     /// How expressions over the whole become expressions over it, level by level; none: it is the whole.
     steps: Vec<(i32, *mut *mut pg_sys::AppendRelInfo)>,
@@ -37,6 +37,32 @@ impl Part<'_> {
             })
     }
 
+    /// The columns of these expressions over the whole; `None`: they have something else.
+    ///
+    /// # Safety
+    /// Valid expressions of the current planning.
+    pub unsafe fn columns(
+        &self,
+        root: *mut pg_sys::PlannerInfo,
+        keys: &[*mut pg_sys::Node],
+    ) -> Option<Vec<*mut pg_sys::Node>> {
+        let mut columns: Vec<*mut pg_sys::Node> = Vec::new();
+        // SAFETY: same contract as this function.
+        unsafe {
+            for key in keys {
+                for column in bare(self.translated(root, *key)) {
+                    if !is_a(column, pg_sys::NodeTag::T_Var) {
+                        return None;
+                    }
+                    if !columns.iter().any(|known| same(*known, column)) {
+                        columns.push(column);
+                    }
+                }
+            }
+        }
+        Some(columns)
+    }
+
     /// The grouping that makes these columns and aggregates of the whole; `None`: its gateway cannot be asked for it.
     ///
     /// # Safety
@@ -49,23 +75,14 @@ impl Part<'_> {
     ) -> Option<Grouping> {
         // SAFETY: same contract as this function.
         unsafe {
-            let mut columns: Vec<*mut pg_sys::Node> = Vec::new();
-            for key in keys {
-                for column in bare(self.translated(root, *key)) {
-                    if !is_a(column, pg_sys::NodeTag::T_Var) {
-                        return None;
-                    }
-                    if !columns.iter().any(|known| same(*known, column)) {
-                        columns.push(column);
-                    }
-                }
-            }
+            let source = self.source.as_ref()?;
+            let columns = self.columns(root, keys)?;
             let mut calls = Vec::new();
             for aggregate in aggregates {
                 let aggregate = self.translated(root, *aggregate);
-                calls.push((aggregate, call::recognise(&self.source, aggregate)?));
+                calls.push((aggregate, call::recognise(source, aggregate)?));
             }
-            let mut grouping = Grouping::by(&self.source, &columns, calls)?;
+            let mut grouping = Grouping::by(source, &columns, calls)?;
             // A branch in which all keys are constants has no group where it has no row.
             grouping.of_rows = !keys.is_empty();
             Some(grouping)
@@ -106,7 +123,7 @@ impl<'a> Sources<'a> {
         source: RemoteRel<'a>,
     ) -> Sources<'a> {
         let part = Part {
-            source,
+            source: Some(source),
             rel,
             steps: Vec::new(),
         };
@@ -118,7 +135,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// One relation or several; `None`: not all of them are ours.
+    /// One relation or several; `None`: none of them is ours.
     ///
     /// # Safety
     /// A relation of the current planning.
@@ -193,7 +210,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The partitions of a relation, or the branches of a UNION ALL; `None`: not all of them are ours.
+    /// The partitions of a relation, or the branches of a UNION ALL; `None`: none of them is ours.
     ///
     /// # Safety
     /// A relation of the current planning.
@@ -204,12 +221,15 @@ impl<'a> Sources<'a> {
         let mut parts = Vec::new();
         // SAFETY: same contract as this function.
         unsafe { add_members(root, rel, &[], &mut parts)? };
-        (!parts.is_empty()).then_some(Sources {
-            root,
-            whole: rel,
-            parts,
-            joins: Vec::new(),
-        })
+        parts
+            .iter()
+            .any(|part: &Part| part.source.is_some())
+            .then_some(Sources {
+                root,
+                whole: rel,
+                parts,
+                joins: Vec::new(),
+            })
     }
 
     /// What an aggregate is for every gateway; `None`: nothing, or not the same.
@@ -219,8 +239,10 @@ impl<'a> Sources<'a> {
     pub unsafe fn recognise(&self, aggregate: *mut pg_sys::Aggref) -> Option<AggregateCall> {
         let mut known: Option<AggregateCall> = None;
         for part in &self.parts {
+            // What is not ours is grouped here, whatever it is.
+            let Some(source) = &part.source else { continue };
             // SAFETY: same contract as this function.
-            let call = unsafe { call::recognise(&part.source, part.translated(self.root, aggregate)) }?;
+            let call = unsafe { call::recognise(source, part.translated(self.root, aggregate)) }?;
             match &known {
                 None => known = Some(call),
                 Some(known) if std::mem::discriminant(known) == std::mem::discriminant(&call) => {}
@@ -236,7 +258,7 @@ impl<'a> Sources<'a> {
     /// A valid node of the current planning.
     pub unsafe fn has_value(&self, expression: *mut pg_sys::Node) -> bool {
         self.parts.iter().all(|part| {
-            let source = &part.source;
+            let Some(source) = &part.source else { return false };
             let is_row_key = |field: &str| {
                 source
                     .row_key()
@@ -281,15 +303,25 @@ unsafe fn add_members<'a>(
                 false => None,
             };
             match source {
-                Some(source) => parts.push(Part {
+                None if members(root, member).is_some() => add_members(root, member, &steps, parts)?,
+                None if !is_plain(member) => return None,
+                source => parts.push(Part {
                     source,
                     rel: member,
                     steps,
                 }),
-                None => add_members(root, member, &steps, parts)?,
             }
         }
         Some(())
+    }
+}
+
+/// Whether all rows of a relation can be read by themselves.
+unsafe fn is_plain(rel: *mut pg_sys::RelOptInfo) -> bool {
+    // SAFETY: a relation of the current planning.
+    unsafe {
+        let cheapest = (*rel).cheapest_total_path;
+        (*rel).lateral_relids.is_null() && !cheapest.is_null() && (*cheapest).param_info.is_null()
     }
 }
 
