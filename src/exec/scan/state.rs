@@ -317,7 +317,10 @@ impl ScanState {
                     self.received.waited += shown.idle.take().map_or(Duration::ZERO, |since| since.elapsed());
                     self.received.add(&next);
                     shown.add(&next, *pages);
-                    if *pages == 1 && self.plan.joined.is_none() && self.plan.parts.len() == 1 {
+                    // What is asked for by keys, or read on, is not all.
+                    let is_whole =
+                        self.keys.is_none() && self.resumed.is_none() && self.plan.parts.len() == 1;
+                    if *pages == 1 && next.offset == 0 && is_whole && self.plan.joined.is_none() {
                         let filter = self.plan.query.filter.as_ref();
                         self.table.note_rows(filter, next.total_count);
                     }

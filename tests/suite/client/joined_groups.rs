@@ -112,6 +112,18 @@ const STATEMENTS: &[(&str, Shown)] = &[
         "SELECT a.region, count(*) FROM arinvoice i JOIN region a USING (customerid) JOIN region b ON b.customerid = i.customerid AND b.weight > a.weight GROUP BY 1",
         Any,
     ),
+    (
+        "SELECT r.weight % 3, count(*), count(c.name), max(c.status) FROM arinvoice i LEFT JOIN customer c USING (customerid) LEFT JOIN region r ON r.customerid = i.customerid WHERE c.customerid IS NULL GROUP BY 1",
+        Any,
+    ),
+    (
+        "SELECT r.region, count(*), count(c) FROM arinvoice i LEFT JOIN customer c USING (customerid) JOIN region r USING (customerid) WHERE r.weight > 1 OR c.name IS NULL GROUP BY 1",
+        Any,
+    ),
+    (
+        "SELECT r.region, count(*) > 0 FROM arinvoice i JOIN region r ON r.customerid = i.customerid AND random() >= 0 GROUP BY 1",
+        Rows,
+    ),
     // The other side keeps its rows, neither does, or the condition is none that groups are joined by.
     (
         "SELECT r.region, count(*), count(i.recordno), trim_scale(sum(i.totaldue)) FROM region r LEFT JOIN arinvoice i USING (customerid) GROUP BY 1",

@@ -102,3 +102,32 @@ IMPORT FOREIGN SCHEMA intacct FROM SERVER acme INTO acme",
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(all <= MOST, "{all} calls, of which {samples} for samples");
 }
+
+/// Rows that a lookup asks for by keys are not all of a table: its values are not listed from what would be many pages.
+#[test]
+fn rows_asked_for_by_keys_are_not_taken_for_all() {
+    let company = Company::start("first_sync_keys");
+    let mut client = company.connect();
+    run(
+        &mut client,
+        "ALTER SERVER acme OPTIONS (ADD page_size '50');
+IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER acme INTO public;
+CREATE TABLE keys AS SELECT 5::bigint AS k UNION ALL SELECT 7; ANALYZE keys;
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off",
+    );
+    let listed = "EXPLAIN SELECT DISTINCT state FROM arinvoice";
+    let is_grouped = |plan: Vec<String>| plan.iter().any(|line| line.contains("count(RECORDNO)"));
+    assert!(is_grouped(lines(&mut client, listed)));
+    let joined = "SELECT k, state FROM keys JOIN arinvoice ON recordno = k";
+    let plan = lines(&mut client, &format!("EXPLAIN {joined}")).join("\n");
+    assert!(plan.contains("Intacct Lookup Join"), "{plan}");
+    assert!(!lines(&mut client, joined).is_empty());
+    for some in [
+        "SELECT state FROM arinvoice WHERE recordno < 9",
+        "SELECT count(*) FROM arinvoice WHERE recordno < 9",
+        "SELECT (SELECT a.state FROM arinvoice a WHERE a.recordno = k) FROM keys",
+    ] {
+        lines(&mut client, some);
+    }
+    assert!(is_grouped(lines(&mut client, listed)));
+}

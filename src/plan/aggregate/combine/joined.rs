@@ -38,11 +38,17 @@ impl Step {
             .collect()
     }
 
-    /// Whether the relation adds columns, and not only decides which rows stay.
+    /// Whether the relation adds columns, and not only decides which rows stay. A LEFT join may have become an ANTI join, whose
+    /// columns are null.
     fn adds_columns(&self) -> bool {
+        self.kind != pg_sys::JoinType::JOIN_SEMI
+    }
+
+    /// Whether a row has one partner at most.
+    fn is_test(&self) -> bool {
         matches!(
             self.kind,
-            pg_sys::JoinType::JOIN_INNER | pg_sys::JoinType::JOIN_LEFT
+            pg_sys::JoinType::JOIN_SEMI | pg_sys::JoinType::JOIN_ANTI
         )
     }
 
@@ -198,10 +204,11 @@ unsafe fn step(
             (*special).jointype = JOIN_INNER;
         }
         let restrictions = compat::join_restrictions(root, joined, outer, inner, special);
-        if clauses(restrictions)
-            .iter()
-            .any(|clause| (**clause).pseudoconstant)
-        {
+        // What may differ for each pair of rows cannot be checked for all of a group.
+        let is_fit = |clause: &*mut pg_sys::RestrictInfo| {
+            !(**clause).pseudoconstant && !pg_sys::contain_volatile_functions((**clause).clause.cast())
+        };
+        if !clauses(restrictions).iter().all(is_fit) {
             return None;
         }
         let step = Step {
@@ -259,7 +266,7 @@ pub unsafe fn path(
                 sjinfo: step.special,
                 ..Default::default()
             };
-            if !step.adds_columns() {
+            if step.is_test() {
                 pg_sys::compute_semi_anti_join_factors(
                     root,
                     step.joined,
