@@ -46,6 +46,9 @@ thread_local! {
     /// HTTP connections of all clients, and the I/O thread whose runtime holds them.
     static SHARED: RefCell<(u64, Connections)> = RefCell::default();
     static CONNECTIONS: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
+    /// Servers and mappings that this backend has let go of, perhaps because the user's preferences have changed: it does not
+    /// take them from others any more.
+    static LET_GO: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
     static WATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -108,6 +111,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             config.share = MappingShare::of(server, mapping)
                 .filter(|_| share)
                 .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
+            config.asks_formatting = LET_GO.with_borrow(|let_go| let_go.contains(&(server, mapping)));
             let calls = count_calls(&mut config, server, max_calls)?;
             config.connections = Some(shared_connections(generation));
             (Client::new(config)?, calls)
@@ -280,6 +284,11 @@ fn exists(mapping: pg_sys::Oid) -> bool {
 /// theirs.
 pub fn close(server: pg_sys::Oid, user: pg_sys::Oid) -> usize {
     let mapping = mapping_of(server, user);
+    LET_GO.with_borrow_mut(|let_go| {
+        if !let_go.contains(&(server, mapping)) {
+            let_go.push((server, mapping));
+        }
+    });
     CONNECTIONS.with_borrow_mut(|connections| {
         let before = connections.len();
         connections.retain(|open| open.server != server || open.mapping != mapping);

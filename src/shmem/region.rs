@@ -119,6 +119,23 @@ pub struct SharedSession {
     /// When the session must be renewed, on the shared clock; 0: there is none.
     pub until: AtomicU64,
     pub bytes: [AtomicU64; SEALED / 8],
+    pub beside: Beside,
+}
+
+/// Bytes of what is sealed beside a session.
+pub const SEALED_BESIDE: usize = 256;
+
+/// What was left beside a session.
+#[repr(C)]
+pub struct Beside {
+    /// The session's number; 0: nothing, or it is being written.
+    pub number: AtomicU64,
+    /// The process that writes; 0: none.
+    pub writer: AtomicU32,
+    pub length: AtomicU32,
+    /// Until when it may be used, on the shared clock.
+    pub until: AtomicU64,
+    pub bytes: [AtomicU64; SEALED_BESIDE / 8],
 }
 
 /// A server of a database, as the region keeps it.

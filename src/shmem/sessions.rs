@@ -1,10 +1,10 @@
 //! Sessions that backends share. What lies in the region is sealed: only who has the credentials of the user mapping,
 //! under the same options, can open it. No function shows it.
 
-use super::region::{Region, SEALED, Sessions, SharedSession, clock, is_alive, with};
+use super::region::{Region, SEALED, SEALED_BESIDE, Sessions, SharedSession, clock, is_alive, with};
 use intacct::{Sealed, SessionShare};
 use pgrx::pg_sys;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Where the sessions of a user mapping are kept.
@@ -81,9 +81,7 @@ impl SessionShare for MappingShare {
                 .load(SeqCst)
                 .checked_sub(clock())
                 .filter(|life| *life > 0)?;
-            let bytes = slot.bytes.iter().flat_map(|part| part.load(SeqCst).to_ne_bytes());
-            let length = slot.length.load(SeqCst) as usize;
-            let bytes = bytes.take(length).collect();
+            let bytes = read(&slot.bytes, &slot.length);
             // What was replaced meanwhile could not be opened anyway.
             (slot.number.load(SeqCst) == number).then_some(Sealed {
                 number,
@@ -125,12 +123,7 @@ impl SessionShare for MappingShare {
             }
             slot.until.store(0, SeqCst);
             let number = slot.number.fetch_add(1, SeqCst) + 1;
-            for (part, bytes) in slot.bytes.iter().zip(sealed.chunks(8)) {
-                let mut whole = [0; 8];
-                whole[..bytes.len()].copy_from_slice(bytes);
-                part.store(u64::from_ne_bytes(whole), SeqCst);
-            }
-            slot.length.store(sealed.len() as u32, SeqCst);
+            write(&slot.bytes, &slot.length, sealed);
             slot.until.store(end(life), SeqCst);
             Some(number)
         })?
@@ -157,6 +150,61 @@ impl SessionShare for MappingShare {
             }
         });
     }
+
+    fn leave_beside(&self, number: u64, sealed: &[u8], life: Duration) {
+        if sealed.len() > SEALED_BESIDE {
+            return;
+        }
+        self.with(|slot| {
+            let (beside, own) = (&slot.beside, std::process::id());
+            let writer = beside.writer.load(SeqCst);
+            // Another process that writes at this moment writes the same.
+            let is_free = writer == 0 || (writer != own && !is_alive(writer));
+            if !is_free
+                || beside
+                    .writer
+                    .compare_exchange(writer, own, SeqCst, SeqCst)
+                    .is_err()
+            {
+                return;
+            }
+            if slot.number.load(SeqCst) == number {
+                beside.number.store(0, SeqCst);
+                write(&beside.bytes, &beside.length, sealed);
+                beside.until.store(end(life), SeqCst);
+                beside.number.store(number, SeqCst);
+            }
+            beside.writer.store(0, SeqCst);
+        });
+    }
+
+    fn beside(&self, number: u64) -> Option<Vec<u8>> {
+        self.with(|slot| {
+            let beside = &slot.beside;
+            if beside.number.load(SeqCst) != number || beside.until.load(SeqCst) <= clock() {
+                return None;
+            }
+            let bytes = read(&beside.bytes, &beside.length);
+            // What was replaced meanwhile could not be opened anyway.
+            (beside.number.load(SeqCst) == number).then_some(bytes)
+        })?
+    }
+}
+
+/// Sealed bytes out of the region.
+fn read(parts: &[AtomicU64], length: &AtomicU32) -> Vec<u8> {
+    let bytes = parts.iter().flat_map(|part| part.load(SeqCst).to_ne_bytes());
+    bytes.take(length.load(SeqCst) as usize).collect()
+}
+
+/// Sealed bytes into the region, where they have room.
+fn write(parts: &[AtomicU64], length: &AtomicU32, sealed: &[u8]) {
+    for (part, bytes) in parts.iter().zip(sealed.chunks(8)) {
+        let mut whole = [0; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        part.store(u64::from_ne_bytes(whole), SeqCst);
+    }
+    length.store(sealed.len() as u32, SeqCst);
 }
 
 /// The end of a life that begins now, on the shared clock.

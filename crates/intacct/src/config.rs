@@ -108,6 +108,8 @@ pub struct Config {
     pub calls: Option<Arc<dyn CallLimit>>,
     /// Where a session is kept that others use too.
     pub share: Option<Arc<dyn SessionShare>>,
+    /// The user's preferences are asked for even where another process has, with whom the session is shared.
+    pub asks_formatting: bool,
     /// Connections that clients of other companies use too; none keeps them to this client.
     pub connections: Option<Connections>,
 }
@@ -147,6 +149,7 @@ impl Config {
             limiter: None,
             calls: None,
             share: None,
+            asks_formatting: false,
             connections: None,
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! What it leaves is sealed: encrypted under a key that is made of all credentials and of everything else that decides
 //! where and as whom requests are sent. Who would sign in with other credentials, or under altered options, cannot open
-//! it and signs in anew; nor can it be read where it is kept.
+//! it and signs in anew; nor can it be read where it is kept. The user's formatting preferences lie beside it, for a few
+//! minutes, sealed in the same way.
 
 use crate::config::Config;
+use crate::formatting::UserFormatting;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::share::SessionShare;
@@ -19,6 +21,9 @@ use zeroize::Zeroizing;
 
 /// How long a session may be used for which the gateway reports no end.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// How long preferences are taken from others, which the user may change meanwhile.
+const FORMATTING_LIFE: Duration = Duration::from_secs(300);
 
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
@@ -40,17 +45,8 @@ pub(crate) type Opened = (Session, Option<i64>);
 /// The session that was left, if it can be opened.
 pub(crate) fn take(share: &dyn SessionShare, config: &Config) -> Option<Opened> {
     let sealed = share.load()?;
-    let (nonce, rest) = sealed.bytes.split_first_chunk::<NONCE_LEN>()?;
-    let mut rest = Zeroizing::new(rest.to_vec());
-    let place = share.place();
-    let text = key(config)?
-        .open_in_place(
-            Nonce::assume_unique_for_key(*nonce),
-            Aad::from(place.as_bytes()),
-            &mut rest,
-        )
-        .ok()?;
-    let inside: Inside<'_> = serde_json::from_slice(text).ok()?;
+    let text = open(config, &share.place(), &sealed.bytes)?;
+    let inside: Inside<'_> = serde_json::from_slice(&text).ok()?;
     let of = (inside.company, inside.entity);
     let session = Session::shared(
         Secret::new(&*inside.id),
@@ -76,10 +72,43 @@ pub(crate) fn leave(
         entity: session.entity.clone(),
         clock,
     };
-    let mut text = Zeroizing::new(serde_json::to_vec(&inside).ok()?);
+    let text = Zeroizing::new(serde_json::to_vec(&inside).ok()?);
+    let sealed = seal(config, &share.place(), text)?;
+    share.leave(&sealed, session.life_left().unwrap_or(ENDLESS))
+}
+
+/// The user's preferences that were left beside the session of this number, if they can be opened.
+pub(crate) fn take_formatting(
+    share: &dyn SessionShare,
+    config: &Config,
+    number: u64,
+) -> Option<UserFormatting> {
+    let text = open(config, &place_beside(share, number), &share.beside(number)?)?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Leaves the user's preferences beside the session of this number.
+pub(crate) fn leave_formatting(
+    share: &dyn SessionShare,
+    config: &Config,
+    number: u64,
+    formatting: &UserFormatting,
+) {
+    let text = serde_json::to_vec(formatting).ok().map(Zeroizing::new);
+    if let Some(sealed) = text.and_then(|text| seal(config, &place_beside(share, number), text)) {
+        share.leave_beside(number, &sealed, FORMATTING_LIFE);
+    }
+}
+
+/// What preferences are sealed for: those of one session cannot be opened as those of another, nor as a session.
+fn place_beside(share: &dyn SessionShare, number: u64) -> String {
+    format!("{} formatting {number}", share.place())
+}
+
+/// Encrypts a text for a place.
+fn seal(config: &Config, place: &str, mut text: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
     let mut nonce = [0; NONCE_LEN];
     SystemRandom::new().fill(&mut nonce).ok()?;
-    let place = share.place();
     let tag = key(config)?
         .seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
@@ -87,8 +116,23 @@ pub(crate) fn leave(
             &mut text,
         )
         .ok()?;
-    let sealed = [&nonce[..], &text, tag.as_ref()].concat();
-    share.leave(&sealed, session.life_left().unwrap_or(ENDLESS))
+    Some([&nonce[..], &text, tag.as_ref()].concat())
+}
+
+/// The text that was sealed for a place, under the same configuration.
+fn open(config: &Config, place: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut rest = Zeroizing::new(rest.to_vec());
+    let length = key(config)?
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(place.as_bytes()),
+            &mut rest,
+        )
+        .ok()?
+        .len();
+    rest.truncate(length);
+    Some(rest)
 }
 
 /// The key of a configuration: equal for those that lead to the same company as the same user in the same way.

@@ -24,6 +24,13 @@ pub trait SessionShare: Send + Sync {
 
     /// The gateway does not take the session of this number any more.
     fn forget(&self, number: u64);
+
+    /// Keeps something sealed beside the session of this number, so long at most; nothing where another session was left
+    /// meanwhile.
+    fn leave_beside(&self, number: u64, sealed: &[u8], life: Duration);
+
+    /// What is kept beside the session of this number.
+    fn beside(&self, number: u64) -> Option<Vec<u8>>;
 }
 
 /// A session as it is kept.

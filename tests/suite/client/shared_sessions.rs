@@ -6,6 +6,7 @@ use std::thread;
 use postgres::Client;
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::sql::{run, texts};
 use sage_intacct_fdw_tests::tap::Answer;
 use sage_intacct_fdw_tests::wait::until;
 
@@ -188,4 +189,46 @@ fn who_ends_while_it_signs_in_leaves_it_to_the_next() {
         assert_eq!(waiting.join().expect("it ends").expect("rows"), 1, "{end}");
         assert_eq!(requests(&shared), (3, 2), "{end}");
     }
+}
+
+#[test]
+fn the_users_preferences_are_asked_for_once() {
+    let shared = shared("share_formatting");
+    const TIMES: &str = "SELECT whenmodified FROM customer WHERE recordno < 40 ORDER BY recordno";
+    let asked = || {
+        let all = shared.gateway.tap.requests();
+        shared.gateway.tap.forget();
+        all.iter()
+            .filter(|xml| xml.contains("<readUserFormatting"))
+            .count()
+    };
+    let times = |client: &mut Client| texts(client, TIMES, "|", "NULL");
+    let mut first = shared.connect();
+    run(
+        &mut first,
+        "ALTER FOREIGN TABLE customer ADD whenmodified timestamptz",
+    );
+    let expected = times(&mut first);
+    assert!(expected.len() > 3);
+    assert_eq!(asked(), 1);
+    for _ in 0..3 {
+        assert_eq!(times(&mut shared.connect()), expected);
+    }
+    assert_eq!(asked(), 0);
+    // Who lets go of the session, perhaps because they have changed, asks anew, for the others too.
+    run(&mut first, "SELECT sage_intacct.disconnect('acme')");
+    assert_eq!(times(&mut first), expected);
+    assert_eq!(asked(), 1);
+    assert_eq!(times(&mut shared.connect()), expected);
+    assert_eq!(asked(), 0);
+    // Preferences are those of one session: the one who opens the next has them, and the first who takes it asks.
+    shared.gateway.expire_sessions();
+    for expect in [0, 1, 0] {
+        assert_eq!(times(&mut shared.connect()), expected);
+        assert_eq!(asked(), expect);
+    }
+    run(&mut first, "ALTER SERVER acme OPTIONS (SET share_sessions 'off')");
+    assert_eq!(times(&mut shared.connect()), expected);
+    assert_eq!(times(&mut shared.connect()), expected);
+    assert_eq!(asked(), 2);
 }

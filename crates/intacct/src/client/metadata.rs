@@ -16,6 +16,7 @@ impl Client {
     /// # Errors
     /// What the gateway refuses, and what keeps its answer from arriving: see [`ErrorKind`](crate::ErrorKind).
     pub async fn formatting(&self) -> Result<UserFormatting, Error> {
+        self.recall_formatting().await?;
         if let Some(known) = self.known_formatting() {
             return Ok(known);
         }
@@ -26,6 +27,24 @@ impl Client {
             Err(error) => return Err(error),
         };
         self.take_formatting(answer)
+    }
+
+    /// Takes over what another process has asked for in the session that they share. Signs in where none is open, which
+    /// the request for them would do.
+    ///
+    /// # Errors
+    /// What the sign-in failed with.
+    pub(super) async fn recall_formatting(&self) -> Result<(), Error> {
+        let requester = &self.inner.requester;
+        let is_settled = self.known_formatting().is_some() || requester.config.asks_formatting;
+        if is_settled || requester.config.share.is_none() {
+            return Ok(());
+        }
+        requester.session().await?;
+        if let Some(formatting) = requester.shared_formatting() {
+            self.remember(formatting);
+        }
+        Ok(())
     }
 
     /// Whether a failure means that a company of dtd version 2.1 does not take the functions of 3.0, by which metadata
@@ -154,6 +173,7 @@ impl Client {
             )),
         };
         let formatting = formatting.map_err(|error| self.place(error, None, FUNCTION))?;
+        self.inner.requester.share_formatting(&formatting);
         Ok(self.remember(formatting))
     }
 }

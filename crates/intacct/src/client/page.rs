@@ -141,6 +141,8 @@ impl Client {
         if need_formatting && dtd_version == DtdVersion::V2_1 {
             // 2.1 has no function for it that could ride along.
             self.formatting().await?;
+        } else if need_formatting {
+            self.recall_formatting().await?;
         }
         let context = RenderContext { zone: self.zone() };
         let body = render_function(kind, query, page, &context).map_err(at)?;

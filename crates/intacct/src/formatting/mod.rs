@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::xml::tree::Element;
 
 /// How the gateway writes dates and times for the signed-in user (`readUserFormatting`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct UserFormatting {
     /// `en_US.UTF-8` and the like.
     pub locale: String,

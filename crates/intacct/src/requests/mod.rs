@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::endpoint;
 use crate::error::classify::{Retry, precedes_execution, refusal};
 use crate::error::{Error, ErrorKind, Level};
+use crate::formatting::UserFormatting;
 use crate::limiter::Limiter;
 use crate::mask::Mask;
 use crate::observer::{Event, Outcome};
@@ -114,6 +115,24 @@ impl Requester {
             session.set_number(number);
         }
         Ok(session)
+    }
+
+    /// The user's preferences that another process has asked for in the present session, if it is shared.
+    pub(crate) fn shared_formatting(&self) -> Option<UserFormatting> {
+        let (share, number) = self.shared_session()?;
+        sealed_session::take_formatting(share, &self.config, number)
+    }
+
+    /// Leaves the user's preferences for the processes that share the session.
+    pub(crate) fn share_formatting(&self, formatting: &UserFormatting) {
+        if let Some((share, number)) = self.shared_session() {
+            sealed_session::leave_formatting(share, &self.config, number, formatting);
+        }
+    }
+
+    fn shared_session(&self) -> Option<(&dyn SessionShare, u64)> {
+        let number = self.session.live()?.number()?;
+        Some((self.config.share.as_deref()?, number))
     }
 
     fn take(&self, share: &dyn SessionShare) -> Option<Session> {

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 struct Shelf {
     place: String,
     kept: Mutex<Option<Sealed>>,
+    beside: Mutex<Option<(u64, Vec<u8>)>>,
 }
 
 impl SessionShare for Shelf {
@@ -34,6 +35,15 @@ impl SessionShare for Shelf {
 
     fn used(&self, _number: u64, _life: Duration) {}
     fn forget(&self, _number: u64) {}
+
+    fn leave_beside(&self, number: u64, sealed: &[u8], _life: Duration) {
+        *self.beside.lock().expect("no panic") = Some((number, sealed.to_vec()));
+    }
+
+    fn beside(&self, number: u64) -> Option<Vec<u8>> {
+        let beside = self.beside.lock().expect("no panic").clone();
+        beside.filter(|(of, _)| *of == number).map(|(_, sealed)| sealed)
+    }
 }
 
 fn config() -> Config {
@@ -102,6 +112,7 @@ fn a_session_is_opened_with_the_same_credentials_only() {
     let elsewhere = Shelf {
         place: "5/18".into(),
         kept: Mutex::new(shelf.load()),
+        ..Shelf::default()
     };
     assert!(take(&elsewhere, &config()).is_none(), "another mapping");
     for at in 0..sealed.len() {
@@ -111,6 +122,7 @@ fn a_session_is_opened_with_the_same_credentials_only() {
         let torn = Shelf {
             place: "5/17".into(),
             kept: Mutex::new(elsewhere.load()),
+            ..Shelf::default()
         };
         assert!(take(&torn, &config()).is_none(), "{at}");
     }
@@ -123,4 +135,29 @@ fn no_two_seals_are_alike() {
     let first = shelf.load().expect("kept").bytes;
     leave(&shelf, &config(), &session(), None);
     assert_ne!(shelf.load().expect("kept").bytes, first);
+}
+
+#[test]
+fn preferences_are_those_of_one_session_and_of_the_same_credentials() {
+    let shelf = Shelf::default();
+    let formatting = UserFormatting {
+        locale: "en_US.UTF-8".into(),
+        date_format: "/mdY".into(),
+        gmt_offset_seconds: -28_800,
+        clock: 24,
+    };
+    assert_eq!(take_formatting(&shelf, &config(), 7), None);
+    leave_formatting(&shelf, &config(), 7, &formatting);
+    assert_eq!(take_formatting(&shelf, &config(), 7), Some(formatting));
+    assert_eq!(take_formatting(&shelf, &config(), 8), None);
+    let mut other = config();
+    other.url = "https://api.intacct.com/other".into();
+    assert_eq!(take_formatting(&shelf, &other, 7), None);
+    // Neither those of a session that was left before, nor a session.
+    let (_, sealed) = shelf.beside.lock().expect("no panic").take().expect("left");
+    shelf.leave_beside(8, &sealed, Duration::ZERO);
+    assert_eq!(take_formatting(&shelf, &config(), 8), None);
+    leave(&shelf, &config(), &session(), None);
+    shelf.leave_beside(7, &shelf.load().expect("kept").bytes, Duration::ZERO);
+    assert_eq!(take_formatting(&shelf, &config(), 7), None);
 }
