@@ -1,5 +1,6 @@
 //! A batch of outer rows, and how many of them make one.
 
+use crate::exec::scan::UnderWay;
 use intacct::Condition;
 use pgrx::pg_sys;
 
@@ -19,6 +20,8 @@ pub struct Batch {
     pub whole: bool,
     /// The inner side was asked, and its rows are still to be taken in.
     pub pending: bool,
+    /// Its answer, set aside while the inner side is asked for further batches.
+    pub answer: Option<UnderWay>,
 }
 
 impl Batch {
@@ -37,6 +40,7 @@ impl Batch {
             conditions: Vec::new(),
             whole: false,
             pending: false,
+            answer: None,
         }
     }
 

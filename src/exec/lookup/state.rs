@@ -11,6 +11,7 @@ use crate::ffi;
 use crate::io::Stream;
 use crate::private::{Join, LookupPrivate};
 use pgrx::{PgList, PgMemoryContexts, pg_sys};
+use std::collections::VecDeque;
 
 /// The state of the node. Owned by the executor's memory context, so that an error drops it too.
 pub struct Lookup {
@@ -32,8 +33,9 @@ pub struct Lookup {
     pub(super) whole: Whole,
     pub(super) sizes: Option<Sizes>,
     batches: u64,
-    current: Option<Batch>,
-    ahead: Option<Batch>,
+    pub(super) current: Option<Batch>,
+    /// Batches that have been collected and asked for, in their order.
+    pub(super) ahead: VecDeque<Batch>,
     pub(super) outer_ended: bool,
     row: Option<OuterRow>,
     pub(super) values: Vec<pg_sys::Datum>,
@@ -134,7 +136,7 @@ impl Lookup {
                 sizes: None,
                 batches: 0,
                 current: None,
-                ahead: None,
+                ahead: VecDeque::new(),
                 outer_ended: false,
                 row: None,
                 values: Vec::new(),
@@ -231,21 +233,54 @@ impl Lookup {
                     }
                 }
                 if matches!(self.whole, Whole::Known) {
-                    return self.next_of_known();
+                    match self.ahead.pop_front() {
+                        Some(batch) => self.current = Some(batch),
+                        None => return self.next_of_known(),
+                    }
+                    continue;
                 }
-                let Some(batch) = self.ahead.take().or_else(|| self.collect()) else {
+                self.ask_ahead();
+                let Some(mut batch) = self.ahead.pop_front() else {
                     if matches!(self.whole, Whole::Asked) {
                         self.receive_whole();
                         continue;
                     }
                     return false;
                 };
-                self.receive(&batch);
-                let reads_ahead = self.sizes.is_some_and(|sizes| sizes.reads_ahead());
+                let is_complete = self.receive(&mut batch);
                 self.current = Some(batch);
-                if reads_ahead && !self.is_rechecking() {
-                    self.ahead = self.collect();
+                if !is_complete {
+                    self.turn_to_whole();
+                } else if self.reads_ahead() {
+                    self.ask_ahead();
                 }
+            }
+        }
+    }
+
+    /// Whether further lists are asked for before they are needed.
+    fn reads_ahead(&self) -> bool {
+        // SAFETY: main thread.
+        let is_rechecking = unsafe { self.is_rechecking() };
+        !is_rechecking && self.sizes.is_some_and(|sizes| sizes.reads_ahead())
+    }
+
+    /// Collects batches until as many are under way as may be asked for at once. One is without further ado: the one that is
+    /// needed.
+    unsafe fn ask_ahead(&mut self) {
+        loop {
+            let most = match self.reads_ahead() {
+                // SAFETY: main thread; the inner side is a scan of ours.
+                true => unsafe { self.most_under_way() },
+                false => 1,
+            };
+            if self.ahead.len() >= most {
+                return;
+            }
+            // SAFETY: same contract as the caller's.
+            match unsafe { self.collect() } {
+                Some(batch) => self.ahead.push_back(batch),
+                None => return,
             }
         }
     }
@@ -274,8 +309,15 @@ impl Lookup {
             if self.outer_ended || matches!(self.whole, Whole::Asked) {
                 return None;
             }
+            let is_first = self.ahead.is_empty();
             if self.wants_whole() {
-                self.ask_whole();
+                // What is under way has been paid for.
+                if is_first {
+                    self.ask_whole();
+                }
+                return None;
+            }
+            if !is_first && self.table.is_full() {
                 return None;
             }
             let sizes = match self.sizes {
@@ -312,9 +354,11 @@ impl Lookup {
 
     /// A batch without rows.
     unsafe fn begin_batch(&mut self) -> Batch {
-        // SAFETY: main thread; the batch before has been received, and none of its rows is at hand.
+        // SAFETY: main thread; where no batch is under way, none of the rows of the one before is at hand.
         unsafe {
-            self.table.unload_if_full(&self.keys);
+            if self.ahead.is_empty() {
+                self.table.unload_if_full(&self.keys);
+            }
             self.batches += 1;
             let number = self.batches;
             self.in_query_memory(|_| Batch::new(number))
@@ -329,8 +373,12 @@ impl Lookup {
                 return;
             };
             let number = batch.number;
-            let found =
-                self.in_row_memory(|lookup| lookup.table.ask(&lookup.keys, hash, &lookup.values, number));
+            let first = self.ahead.front().map_or(number, |first| first.number);
+            let found = self.in_row_memory(|lookup| {
+                lookup
+                    .table
+                    .ask(&lookup.keys, hash, &lookup.values, number, first)
+            });
             let Found::New(entry) = found else {
                 self.counts.known += 1;
                 return;
@@ -366,6 +414,7 @@ impl Lookup {
             batch.pending = true;
             self.ask_for(condition);
             if !self.is_rechecking() {
+                batch.answer = Some(self.scan().set_aside());
                 self.count_whole();
             }
         }
@@ -385,18 +434,24 @@ impl Lookup {
         }
     }
 
-    /// Takes in the rows of a batch that was asked for.
-    unsafe fn receive(&mut self, batch: &Batch) {
+    /// Takes in the rows of a batch that was asked for; `false`: the rest of them costs more than all rows, which are to be read.
+    unsafe fn receive(&mut self, batch: &mut Batch) -> bool {
         // SAFETY: nodes that the executor has made ready, on the main thread.
         unsafe {
             if !batch.pending {
-                return;
+                return true;
+            }
+            if let Some(answer) = batch.answer.take() {
+                self.scan().take_up(answer);
             }
             // That there is a row is all that these want to know.
             let one = matches!(self.private.join, Join::Semi | Join::Anti)
                 && self.private.conditions == self.private.keys;
             let mut is_empty = true;
             while let Some((slot, hash)) = self.next_inner() {
+                if is_empty && self.is_dearer_than_whole() {
+                    return false;
+                }
                 is_empty = false;
                 let number = batch.number;
                 self.in_row_memory(|lookup| {
@@ -418,6 +473,7 @@ impl Lookup {
                 sizes.grow_to_lists();
             }
         }
+        true
     }
 
     /// Starts over. What is known of keys is kept, unless other parameters have changed what the inner side reads.
@@ -448,7 +504,7 @@ impl Lookup {
         // SAFETY: stores are ended once; the slot may point into one.
         unsafe {
             ffi::ExecClearTuple(self.outer_slot);
-            for batch in [self.current.take(), self.ahead.take()].into_iter().flatten() {
+            for batch in self.current.take().into_iter().chain(self.ahead.drain(..)) {
                 batch.end();
             }
             self.scan().stop();

@@ -43,7 +43,7 @@ const ENTRY_OVERHEAD: usize = 16;
 pub enum Found {
     /// Not requested yet, or requested without waiting for the result.
     New(u32),
-    /// It is being asked for by the same batch.
+    /// It is being asked for, by the same batch or one before it.
     Asked,
     /// Its rows are known.
     Known,
@@ -68,12 +68,17 @@ impl Table {
         }
     }
 
+    /// Whether the keys alone take more than the memory that they may.
+    pub fn is_full(&self) -> bool {
+        self.keys_used > self.bound
+    }
+
     /// Moves all keys to the file, if they alone take more than the memory that they may. Entries are others afterwards.
     ///
     /// # Safety
     /// Main thread; no key is being asked for.
     pub unsafe fn unload_if_full(&mut self, keys: &Keys) {
-        if self.keys_used <= self.bound {
+        if !self.is_full() {
             return;
         }
         let side = self.side;
@@ -164,18 +169,26 @@ impl Table {
         unsafe { self.rows.close() };
     }
 
-    /// The key of an outer row, which `batch` asks for if it is new.
+    /// The key of an outer row, which `batch` asks for if it is new. Batches from number `first` on are under way.
     ///
     /// # Safety
     /// Main thread; values of the keys' types.
-    pub unsafe fn ask(&mut self, keys: &Keys, hash: u32, values: &[pg_sys::Datum], batch: u64) -> Found {
+    pub unsafe fn ask(
+        &mut self,
+        keys: &Keys,
+        hash: u32,
+        values: &[pg_sys::Datum],
+        batch: u64,
+        first: u64,
+    ) -> Found {
         // SAFETY: same contract as this function.
         unsafe {
             if let Some(index) = self.find(keys, hash, values, Side::Outer) {
                 let entry = &mut self.entries[index as usize];
                 return match entry.answered {
                     true => Found::Known,
-                    false if entry.batch == batch => Found::Asked,
+                    false if entry.batch >= first => Found::Asked,
+                    // By a batch that was cancelled.
                     false => {
                         entry.batch = batch;
                         Found::New(index)

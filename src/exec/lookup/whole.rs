@@ -39,7 +39,53 @@ impl Lookup {
                 None => Whole::No,
             };
         }
-        matches!(self.whole, Whole::Pages(pages) if scan.received.meter.stats().calls >= pages)
+        // SAFETY: as above.
+        matches!(self.whole, Whole::Pages(pages) if unsafe { self.spent() } >= pages)
+    }
+
+    /// Calls so far. What has been asked for and has not left yet is among them.
+    unsafe fn spent(&self) -> u64 {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        let calls = unsafe { self.scan() }.received.meter.stats().calls;
+        let counts = u64::from(!matches!(self.whole, Whole::Unknown | Whole::No));
+        calls.max(self.counts.lists + counts)
+    }
+
+    /// How many lists may be under way: as many as requests to the server, as long as each had its rows in one page. Where they have
+    /// more, these are asked for at once, and after each list the table may have become cheaper. Until the user's preferences are
+    /// known it is one, since each would ask for them.
+    pub(super) unsafe fn most_under_way(&self) -> usize {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        unsafe {
+            let scan = self.scan();
+            let has_more_pages = scan.received.meter.stats().calls > self.counts.lists + 1;
+            match has_more_pages || scan.asks_formatting() {
+                true => 1,
+                false => scan.table.server.max_concurrency.max(1),
+            }
+        }
+    }
+
+    /// Whether the rest of the answer whose first page is at hand costs more than the whole table may still cost.
+    pub(super) unsafe fn is_dearer_than_whole(&mut self) -> bool {
+        // SAFETY: main thread; the inner side is a scan of ours.
+        unsafe {
+            let left = self.scan().pages_left();
+            left > 0 && matches!(self.whole, Whole::Pages(pages) if self.spent() + left > pages)
+        }
+    }
+
+    /// Drops the answers that are under way, and reads all rows in their place. Outer rows that were collected stay.
+    pub(super) unsafe fn turn_to_whole(&mut self) {
+        for batch in self.current.iter_mut().chain(&mut self.ahead) {
+            batch.answer = None;
+            batch.pending = false;
+        }
+        // SAFETY: main thread; no row of a batch is at hand.
+        unsafe {
+            self.ask_whole();
+            self.receive_whole();
+        }
     }
 
     /// Asks for all rows. Does not wait for them.

@@ -13,5 +13,5 @@ pub use callbacks::{
     Running, begin_foreign_scan, end_foreign_scan, iterate_foreign_scan, recheck_foreign_scan,
     rescan_foreign_scan, state,
 };
-pub use state::ScanState;
+pub use state::{ScanState, UnderWay};
 pub use stats::ScanStats;

@@ -114,6 +114,9 @@ pub(super) enum ScanPhase {
     },
 }
 
+/// An answer that was set aside.
+pub struct UnderWay(ScanPhase);
+
 /// Where further pages come from.
 pub(super) enum Rest {
     /// There are none.
@@ -417,6 +420,38 @@ impl ScanState {
         } = &mut self.progress
         {
             stream.ask();
+        }
+    }
+
+    /// Takes out the answer that is under way, so that the scan can be asked for something else before it is read.
+    pub fn set_aside(&mut self) -> UnderWay {
+        UnderWay(std::mem::replace(&mut self.progress, ScanPhase::Idle))
+    }
+
+    /// Goes on with an answer that was set aside; what is under way is cancelled.
+    pub fn take_up(&mut self, answer: UnderWay) {
+        self.progress = answer.0;
+    }
+
+    /// Whether the user's preferences are needed, and not known yet.
+    pub fn asks_formatting(&self) -> bool {
+        let knows = |client: &Client| client.known_formatting().is_some();
+        self.plan.need_formatting && !self.client.as_ref().is_some_and(knows)
+    }
+
+    /// Pages of the answer that are still to come, as far as the one at hand shows.
+    pub fn pages_left(&self) -> u64 {
+        match &self.progress {
+            ScanPhase::Reading {
+                page,
+                pages: 1..,
+                rest: Rest::Gateway(_),
+                ..
+            } => page
+                .remaining
+                .unwrap_or(0)
+                .div_ceil(self.table.page_size().into()),
+            _ => 0,
         }
     }
 

@@ -81,9 +81,12 @@ pub unsafe fn lookup(
             startup: request,
             total: calls * request + received * per_row,
         };
+        // As the other joins: rows that find none are not counted as joined.
+        let joined = (*sides.joined).rows;
+        let joined = joined.min(received.max(joined - outer_rows));
         let local = outer_rows
             * (pg_sys::cpu_tuple_cost + pg_sys::cpu_operator_cost * keys.clauses.len() as f64)
-            + (*sides.joined).rows * pg_sys::cpu_tuple_cost;
+            + joined * pg_sys::cpu_tuple_cost;
         // The first list waits for as many outer rows as it has keys.
         let first = (list / asked).min(1.0);
         let outer_run = (*outer).total_cost - (*outer).startup_cost;

@@ -1,8 +1,12 @@
 //! Lookup joins: the answers are those of PostgreSQL's own joins, and the requests are lists of keys.
 
 use postgres::Client;
+use postgres::error::SqlState;
+use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::{Company, small};
 use sage_intacct_fdw_tests::sql::texts;
+use sage_intacct_fdw_tests::tap::Answer;
+use std::thread;
 
 /// A local table with keys that match, keys that do not, NULLs, and keys that come again.
 const SETUP: &str = "
@@ -296,6 +300,69 @@ fn keys_that_outgrow_the_memory_are_asked_once() {
                 let most = 2 * (lists + usize::div_ceil(matches, 49)).min(pages + 2) + 3;
                 assert!(asked <= most, "{asked} requests, at most {most}: {batch} {sql}");
             }
+        }
+    }
+}
+
+/// Lists of keys travel side by side, as many as the server takes requests, and as soon as a table turns out small they stop.
+#[test]
+fn lists_travel_side_by_side() {
+    let company = Company::start_with("lookups_at_once", small().rows("ARINVOICE", 3000));
+    company.import("arinvoice");
+    let mut client = company.connect();
+    client
+        .batch_execute(
+            "ALTER SERVER acme OPTIONS (ADD max_concurrency '4', ADD page_size '30'); ANALYZE arinvoice;
+             CREATE TABLE c AS SELECT recordno, recordid FROM arinvoice;
+             CREATE TABLE k AS SELECT i, recordno, recordid FROM generate_series(1, 300) i JOIN c ON recordno = i * 7; ANALYZE k;
+             SET sage_intacct.push_lookups = on; SET sage_intacct.lookup_batch = 25; SET jit = off;
+             SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off",
+        )
+        .expect("tables");
+    // Signed in, with the user's preferences known.
+    rows(&mut client, "SELECT totaldue FROM arinvoice WHERE recordno = 1");
+    for (sql, at_once) in [
+        // Three lists, and the count that travels with the third.
+        (
+            "SELECT k.i, a.recordid FROM k JOIN arinvoice a ON a.recordno = k.recordno ORDER BY 1",
+            4,
+        ),
+        (
+            "SELECT k.i, a.recordno FROM k LEFT JOIN arinvoice a ON a.recordid = k.recordid ORDER BY 1",
+            4,
+        ),
+        (
+            "SELECT k.i FROM k WHERE NOT EXISTS (SELECT FROM arinvoice a WHERE a.recordno = k.recordno + 1) ORDER BY 1",
+            4,
+        ),
+        // The first may be enough.
+        (
+            "SELECT k.i, a.recordid FROM k JOIN arinvoice a ON a.recordno = k.recordno LIMIT 290",
+            1,
+        ),
+    ] {
+        assert!(plan(&mut client, sql).contains("Intacct Lookup Join"), "{sql}");
+        company.gateway.tap.rule(|_| Answer::Stall);
+        let pid = cluster::backend(&mut client);
+        let running = thread::spawn(move || {
+            let code = client
+                .simple_query(sql)
+                .err()
+                .and_then(|error| error.code().cloned());
+            (client, code)
+        });
+        company.gateway.tap.wait_for_stalled(at_once);
+        company.cancel(pid);
+        let (back, code) = running.join().expect("it ends");
+        client = back;
+        assert_eq!(code, Some(SqlState::QUERY_CANCELED));
+        company.gateway.tap.wait_for_stalled(0);
+        company.gateway.tap.pass();
+        let expected = rows(&mut client, &sql.replace("arinvoice a", "c a"));
+        let got = rows(&mut client, sql);
+        match sql.contains("LIMIT") {
+            true => assert_eq!(got.len(), expected.len()),
+            false => assert!(got == expected, "{sql}"),
         }
     }
 }
