@@ -72,7 +72,7 @@ fuzz-mirrors: build ## N rounds of change and misfortune for mirrors (default 20
 fuzz-parser: ## random texts for the parser of the connector's syntax, SECONDS_TO_RUN seconds (default 600)
 	@scripts/fuzz-parser
 
-bench: setup ## measurements, reported as ratios; PART=interrupts, queries, planning, scans, "scans short", mirrors, companies or writes
+bench: setup ## measurements, reported as ratios; PART=interrupts, queries, planning, lookups, scans, "scans short", mirrors, companies or writes
 	@scripts/bench $(PART)
 
 matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own

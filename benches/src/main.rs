@@ -1,6 +1,6 @@
 //! Measurements, run by `make bench`. Each line says what was measured, and what it is measured against.
 //!
-//! Arguments name the parts to run (`interrupts`, `queries`, `planning`, `scans`, `mirrors`, `companies`, `writes`,
+//! Arguments name the parts to run (`interrupts`, `queries`, `planning`, `lookups`, `scans`, `mirrors`, `companies`, `writes`,
 //! `scale`); `short` leaves the million rows out.
 //!
 //! `make bench` starts a throw-away cluster and hands its coordinates over in the environment; the gateway is the
@@ -12,6 +12,7 @@ mod company;
 mod floor;
 mod gateway;
 mod interrupts;
+mod lookups;
 mod mirrors;
 mod moving;
 mod planning;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("planning") {
         planning::run(&mut report);
+    }
+    if is_wanted("lookups") {
+        lookups::run(&mut report);
     }
     if is_wanted("mirrors") {
         mirrors::run(&mut report);
