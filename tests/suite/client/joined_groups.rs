@@ -244,3 +244,45 @@ fn joined_groups_are_those_of_postgresql() {
         assert!(wrong.is_empty(), "{settings}\n{}", wrong.join("\n\n"));
     }
 }
+
+/// Keys that are the same in every row: where there is no row, there is no group.
+#[test]
+fn without_rows_there_is_no_group_of_a_constant() {
+    let (_company, mut client) = start("constant_groups");
+    const NONE: &str = "i.recordno < 0 AND i.state = 'Paid'";
+    let mut statements: Vec<String> = [
+        "SELECT 'x'::text, count(*), count(i.totaldue) FROM arinvoice i WHERE {} GROUP BY 1",
+        "SELECT lower('X'), count(DISTINCT i.whencreated), sum(1) FROM arinvoice i WHERE {} GROUP BY 1",
+        "SELECT v.k, count(*), sum(coalesce(i.totaldue, 0)) FROM (VALUES (1, 'a')) v(n, k), arinvoice i WHERE {} GROUP BY v.k",
+        "SELECT v.k, count(*) FROM (VALUES ('C-00002'::text)) v(k) LEFT JOIN arinvoice i ON i.customerid = v.k WHERE {} GROUP BY v.k",
+        "SELECT DISTINCT 'x'::text FROM arinvoice i WHERE {}",
+        "SELECT 1, count(*) FROM arinvoice i WHERE {} GROUP BY ROLLUP (1)",
+        "SELECT count(*) FROM arinvoice i WHERE {} GROUP BY ()",
+        "SELECT 'x'::text, count(*) FROM arinvoice i WHERE {} GROUP BY GROUPING SETS ((1), ())",
+        "SELECT 'x'::text, count(*) FILTER (WHERE i.state = 'Paid') FROM arinvoice i WHERE {} GROUP BY 1 HAVING count(*) >= 0",
+        "SELECT r.region, count(*) FROM arinvoice i CROSS JOIN region r WHERE {} GROUP BY r.region",
+        "SELECT count(*), trim_scale(sum(i.totaldue)) FROM arinvoice i CROSS JOIN region r WHERE {}",
+        "SELECT 'x'::text, count(*) FROM (SELECT * FROM arinvoice UNION ALL SELECT * FROM arinvoice) i WHERE {} GROUP BY 1",
+    ]
+    .map(|statement| statement.replace("{}", NONE))
+    .into();
+    // With rows there is one.
+    for number in 0..statements.len() {
+        statements.push(statements[number].replace("< 0", "> 0"));
+    }
+    for statement in statements {
+        for settings in [
+            "RESET ALL",
+            "SET enable_hashjoin = off; SET enable_mergejoin = off",
+            "SET enable_hashagg = off",
+        ] {
+            let mut of = |path: &str| {
+                client
+                    .batch_execute(&format!("{settings}; SET search_path = {path}, shared"))
+                    .expect("settings");
+                sorted(rows(&mut client, &statement), "")
+            };
+            assert_eq!(of("there"), of("here"), "{settings}\n{statement}");
+        }
+    }
+}

@@ -83,6 +83,11 @@ impl<'s, 'a> Finisher<'s, 'a> {
         Some(())
     }
 
+    /// Whether a gateway groups by anything.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     unsafe fn groups_by(&self, column: *mut pg_sys::Node) -> bool {
         // SAFETY: valid nodes of the current planning.
         self.keys

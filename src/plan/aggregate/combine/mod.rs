@@ -135,6 +135,10 @@ impl CombinedAggregate {
                 };
                 finals.push((last.cast(), 0));
             }
+            // A gateway's one group is there even if it has no row; a group of the statement is not, be its key the same in all.
+            if !keys.is_empty() && !finisher.has_keys() {
+                return None;
+            }
             let (sorted, counts_values) = (finisher.has_distinct, finisher.counts_values);
             let columns = keys
                 .into_iter()
