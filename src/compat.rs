@@ -148,6 +148,26 @@ pub unsafe fn needed_grouping(root: *mut pg_sys::PlannerInfo, distinct: bool) ->
     }
 }
 
+/// An expression as it is below the step that makes a statement's groups. PostgreSQL 18 notes in the columns of a key that
+/// a grouping set may make it null; what is grouped, and the keys of a step of grouping within the core, have no such mark.
+///
+/// # Safety
+/// A valid expression of the current planning.
+pub unsafe fn below_grouping(
+    #[allow(unused_variables)] root: *mut pg_sys::PlannerInfo,
+    expression: *mut pg_sys::Node,
+) -> *mut pg_sys::Node {
+    // SAFETY: the caller guarantees valid nodes; a copy is changed, not what is read.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        if (*root).group_rtindex > 0 && !(*(*root).parse).groupingSets.is_null() {
+            let step = pg_sys::bms_make_singleton((*root).group_rtindex);
+            return pg_sys::remove_nulling_relids(expression, step, std::ptr::null());
+        }
+    }
+    expression
+}
+
 /// The members of an equivalence class, those of the relation `relid` included when it is a partition or a branch of
 /// a UNION ALL. PostgreSQL 18 keeps the latter in lists of their own (`ec_childmembers`, by relation).
 ///

@@ -223,6 +223,47 @@ pub unsafe fn may_vary(expression: *mut pg_sys::Node) -> bool {
     unsafe { walk(expression, std::ptr::null_mut()) }
 }
 
+/// Columns of an expression that stand neither in an aggregate nor in one of these expressions.
+///
+/// # Safety
+/// Main thread; `expression` must be null or a valid expression or list of such, `within` valid expressions.
+pub unsafe fn columns_outside(
+    expression: *mut pg_sys::Node,
+    within: &[*mut pg_sys::Node],
+) -> Vec<*mut pg_sys::Node> {
+    struct Search<'a> {
+        within: &'a [*mut pg_sys::Node],
+        found: Vec<*mut pg_sys::Node>,
+    }
+    unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut std::ffi::c_void) -> bool {
+        use pg_sys::NodeTag::{T_Aggref, T_GroupingFunc, T_Var};
+        // SAFETY: called by the core for the nodes of a valid expression, with the context given below.
+        unsafe {
+            let search = &mut *context.cast::<Search>();
+            let is_node = |known: &*mut pg_sys::Node| pg_sys::equal(known.cast(), node.cast());
+            if node.is_null()
+                || pgrx::is_a(node, T_Aggref)
+                || pgrx::is_a(node, T_GroupingFunc)
+                || search.within.iter().any(is_node)
+            {
+                return false;
+            }
+            if pgrx::is_a(node, T_Var) {
+                if !search.found.iter().any(is_node) {
+                    search.found.push(node);
+                }
+                return false;
+            }
+            pg_sys::expression_tree_walker(node, Some(walk), context)
+        }
+    }
+    let found = Vec::new();
+    let mut search = Search { within, found };
+    // SAFETY: same contract as this function.
+    unsafe { walk(expression, (&raw mut search).cast()) };
+    search.found
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};

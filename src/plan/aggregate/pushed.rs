@@ -69,10 +69,7 @@ impl Statement {
                 (false, true) => ((*parse).havingQual.cast(), (*root).upper_targets[stage as usize]),
                 (false, false) => (extra.as_ref()?.havingQual.cast(), (*output).reltarget),
             };
-            // PostgreSQL 18 notes in each key that a grouping set may null it.
-            let nulls_keys = cfg!(feature = "pg18") && !(*parse).groupingSets.is_null();
             let refused = (*parse).hasTargetSRFs
-                || nulls_keys
                 || (*parse).hasDistinctOn
                 || !(*parse).rowMarks.is_null()
                 || target.is_null()

@@ -1,6 +1,7 @@
 //! What tools see: views for those that list no foreign tables, and labels.
 
 mod costs;
+mod determined;
 mod first_sync;
 mod grouping_sets;
 mod labels;

@@ -34,6 +34,8 @@ struct CombinedAggregate {
     needed: Needed,
     /// The statement's keys with their marks, then its aggregates: what the grouped relation is made of.
     columns: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
+    /// The keys with their marks, as what is grouped has them.
+    keys: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
     /// The same, computed from the columns of the gateway's groups.
     finals: Vec<(*mut pg_sys::Expr, pg_sys::Index)>,
     /// An aggregate with DISTINCT needs its groups one after the other.
@@ -53,17 +55,11 @@ pub unsafe fn paths(
     sources: &Sources,
     statement: Statement,
 ) -> Vec<*mut pg_sys::Path> {
-    let Statement {
-        target,
-        clause,
-        having,
-        ..
-    } = statement;
     let mut paths = Vec::new();
     for values in [Values::Counted, Values::Grouped] {
         // SAFETY: same contract as this function.
         unsafe {
-            let Some(combined) = CombinedAggregate::read(sources, target, clause, having, values) else {
+            let Some(combined) = CombinedAggregate::read(root, sources, statement, values) else {
                 continue;
             };
             let is_only = !combined.counts_values;
@@ -77,17 +73,22 @@ pub unsafe fn paths(
 }
 
 impl CombinedAggregate {
-    /// Reads `target`, and `having` for what it needs beside it, grouped by `clause`.
+    /// Reads what a statement wants of its groups.
     ///
     /// # Safety
     /// Planner nodes of the current planning.
     unsafe fn read(
+        root: *mut pg_sys::PlannerInfo,
         sources: &Sources,
-        target: *mut pg_sys::PathTarget,
-        clause: *mut pg_sys::List,
-        having: *mut pg_sys::List,
+        statement: Statement,
         values: Values,
     ) -> Option<CombinedAggregate> {
+        let Statement {
+            target,
+            clause,
+            having,
+            ..
+        } = statement;
         // SAFETY: the caller guarantees valid planner nodes.
         if unsafe {
             pg_sys::contain_subplans((*target).exprs.cast()) || pg_sys::contain_subplans(having.cast())
@@ -102,7 +103,24 @@ impl CombinedAggregate {
             let keys: Vec<_> = keys
                 .map(|(key, mark, _)| (key.cast::<pg_sys::Expr>(), mark))
                 .collect();
-            // Columns outside of aggregates stand in a key: the parser has seen to it.
+            // Columns outside of aggregates stand in a key, or are determined by the keys: those of a row whose primary key
+            // is one, and those of a key that the planner takes apart below a window.
+            let within: Vec<_> = keys.iter().map(|(key, _)| key.cast()).collect();
+            let mut determined = crate::ffi::columns_outside((*target).exprs.cast(), &within);
+            for column in crate::ffi::columns_outside(having.cast(), &within) {
+                if !determined
+                    .iter()
+                    .any(|known| pg_sys::equal(known.cast(), column.cast()))
+                {
+                    determined.push(column);
+                }
+            }
+            // A grouping set may not determine them, and makes a key null that has no column: such a key is not looked for
+            // among the columns of what is below.
+            let is_fixed = |key: &*mut pg_sys::Node| super::grouping::parts(*key).is_empty();
+            if statement.sets && (!determined.is_empty() || within.iter().any(is_fixed)) {
+                return None;
+            }
             for part in wanted.parts {
                 if is_a(part, pg_sys::NodeTag::T_PlaceHolderVar) {
                     return None;
@@ -116,8 +134,15 @@ impl CombinedAggregate {
                 }
             }
             let mut finisher = Finisher::new(sources, values);
-            for (key, _) in &keys {
+            let bare = keys
+                .iter()
+                .map(|(key, mark)| (crate::compat::below_grouping(root, key.cast()).cast(), *mark));
+            let bare: Vec<(*mut pg_sys::Expr, _)> = bare.collect();
+            for (key, _) in &bare {
                 finisher.require(key.cast())?;
+            }
+            for column in &determined {
+                finisher.require(*column)?;
             }
             for condition in sources.joins.iter().flat_map(|join| join.conditions()) {
                 finisher.join_by(condition)?;
@@ -127,7 +152,9 @@ impl CombinedAggregate {
             for aggregate in aggregates.iter().filter(|node| is_call(**node)) {
                 finisher.prepare(aggregate.cast())?;
             }
-            let mut finals = keys.clone();
+            let determined = determined.into_iter().map(|column| (column.cast(), 0));
+            let columns: Vec<_> = keys.into_iter().chain(determined).collect();
+            let mut finals = columns.clone();
             for aggregate in &aggregates {
                 let last = match is_call(*aggregate) {
                     true => finisher.finish(aggregate.cast())?,
@@ -136,17 +163,18 @@ impl CombinedAggregate {
                 finals.push((last.cast(), 0));
             }
             // A gateway's one group is there even if it has no row; a group of the statement is not, be its key the same in all.
-            if !keys.is_empty() && !finisher.has_keys() {
+            if !bare.is_empty() && !finisher.has_keys() {
                 return None;
             }
             let (sorted, counts_values) = (finisher.has_distinct, finisher.counts_values);
-            let columns = keys
+            let columns = columns
                 .into_iter()
                 .chain(aggregates.into_iter().map(|aggregate| (aggregate.cast(), 0)))
                 .collect();
             Some(CombinedAggregate {
                 needed: finisher.into_parts(),
                 columns,
+                keys: bare,
                 finals,
                 sorted,
                 counts_values,
@@ -208,12 +236,10 @@ impl CombinedAggregate {
 
     /// What groups have: the statement's keys if `keyed`, what its aggregates are made of, and these.
     fn gathered(&self, keyed: bool, others: &[*mut pg_sys::Node]) -> Vec<(*mut pg_sys::Expr, pg_sys::Index)> {
-        let marked = self
-            .columns
-            .iter()
-            .copied()
-            .filter(|(_, mark)| keyed && *mark != 0);
-        let mut columns: Vec<(*mut pg_sys::Expr, pg_sys::Index)> = marked.collect();
+        let mut columns = match keyed {
+            true => self.keys.clone(),
+            false => Vec::new(),
+        };
         let keys = self
             .needed
             .keys
@@ -384,8 +410,7 @@ impl CombinedAggregate {
                 }
                 _ => {}
             }
-            let keys = self.columns.iter().filter(|(_, mark)| *mark != 0);
-            let groups = expected_groups(root, input, keys.map(|(key, _)| key.cast()));
+            let groups = expected_groups(root, input, self.keys.iter().map(|(key, _)| key.cast()));
             let costs = pg_sys::AggClauseCosts::default();
             let path = pg_sys::create_agg_path(
                 root,
