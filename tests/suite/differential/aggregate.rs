@@ -12,7 +12,7 @@ pub fn aggregate(rng: &mut Rng, table: &Table, constants: &mut Constants) -> Str
     let filter = filter(rng, table, constants);
     let from = format!("FROM {} t{filter}", table.name);
     match rng.u8(..15) {
-        8.. => super::combined::combined(rng, table, constants),
+        7.. => super::combined::combined(rng, table, constants),
         0 => format!("SELECT count(*) {from}"),
         1 => distinct(rng, table, &from),
         // Aggregates over one column can be asked for without the rows that have no value in it.

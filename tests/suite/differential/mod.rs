@@ -44,6 +44,9 @@ const TABLES: &[(&str, &str)] = &[
 const STATEMENTS: u32 = 30;
 /// The seed when nothing else is said: a failure in one run is then a failure in the next.
 const SEED: u64 = 20_261_123;
+/// A run whose seed drew little that a gateway can compute goes on until enough of each class was pushed, up to so many
+/// times the statements: what is pushed is then lacking for another reason than the seed.
+const LONGEST: u32 = 5;
 /// Differences that are shown before the test gives up.
 const SHOWN: usize = 3;
 
@@ -92,6 +95,14 @@ fn prepare(name: &str, user: &str, readings: &[(&str, &str)], options: &str) -> 
         .batch_execute("ALTER SERVER acme OPTIONS (ADD page_size '37')")
         .expect("an option");
     company
+}
+
+/// Lets the planner know how many groups half of the tables have: the gateway's groups are then asked for where they are few.
+fn analyze(client: &mut Client) {
+    for (table, _) in TABLES.iter().step_by(2) {
+        let analyze = format!("ANALYZE {}.{table}", run::FOREIGN);
+        client.batch_execute(&analyze).expect("analyzed");
+    }
 }
 
 /// Makes the foreign tables.
@@ -143,6 +154,7 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     let seed = seed();
     let company = prepare(name, user, readings, options);
     let mut client = company.connect();
+    analyze(&mut client);
     let tables: Vec<_> = TABLES
         .iter()
         .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
@@ -161,7 +173,11 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
     let mut pushed = pushed::Pushed::default();
     let mut nodes = lookup::Nodes::default();
     let mut combined = combined::Plans::default();
-    for number in 0..statements() {
+    let is_run = |number: u32, pushed: &pushed::Pushed| {
+        number < statements() || number < LONGEST * statements() && pushed.lacking(statements()).is_some()
+    };
+    let mut number = 0;
+    while is_run(number, &pushed) {
         let statement = statement::statement(&mut rng, &tables);
         company.gateway.forget_requests();
         let checked = run::check(&mut client, &statement);
@@ -181,8 +197,12 @@ fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options:
                 }
             }
         }
+        number += 1;
     }
-    println!("differential {name}: {:.0} s", began.elapsed().as_secs_f64());
+    println!(
+        "differential {name}: {number} statements in {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
     assert!(
         differences.is_empty(),
         "differences under {readings:?}, user {user}, seed {seed} (SEED={seed} replays):\n{}",
@@ -380,6 +400,29 @@ fn broken_combinations_are_caught() {
         });
         assert!(caught, "fault {fault} was not seen");
     }
+}
+
+/// The node is in the plans of three of ten statements that group, in a run that has enough of them.
+#[test]
+fn combined_groups_are_planned() {
+    let company = prepare("planned_groups", "apiuser", &[], "");
+    let mut client = company.connect();
+    analyze(&mut client);
+    let tables: Vec<_> = TABLES
+        .iter()
+        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
+        .collect();
+    let mut rng = Rng::with_seed(seed());
+    let mut plans = combined::Plans::default();
+    while !plans.are_enough() {
+        let statement = statement::statement(&mut rng, &tables);
+        if combined::Plans::is_aggregate(&statement.sql) {
+            let plan =
+                run::check(&mut client, &statement).unwrap_or_else(|difference| panic!("{difference}"));
+            plans.count(&statement.sql, plan.as_deref());
+        }
+    }
+    plans.assert_plenty(&mut client);
 }
 
 #[test]

@@ -52,9 +52,10 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
     match std::env::var("SAGE_FUZZ_ONLY").as_deref() {
         Ok("lookups") => lookup(rng, tables),
         Ok("recalled") => recalled(rng, tables),
-        Err(_) => match rng.u8(..10) {
-            0..=2 => lookup(rng, tables),
-            3 | 4 => recalled(rng, tables),
+        Err(_) => match rng.u8(..20) {
+            0..=4 => lookup(rng, tables),
+            5..=7 => recalled(rng, tables),
+            8..=12 => combining(rng, tables),
             _ => make(rng, tables, Joins::Some),
         },
         _ => make(rng, tables, Joins::Some),
