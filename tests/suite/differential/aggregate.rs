@@ -11,7 +11,7 @@ use super::condition::{Constants, condition};
 pub fn aggregate(rng: &mut Rng, table: &Table, constants: &mut Constants) -> String {
     let filter = filter(rng, table, constants);
     let from = format!("FROM {} t{filter}", table.name);
-    match rng.u8(..15) {
+    match rng.u8(..20) {
         7.. => super::combined::combined(rng, table, constants),
         0 => format!("SELECT count(*) {from}"),
         1 => distinct(rng, table, &from),

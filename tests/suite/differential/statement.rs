@@ -53,9 +53,9 @@ pub fn statement(rng: &mut Rng, tables: &[Table]) -> Statement {
         Ok("lookups") => lookup(rng, tables),
         Ok("recalled") => recalled(rng, tables),
         Err(_) => match rng.u8(..20) {
-            0..=4 => lookup(rng, tables),
-            5..=7 => recalled(rng, tables),
-            8..=12 => combining(rng, tables),
+            0..=5 => lookup(rng, tables),
+            6..=7 => recalled(rng, tables),
+            8..=13 => combining(rng, tables),
             _ => make(rng, tables, Joins::Some),
         },
         _ => make(rng, tables, Joins::Some),
