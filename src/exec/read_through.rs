@@ -114,6 +114,14 @@ pub fn pages_of(rows: u64, page_size: u32) -> u64 {
     1 + rows.saturating_sub(page_size).div_ceil(page_size - 1)
 }
 
+/// The pages of so many rows that follow a page.
+pub fn pages_behind(rows: u64, page_size: u32) -> u64 {
+    match rows {
+        0 => 0,
+        rows => pages_of(rows.saturating_add(1), page_size),
+    }
+}
+
 /// The answer to a count. That the gateway does not answer this query is no fault of the statement's; anything else is raised.
 pub fn counted_rows(counted: Result<Option<u64>, Error>) -> Option<u64> {
     match counted {

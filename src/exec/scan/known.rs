@@ -9,7 +9,7 @@ use crate::error::raise;
 use crate::exec::aggregate;
 use crate::exec::answers::{self, Answers};
 use crate::exec::bind;
-use crate::exec::read_through::{ReadThrough, pages_of};
+use crate::exec::read_through::{ReadThrough, pages_behind};
 use crate::private::ScanPrivate;
 use crate::shmem::Tracked;
 use intacct::{Binding, CellReader, DialectKind, ErrorKind, LastRow, OrderKey, Page, Query, Seen};
@@ -248,7 +248,7 @@ impl ScanState {
         }
         let page_size = self.table.page_size();
         // The first page behind this one shows its last row once more, as all do.
-        let more = pages_of(remaining.saturating_add(1), page_size);
+        let more = pages_behind(remaining, page_size);
         let due = self.read_through.instead_of(more, &mut self.received, page_size);
         let Some(rows) = due else { return false };
         self.recording = None;

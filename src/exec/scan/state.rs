@@ -15,7 +15,7 @@ use crate::exec::bind::{self, Parameters};
 use crate::exec::cell_location::{CellLocation, naming};
 use crate::exec::cells::cell_reader;
 use crate::exec::generated::StoredColumns;
-use crate::exec::read_through::ReadThrough;
+use crate::exec::read_through::{ReadThrough, pages_behind};
 use crate::io::{self, Ready, Stream};
 use crate::private::{ScanPart, ScanPrivate};
 use crate::shmem::Tracked;
@@ -447,10 +447,7 @@ impl ScanState {
                 pages: 1..,
                 rest: Rest::Gateway(_),
                 ..
-            } => page
-                .remaining
-                .unwrap_or(0)
-                .div_ceil(self.table.page_size().into()),
+            } => pages_behind(page.remaining.unwrap_or(0), self.table.page_size()),
             _ => 0,
         }
     }
