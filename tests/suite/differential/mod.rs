@@ -149,16 +149,19 @@ fn differential(name: &str, user: &str, readings: &[(&str, &str)]) {
     differential_with(name, user, readings, options);
 }
 
+/// The tables, as their local copies have them.
+fn tables(client: &mut Client) -> Vec<Table> {
+    let read = |(table, key): &(&str, &str)| Table::read(client, run::LOCAL, table, key);
+    TABLES.iter().map(read).collect()
+}
+
 /// As [`differential`], with options of the server: `ADD name 'value', …`.
 fn differential_with(name: &str, user: &str, readings: &[(&str, &str)], options: &str) {
     let seed = seed();
     let company = prepare(name, user, readings, options);
     let mut client = company.connect();
     analyze(&mut client);
-    let tables: Vec<_> = TABLES
-        .iter()
-        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
-        .collect();
+    let tables = tables(&mut client);
     // The name takes part: each reading sees other statements.
     let mut rng = Rng::with_seed(
         name.bytes()
@@ -355,10 +358,7 @@ fn parents_assumed() {
 fn broken_lookup_joins_are_caught() {
     let company = prepare("broken_lookups", "apiuser", &[], "");
     let mut client = company.connect();
-    let tables: Vec<_> = TABLES
-        .iter()
-        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
-        .collect();
+    let tables = tables(&mut client);
     let known = client.query("SHOW sage_intacct.lookup_fault", &[]);
     if known.is_err() {
         // Only a build with assertions can be broken.
@@ -383,10 +383,7 @@ fn broken_lookup_joins_are_caught() {
 fn broken_combinations_are_caught() {
     let company = prepare("broken_combined", "apiuser", &[], "");
     let mut client = company.connect();
-    let tables: Vec<_> = TABLES
-        .iter()
-        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
-        .collect();
+    let tables = tables(&mut client);
     if client.query("SHOW sage_intacct.combine_fault", &[]).is_err() {
         // Only a build with assertions can be broken.
         return;
@@ -402,16 +399,13 @@ fn broken_combinations_are_caught() {
     }
 }
 
-/// The node is in the plans of three of ten statements that group, in a run that has enough of them.
+/// The node is in the plans of statements that group, by the share that so many of them show whatever the seed.
 #[test]
 fn combined_groups_are_planned() {
     let company = prepare("planned_groups", "apiuser", &[], "");
     let mut client = company.connect();
     analyze(&mut client);
-    let tables: Vec<_> = TABLES
-        .iter()
-        .map(|(table, key)| Table::read(&mut client, run::LOCAL, table, key))
-        .collect();
+    let tables = tables(&mut client);
     let mut rng = Rng::with_seed(seed());
     let mut plans = combined::Plans::default();
     while !plans.are_enough() {

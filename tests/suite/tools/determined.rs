@@ -1,6 +1,6 @@
 //! Columns outside of aggregates that are no keys, but that the keys determine.
 
-use super::{lines, run};
+use super::{run, same_as_here};
 use sage_intacct_fdw_tests::company::Company;
 
 const STATEMENTS: &[&str] = &[
@@ -27,14 +27,7 @@ ANALYZE arinvoice;
 ANALYZE unit",
     );
     for statement in STATEMENTS {
-        let there = statement.replace("{}", "arinvoice");
-        let sorted = |statement: &str| format!("SELECT t::text FROM ({statement}) t ORDER BY 1");
-        assert_eq!(
-            lines(&mut client, &sorted(&there)),
-            lines(&mut client, &sorted(&statement.replace("{}", "here"))),
-            "{statement}"
-        );
-        let plan = lines(&mut client, &format!("EXPLAIN {there}")).join("\n");
+        let plan = same_as_here(&mut client, statement, "arinvoice");
         let combines = plan.contains("Intacct Groups: combined") || plan.contains("Intacct Combined Groups");
         assert!(combines, "{plan}");
     }

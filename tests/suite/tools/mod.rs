@@ -24,3 +24,17 @@ fn refused(client: &mut Client, sql: &str) -> (String, String) {
     let said = format!("{} {}", error.message(), error.hint().unwrap_or_default());
     (error.code().code().to_owned(), said)
 }
+
+/// Compares the rows of a statement over the table that stands in the place of `{}` with those over its local copy `here`; says how
+/// PostgreSQL runs it over the table.
+#[track_caller]
+fn same_as_here(client: &mut Client, statement: &str, table: &str) -> String {
+    let there = statement.replace("{}", table);
+    let sorted = |statement: &str| format!("SELECT t::text FROM ({statement}) t ORDER BY 1");
+    assert_eq!(
+        lines(client, &sorted(&there)),
+        lines(client, &sorted(&statement.replace("{}", "here"))),
+        "{statement}"
+    );
+    lines(client, &format!("EXPLAIN {there}")).join("\n")
+}
