@@ -2,12 +2,13 @@
 #
 #   docker build -t sage-intacct-fdw .
 #   docker build -t intacct-simulator --target simulator .
+#   docker build -t sage-intacct-fdw --build-arg PG_MAJOR=15 --build-arg DEBIAN=bookworm .
 #
-# The base image's Debian must be that of the build stage.
+# The official image is the base of both: its own source of packages has the headers of the server that it runs.
 ARG PG_MAJOR=17
 ARG DEBIAN=trixie
 
-FROM debian:${DEBIAN}-slim AS build
+FROM postgres:${PG_MAJOR}-${DEBIAN} AS build
 ARG PG_MAJOR
 ARG RUST=1.95.0
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl gcc libc6-dev make
