@@ -75,10 +75,10 @@ fuzz-parser: ## random texts for the parser of the connector's syntax, SECONDS_T
 bench: setup ## measurements, reported as ratios; PART=interrupts, queries, planning, lookups, scans, "scans short", mirrors, companies or writes
 	@scripts/bench $(PART)
 
-matrix: ## the tests on PostgreSQL 17 and 18, in Debian roots of their own
+matrix: ## the tests on PostgreSQL 16, 17 and 18, in roots of their own (VERSIONS="17")
 	@scripts/matrix $(VERSIONS)
 
-packages: ## Debian packages, each built in a bare root (VERSIONS="15 17 18"), into packages/
+packages: ## Debian packages, each built in a bare root (VERSIONS="15 16 17 18"), into packages/
 	@scripts/packages $(VERSIONS)
 
 packages-test: ## install each package in a bare root, run the demo's SQL, upgrade, remove, purge

@@ -123,6 +123,18 @@ separate() {
 # The version that the sources have.
 project_version() { sed -nE '/^\[workspace.package\]/,/^\[/ s/^version = "(.*)"/\1/p' "$ROOT/Cargo.toml"; }
 
+# rooted VERSION…: those of these versions of PostgreSQL for which a root can be made, a line each. No Debian has 16.
+rooted() {
+    local version
+    for version in "$@"; do
+        if "$ROOT/scripts/make-root" --reachable "$version" >/dev/null 2>&1; then
+            printf '%s\n' "$version"
+        else
+            say "PostgreSQL $version is left out: no Debian has it, and Ubuntu's mirror does not answer" >&2
+        fi
+    done
+}
+
 pg_major() { "$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'; }
 pg_bin() { printf '%s/%s' "$("$PG_CONFIG" --bindir)" "$1"; }
 
