@@ -1,6 +1,6 @@
 # Every target is a thin name for a script: the scripts say what they do and why.
 .DEFAULT_GOAL := help
-.PHONY: help test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-companies fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql packages packages-test source docs
+.PHONY: help all test demo psql stop setup build install lint format sql golden fuzz-sql fuzz-companies fuzz-parser fuzz-mirrors fuzz-writes storm-writes fuzz-client sqlsmith test-assert bench matrix deny clean uninstall extension-sql packages packages-test source docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +23,15 @@ setup: ## install the Debian packages and Cargo tools that are missing
 build: setup ## build the extension (dev profile) and install it into the local PostgreSQL
 	@scripts/install-extension
 
-install: ## the same with optimisation, for real use; needs less than the tests
+all: ## build the extension with optimisation, without installing it; needs less than the tests
+	@scripts/setup build
+	@scripts/install-extension --build
+
+install: ## the same, and install it: PG_CONFIG=… names the server, DESTDIR=… a directory below which its files go
 	@scripts/setup build
 	@scripts/install-extension --release
 
-uninstall: ## remove the installed files again
+uninstall: ## remove the installed files again (PG_CONFIG, DESTDIR as for install)
 	@scripts/install-extension --uninstall
 
 extension-sql: setup ## rewrite sql/install from the sources; commit it with the change

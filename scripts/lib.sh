@@ -9,8 +9,18 @@ RUN_DIR=${SAGE_RUN_DIR:-$ROOT/.run}
 LOG_DIR=$RUN_DIR/log
 PG_CONFIG_GIVEN=${PG_CONFIG:-}
 PG_CONFIG=${PG_CONFIG:-pg_config}
+# Cargo runs build scripts in folders of their own.
+[[ $PG_CONFIG != */* ]] || PG_CONFIG=$(realpath --no-symlinks -- "$PG_CONFIG")
 # rustup's directory is not in PATH of a fresh login shell under cron, CI or sudo.
 [[ -d $HOME/.cargo/bin ]] && PATH=$HOME/.cargo/bin:$PATH
+# `sudo make install` takes the compiler of who typed it: then nothing is compiled again.
+if [[ $EUID -eq 0 && -n ${SUDO_USER:-} ]] && ! command -v cargo >/dev/null; then
+    sudo_home=$(getent passwd "$SUDO_USER" | cut -d : -f 6)
+    if [[ -x $sudo_home/.cargo/bin/cargo ]]; then
+        export CARGO_HOME=${CARGO_HOME:-$sudo_home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$sudo_home/.rustup}
+        PATH=$sudo_home/.cargo/bin:$PATH
+    fi
+fi
 mkdir -p "$LOG_DIR"
 # Tells pgrx which server's headers to build for: no cargo-pgrx and no configuration in the home directory is needed.
 export PGRX_PG_CONFIG_PATH=$PG_CONFIG
