@@ -50,6 +50,8 @@ thread_local! {
     /// take them from others any more.
     static LET_GO: RefCell<Vec<(pg_sys::Oid, pg_sys::Oid)>> = const { RefCell::new(Vec::new()) };
     static WATCHING: Cell<bool> = const { Cell::new(false) };
+    /// The library was compared with the schema, and no function has changed since: ALTER EXTENSION in another session does that.
+    static COMPARED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The client for a server as this user sees it: the one that is open, unless its options have changed.
@@ -76,6 +78,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
     });
     // Catalogs and files are read outside of the borrow: they may raise.
     if let Some((client, calls, max_calls, false, files)) = &open
+        && COMPARED.get()
         && !files.iter().any(FileStamp::has_changed)
     {
         bound(calls.as_deref(), server, *max_calls)?;
@@ -151,7 +154,13 @@ fn shared_connections(generation: u64) -> Connections {
 ///
 /// # Errors
 /// A schema that is newer than the library.
-fn agree_with_schema() -> Result<(), Report> {
+pub fn agree_with_schema() -> Result<(), Report> {
+    watch_catalogs();
+    COMPARED.set(true);
+    compare_with_schema().inspect_err(|_| COMPARED.set(false))
+}
+
+fn compare_with_schema() -> Result<(), Report> {
     const QUERY: &str = "
         SELECT e.extversion FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'sage_intacct_fdw'";
     let library = env!("CARGO_PKG_VERSION");
@@ -356,6 +365,14 @@ fn watch_catalogs() {
             );
         }
     }
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::PROCOID as i32,
+            Some(functions_changed),
+            pg_sys::Datum::from(0),
+        );
+    }
 }
 
 /// Any change makes every connection look at its options again before it is next used.
@@ -367,6 +384,12 @@ unsafe extern "C-unwind" fn options_changed(_argument: pg_sys::Datum, _cache: i3
             connections.iter_mut().for_each(|open| open.stale = true);
         }
     });
+}
+
+/// A changed function may be one of the extension's: it may have been updated.
+#[pg_guard]
+unsafe extern "C-unwind" fn functions_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    COMPARED.set(false);
 }
 
 /// How many rows a query has. Raises what goes wrong.

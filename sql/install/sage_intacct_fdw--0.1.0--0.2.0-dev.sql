@@ -1,6 +1,16 @@
 -- ALTER EXTENSION sage_intacct_fdw UPDATE from 0.1.0.
 \echo Type "ALTER EXTENSION sage_intacct_fdw UPDATE" to run this script. \quit
 
+-- A session, or a server that preloads it, may still have the library of before.
+DO $$
+BEGIN
+    IF pg_catalog.string_to_array(pg_catalog.split_part(sage_intacct.version(), '-', 1), '.')::integer[] OPERATOR(pg_catalog.<) '{0,2,0}' THEN
+        RAISE WARNING 'the loaded library of sage_intacct_fdw is of version %, older than this update', sage_intacct.version()
+            USING HINT := 'Reconnect to load the library that is installed now; restart the server if shared_preload_libraries names it.';
+    END IF;
+END
+$$;
+
 CREATE PROCEDURE mirror_commit(OUT failed boolean, OUT state text, OUT message text, OUT details text, OUT advice text)
 LANGUAGE c AS 'MODULE_PATHNAME', 'mirror_commit_wrapper';
 

@@ -79,7 +79,7 @@ fn local_steps(server: pg_sys::Oid, results: &mut Vec<StepResult>) -> Option<int
         options::ca_certificates(&read, server)?;
         Ok(read)
     });
-    let read = read.map_err(Report::from);
+    let read = connection::agree_with_schema().and(read.map_err(Report::from));
     let outcome = match &read {
         Ok(read) => {
             let version = read.dtd_version.as_str();

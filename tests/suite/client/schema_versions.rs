@@ -37,6 +37,9 @@ fn an_older_schema_works_and_names_the_command() {
         "SELECT count(*) FROM customer; SELECT count(*) FROM customer",
     );
     assert_eq!(text.matches("WARNING").count(), 1, "{text}");
+    // check() has a client of its own.
+    let text = printed(name, "SELECT bool_and(ok) FROM sage_intacct.check('acme')");
+    assert!(text.contains("ALTER EXTENSION sage_intacct_fdw UPDATE"), "{text}");
     pretend(&mut company.connect(), env!("CARGO_PKG_VERSION"));
     let text = printed(name, "SELECT count(*) FROM customer");
     assert!(!text.contains("WARNING"), "{text}");
@@ -68,6 +71,17 @@ fn a_newer_schema_is_refused_where_it_is_used_and_nowhere_else() {
             "{error:?}"
         );
     }
+    company.gateway.tap.forget();
+    let text = printed(
+        name,
+        "SELECT step, ok, translate(detail, E'\\n', ' '), hint FROM sage_intacct.check('acme') WHERE ok IS NOT NULL",
+    );
+    assert!(
+        text.starts_with("options|f|") && text.contains("99.1.0") && text.contains("restart the server"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(company.gateway.tap.requests().is_empty(), "nobody is asked");
     assert!(
         company
             .gateway
@@ -95,5 +109,27 @@ fn a_newer_schema_is_refused_where_it_is_used_and_nowhere_else() {
         client
             .batch_execute(statement)
             .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    }
+}
+
+/// A session that is open while another one updates the extension goes on with the library that it has.
+#[test]
+fn an_open_connection_notices_that_the_extension_was_updated() {
+    let company = Company::start("schema_moved");
+    company.import("customer");
+    let count = "SELECT count(*) FROM customer";
+    let mut open = company.connect();
+    open.batch_execute(count).expect("rows");
+    let mut other = company.connect();
+    for (version, code) in [("99.1.0", Some("55000")), (env!("CARGO_PKG_VERSION"), None)] {
+        // What an upgrade script does is at least to change a function.
+        other.batch_execute("BEGIN").expect("a transaction");
+        pretend(&mut other, version);
+        other
+            .batch_execute("ALTER FUNCTION sage_intacct.version() COST 2; ALTER FUNCTION sage_intacct.version() COST 1; COMMIT")
+            .expect("another version");
+        let got = open.batch_execute(count).err();
+        let got = got.and_then(|error| error.code().map(|code| code.code().to_owned()));
+        assert_eq!(got.as_deref(), code, "{version}");
     }
 }

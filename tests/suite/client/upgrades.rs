@@ -1,6 +1,8 @@
 //! From each released version there is a way to the newest one, with all that a database has made of it.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::mirrors::company::{assert_equal, refresh};
 use postgres::Client;
@@ -94,10 +96,134 @@ fn an_upgraded_database_has_what_a_new_one_has() {
     }
 }
 
+/// A symbol of the library means the same to each version's functions: the library of today is called with what an old script has
+/// declared, and fills in the rows that it promises. What changes its arguments or its result gets a symbol of its own.
+#[test]
+fn a_symbol_has_one_signature() {
+    const SYMBOLS: &str = "
+        SELECT prosrc, concat_ws(' ', prokind, proretset, proisstrict, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid))
+          FROM pg_proc p JOIN pg_language l ON l.oid = prolang AND lanname = 'c'
+         WHERE pronamespace = 'sage_intacct'::regnamespace ORDER BY 1, 2";
+    let signatures = |version: &str| {
+        let database = Database::create_empty(&format!("symbols_{}", version.replace(['.', '-'], "_")));
+        let mut client = database.connect();
+        run(
+            &mut client,
+            &format!("CREATE EXTENSION sage_intacct_fdw VERSION '{version}'"),
+        );
+        let rows = client.query(SYMBOLS, &[]).expect("functions");
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect::<Vec<(String, String)>>()
+    };
+    let now = signatures(NEWEST);
+    assert!(now.len() > 30, "{now:?}");
+    for version in released() {
+        for (symbol, signature) in signatures(&version) {
+            let others = now.iter().filter(|(known, _)| *known == symbol);
+            for (_, other) in others {
+                assert_eq!(*other, signature, "{symbol}: {NEWEST}, and {version}");
+            }
+        }
+    }
+}
+
+/// A library that is older than the script of an upgrade is named by it: what the server says of a function that is not in the
+/// library does not lead there.
+#[test]
+fn an_upgrade_says_that_the_loaded_library_is_old() {
+    for version in released() {
+        let old = Database::create_empty(&format!("loaded_{}", version.replace('.', "_")));
+        let update = |said_by_library: Option<&str>| {
+            let mut client = old.connect();
+            run(
+                &mut client,
+                &format!(
+                    "DROP EXTENSION IF EXISTS sage_intacct_fdw; CREATE EXTENSION sage_intacct_fdw VERSION '{version}'"
+                ),
+            );
+            if let Some(said) = said_by_library {
+                run(
+                    &mut client,
+                    &format!(
+                        "CREATE OR REPLACE FUNCTION sage_intacct.version() RETURNS text LANGUAGE sql AS $$SELECT '{said}'$$"
+                    ),
+                );
+            }
+            let output = cluster::program("psql")
+                .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", old.name()])
+                .args(["-c", "ALTER EXTENSION sage_intacct_fdw UPDATE"])
+                .output()
+                .expect("psql runs");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        assert_eq!(update(None), "");
+        assert_eq!(update(Some("99.0.0")), "");
+        let said = update(Some(&version));
+        assert!(
+            said.contains("WARNING") && said.contains(&version) && said.contains("restart the server"),
+            "{said}"
+        );
+    }
+}
+
+/// pg_dump names no version: what an old one wrote is restored into the newest, tables and mirrors too.
+#[test]
+fn a_dump_of_an_old_version_is_restored_into_the_newest() {
+    for version in released() {
+        let (company, mut client) = company_of("dumped", &version);
+        run(
+            &mut client,
+            "CREATE SCHEMA acme; CREATE SCHEMA finance; IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer) FROM SERVER acme INTO acme",
+        );
+        run(
+            &mut client,
+            "CALL sage_intacct.create_mirror('acme.customer', 'finance.customer')",
+        );
+        run(
+            &mut client,
+            "CALL sage_intacct.refresh_mirror('finance.customer')",
+        );
+        let dump = cluster::program("pg_dump")
+            .args(["--no-password", "-d", company.database.name()])
+            .output()
+            .expect("pg_dump runs");
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+
+        let copy = Database::create_empty(&format!("restored_{}", version.replace('.', "_")));
+        let mut psql = cluster::program("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy.name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        psql.stdin
+            .take()
+            .expect("a pipe")
+            .write_all(&dump.stdout)
+            .expect("psql reads");
+        let restored = psql.wait_with_output().expect("psql ends");
+        let said = String::from_utf8_lossy(&restored.stderr);
+        assert!(restored.status.success(), "{said}");
+        let mut new = copy.connect();
+        assert_eq!(
+            one(
+                &mut new,
+                "SELECT extversion FROM pg_extension WHERE extname = 'sage_intacct_fdw'"
+            ),
+            NEWEST
+        );
+        refresh(&mut new, "customer");
+        assert_equal(&mut new, "customer");
+    }
+}
+
 /// Starts a company whose extension is of an old version.
-fn company_of(version: &str) -> (Company, Client) {
+fn company_of(name: &str, version: &str) -> (Company, Client) {
     let company = Company {
-        database: Database::create_empty(&format!("life_{}", version.replace('.', "_"))),
+        database: Database::create_empty(&format!("{name}_{}", version.replace('.', "_"))),
         gateway: Gateway::start(),
     };
     let mut client = company.connect();
@@ -122,7 +248,7 @@ fn refresh_and_compare(client: &mut Client) {
 #[test]
 fn what_an_old_version_made_goes_on_working() {
     for version in released() {
-        let (company, mut client) = company_of(&version);
+        let (company, mut client) = company_of("life", &version);
         run(
             &mut client,
             "CREATE SCHEMA acme; CREATE SCHEMA finance; CREATE ROLE upgrade_reader;
