@@ -1,8 +1,12 @@
 //! What packages and releases say of themselves agrees with what is built.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use sage_intacct_fdw_tests::cluster;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -155,9 +159,16 @@ fn the_supported_versions_are_the_same_everywhere() {
             "README's matrix lacks {version}"
         );
     }
-    assert!(read("scripts/packages").contains("set -- 15 17 18"));
-    assert!(read(".github/workflows/packages.yml").contains("version: [15, 17, 18]"));
-    assert!(read(".github/workflows/test.yml").contains("version: [17, 18]"));
+    assert!(read("scripts/packages").contains("rooted 15 16 17 18)"));
+    assert!(read("scripts/matrix").contains("rooted 16 17 18)"));
+    assert_eq!(
+        read(".github/workflows/packages.yml")
+            .matches("version: [15, 16, 17, 18]\n")
+            .count(),
+        2,
+        "packages and images"
+    );
+    assert!(read(".github/workflows/test.yml").contains("version: [16, 17, 18]\n"));
     // A workflow runs what is there.
     for workflow in ["test", "packages", "site"] {
         let text = read(&format!(".github/workflows/{workflow}.yml"));
@@ -182,4 +193,115 @@ fn the_supported_versions_are_the_same_everywhere() {
             }
         }
     }
+}
+
+/// The files below a directory with their modes, sorted.
+fn files(directory: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => {
+                let mode = fs::metadata(&path).expect("a file").permissions().mode();
+                found.push((path, mode & 0o7777));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// A directory that is removed with its files.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `make install` copies what is built below DESTDIR, with the debug lines beside the library, and `make uninstall` removes all
+/// of it. The compiler is one that finds nothing to do.
+#[test]
+fn what_is_installed_below_a_directory_is_removed_from_there() {
+    // Blanks in paths are nobody's mistake.
+    let scratch = Scratch(std::env::temp_dir().join(format!("sage intacct {}", std::process::id())));
+    let of = |directory: &str| {
+        let directory = scratch.0.join(directory);
+        fs::create_dir_all(&directory).expect("a directory");
+        directory
+    };
+    let (home, target, place) = (of("home"), of("target"), scratch.0.join("a root"));
+    let bin = of("home/.cargo/bin");
+    fs::write(bin.join("cargo"), "#!/bin/sh\n").expect("a compiler");
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a program");
+    let pg_config = cluster::program("pg_config");
+    let pg_config = Path::new(pg_config.get_program());
+    let directory = |option: &str| {
+        let output = Command::new(pg_config)
+            .arg(option)
+            .output()
+            .expect("pg_config runs");
+        PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
+    };
+    let (libraries, shared) = (directory("--pkglibdir"), directory("--sharedir"));
+    let built = of("target/dist").join("libsage_intacct_fdw.so");
+    // Any program with debug lines does, such as this one.
+    fs::copy(std::env::current_exe().expect("a program"), &built).expect("a library");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(root().join("scripts/install-extension"))
+            .args(arguments)
+            .env("HOME", &home)
+            .env("CARGO_TARGET_DIR", &target)
+            .env("SAGE_RUN_DIR", scratch.0.join("run"))
+            .env("PG_CONFIG", pg_config)
+            .env("DESTDIR", &place)
+            .output()
+            .expect("the script runs");
+        assert!(output.status.success(), "{output:?}");
+    };
+    let below = |path: &Path| place.join(path.strip_prefix("/").expect("an absolute path"));
+
+    run(&["--build"]);
+    assert!(!place.exists(), "nothing is installed by what only builds");
+    run(&["--release"]);
+    let library = below(&libraries).join("sage_intacct_fdw.so");
+    let lines = below(&libraries).join(".debug/sage_intacct_fdw.so.debug");
+    let mut expected = vec![
+        (library.clone(), 0o755),
+        (lines.clone(), 0o644),
+        (below(&shared).join("extension/sage_intacct_fdw.control"), 0o644),
+    ];
+    for (script, _) in files(&root().join("sql/install")) {
+        if script.extension().is_some_and(|ending| ending == "sql") {
+            let name = script.file_name().expect("a name");
+            expected.push((below(&shared).join("extension").join(name), 0o644));
+        }
+    }
+    expected.sort_unstable();
+    assert!(expected.len() >= 6, "{expected:?}");
+    assert_eq!(files(&place), expected);
+    let size = |path: &Path| fs::metadata(path).expect("a file").len();
+    assert!(size(&library) < size(&built), "debug lines are apart");
+    let bytes = fs::read(&library).expect("the library");
+    let link = b".gnu_debuglink";
+    assert!(bytes.windows(link.len()).any(|part| part == link), "and found");
+
+    // A server that runs has the library mapped: the next one comes beside it, and never into it.
+    let mut mapped = fs::File::open(&library).expect("the library");
+    let inode = fs::metadata(&library).expect("the library").ino();
+    run(&["--release"]);
+    let mut still = Vec::new();
+    mapped.read_to_end(&mut still).expect("the old library");
+    assert!(still == bytes, "the old library has changed");
+    assert_ne!(fs::metadata(&library).expect("the library").ino(), inode);
+    assert_eq!(files(&place), expected);
+
+    run(&["--uninstall"]);
+    assert_eq!(files(&place), []);
+    assert!(
+        libraries.join("sage_intacct_fdw.so").exists(),
+        "the server's own stays"
+    );
 }

@@ -115,6 +115,24 @@ pub fn linked(metadata: &Value, package: &str) -> Result<Vec<Crate>, String> {
     Ok(found.into_iter().map(|(_, known)| known).collect())
 }
 
+/// The same with Rust's standard library, which no metadata name.
+pub fn with_standard_library(mut linked: Vec<Crate>, version: &str) -> Vec<Crate> {
+    if let Some(root) = linked.first_mut() {
+        root.needs.push(format!("std@{version}"));
+    }
+    linked.push(Crate {
+        name: "std".to_owned(),
+        version: version.to_owned(),
+        license: "MIT OR Apache-2.0".to_owned(),
+        authors: vec!["The Rust Project Developers".to_owned()],
+        source: "https://github.com/rust-lang/rust".to_owned(),
+        folder: PathBuf::new(),
+        is_from_registry: false,
+        needs: Vec::new(),
+    });
+    linked
+}
+
 /// A macro runs in the compiler and is not in what it makes.
 fn is_proc_macro(package: &Value) -> bool {
     let targets = package["targets"].as_array().into_iter().flatten();

@@ -1,11 +1,12 @@
 //! Whose work a binary package holds, and under which licences.
 //!
 //! ```text
-//! cargo metadata --format-version 1 --locked … | notices copyright PACKAGE   Debian's copyright file, with all texts
-//! cargo metadata --format-version 1 --locked … | notices sbom PACKAGE        CycloneDX 1.5, JSON
+//! cargo metadata --format-version 1 --locked … | notices copyright PACKAGE RUST   Debian's copyright file, with all texts
+//! cargo metadata --format-version 1 --locked … | notices sbom PACKAGE RUST        CycloneDX 1.5, JSON
 //! ```
 //!
-//! Only what is linked counts: dependencies for building and for tests are left out.
+//! Only what is linked counts: dependencies for building and for tests are left out. The standard library of the compiler, whose
+//! version is RUST, counts too.
 #![forbid(unsafe_code)]
 
 mod crates;
@@ -19,13 +20,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [mode, package] = &arguments[..] else {
-        eprintln!("usage: cargo metadata … | notices copyright|sbom PACKAGE");
+    let [mode, package, rust] = &arguments[..] else {
+        eprintln!("usage: cargo metadata … | notices copyright|sbom PACKAGE RUST");
         return ExitCode::FAILURE;
     };
     let made = serde_json::from_reader(std::io::stdin())
         .map_err(|error| error.to_string())
         .and_then(|metadata: Value| crates::linked(&metadata, package))
+        .map(|linked| crates::with_standard_library(linked, rust))
         .and_then(|linked| match mode.as_str() {
             "copyright" => copyright(&linked),
             "sbom" => Ok(sbom(&linked)),
@@ -92,7 +94,8 @@ ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEAL
 fn copyright(linked: &[Crate]) -> Result<String, String> {
     let mut head = String::from(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: sage_intacct_fdw\n\
-         Comment: The library is linked statically with the crates below; each stanza names one.\n",
+         Comment: The library is linked statically with the crates below; each stanza names one. Those that Rust's standard\n \
+         library is made of are in COPYRIGHT-rust-library.html.gz beside this file.\n",
     );
     // Text, and the names that go by it.
     let mut bodies: BTreeMap<String, (usize, Vec<String>)> = BTreeMap::new();
@@ -218,7 +221,7 @@ fn is_notice(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{claims, copyright, indented, label, sbom};
-    use crate::crates::Crate;
+    use crate::crates::{Crate, with_standard_library};
 
     fn krate(name: &str, license: &str) -> Crate {
         Crate {
@@ -269,6 +272,21 @@ mod tests {
             "{made}"
         );
         assert_eq!(label("MIT OR Apache-2.0", 3), "MIT-or-Apache-2.0-text-3");
+    }
+
+    #[test]
+    fn the_standard_library_is_linked_too() {
+        let linked = with_standard_library(vec![krate("own", "PostgreSQL")], "1.95.0");
+        let made = copyright(&linked).expect("a text");
+        assert!(
+            made.contains("Files: crates/std-1.95.0/*\nCopyright: The Rust Project Developers\nLicense: MIT-or-Apache-2.0-text-2\n"),
+            "{made}"
+        );
+        let list: serde_json::Value = serde_json::from_str(&sbom(&linked)).expect("JSON");
+        assert_eq!(list["components"][0]["name"], "std");
+        assert!(list["components"][0]["purl"].is_null());
+        assert_eq!(list["dependencies"][0]["dependsOn"][1], "std@1.95.0");
+        assert_eq!(list["dependencies"][1]["ref"], "std@1.95.0");
     }
 
     #[test]
