@@ -52,6 +52,8 @@ thread_local! {
     static WATCHING: Cell<bool> = const { Cell::new(false) };
     /// The library was compared with the schema, and no function has changed since: ALTER EXTENSION in another session does that.
     static COMPARED: Cell<bool> = const { Cell::new(false) };
+    /// The older version of the schema that this session has been warned of: once, however often functions change.
+    static WARNED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// The client for a server as this user sees it: the one that is open, unless its options have changed.
@@ -177,7 +179,11 @@ fn compare_with_schema() -> Result<(), Report> {
     let detail =
         format!("The extension in this database is of version {schema}, the library of version {library}.");
     match numbers(&schema).cmp(&numbers(library)) {
-        Ordering::Equal => Ok(()),
+        Ordering::Equal => {
+            WARNED.take();
+            Ok(())
+        }
+        Ordering::Less if WARNED.replace(Some(schema.clone())).as_ref() == Some(&schema) => Ok(()),
         Ordering::Less => {
             Report::new(
                 PgSqlErrorCode::ERRCODE_WARNING,

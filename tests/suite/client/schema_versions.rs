@@ -31,10 +31,11 @@ fn an_older_schema_works_and_names_the_command() {
         assert!(text.contains(&format!("of version {old}")), "{text}");
         assert!(text.contains("ALTER EXTENSION sage_intacct_fdw UPDATE"), "{text}");
     }
-    // Once for a connection to Intacct, not for each statement.
+    // Once for a session, not for each statement, nor for each function that somebody makes.
     let text = printed(
         name,
-        "SELECT count(*) FROM customer; SELECT count(*) FROM customer",
+        "SELECT count(*) FROM customer; SELECT count(*) FROM customer;
+         CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'; SELECT count(*) FROM customer",
     );
     assert_eq!(text.matches("WARNING").count(), 1, "{text}");
     // check() has a client of its own.
