@@ -40,10 +40,31 @@ pub struct User {
     /// Formatting preferences.
     pub preferences: Preferences,
     /// Objects that the user may not read or write.
-    pub denied: &'static [&'static str],
+    pub denied: Objects,
 }
 
-const LIMITED: &[&str] = &[
+/// A set of objects.
+#[derive(Clone, Copy)]
+pub enum Objects {
+    /// These.
+    These(&'static [&'static str]),
+    /// All but these.
+    AllBut(&'static [&'static str]),
+}
+
+impl Objects {
+    /// Whether an object is among them.
+    pub fn contains(&self, object: &str) -> bool {
+        match self {
+            Objects::These(objects) => objects.contains(&object),
+            Objects::AllBut(objects) => !objects.contains(&object),
+        }
+    }
+}
+
+/// No object.
+const NONE: Objects = Objects::These(&[]);
+const LIMITED: Objects = Objects::These(&[
     "APBILL",
     "APBILLITEM",
     "VENDOR",
@@ -51,7 +72,7 @@ const LIMITED: &[&str] = &[
     "GLENTRY",
     "APPYMT",
     "USERINFO",
-];
+]);
 
 /// The users of a company; all have the same password.
 pub fn users(password: &str) -> Vec<User> {
@@ -63,8 +84,11 @@ pub fn users(password: &str) -> Vec<User> {
     };
     let us = Preferences::default;
     vec![
-        user("apiuser", us(), &[]),
+        user("apiuser", us(), NONE),
         user("limited", us(), LIMITED),
+        user("timekeeper", us(), Objects::AllBut(&["TIMESHEET", "TASK"])),
+        user("builder", us(), Objects::AllBut(&["MCA_attendee"])),
+        user("onlooker", us(), Objects::AllBut(&[])),
         user(
             "euro",
             Preferences {
@@ -72,16 +96,16 @@ pub fn users(password: &str) -> Vec<User> {
                 date_format: ".dmY".into(),
                 ..us()
             },
-            &[],
+            NONE,
         ),
-        user("twelve", Preferences { clock: 12, ..us() }, &[]),
+        user("twelve", Preferences { clock: 12, ..us() }, NONE),
         user(
             "iso",
             Preferences {
                 date_format: "-Ymd".into(),
                 ..us()
             },
-            &[],
+            NONE,
         ),
         user(
             "east",
@@ -89,7 +113,7 @@ pub fn users(password: &str) -> Vec<User> {
                 offset: 19_800,
                 ..us()
             },
-            &[],
+            NONE,
         ),
     ]
 }

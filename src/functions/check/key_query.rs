@@ -2,11 +2,34 @@
 
 use intacct::{DialectKind, Query, SelectItem};
 
-/// A query for the row key of an object alone.
-pub fn key_query(kind: DialectKind, object: &str) -> Query {
-    let mut query = Query::new(object);
-    query.select = vec![SelectItem::Field(
-        kind.settled_key(object).unwrap_or("RECORDNO").to_owned(),
-    )];
-    query
+/// An object that the user may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadableObject {
+    /// As Intacct spells it.
+    pub object: String,
+    /// The company made it: its rows have an `id` in the place of a record number.
+    pub own: bool,
+    /// Its rows, where the gateway counts them.
+    pub rows: Option<u64>,
+}
+
+impl ReadableObject {
+    /// One that is not counted yet.
+    pub fn new(object: &str, own: bool) -> ReadableObject {
+        ReadableObject {
+            object: object.to_owned(),
+            own,
+            rows: None,
+        }
+    }
+
+    /// A query for the row key alone.
+    pub fn key_query(&self, kind: DialectKind) -> Query {
+        let usual = if self.own { "id" } else { "RECORDNO" };
+        let mut query = Query::new(&self.object);
+        query.select = vec![SelectItem::Field(
+            kind.settled_key(&self.object).unwrap_or(usual).to_owned(),
+        )];
+        query
+    }
 }

@@ -1,7 +1,7 @@
 //! How long requests take, and whether more at once gain anything. Runs on the I/O thread: nothing here may call
 //! PostgreSQL.
 
-use super::key_query::key_query;
+use super::key_query::ReadableObject;
 use super::outcome::{Step, StepOutcome, StepResult};
 use super::subject::Subject;
 use crate::io::Emitter;
@@ -17,9 +17,15 @@ const PAGE_COLUMNS: usize = 10;
 const MOST_AT_ONCE: usize = 32;
 
 /// Times a small request, a page, and as many pages at once as the server allows, and sends each to the backend.
-pub async fn run(client: &Client, subject: &Subject, object: &str, emitter: &Emitter<StepResult>) {
+pub async fn run(
+    client: &Client,
+    subject: &Subject,
+    readable: &ReadableObject,
+    emitter: &Emitter<StepResult>,
+) {
     let kind = DialectKind::for_version(client.config().dtd_version);
-    let mut query = key_query(kind, object);
+    let object = &readable.object;
+    let mut query = readable.key_query(kind);
     query.missing_as_null = true;
 
     let started = Instant::now();
@@ -44,9 +50,9 @@ pub async fn run(client: &Client, subject: &Subject, object: &str, emitter: &Emi
     };
     let outcome = match &read {
         Ok(read) => StepOutcome::fine(format!(
-            "{} rows of {object} in {} columns",
-            read.rows(),
-            query.select.len()
+            "{} of {object} in {}",
+            counted(read.rows(), "row"),
+            counted(query.select.len(), "column")
         )),
         Err(error) => StepOutcome::failed(error.into()),
     };
@@ -65,6 +71,10 @@ pub async fn run(client: &Client, subject: &Subject, object: &str, emitter: &Emi
     emitter
         .send(StepResult::timed(Step::Concurrency, started, outcome))
         .await;
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 async fn page(client: &Client, query: &Query, kind: DialectKind, size: u32) -> Result<Page, Error> {
@@ -112,16 +122,23 @@ struct Trial {
     throttled: bool,
 }
 
-/// Reads the page as often at once as the server allows, never more, and then once alone.
+/// Reads the page as often at once as the server allows, never more, and then once alone, unless the gateway refused.
 async fn at_once(client: &Client, query: &Query, kind: DialectKind) -> Result<Trial, Error> {
     let width = client.config().max_concurrency.max(1);
     let refused = client.stats().rate_limited;
     let started = Instant::now();
-    try_join_all((0..width).map(|_| page(client, query, kind, PAGE_ROWS))).await?;
+    let together = try_join_all((0..width).map(|_| page(client, query, kind, PAGE_ROWS))).await;
     let all = started.elapsed();
-    let throttled = client.stats().rate_limited > refused;
+    let throttled = match together {
+        Ok(_) => client.stats().rate_limited > refused,
+        // Refused again when it was repeated.
+        Err(error) if *error.kind() == ErrorKind::RateLimited => true,
+        Err(error) => return Err(error),
+    };
     let started = Instant::now();
-    page(client, query, kind, PAGE_ROWS).await?;
+    if !throttled {
+        page(client, query, kind, PAGE_ROWS).await?;
+    }
     Ok(Trial {
         width,
         one: started.elapsed(),
@@ -166,7 +183,9 @@ impl Trial {
             ),
         };
         let hint = match self.proposal() {
-            Some(less) if less < width => format!("{} asks for less at once.", set(less)),
+            Some(less) if less < width => {
+                format!("{} asks for less at once. Then check again.", set(less))
+            }
             Some(more) => format!("If the contract allows as many: {}. Then check again.", set(more)),
             None if self.throttled => "Others use the same contract: try again when they rest.".to_owned(),
             None => format!("Leave max_concurrency at {width}: more would not make scans faster."),
@@ -210,7 +229,11 @@ mod tests {
     #[test]
     fn the_statement_fits_what_the_server_has() {
         let mut subject = Subject {
+            name: "acme".into(),
             server: "acme".into(),
+            schema: "acme".into(),
+            relations: None,
+            page_size: 2000,
             show_private: false,
             concurrency_given: false,
         };

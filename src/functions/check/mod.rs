@@ -43,12 +43,7 @@ fn check(
     let oid = usable_server(server);
     let mut results = Vec::new();
     if let Some(config) = local_steps(oid, &mut results) {
-        let subject = Subject {
-            server: pgrx::spi::quote_identifier(server),
-            show_private: options::server(oid).is_ok_and(|options| options.show_private),
-            concurrency_given: options::is_given(oid, "max_concurrency"),
-        };
-        remote_steps(config, subject, deep, &mut results);
+        remote_steps(config, Subject::read(server, oid), deep, &mut results);
     }
     let facts = facts::FACTS.iter().filter(|_| deep).map(Step::Fact);
     // What to type next is the last line, behind the facts.

@@ -1,11 +1,11 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
-use super::key_query::key_query;
+use super::key_query::ReadableObject;
 use super::outcome::{Step, StepOutcome, StepResult};
 use super::subject::Subject;
 use super::{deep, measure, next, observe};
 use crate::io::Emitter;
-use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest};
+use intacct::{Client, Config, ConnectStage, DialectKind, Error, ErrorKind, PageRequest, Readable};
 use std::time::Instant;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -21,6 +21,8 @@ const COMMON_OBJECTS: [&str; 8] = [
     "CONTACT",
     "LOCATION",
 ];
+/// Refused objects that are named.
+const NAMED: usize = 8;
 
 /// Makes the steps one after another until one fails, and sends each to the backend.
 pub async fn run(
@@ -71,18 +73,33 @@ pub async fn run(
         .send(StepResult::timed(Step::Formatting, started, outcome))
         .await;
 
-    if let Some(object) = object {
-        measure::run(&client, &subject, object, &emitter).await;
-        observe::run(&client, &subject.server, &emitter).await;
-        if deep {
-            deep::run(&client, &emitter).await;
+    let started = Instant::now();
+    let (outcome, elapsed) = match object {
+        None => (next::nothing_readable(&subject), started.elapsed()),
+        Some(object) => {
+            // First of all: the objects that can be read, and their sizes, decide which page is timed.
+            let found = next::survey(&client, &subject, &object).await;
+            let elapsed = started.elapsed();
+            let measured = found.as_ref().ok().and_then(next::Found::to_measure);
+            measure::run(&client, &subject, measured.unwrap_or(&object), &emitter).await;
+            observe::run(&client, &subject.server, &emitter).await;
+            if deep {
+                deep::run(&client, &emitter).await;
+            }
+            let outcome = match found {
+                Ok(found) => found.said(&subject),
+                Err(error) => StepOutcome::failed(error.into()),
+            };
+            (outcome, elapsed)
         }
-        let started = Instant::now();
-        let outcome = next::run(&client, &subject, object).await;
-        emitter
-            .send(StepResult::timed(Step::Next, started, outcome))
-            .await;
-    }
+    };
+    emitter
+        .send(StepResult {
+            step: Step::Next,
+            outcome,
+            elapsed: Some(elapsed),
+        })
+        .await;
     Ok(())
 }
 
@@ -240,34 +257,56 @@ fn step_of(kind: &ErrorKind) -> Step {
     }
 }
 
-/// The first common object that the user may read, and in words.
-async fn readable_object(client: &Client) -> Result<(&'static str, String), Error> {
+/// The first object that the user may read, and in words.
+async fn readable_object(client: &Client) -> Result<(ReadableObject, String), Error> {
     let kind = DialectKind::for_version(client.config().dtd_version);
-    let mut refused: Vec<&str> = Vec::new();
-    let mut last = None;
-    for object in COMMON_OBJECTS {
-        let query = key_query(kind, object);
+    let mut refused: Vec<String> = Vec::new();
+    let mut first = None;
+    let rarer = next::OBJECTS.into_iter().chain(next::OTHERS);
+    for name in COMMON_OBJECTS.into_iter().chain(rarer) {
+        if refused.iter().any(|other| other == name) {
+            continue;
+        }
+        let object = ReadableObject::new(name, false);
         let page = PageRequest { size: 1, offset: 0 };
-        match client.page(&query, kind, &page, false).await {
-            Ok(page) => {
-                let count = match page.total_count {
-                    Some(count) => format!(" ({count} rows)"),
-                    None => String::new(),
-                };
-                let but = match refused.is_empty() {
-                    true => String::new(),
-                    false => format!("; refused: {}", refused.join(", ")),
-                };
-                return Ok((object, format!("may read {object}{count}{but}")));
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::Permission | ErrorKind::UnknownObject) => {
-                refused.push(object);
-                last = Some(error);
+        match client.page(&object.key_query(kind), kind, &page, false).await {
+            Ok(page) => return Ok(may_read(object, page.total_count, &refused)),
+            Err(error) if intacct::concerns_one_object(&error) => {
+                refused.push(name.to_owned());
+                first.get_or_insert(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Err(last.unwrap_or_else(|| Error::new(ErrorKind::Permission, "no object was requested")))
+    // A user may be there for what the company has made itself.
+    if kind == DialectKind::Query {
+        for name in next::own_objects(client).await? {
+            match client.survey(&name, false).await? {
+                Readable::Yes { rows, is_custom } => {
+                    return Ok(may_read(ReadableObject::new(&name, is_custom), rows, &refused));
+                }
+                Readable::No(_) => refused.push(name),
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| Error::new(ErrorKind::Permission, "no object was requested")))
+}
+
+fn may_read(object: ReadableObject, rows: Option<u64>, refused: &[String]) -> (ReadableObject, String) {
+    let count = match rows {
+        Some(1) => " (1 row)".to_owned(),
+        Some(rows) => format!(" ({rows} rows)"),
+        None => String::new(),
+    };
+    let named = refused.iter().take(NAMED).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    let but = match refused.len() {
+        0 => String::new(),
+        1..=NAMED => format!("; refused: {named}"),
+        all => format!("; refused: {named} and {} more", all - NAMED),
+    };
+    let detail = format!("may read {}{count}{but}", object.object);
+    (object, detail)
 }
 
 /// The user's preferences, and what they make of timestamps.

@@ -21,22 +21,31 @@ fn foreign_tables(client: &mut Client, schema: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// A server of this name, quoted, for a user of the company.
+fn server(company: &Company, name: &str, user: &str) -> String {
+    format!(
+        "CREATE SERVER {name} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
+         CREATE USER MAPPING FOR CURRENT_USER SERVER {name}
+           OPTIONS (user_id '{user}', password 'secret', sender_id 'sender1', sender_password 'senderpw')",
+        company.gateway.url()
+    )
+}
+
+fn run(client: &mut Client, statement: &str) {
+    client
+        .batch_execute(statement)
+        .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+}
+
 /// The statement imports what the user may read, also where the server's name needs quotes, and none of it is refused.
 #[test]
 fn the_last_row_is_a_statement_that_runs() {
     let company = Company::start("first_next");
     let mut client = company.connect();
-    let server = |name: &str, user: &str| {
-        format!(
-            "CREATE SERVER {name} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
-             CREATE USER MAPPING FOR CURRENT_USER SERVER {name}
-               OPTIONS (user_id '{user}', password 'secret', sender_id 'sender1', sender_password 'senderpw')",
-            company.gateway.url()
-        )
-    };
-    client
-        .batch_execute(&server("\"Of the limited user\"", "limited"))
-        .expect("a server");
+    run(
+        &mut client,
+        &server(&company, "\"Of the limited user\"", "limited"),
+    );
     for (name, may_not) in [
         ("acme", vec![]),
         (
@@ -56,17 +65,134 @@ fn the_last_row_is_a_statement_that_runs() {
         );
         let rows = company.rows("CUSTOMER");
         assert!(detail.contains(&format!("CUSTOMER ({rows} rows)")), "{detail}");
-        client
-            .batch_execute(&statement)
-            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        run(&mut client, &statement);
         let tables = foreign_tables(&mut client, name);
-        assert_eq!(tables.len(), 16 - may_not.len(), "{tables:?}");
+        // Sixteen that finance teams ask for first, and two of the company's own.
+        assert_eq!(tables.len(), 18 - may_not.len(), "{tables:?}");
+        assert!(tables.contains(&"mca_attendee".to_owned()), "{tables:?}");
         for table in tables {
             client
                 .query(&format!("SELECT * FROM \"{name}\".\"{table}\" LIMIT 1"), &[])
                 .unwrap_or_else(|error| panic!("{name}.{table}: {error:?}"));
         }
     }
+}
+
+/// Users that may read little: what they may is found, whatever it is, and timed.
+#[test]
+fn a_user_of_few_objects_gets_those() {
+    let company = Company::start("first_few");
+    let mut client = company.connect();
+    for (user, may) in [
+        ("timekeeper", vec!["task", "timesheet"]),
+        ("builder", vec!["mca_attendee"]),
+    ] {
+        run(&mut client, &server(&company, user, user));
+        let mut steps = steps(&mut client, user);
+        for step in ["permission", "round trip", "page", "concurrency"] {
+            assert_eq!(steps[step].0, Some(true), "{user}: {step}: {steps:?}");
+        }
+        let (ok, detail, statement) = steps.remove("next").expect("a last step");
+        assert_eq!(ok, Some(true), "{user}: {detail}");
+        run(&mut client, &statement);
+        assert_eq!(foreign_tables(&mut client, user), may, "{user}: {statement}");
+    }
+}
+
+/// A user that may read nothing is told where to look.
+#[test]
+fn a_user_of_no_object_gets_the_list_of_all() {
+    let company = Company::start("first_none");
+    let mut client = company.connect();
+    run(&mut client, &server(&company, "\"Nobody's\"", "onlooker"));
+    let mut steps = steps(&mut client, "Nobody's");
+    let (ok, detail, _) = &steps["permission"];
+    assert_eq!(*ok, Some(false));
+    assert!(
+        detail.starts_with("42501: ") && detail.contains("CUSTOMER"),
+        "{detail}"
+    );
+    let (ok, _, statement) = steps.remove("next").expect("a last step");
+    assert_eq!(ok, None);
+    assert!(client.query(&statement, &[]).expect(&statement).is_empty());
+}
+
+/// What is there already is left out of the statement; where all of it is there, the next statement reads.
+#[test]
+fn the_statement_goes_on_from_what_is_there() {
+    let company = Company::start("first_again");
+    let mut client = company.connect();
+    run(&mut client, "CREATE SCHEMA acme");
+    let next = |client: &mut Client, server: &str| steps(client, server).remove("next").expect("a step").2;
+    let statement = next(&mut client, "acme");
+    assert!(statement.starts_with("IMPORT FOREIGN SCHEMA"), "{statement}");
+    run(&mut client, &statement);
+    let all = foreign_tables(&mut client, "acme");
+    run(
+        &mut client,
+        "DROP FOREIGN TABLE acme.vendor; DROP FOREIGN TABLE acme.item",
+    );
+    let statement = next(&mut client, "acme");
+    assert!(statement.contains("LIMIT TO (vendor, item)"), "{statement}");
+    run(&mut client, &statement);
+    assert_eq!(foreign_tables(&mut client, "acme"), all);
+    let statement = next(&mut client, "acme");
+    assert_eq!(client.query(&statement, &[]).expect(&statement).len(), 10);
+    // PostgreSQL keeps some names of schemas for itself.
+    run(&mut client, &server(&company, "pg_acme", "timekeeper"));
+    let statement = next(&mut client, "pg_acme");
+    run(&mut client, &statement);
+    assert_eq!(
+        foreign_tables(&mut client, "intacct_pg_acme"),
+        ["task", "timesheet"]
+    );
+}
+
+/// The calls are those of pages as large as the server's.
+#[test]
+fn calls_are_counted_in_the_servers_pages() {
+    let company = Company::start("first_calls");
+    let mut client = company.connect();
+    run(&mut client, &server(&company, "builder", "builder"));
+    run(&mut client, "ALTER SERVER builder OPTIONS (ADD page_size '50')");
+    let rows = company.rows("MCA_attendee");
+    let (_, detail, statement) = steps(&mut client, "builder").remove("next").expect("a last step");
+    let calls = (rows + 49) / 50;
+    assert!(calls > 1);
+    assert!(
+        detail.starts_with(&format!(
+            "MCA_attendee ({rows} rows); to read all of it: about {calls} calls; to import it: about 4"
+        )),
+        "{detail}"
+    );
+    run(&mut client, &statement);
+    let (_, read) = company
+        .gateway
+        .cost(&mut client, "SELECT name FROM builder.mca_attendee");
+    assert!((calls as usize..=calls as usize + 1).contains(&read), "{read}");
+}
+
+/// What the documents say of its cost, and of that of the import.
+#[test]
+fn a_check_and_an_import_cost_what_is_said() {
+    let company = Company::start("first_cost");
+    let mut client = company.connect();
+    for (deep, trips, calls) in [("", 19, 37), (", deep => true", 77, 95)] {
+        let check = format!("SELECT count(*) FROM sage_intacct.check('acme'{deep})");
+        assert_eq!(
+            company.gateway.cost(&mut client, &check),
+            (trips, calls),
+            "{check}"
+        );
+    }
+    let (_, detail, statement) = steps(&mut client, "acme").remove("next").expect("a last step");
+    let (_, said) = detail.split_once("to import it: about ").expect("a number");
+    let said: usize = said.parse().expect("a number");
+    let (_, import) = company.gateway.cost(&mut client, &statement);
+    assert!(
+        import <= said && import * 10 >= said * 8,
+        "{import}, {said} were said"
+    );
 }
 
 /// Where the gateway refuses requests for their number, fewer are proposed, and the statement fits the server.
@@ -89,6 +215,27 @@ fn refused_requests_ask_for_a_smaller_number() {
     let (_, detail, hint) = steps(&mut client, "acme").remove("concurrency").expect("a step");
     assert_eq!(detail, "max_concurrency allows one request at a time");
     assert!(hint.contains("(SET max_concurrency '2')"), "{hint}");
+}
+
+/// A gateway that refuses again what is repeated: still a number, not an error.
+#[test]
+fn a_number_far_too_large_is_halved_until_it_fits() {
+    let company = Company::start("first_far");
+    let mut client = company.connect();
+    company.gateway.set("latency_ms", "200");
+    company.gateway.set("concurrency", "1");
+    company.gateway.set("queue_ms", "0");
+    run(&mut client, "ALTER SERVER acme OPTIONS (ADD max_concurrency '8')");
+    for fewer in [4, 2, 1] {
+        let (ok, detail, hint) = steps(&mut client, "acme").remove("concurrency").expect("a step");
+        assert_eq!(ok, Some(true), "{detail}");
+        let statement = hint.split_once(" asks for").expect("a statement").0;
+        assert!(
+            statement.ends_with(&format!("max_concurrency '{fewer}')")),
+            "{statement}"
+        );
+        run(&mut client, statement);
+    }
 }
 
 /// Never more at once than the option allows: it may stand for a contract.
@@ -118,13 +265,14 @@ fn round_trip_and_page_are_timed() {
         .iter()
         .map(|row| (row.get(0), row.get(1), row.get(2)))
         .collect();
-    let page = format!("{} rows of CUSTOMER in 10 columns", company.rows("CUSTOMER"));
+    // No object fills a page: the largest one.
+    let page = format!("{} rows of ARINVOICE in 10 columns", company.rows("ARINVOICE"));
     assert_eq!(
         found,
         [
             (
                 "round trip".to_owned(),
-                "a request for one row of CUSTOMER".to_owned(),
+                "a request for one row of ARINVOICE".to_owned(),
                 true
             ),
             ("page".to_owned(), page, true),

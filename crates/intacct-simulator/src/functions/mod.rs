@@ -69,7 +69,7 @@ impl Caller<'_> {
         let object = Catalog::builtin()
             .object(name)
             .ok_or_else(|| Fault::unknown_object(name))?;
-        if object.unsubscribed || self.user.denied.contains(&object.name.as_str()) {
+        if object.unsubscribed || self.user.denied.contains(&object.name) {
             return Err(Fault::permission(&object.name));
         }
         Ok(object)

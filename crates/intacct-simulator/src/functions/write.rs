@@ -239,7 +239,7 @@ impl Task<'_> {
         let object = Catalog::builtin().object(name).ok_or_else(|| {
             Fault::new("PL04000026", format!("Object definition {name} not found")).id("IA.OBJECT_NOT_FOUND")
         })?;
-        if object.unsubscribed || self.caller.user.denied.contains(&object.name.as_str()) {
+        if object.unsubscribed || self.caller.user.denied.contains(&object.name) {
             return Err(no_permission(object, verb));
         }
         Ok(object)
