@@ -56,13 +56,18 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// The rules for places in files, which move with every edit.
+    pub fn of_places() -> Self {
+        Self::default()
+            // psql prefixes messages with the file's path and line.
+            .rule(r"(?m)^psql:[^ ]+:\d+: ", "")
+            // Places in source files, shown by VERBOSITY verbose.
+            .rule(r"(?m)^LOCATION: .*\n", "")
+    }
+
     /// The rules that fit every file: psql's own positions, and numbers that are made up anew each time.
     pub fn new() -> Self {
-        Self::default()
-            // psql prefixes messages with the file's path and line, which move with every edit.
-            .rule(r"(?m)^psql:[^ ]+:\d+: ", "")
-            // Places in source files, shown by VERBOSITY verbose, move too.
-            .rule(r"(?m)^LOCATION: .*\n", "")
+        Self::of_places()
             // Since PostgreSQL 18 `\d+` lists them, although the column says it.
             .rule(r"(?m)^Not-null constraints:\n(?:    .*\n)+", "")
             .rule(
