@@ -1,4 +1,4 @@
--- The first minute with a simulated company, as README types it for a real one. :gateway is where the simulator listens.
+-- The first minute with a simulated company, as README types it. :gateway is where the simulator listens.
 CREATE EXTENSION sage_intacct_fdw;
 CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url :'gateway');
 CREATE USER MAPPING FOR CURRENT_USER SERVER acme

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::examples::examples;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -15,6 +16,27 @@ fn root() -> PathBuf {
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The statements of README for a simulated company, which packages-test runs, are those that come with its package.
+#[test]
+fn the_first_rows_are_those_of_readme() {
+    let readme = read("README.md");
+    let (_, section) = readme
+        .split_once("## A simulated company in a minute\n")
+        .expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let told: Vec<String> = examples(section).into_iter().map(|example| example.sql).collect();
+    let shipped =
+        read("demo/first-rows.sql").replace(":'gateway'", "'http://127.0.0.1:8080/ia/xml/xmlgw.phtml'");
+    let words = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("--"));
+        lines
+            .flat_map(str::split_whitespace)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(words(&told.join("\n")), words(&shipped));
 }
 
 /// META.json meets PGXN's specification 1.0.0: what it requires is there, in the forms that it names.
