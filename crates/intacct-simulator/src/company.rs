@@ -86,7 +86,11 @@ pub fn users(password: &str) -> Vec<User> {
     vec![
         user("apiuser", us(), NONE),
         user("limited", us(), LIMITED),
-        user("timekeeper", us(), Objects::AllBut(&["TIMESHEET", "TASK"])),
+        user(
+            "timekeeper",
+            us(),
+            Objects::AllBut(&["TIMESHEET", "TASK", "CONTACT"]),
+        ),
         user("builder", us(), Objects::AllBut(&["MCA_attendee"])),
         user("onlooker", us(), Objects::AllBut(&[])),
         user(

@@ -79,6 +79,9 @@ pub async fn survey(client: &Client, subject: &Subject, lead: &ReadableObject) -
         .into_iter()
         .map(|object| ReadableObject::new(object, false))
         .collect();
+    if objects.iter().all(|object| object.object != lead.object) {
+        objects.extend(OTHERS.map(|object| ReadableObject::new(object, false)));
+    }
     if kind != DialectKind::Query {
         for object in objects {
             found.look_alone(client, object).await?;
@@ -87,9 +90,6 @@ pub async fn survey(client: &Client, subject: &Subject, lead: &ReadableObject) -
     }
     let own = own_objects(client).await?;
     objects.extend(own.iter().map(|object| ReadableObject::new(object, true)));
-    if objects.iter().all(|object| object.object != lead.object) {
-        objects.extend(OTHERS.map(|object| ReadableObject::new(object, false)));
-    }
     let query = |object: &ReadableObject| {
         let mut query = object.key_query(kind);
         query.limit = Some(Count::Number(1));

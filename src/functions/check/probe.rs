@@ -59,9 +59,13 @@ pub async fn run(
     }
 
     let started = Instant::now();
+    let mut may_read_nothing = false;
     let (object, outcome) = match readable_object(&client).await {
         Ok((object, detail)) => (Some(object), StepOutcome::fine(detail)),
-        Err(error) => (None, StepOutcome::failed(error.into())),
+        Err(error) => {
+            may_read_nothing = intacct::concerns_one_object(&error);
+            (None, StepOutcome::failed(error.into()))
+        }
     };
     emitter
         .send(StepResult::timed(Step::Permission, started, outcome))
@@ -75,7 +79,8 @@ pub async fn run(
 
     let started = Instant::now();
     let (outcome, elapsed) = match object {
-        None => (next::nothing_readable(&subject), started.elapsed()),
+        None if may_read_nothing => (next::nothing_readable(&subject), started.elapsed()),
+        None => return Ok(()),
         Some(object) => {
             // First of all: the objects that can be read, and their sizes, decide which page is timed.
             let found = next::survey(&client, &subject, &object).await;

@@ -84,7 +84,7 @@ fn a_user_of_few_objects_gets_those() {
     let company = Company::start("first_few");
     let mut client = company.connect();
     for (user, may) in [
-        ("timekeeper", vec!["task", "timesheet"]),
+        ("timekeeper", vec!["contact", "task", "timesheet"]),
         ("builder", vec!["mca_attendee"]),
     ] {
         run(&mut client, &server(&company, user, user));
@@ -117,6 +117,33 @@ fn a_user_of_no_object_gets_the_list_of_all() {
     assert!(client.query(&statement, &[]).expect(&statement).is_empty());
 }
 
+/// A gateway that fails says nothing of what the user may read.
+#[test]
+fn a_failure_is_not_taken_for_a_lack_of_rights() {
+    let company = Company::start("first_failing");
+    let mut client = company.connect();
+    company
+        .gateway
+        .faults(r#"[{"match": {"function": "query"}, "times": 0, "action": {"status": {"code": 503}}}]"#);
+    let steps = steps(&mut client, "acme");
+    assert_eq!(steps["permission"].0, Some(false), "{steps:?}");
+    assert!(steps["permission"].1.starts_with("08006"), "{steps:?}");
+    assert_eq!(steps["next"], (None, "skipped".to_owned(), String::new()));
+}
+
+/// With the older version of the gateway's requests, too: it shows contacts, and neither tasks nor timesheets.
+#[test]
+fn a_user_of_one_object_gets_it_by_the_older_version() {
+    let company = Company::start("first_older");
+    let mut client = company.connect();
+    run(&mut client, &server(&company, "older", "timekeeper"));
+    run(&mut client, "ALTER SERVER older OPTIONS (ADD dtd_version '2.1')");
+    let (ok, detail, statement) = steps(&mut client, "older").remove("next").expect("a last step");
+    assert_eq!(ok, Some(true), "{detail}");
+    run(&mut client, &statement);
+    assert_eq!(foreign_tables(&mut client, "older"), ["contact"], "{statement}");
+}
+
 /// What is there already is left out of the statement; where all of it is there, the next statement reads.
 #[test]
 fn the_statement_goes_on_from_what_is_there() {
@@ -144,7 +171,7 @@ fn the_statement_goes_on_from_what_is_there() {
     run(&mut client, &statement);
     assert_eq!(
         foreign_tables(&mut client, "intacct_pg_acme"),
-        ["task", "timesheet"]
+        ["contact", "task", "timesheet"]
     );
 }
 
