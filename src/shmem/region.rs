@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{PoisonError, RwLock};
 
 /// Servers that can be distinguished, in the whole cluster. Those beyond have no shared counters and no shared limiter.
-pub const SERVERS: usize = 512;
+pub const SERVERS: usize = 2048;
 
 /// Everything that is shared.
 #[repr(C)]
