@@ -94,10 +94,13 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
         share_sessions,
     } = options::client_config(server, user)?;
     let shared_slot = shared_slot(server);
-    let share = share_sessions && shared_slot.is_some();
+    // None also where all places are taken: that is no reason to give up a session.
+    let share = (share_sessions && shared_slot.is_some())
+        .then(|| MappingShare::of(server, mapping))
+        .flatten();
     let (client, calls) = match open {
         Some((client, calls, ..))
-            if same(client.config(), &config) && client.config().share.is_some() == share =>
+            if same(client.config(), &config) && client.config().share.is_some() == share.is_some() =>
         {
             bound(calls.as_deref(), server, max_calls)?;
             (client, calls)
@@ -113,9 +116,7 @@ pub fn client(server: pg_sys::Oid, user: pg_sys::Oid) -> Result<Client, Report> 
             let max = config.max_concurrency;
             config.limiter =
                 shared_slot.map(|slot| Arc::new(ServerLimiter::new(slot, max)) as Arc<dyn SharedLimiter>);
-            config.share = MappingShare::of(server, mapping)
-                .filter(|_| share)
-                .map(|share| Arc::new(share) as Arc<dyn SessionShare>);
+            config.share = share.map(|share| Arc::new(share) as Arc<dyn SessionShare>);
             config.asks_formatting = LET_GO.with_borrow(|let_go| let_go.contains(&(server, mapping)));
             let calls = count_calls(&mut config, server, max_calls)?;
             config.connections = Some(shared_connections(generation));

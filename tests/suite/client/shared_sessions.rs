@@ -232,3 +232,43 @@ fn the_users_preferences_are_asked_for_once() {
     assert_eq!(times(&mut shared.connect()), expected);
     assert_eq!(asked(), 2);
 }
+
+/// Places for sessions that are shared: SESSIONS in src/shmem/region.rs.
+const PLACES: usize = 128;
+
+#[test]
+fn a_session_that_found_no_place_is_kept() {
+    let shared = shared("share_full");
+    let mut client = shared.connect();
+    let servers = PLACES + 5;
+    let statements = |make: &dyn Fn(usize) -> String| (0..servers).map(make).collect::<String>();
+    run(
+        &mut client,
+        &statements(&|number| {
+            format!(
+                "CREATE SERVER s{number} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
+                 CREATE USER MAPPING FOR CURRENT_USER SERVER s{number}
+                   OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');
+                 CREATE FOREIGN TABLE c{number} (recordno bigint, name text) SERVER s{number} OPTIONS (object 'CUSTOMER');\n",
+                shared.gateway.url()
+            )
+        }),
+    );
+    shared.gateway.tap.forget();
+    let read_all = statements(&|number| format!("SELECT name FROM c{number} WHERE recordno = 1;\n"));
+    client.batch_execute(&read_all).expect("rows");
+    assert_eq!(requests(&shared), (2 * servers, servers));
+    // Other options, and other functions, have every connection looked at again.
+    run(
+        &mut client,
+        "ALTER SERVER acme OPTIONS (ADD batch_size '7');
+         CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    );
+    client.batch_execute(&read_all).expect("rows");
+    let after = requests(&shared);
+    // The places are free again when PostgreSQL starts anew, as it does after this.
+    client.batch_execute("CHECKPOINT").expect("everything is on disk");
+    cluster::kill(cluster::backend(&mut client));
+    until(|| client.simple_query("SELECT").is_err());
+    assert_eq!(after, (servers, 0));
+}
