@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod company;
+pub mod dumps;
 pub mod environment;
 pub mod examples;
 pub mod plans;

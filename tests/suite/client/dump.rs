@@ -1,10 +1,9 @@
 //! What pg_dump writes can be restored, and works.
 
-use std::process::Stdio;
-
 use postgres::Client;
-use sage_intacct_fdw_tests::cluster::{self, Database};
+use sage_intacct_fdw_tests::cluster::Database;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::dumps::{dump, restore, restore_all};
 
 #[test]
 fn servers_mappings_and_tables_survive_a_dump() {
@@ -19,28 +18,11 @@ fn servers_mappings_and_tables_survive_a_dump() {
              INSERT INTO customer (customerid, name) VALUES ('DUMPED', 'x')",
         )
         .expect("more objects");
-    let dump = cluster::program("pg_dump")
-        .args(["--no-password", "-d", company.database.name()])
-        .output()
-        .expect("pg_dump runs");
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let dumped = dump(company.database.name(), &[]);
     company.gateway.tap.forget();
 
     let copy = Database::create_empty("dump_copy");
-    let mut restore = cluster::program("psql")
-        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy.name()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("psql runs");
-    std::io::Write::write_all(&mut restore.stdin.take().expect("a pipe"), &dump.stdout).expect("psql reads");
-    let restored = restore.wait_with_output().expect("psql ends");
-    assert!(
-        restored.status.success(),
-        "{}",
-        String::from_utf8_lossy(&restored.stderr)
-    );
+    restore_all(copy.name(), &dumped);
     assert!(company.gateway.tap.requests().is_empty(), "a restore asks nobody");
 
     let mut other = copy.connect();
@@ -64,10 +46,7 @@ fn servers_mappings_and_tables_survive_a_dump() {
         "{error:?}"
     );
 
-    let again = cluster::program("pg_dump")
-        .args(["-d", copy.name()])
-        .output()
-        .expect("pg_dump runs");
+    let again = dump(copy.name(), &[]);
     let lines = |bytes: &[u8]| {
         // pg_dump of late versions marks each dump with a random word.
         let text = String::from_utf8_lossy(bytes).into_owned();
@@ -76,7 +55,7 @@ fn servers_mappings_and_tables_survive_a_dump() {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    assert_eq!(lines(&dump.stdout), lines(&again.stdout));
+    assert_eq!(lines(&dumped), lines(&again));
     other
         .batch_execute(&format!("SELECT sage_intacct.adopt_server('acme'); {insert}"))
         .expect("it takes over");
@@ -103,13 +82,13 @@ fn a_restore_of_foreign_rows_creates_no_record() {
             row.expect("a table").get(0)
         };
         let dumped = count(&mut client);
-        let dump = cluster::program("pg_dump")
-            .args(["--include-foreign-data=acme", "-d", company.database.name()])
-            .args(format)
-            .output()
-            .expect("pg_dump runs");
-        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-        let text = String::from_utf8_lossy(&dump.stdout);
+        let options: Vec<&str> = ["--include-foreign-data=acme"]
+            .iter()
+            .chain(format)
+            .copied()
+            .collect();
+        let dump = dump(company.database.name(), &options);
+        let text = String::from_utf8_lossy(&dump);
         assert!(
             text.contains("COPY public.customer") || text.contains("INSERT INTO public.customer"),
             "{name}"
@@ -121,17 +100,7 @@ fn a_restore_of_foreign_rows_creates_no_record() {
             if name == "dump_no_server" && !has_tables {
                 continue;
             }
-            let mut restore = cluster::program("psql")
-                .args(["-X", "-q", "-d", database])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("psql runs");
-            std::io::Write::write_all(&mut restore.stdin.take().expect("a pipe"), &dump.stdout)
-                .expect("psql reads");
-            let restored = restore.wait_with_output().expect("psql ends");
-            let said = String::from_utf8_lossy(&restored.stderr);
+            let (_, said) = restore(database, &dump, &[]);
             assert!(said.contains("restore"), "{name}: {said}");
         }
         let creates = company.gateway.tap.requests();

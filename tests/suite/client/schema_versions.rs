@@ -3,6 +3,7 @@
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::dumps::dump;
 
 /// As if CREATE EXTENSION had been done by another version.
 fn pretend(client: &mut Client, version: &str) {
@@ -92,11 +93,7 @@ fn a_newer_schema_is_refused_where_it_is_used_and_nowhere_else() {
             .all(|body| !body.contains("<create>")),
         "nothing is written"
     );
-    let dump = cluster::program("pg_dump")
-        .args(["--no-password", "-d", name])
-        .output()
-        .expect("pg_dump runs");
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    dump(name, &[]);
     let mut client = company.connect();
     for statement in [
         "ALTER SERVER acme OPTIONS (ADD page_size '100')",

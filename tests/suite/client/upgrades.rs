@@ -1,13 +1,12 @@
 //! From each released version there is a way to the newest one, with all that a database has made of it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use crate::mirrors::company::{assert_equal, refresh};
 use postgres::Client;
 use sage_intacct_fdw_tests::cluster::{self, Database};
 use sage_intacct_fdw_tests::company::{Company, Gateway};
+use sage_intacct_fdw_tests::dumps::{dump, restore_all};
 use sage_intacct_fdw_tests::sql::{run, run_each, texts};
 
 const OBJECTS: &str = include_str!("../../objects.sql");
@@ -185,28 +184,9 @@ fn a_dump_of_an_old_version_is_restored_into_the_newest() {
             &mut client,
             "CALL sage_intacct.refresh_mirror('finance.customer')",
         );
-        let dump = cluster::program("pg_dump")
-            .args(["--no-password", "-d", company.database.name()])
-            .output()
-            .expect("pg_dump runs");
-        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-
+        let dumped = dump(company.database.name(), &[]);
         let copy = Database::create_empty(&format!("restored_{}", version.replace('.', "_")));
-        let mut psql = cluster::program("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", copy.name()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("psql runs");
-        psql.stdin
-            .take()
-            .expect("a pipe")
-            .write_all(&dump.stdout)
-            .expect("psql reads");
-        let restored = psql.wait_with_output().expect("psql ends");
-        let said = String::from_utf8_lossy(&restored.stderr);
-        assert!(restored.status.success(), "{said}");
+        restore_all(copy.name(), &dumped);
         let mut new = copy.connect();
         assert_eq!(
             one(
@@ -349,11 +329,7 @@ INSERT INTO acme.customer (customerid, name) VALUES ('OLD1', 'x'), ('OLD2', 'y')
              CREATE SCHEMA later; IMPORT FOREIGN SCHEMA intacct LIMIT TO (vendor) FROM SERVER acme INTO later",
         );
         run(&mut new, "CALL sage_intacct.drop_mirror('finance.gldetail')");
-        let dump = cluster::program("pg_dump")
-            .args(["--no-password", "-d", company.database.name()])
-            .output()
-            .expect("pg_dump runs");
-        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        dump(company.database.name(), &[]);
         run(
             &mut new,
             "DROP EXTENSION sage_intacct_fdw CASCADE; DROP SCHEMA finance CASCADE; DROP ROLE upgrade_reader",

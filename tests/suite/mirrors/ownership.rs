@@ -4,6 +4,7 @@ use super::company::{company, lines, mirror, refresh, run, run_each};
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster::{self, Database};
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::dumps::dump;
 use serde_json::json;
 use std::process::Stdio;
 
@@ -134,15 +135,7 @@ fn registrations_survive_a_dump() {
     mirror(&mut client, "glaccountbalance", "{}");
     let file = cluster::server_directory().join("mirrors.dump");
     let file = file.to_str().expect("UTF-8");
-    let dumped = cluster::program("pg_dump")
-        .args(["-Fc", "-f", file, "-d", company.database.name()])
-        .output()
-        .expect("pg_dump runs");
-    assert!(
-        dumped.status.success(),
-        "{}",
-        String::from_utf8_lossy(&dumped.stderr)
-    );
+    dump(company.database.name(), &["-Fc", "-f", file]);
     let copy = Database::create_empty("mirror_dump_copy");
     let restored = cluster::program("pg_restore")
         .args(["-e", "-d", copy.name(), file])

@@ -2,8 +2,7 @@
 
 use super::company::{company, lines, mirror, refresh, run, run_each};
 use super::ownership::{drop_roles, refused, roles};
-use sage_intacct_fdw_tests::cluster;
-use std::process::Stdio;
+use sage_intacct_fdw_tests::dumps::dump;
 
 #[test]
 fn others_cannot_stop_a_mirror() {
@@ -318,17 +317,8 @@ fn a_role_that_reads_all_data_can_dump() {
         ),
         "0"
     );
-    let dumped = cluster::program("pg_dump")
-        .args(["-U", "reg_backup", "-d", company.database.name()])
-        .stdin(Stdio::null())
-        .output()
-        .expect("pg_dump runs");
-    assert!(
-        dumped.status.success(),
-        "{}",
-        String::from_utf8_lossy(&dumped.stderr)
-    );
-    let text = String::from_utf8_lossy(&dumped.stdout);
+    let dumped = dump(company.database.name(), &["-U", "reg_backup"]);
+    let text = String::from_utf8_lossy(&dumped);
     assert!(
         text.contains("COPY sage_intacct.mirror_registry (id, target,"),
         "the registry is in it"

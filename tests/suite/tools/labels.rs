@@ -3,6 +3,7 @@
 use super::{lines, run};
 use sage_intacct_fdw_tests::cluster::{self, Database};
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::dumps::dump;
 
 const IMPORT: &str =
     "IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer, arinvoice) FROM SERVER acme INTO acme";
@@ -99,12 +100,9 @@ CREATE FOREIGN TABLE acme.own (recordno bigint OPTIONS (label 'Mine')) SERVER ac
     );
     assert_eq!(lines(&mut client, comments), ["2"]);
     // The trigger is the extension's: it goes with it, and is in no dump.
-    let dump = cluster::program("pg_dump")
-        .args(["--schema-only", "-d", company.database.name()])
-        .output()
-        .expect("pg_dump runs");
-    let text = String::from_utf8_lossy(&dump.stdout);
-    assert!(dump.status.success() && text.contains("COMMENT ON COLUMN acme.own.recordno"));
+    let dumped = dump(company.database.name(), &["--schema-only"]);
+    let text = String::from_utf8_lossy(&dumped);
+    assert!(text.contains("COMMENT ON COLUMN acme.own.recordno"));
     assert!(!text.contains("EVENT TRIGGER"), "{text}");
     let copy = Database::create_empty("labels_copy");
     let mut restored = copy.connect();
