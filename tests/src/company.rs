@@ -206,10 +206,16 @@ impl Company {
             true => "",
             false => ", share_sessions 'off'",
         };
+        Self::another_server(gateway, "acme", "apiuser", &format!("{options}{sharing}"))
+    }
+
+    /// Statements that make a server of this name, quoted where that is needed, for a user of the same company, with more
+    /// options, and a mapping for the current user.
+    pub fn another_server(gateway: &Gateway, name: &str, user: &str, options: &str) -> String {
         format!(
-            "CREATE SERVER acme FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}'{options}{sharing});
-             CREATE USER MAPPING FOR CURRENT_USER SERVER acme
-               OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');",
+            "CREATE SERVER {name} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}'{options});
+             CREATE USER MAPPING FOR CURRENT_USER SERVER {name}
+               OPTIONS (user_id '{user}', password 'secret', sender_id 'sender1', sender_password 'senderpw');",
             gateway.url()
         )
     }

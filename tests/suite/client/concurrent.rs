@@ -17,13 +17,11 @@ const SERVERS: usize = 4;
 fn companies(name: &str) -> (Company, Client) {
     let company = Company::start(name);
     let mut client = company.connect();
-    let url = company.gateway.url();
     let mut statements = String::from("SET statement_timeout = '120s';");
     for number in 1..=SERVERS {
+        let server = Company::another_server(&company.gateway, &format!("c{number}"), "apiuser", "");
         statements += &format!(
-            "CREATE SERVER c{number} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{url}');
-             CREATE USER MAPPING FOR CURRENT_USER SERVER c{number}
-               OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');
+            "{server}
              CREATE SCHEMA c{number};
              CREATE FOREIGN TABLE c{number}.customer
                (company text OPTIONS (constant 'c{number}') NOT NULL, recordno bigint OPTIONS (type 'INTEGER') NOT NULL,

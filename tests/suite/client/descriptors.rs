@@ -66,14 +66,12 @@ fn a_statement_that_runs_out_of_descriptors_ends_with_an_error() {
     let company = Company::start_with("descriptors_later", small().rows("CUSTOMER", ROWS as u64));
     company.import("customer");
     let (mut client, mut other) = (company.connect(), company.connect());
-    let url = company.gateway.url();
     client
         .batch_execute(&format!(
-            "CREATE SERVER other FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{url}', max_concurrency '1');
-             CREATE USER MAPPING FOR CURRENT_USER SERVER other
-               OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');
+            "{}
              CREATE SCHEMA other;
-             IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer) FROM SERVER other INTO other"
+             IMPORT FOREIGN SCHEMA intacct LIMIT TO (customer) FROM SERVER other INTO other",
+            Company::another_server(&company.gateway, "other", "apiuser", ", max_concurrency '1'")
         ))
         .expect("another server");
     let pid = cluster::backend(&mut client);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use postgres::Client;
 use sage_intacct_fdw_tests::company::Company;
+use sage_intacct_fdw_tests::sql::run;
 
 /// Detail and hint of each step.
 fn steps(client: &mut Client, server: &str) -> HashMap<String, (Option<bool>, String, String)> {
@@ -23,18 +24,22 @@ fn foreign_tables(client: &mut Client, schema: &str) -> Vec<String> {
 
 /// A server of this name, quoted, for a user of the company.
 fn server(company: &Company, name: &str, user: &str) -> String {
-    format!(
-        "CREATE SERVER {name} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
-         CREATE USER MAPPING FOR CURRENT_USER SERVER {name}
-           OPTIONS (user_id '{user}', password 'secret', sender_id 'sender1', sender_password 'senderpw')",
-        company.gateway.url()
-    )
+    Company::another_server(&company.gateway, name, user, "")
 }
 
-fn run(client: &mut Client, statement: &str) {
-    client
-        .batch_execute(statement)
-        .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+/// A gateway that takes some time for each request, and so many at once; it refuses others without delay.
+fn allow_at_once(company: &Company, requests: &str, latency_ms: &str) {
+    company.gateway.set("latency_ms", latency_ms);
+    company.gateway.set("concurrency", requests);
+    company.gateway.set("queue_ms", "0");
+}
+
+/// What the step `concurrency` found, and the statement that it proposes.
+fn smaller_number(client: &mut Client) -> (String, String) {
+    let (ok, detail, hint) = steps(client, "acme").remove("concurrency").expect("a step");
+    assert_eq!(ok, Some(true), "{detail}");
+    let statement = hint.split_once(" asks for").expect("a statement").0.to_owned();
+    (detail, statement)
 }
 
 /// The statement imports what the user may read, also where the server's name needs quotes, and none of it is refused.
@@ -227,18 +232,10 @@ fn a_check_and_an_import_cost_what_is_said() {
 fn refused_requests_ask_for_a_smaller_number() {
     let company = Company::start("first_refused");
     let mut client = company.connect();
-    company.gateway.set("latency_ms", "300");
-    company.gateway.set("concurrency", "1");
-    company.gateway.set("queue_ms", "0");
-    let (ok, detail, hint) = steps(&mut client, "acme").remove("concurrency").expect("a step");
-    assert_eq!(
-        (ok, detail.as_str()),
-        (Some(true), "the gateway refused some of 2 requests at once")
-    );
-    let statement = hint.split_once(" asks for").expect("a statement").0;
-    client
-        .batch_execute(statement)
-        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    allow_at_once(&company, "1", "300");
+    let (detail, statement) = smaller_number(&mut client);
+    assert_eq!(detail, "the gateway refused some of 2 requests at once");
+    run(&mut client, &statement);
     let (_, detail, hint) = steps(&mut client, "acme").remove("concurrency").expect("a step");
     assert_eq!(detail, "max_concurrency allows one request at a time");
     assert!(hint.contains("(SET max_concurrency '2')"), "{hint}");
@@ -249,19 +246,15 @@ fn refused_requests_ask_for_a_smaller_number() {
 fn a_number_far_too_large_is_halved_until_it_fits() {
     let company = Company::start("first_far");
     let mut client = company.connect();
-    company.gateway.set("latency_ms", "200");
-    company.gateway.set("concurrency", "1");
-    company.gateway.set("queue_ms", "0");
+    allow_at_once(&company, "1", "200");
     run(&mut client, "ALTER SERVER acme OPTIONS (ADD max_concurrency '8')");
     for fewer in [4, 2, 1] {
-        let (ok, detail, hint) = steps(&mut client, "acme").remove("concurrency").expect("a step");
-        assert_eq!(ok, Some(true), "{detail}");
-        let statement = hint.split_once(" asks for").expect("a statement").0;
+        let (_, statement) = smaller_number(&mut client);
         assert!(
             statement.ends_with(&format!("max_concurrency '{fewer}')")),
             "{statement}"
         );
-        run(&mut client, statement);
+        run(&mut client, &statement);
     }
 }
 
@@ -270,9 +263,7 @@ fn a_number_far_too_large_is_halved_until_it_fits() {
 fn the_trial_stays_within_max_concurrency() {
     let company = Company::start("first_within");
     let mut client = company.connect();
-    company.gateway.set("concurrency", "3");
-    company.gateway.set("queue_ms", "0");
-    company.gateway.set("latency_ms", "100");
+    allow_at_once(&company, "3", "100");
     client
         .batch_execute("ALTER SERVER acme OPTIONS (ADD max_concurrency '3')")
         .expect("an option");

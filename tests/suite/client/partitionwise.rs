@@ -10,14 +10,12 @@ pub const COMPANIES: [&str; 4] = ["east", "north", "south", "west"];
 
 /// A table of invoices over them, its partition key a constant column of each.
 pub fn partitions(company: &Company, client: &mut Client) {
-    let url = company.gateway.url();
     let mut sql = String::new();
     for name in COMPANIES {
+        let server = Company::another_server(&company.gateway, name, "apiuser", "");
         sql += &format!(
             "CREATE SCHEMA {name};
-             CREATE SERVER {name} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{url}');
-             CREATE USER MAPPING FOR CURRENT_USER SERVER {name}
-               OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');
+             {server}
              IMPORT FOREIGN SCHEMA intacct LIMIT TO (arinvoice) FROM SERVER {name} INTO {name};
              ALTER FOREIGN TABLE {name}.arinvoice ADD COLUMN company text OPTIONS (constant '{name}') NOT NULL;"
         );

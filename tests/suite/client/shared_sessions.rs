@@ -6,6 +6,7 @@ use std::thread;
 use postgres::Client;
 use postgres::error::SqlState;
 use sage_intacct_fdw_tests::cluster;
+use sage_intacct_fdw_tests::company::Company;
 use sage_intacct_fdw_tests::sql::{run, texts};
 use sage_intacct_fdw_tests::tap::Answer;
 use sage_intacct_fdw_tests::wait::until;
@@ -246,11 +247,9 @@ fn a_session_that_found_no_place_is_kept() {
         &mut client,
         &statements(&|number| {
             format!(
-                "CREATE SERVER s{number} FOREIGN DATA WRAPPER sage_intacct_fdw OPTIONS (company_id 'acme', url '{}');
-                 CREATE USER MAPPING FOR CURRENT_USER SERVER s{number}
-                   OPTIONS (user_id 'apiuser', password 'secret', sender_id 'sender1', sender_password 'senderpw');
+                "{}
                  CREATE FOREIGN TABLE c{number} (recordno bigint, name text) SERVER s{number} OPTIONS (object 'CUSTOMER');\n",
-                shared.gateway.url()
+                Company::another_server(&shared.gateway, &format!("s{number}"), "apiuser", "")
             )
         }),
     );
