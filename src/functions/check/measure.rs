@@ -1,8 +1,8 @@
 //! How long requests take, and whether more at once gain anything. Runs on the I/O thread: nothing here may call
 //! PostgreSQL.
 
-use super::key_query::ReadableObject;
 use super::outcome::{Step, StepOutcome, StepResult};
+use super::readable::{ReadableObject, counted};
 use super::subject::Subject;
 use crate::io::Emitter;
 use futures_util::future::try_join_all;
@@ -51,8 +51,8 @@ pub async fn run(
     let outcome = match &read {
         Ok(read) => StepOutcome::fine(format!(
             "{} of {object} in {}",
-            counted(read.rows(), "row"),
-            counted(query.select.len(), "column")
+            counted(read.rows() as u64, "row"),
+            counted(query.select.len() as u64, "column")
         )),
         Err(error) => StepOutcome::failed(error.into()),
     };
@@ -71,10 +71,6 @@ pub async fn run(
     emitter
         .send(StepResult::timed(Step::Concurrency, started, outcome))
         .await;
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 async fn page(client: &Client, query: &Query, kind: DialectKind, size: u32) -> Result<Page, Error> {

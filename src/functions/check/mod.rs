@@ -2,13 +2,13 @@
 
 mod deep;
 mod facts;
-mod key_query;
 mod look;
 mod measure;
 mod next;
 mod observe;
 mod outcome;
 mod probe;
+mod readable;
 mod subject;
 
 use super::access::{foreign_data_allowed, usable_server};

@@ -1,11 +1,10 @@
 //! The statement to type next: tables for what the user may read, and what reading them costs. Runs on the I/O thread:
 //! nothing here may call PostgreSQL.
 
-use super::key_query::ReadableObject;
 use super::outcome::StepOutcome;
+use super::readable::{ReadableObject, counted};
 use super::subject::Subject;
 use intacct::{Client, Count, DialectKind, Error, ErrorKind, PageRequest, Query, Readable};
-use std::fmt::Write as _;
 
 /// What finance teams ask for first. `sage_intacct.objects()` lists everything, a call for each.
 pub const OBJECTS: [&str; 16] = [
@@ -153,30 +152,25 @@ impl Found {
         if self.readable.is_empty() {
             return nothing_readable(subject);
         }
-        let mut detail = String::new();
-        let mut calls = 0;
-        for ReadableObject { object, rows, .. } in &self.readable {
-            let separator = if detail.is_empty() { "" } else { ", " };
-            let count = match rows {
-                Some(1) => " (1 row)".to_owned(),
-                Some(rows) => format!(" ({rows} rows)"),
-                None => String::new(),
-            };
-            // Writing to a string cannot fail.
-            let _ = write!(detail, "{separator}{object}{count}");
-            calls += rows.map_or(1, |rows| rows.div_ceil(u64::from(subject.page_size)).max(1));
-        }
+        let objects: Vec<String> = self.readable.iter().map(ReadableObject::to_string).collect();
+        let pages = |rows: u64| rows.div_ceil(u64::from(subject.page_size)).max(1);
+        let calls = self
+            .readable
+            .iter()
+            .map(|object| object.rows.map_or(1, pages))
+            .sum();
         let bound = match self.readable.iter().all(|object| object.rows.is_some()) {
             true => "about",
             false => "at least",
         };
-        let (s, importing) = (if calls == 1 { "" } else { "s" }, self.calls_of_import());
-        let _ = write!(
-            detail,
-            "; to read all of it: {bound} {calls} call{s}; to import it: about {importing}"
+        let mut detail = format!(
+            "{}; to read all of it: {bound} {}; to import it: about {}",
+            objects.join(", "),
+            counted(calls, "call"),
+            self.calls_of_import()
         );
         if !self.refused.is_empty() {
-            let _ = write!(detail, "; may not read {}", self.refused.join(", "));
+            detail += &format!("; may not read {}", self.refused.join(", "));
         }
         StepOutcome::fine(detail).hint(self.statement(subject))
     }

@@ -1,7 +1,7 @@
 //! The steps that contact the gateway. Runs on the I/O thread: nothing here may call PostgreSQL.
 
-use super::key_query::ReadableObject;
 use super::outcome::{Step, StepOutcome, StepResult};
+use super::readable::ReadableObject;
 use super::subject::Subject;
 use super::{deep, measure, next, observe};
 use crate::io::Emitter;
@@ -298,11 +298,7 @@ async fn readable_object(client: &Client) -> Result<(ReadableObject, String), Er
 }
 
 fn may_read(object: ReadableObject, rows: Option<u64>, refused: &[String]) -> (ReadableObject, String) {
-    let count = match rows {
-        Some(1) => " (1 row)".to_owned(),
-        Some(rows) => format!(" ({rows} rows)"),
-        None => String::new(),
-    };
+    let object = ReadableObject { rows, ..object };
     let named = refused.iter().take(NAMED).map(String::as_str);
     let named = named.collect::<Vec<_>>().join(", ");
     let but = match refused.len() {
@@ -310,7 +306,7 @@ fn may_read(object: ReadableObject, rows: Option<u64>, refused: &[String]) -> (R
         1..=NAMED => format!("; refused: {named}"),
         all => format!("; refused: {named} and {} more", all - NAMED),
     };
-    let detail = format!("may read {}{count}{but}", object.object);
+    let detail = format!("may read {object}{but}");
     (object, detail)
 }
 

@@ -1,6 +1,7 @@
-//! The smallest question about an object.
+//! An object that the user may read, in words, and the smallest question about it.
 
 use intacct::{DialectKind, Query, SelectItem};
+use std::fmt;
 
 /// An object that the user may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +33,20 @@ impl ReadableObject {
         )];
         query
     }
+}
+
+/// Its name, with its rows where the gateway counts them.
+impl fmt::Display for ReadableObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.object)?;
+        match self.rows {
+            Some(rows) => write!(f, " ({})", counted(rows, "row")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A number of things, one or more.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
