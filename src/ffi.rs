@@ -223,12 +223,12 @@ pub unsafe fn may_vary(expression: *mut pg_sys::Node) -> bool {
     unsafe { walk(expression, std::ptr::null_mut()) }
 }
 
-/// Columns of an expression that stand neither in an aggregate nor in one of these expressions.
+/// Columns of expressions that stand neither in an aggregate nor in one of those of `within`, each once.
 ///
 /// # Safety
-/// Main thread; `expression` must be null or a valid expression or list of such, `within` valid expressions.
+/// Main thread; `expressions` must be null or valid expressions or lists of such, `within` valid expressions.
 pub unsafe fn columns_outside(
-    expression: *mut pg_sys::Node,
+    expressions: &[*mut pg_sys::Node],
     within: &[*mut pg_sys::Node],
 ) -> Vec<*mut pg_sys::Node> {
     struct Search<'a> {
@@ -259,8 +259,10 @@ pub unsafe fn columns_outside(
     }
     let found = Vec::new();
     let mut search = Search { within, found };
-    // SAFETY: same contract as this function.
-    unsafe { walk(expression, (&raw mut search).cast()) };
+    for expression in expressions {
+        // SAFETY: same contract as this function.
+        unsafe { walk(*expression, (&raw mut search).cast()) };
+    }
     search.found
 }
 

@@ -106,15 +106,8 @@ impl CombinedAggregate {
             // Columns outside of aggregates stand in a key, or are determined by the keys: those of a row whose primary key
             // is one, and those of a key that the planner takes apart below a window.
             let within: Vec<_> = keys.iter().map(|(key, _)| key.cast()).collect();
-            let mut determined = crate::ffi::columns_outside((*target).exprs.cast(), &within);
-            for column in crate::ffi::columns_outside(having.cast(), &within) {
-                if !determined
-                    .iter()
-                    .any(|known| pg_sys::equal(known.cast(), column.cast()))
-                {
-                    determined.push(column);
-                }
-            }
+            let wanting = [(*target).exprs.cast(), having.cast()];
+            let determined = crate::ffi::columns_outside(&wanting, &within);
             // A grouping set may not determine them, and makes a key null that has no column: such a key is not looked for
             // among the columns of what is below.
             let is_fixed = |key: &*mut pg_sys::Node| super::grouping::parts(*key).is_empty();
